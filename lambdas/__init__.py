@@ -1,0 +1,1 @@
+"""The automation's functions: each parses an event, calls the registry, and returns."""

@@ -1,0 +1,38 @@
+"""Reading EventBridge events: only names are taken from them, never state.
+
+Shapes: https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+_NAME_LIMIT = 256
+
+
+class EventError(ValueError):
+    """An event without the name that its rule promises; it goes to the dead-letter queue."""
+
+
+def detail(event: Mapping[str, Any], key: str) -> str:
+    """A name in an event's detail, for example ``TrainingJobName``.
+
+    Raises:
+        EventError: It is missing, no text, or too long to be a name.
+    """
+    found = event.get("detail")
+    value = found.get(key) if isinstance(found, Mapping) else None
+    if not isinstance(value, str) or not 0 < len(value) <= _NAME_LIMIT:
+        raise EventError(f"event {event.get('detail-type')!r} has no detail.{key}")
+    return value
+
+
+def log(message: str, **fields: object) -> None:
+    """Writes one JSON line that CloudWatch Logs Insights can query."""
+    line = json.dumps({"message": message, **fields}, default=str)
+    logger = logging.getLogger("cards")
+    logger.setLevel(logging.INFO)
+    logger.info(line)

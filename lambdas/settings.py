@@ -1,0 +1,38 @@
+"""A function's environment variables, read and checked once, when it is loaded."""
+
+from __future__ import annotations
+
+import os
+
+from registry.compilation import CompileSettings
+from registry.recipe import Recipe
+
+
+def required(name: str) -> str:
+    """An environment variable's value.
+
+    Raises:
+        RuntimeError: It is missing or empty: the function fails at import, with its name.
+    """
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise RuntimeError(
+            f"environment variable {name} is missing; the stack that made this function must set it"
+        )
+    return value
+
+
+def recipe() -> Recipe:
+    """The deployment's compilation recipe."""
+    return Recipe.from_json(required("COMPILE_RECIPE"), required("COMPILE_IMAGE"))
+
+
+def compile_settings() -> CompileSettings:
+    """Where and how compile jobs run."""
+    return CompileSettings(
+        role_arn=required("COMPILE_ROLE_ARN"),
+        instance_type=required("COMPILE_INSTANCE_TYPE"),
+        max_runtime_seconds=int(required("COMPILE_MAX_RUNTIME_SECONDS")),
+        code_uri=required("CODE_URI"),
+        training_bucket=required("TRAINING_BUCKET"),
+    )

@@ -1,0 +1,62 @@
+"""What a deployment provisioned, found by its SSM parameters and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from registry.names import PARAMETER_ROOT, PARAMETERS
+
+DEFAULT_ENVIRONMENT = "dev"
+
+
+class DeploymentError(RuntimeError):
+    """Nothing, or not everything, is deployed; names what is missing and the remedy."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Names and ARNs of one deployed environment, as the stacks wrote them to SSM.
+
+    Attributes:
+        environment: For example ``dev`` or ``prod``.
+        mlflow_uri: ARN of the MLflow App or tracking server, or ``none``.
+        compiler: ``hailo`` or ``onnx-int8``.
+    """
+
+    environment: str
+    group_name: str
+    training_bucket: str
+    mlflow_bucket: str
+    mlflow_uri: str
+    release_bucket: str
+    training_role_arn: str
+    compile_role_arn: str
+    signing_key_arn: str
+    compiler: str
+
+    @classmethod
+    def read(cls, ssm: Any, environment: str = DEFAULT_ENVIRONMENT) -> Deployment:
+        """Reads ``/cards/<environment>/*``.
+
+        Args:
+            ssm: A boto3 SSM client.
+            environment: Which deployment.
+
+        Raises:
+            DeploymentError: A parameter is missing.
+        """
+        path = f"{PARAMETER_ROOT}/{environment}/"
+        found: dict[str, str] = {}
+        for page in ssm.get_paginator("get_parameters_by_path").paginate(Path=path):
+            for parameter in page["Parameters"]:
+                found[parameter["Name"].removeprefix(path)] = parameter["Value"]
+        missing = [key for key in PARAMETERS if key not in found]
+        if missing:
+            raise DeploymentError(
+                f"environment {environment!r}: SSM parameters {', '.join(missing)} are not under "
+                f"{path}; deploy it with: cdk deploy --all -c environment={environment}"
+            )
+        values = {key.replace("-", "_"): value for key, value in found.items()}
+        known = {field.name for field in fields(cls)}
+        return cls(environment=environment, **{k: v for k, v in values.items() if k in known})

@@ -1,0 +1,100 @@
+"""The release manifest: what a release is made of, in one signed file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry.contract import Contract, ContractError
+
+MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
+SCHEMA = 1
+MANIFEST_LIMIT = 1024**2
+FILE_LIMIT = 4 * 1024**3
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class ManifestError(ValueError):
+    """A manifest, or a compile job's report, that is not to be trusted; says why."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a release.
+
+    Attributes:
+        sha256: Hex digest of its bytes.
+        bytes: Its size.
+    """
+
+    sha256: str
+    bytes: int
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """The bytes that are signed: sorted keys, two spaces of indent so that a person can read it,
+    and the same for the same content, so that publishing twice writes the same file."""
+    return (json.dumps(document, sort_keys=True, indent=2) + "\n").encode()
+
+
+def sha256(body: bytes) -> str:
+    """Hex SHA-256 of some bytes."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def files_of(document: Mapping[str, Any], label: str) -> dict[str, File]:
+    """Reads and checks the ``files`` of a manifest or of ``compilation.json``.
+
+    Raises:
+        ManifestError: A name that could leave the folder, no digest, or no sensible size.
+    """
+    listed = document.get("files")
+    if not isinstance(listed, Mapping) or not listed:
+        raise ManifestError(f"{label}: files is missing or empty")
+    files = {}
+    for name, entry in listed.items():
+        digest = entry.get("sha256") if isinstance(entry, Mapping) else None
+        size = entry.get("bytes") if isinstance(entry, Mapping) else None
+        if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
+            raise ManifestError(f"{label}: {name[:100]!r} may not be the name of a file")
+        if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+            raise ManifestError(f"{label}: {name} has no SHA-256 digest")
+        if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= FILE_LIMIT:
+            raise ManifestError(f"{label}: {name} has no size between 1 byte and {FILE_LIMIT}")
+        files[name] = File(digest, size)
+    return files
+
+
+def parse(body: bytes, label: str) -> dict[str, Any]:
+    """Reads a manifest whose signature has been verified, and checks its form.
+
+    Raises:
+        ManifestError: Not a manifest that this code can follow.
+    """
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise ManifestError(f"{label}: not JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ManifestError(
+            f"{label}: schema {document.get('schema') if isinstance(document, dict) else None!r}, "
+            f"this code follows {SCHEMA}"
+        )
+    files = files_of(document, label)
+    if document.get("model") not in files:
+        raise ManifestError(f"{label}: model names no file of the release")
+    try:
+        Contract.from_dict(document.get("contract", {}))
+        float(document["acceptance_threshold"])
+        str(document["release"])
+    except KeyError as error:
+        raise ManifestError(f"{label}: {error.args[0]} is missing") from None
+    except (ContractError, TypeError, ValueError) as error:
+        raise ManifestError(f"{label}: {error}") from None
+    return document

@@ -1,0 +1,94 @@
+"""Giving each model one name and each name to one model, by S3 conditional writes.
+
+A claim is the object ``names/<line>/v<N>.json`` in the training bucket; ``If-None-Match: *`` lets
+exactly one writer create it
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html). The claim says
+which job the name was given to, so a registration that is repeated gets its first name back.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.aws import error_code
+from registry.names import NAMES_PREFIX, ModelName, parse_name
+
+
+def claim_name(
+    s3: Any,
+    bucket: str,
+    model_type: str,
+    architecture: str,
+    stage: str,
+    source: str,
+    since: datetime | None = None,
+) -> ModelName:
+    """Claims the next version of a line of names for ``source``, or returns what it has claimed.
+
+    Args:
+        s3: A boto3 S3 client.
+        bucket: The training bucket.
+        model_type: ``teacher`` or ``student``.
+        architecture: The name's architecture part.
+        stage: The name's stage part.
+        source: What the name is for, in words that stay the same when the step is repeated:
+            a job's ARN.
+        since: When the source came into being; older claims cannot be its and are not read.
+    """
+    first = ModelName(model_type, architecture, stage, 1)
+    prefix = f"{NAMES_PREFIX}{first.line}/"
+    newest = 0
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            version = _version(entry["Key"], first.line)
+            newest = max(newest, version)
+            recent = since is None or entry["LastModified"] >= since.replace(microsecond=0)
+            if version and recent and _source(s3, bucket, entry["Key"]) == source:
+                return ModelName(model_type, architecture, stage, version)
+    while True:
+        newest += 1
+        name = ModelName(model_type, architecture, stage, newest)
+        key = f"{prefix}v{newest}.json"
+        try:
+            s3.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=json.dumps({"name": str(name), "source": source}).encode(),
+                ContentType="application/json",
+                IfNoneMatch="*",
+            )
+            return name
+        except ClientError as error:
+            # 412: somebody has it. 409: two writers at the same moment; look who won.
+            if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise
+            owner = _source(s3, bucket, key)
+            if owner == source:
+                return name
+            if owner is None:
+                newest -= 1
+
+
+def _version(key: str, line: str) -> int:
+    try:
+        name = parse_name(f"{line}-{key.rpartition('/')[2].removesuffix('.json')}")
+    except ValueError:
+        return 0
+    return name.version
+
+
+def _source(s3: Any, bucket: str, key: str) -> str | None:
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read(4096)
+    except ClientError as error:
+        if error_code(error) == "NoSuchKey":
+            return None
+        raise
+    try:
+        return str(json.loads(body)["source"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,183 @@
+"""Names that everything else agrees on: models, jobs, releases, S3 prefixes, SSM parameters.
+
+``{model_type}-{architecture}-{stage}-{version}`` is the guide's convention. :func:`parse_name` and
+``str(ModelName)`` are each the other's inverse.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+GROUP = "pokemon-card-recognition-models"
+EXPERIMENT = "pokemon-card-recognition-training"
+
+TEACHER = "teacher"
+STUDENT = "student"
+#: Which stages each type of model has, in the order in which one is made from another.
+STAGES = {
+    TEACHER: ("phase1", "phase2"),
+    STUDENT: ("stage1", "stage2", "onnx", "int8", "hailo8l"),
+}
+#: The only stage whose approval leads to a release.
+RELEASABLE_STAGE = "stage2"
+
+# S3 prefixes. Training bucket:
+CARDS_PREFIX = "cards/"
+JOBS_PREFIX = "jobs/"
+SOURCE_PREFIX = "source/"
+NAMES_PREFIX = "names/"
+COMPILATIONS_PREFIX = "compilations/"
+# Release bucket:
+RELEASES_PREFIX = "releases/"
+CHANNELS_PREFIX = "channels/"
+KEYS_PREFIX = "keys/"
+
+STABLE_CHANNEL = "stable"
+COMPILE_JOB_PREFIX = "compile-"
+#: SageMaker's own limit on a job's name.
+JOB_NAME_LIMIT = 63
+
+PARAMETER_ROOT = "/cards"
+#: The SSM parameters by which the commands and jobs find what was deployed.
+PARAMETERS = (
+    "group-name",
+    "training-bucket",
+    "mlflow-bucket",
+    "mlflow-uri",
+    "release-bucket",
+    "training-role-arn",
+    "compile-role-arn",
+    "signing-key-arn",
+    "compiler",
+)
+
+_WORD = r"[a-z0-9]+"
+_ARCHITECTURE = re.compile(rf"{_WORD}(?:-{_WORD})*")
+# Leaves room for `compile-…-<recipe>-<attempt>` within SageMaker's 63 characters.
+ARCHITECTURE_LIMIT = 21
+VERSION_LIMIT = 99_999
+
+
+class ModelNameError(ValueError):
+    """A name that breaks the convention; the message says which part and shows a right one."""
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A model's name by the convention, for example ``student-efficientnet-lite0-stage2-v3``.
+
+    Attributes:
+        model_type: ``teacher`` or ``student``.
+        architecture: Lower-case words joined by hyphens, for example ``efficientnet-lite0``.
+        stage: One of :data:`STAGES` for the type.
+        version: Counts from 1 within (type, architecture, stage).
+    """
+
+    model_type: str
+    architecture: str
+    stage: str
+    version: int
+
+    def __post_init__(self) -> None:
+        check_line(self.model_type, self.architecture, self.stage)
+        if not 1 <= self.version <= VERSION_LIMIT:
+            raise ModelNameError(f"model name: version {self.version} must be 1 to {VERSION_LIMIT}")
+
+    @property
+    def line(self) -> str:
+        """The name without its version: what versions are counted in."""
+        return f"{self.model_type}-{self.architecture}-{self.stage}"
+
+    @property
+    def releasable(self) -> bool:
+        """Whether approving this version leads to a release: stage-2 students only."""
+        return self.model_type == STUDENT and self.stage == RELEASABLE_STAGE
+
+    def __str__(self) -> str:
+        return f"{self.line}-v{self.version}"
+
+
+def check_line(model_type: str, architecture: str, stage: str) -> None:
+    """Raises ModelNameError unless the three parts may stand in a name."""
+    if model_type not in STAGES:
+        raise ModelNameError(f"model name: type {model_type!r} is none of {', '.join(STAGES)}")
+    if not _ARCHITECTURE.fullmatch(architecture) or len(architecture) > ARCHITECTURE_LIMIT:
+        raise ModelNameError(
+            f"model name: architecture {architecture!r} must be lower-case words joined by "
+            f"hyphens, at most {ARCHITECTURE_LIMIT} characters, such as efficientnet-lite0"
+        )
+    if stage not in STAGES[model_type]:
+        raise ModelNameError(
+            f"model name: stage {stage!r} of a {model_type} is none of "
+            f"{', '.join(STAGES[model_type])}"
+        )
+
+
+def parse_name(text: str) -> ModelName:
+    """Parses a model's name; ``str(parse_name(text)) == text`` for every name that it takes.
+
+    Raises:
+        ModelNameError: The text breaks the convention.
+    """
+    model_type, _, rest = text.partition("-")
+    rest, _, version = rest.rpartition("-v")
+    architecture, _, stage = rest.rpartition("-")
+    # isdigit() would also take other scripts' digits, which int() reads and str() does not give.
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", version, re.ASCII):
+        raise ModelNameError(
+            f"model name {text[:100]!r}: expected {{model_type}}-{{architecture}}-{{stage}}-v{{N}},"
+            " such as student-efficientnet-lite0-stage2-v1"
+        )
+    return ModelName(model_type, architecture, stage, int(version))
+
+
+def name_in_description(description: str) -> ModelName | None:
+    """The model's name that leads a package's description, or None where there is none.
+
+    A versioned model package has no name of its own, so the convention's name leads its
+    description; this is how a page of ``ListModelPackages`` is read without describing each.
+    """
+    words = description.split(maxsplit=1)
+    try:
+        return parse_name(words[0].rstrip(":,;")) if words else None
+    except ModelNameError:
+        return None
+
+
+def package_version(package_arn: str) -> int:
+    """The group's own version number at the end of a model package's ARN."""
+    tail = package_arn.rpartition("/")[2]
+    if not package_arn.startswith("arn:") or not tail.isdecimal():
+        raise ModelNameError(
+            f"{package_arn!r} is not the ARN of a version in a model package group"
+        )
+    return int(tail)
+
+
+def compile_job_stem(source: ModelName, recipe_id: str) -> str:
+    """What the names of all attempts to compile one version by one recipe begin with."""
+    return f"{COMPILE_JOB_PREFIX}{source}-{recipe_id}-"
+
+
+def compile_job_name(source: ModelName, recipe_id: str, attempt: int) -> str:
+    """A compile job's name: made from the version and the recipe, so that starting it twice
+    answers 'exists' instead of running it twice."""
+    name = f"{compile_job_stem(source, recipe_id)}{attempt}"
+    if len(name) > JOB_NAME_LIMIT:
+        raise ModelNameError(
+            f"job name {name!r} is longer than SageMaker's {JOB_NAME_LIMIT} characters"
+        )
+    return name
+
+
+def release_id(source: ModelName, compiler: str, recipe_id: str) -> str:
+    """A release's folder name: one for each (version, compiler, recipe)."""
+    return f"{source}.{compiler}-{recipe_id}"
+
+
+def parameter_name(environment: str, key: str) -> str:
+    """The SSM parameter that holds ``key`` of an environment, ``/cards/<environment>/<key>``."""
+    if key not in PARAMETERS:
+        raise ModelNameError(f"SSM parameter {key!r} is none of {', '.join(PARAMETERS)}")
+    return f"{PARAMETER_ROOT}/{environment}/{key}"

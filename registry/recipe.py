@@ -1,0 +1,58 @@
+"""How a version is compiled: the settings that make two compilations the same or not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+#: Compiler -> the stage in the name of what it makes.
+COMPILED_STAGES = {"onnx-int8": "int8", "hailo": "hailo8l"}
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be followed; names the field."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A compilation recipe, as the deployment's settings give it.
+
+    Attributes:
+        document: The JSON object that the compile job gets.
+        image: The container image it runs in; a new image is a new recipe.
+    """
+
+    document: dict[str, Any]
+    image: str
+
+    @classmethod
+    def from_json(cls, text: str, image: str) -> Recipe:
+        """Reads the settings' JSON.
+
+        Raises:
+            RecipeError: Not an object, or an unknown compiler.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise RecipeError(f"recipe: not JSON ({error})") from None
+        if not isinstance(document, dict) or document.get("compiler") not in COMPILED_STAGES:
+            raise RecipeError(f"recipe: compiler must be one of {', '.join(COMPILED_STAGES)}")
+        return cls(document, image)
+
+    @property
+    def compiler(self) -> str:
+        """``hailo`` or ``onnx-int8``."""
+        return str(self.document["compiler"])
+
+    @property
+    def text(self) -> str:
+        """The canonical JSON that is handed to the job."""
+        return json.dumps(self.document, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def id(self) -> str:
+        """Eight hex digits that change whenever the recipe or its image does."""
+        return hashlib.sha256(f"{self.text}\n{self.image}".encode()).hexdigest()[:8]
