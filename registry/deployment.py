@@ -55,7 +55,7 @@ class Deployment:
         if missing:
             raise DeploymentError(
                 f"environment {environment!r}: SSM parameters {', '.join(missing)} are not under "
-                f"{path}; deploy it with: cdk deploy --all -c environment={environment}"
+                f"{path}; deploy it with: cdk deploy --all -c cards.environment={environment}"
             )
         values = {key.replace("-", "_"): value for key, value in found.items()}
         known = {field.name for field in fields(cls)}

@@ -28,9 +28,11 @@ CARD_SET_DIGEST = "CardSetDigest"
 MLFLOW_RUN = "MlflowRunId"
 COMPILE_FAILURE = "CompileFailure"
 COMPILE_FAILED_JOB = "CompileFailedJob"
+#: Why a version was registered as approved or rejected.
+APPROVAL_REASON = "ApprovalReason"
 RESERVED = frozenset(
     {MODEL_NAME, PARENT_ARN, PARENT_NAME, TRAINING_JOB, COMPILE_JOB, CARD_SET_URI}
-    | {CARD_SET_DIGEST, MLFLOW_RUN, COMPILE_FAILURE, COMPILE_FAILED_JOB}
+    | {CARD_SET_DIGEST, MLFLOW_RUN, COMPILE_FAILURE, COMPILE_FAILED_JOB, APPROVAL_REASON}
 )
 
 _TEXT = re.compile(r".*\S.*", re.DOTALL)

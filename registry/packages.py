@@ -11,7 +11,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry.aws import is_missing
-from registry.metadata import DESCRIPTION_LIMIT, MODEL_NAME, PARENT_ARN, check, shortened
+from registry.metadata import (
+    APPROVAL_REASON,
+    DESCRIPTION_LIMIT,
+    MODEL_NAME,
+    PARENT_ARN,
+    check,
+    shortened,
+)
 from registry.names import ModelName, name_in_description, package_version
 
 APPROVED = "Approved"
@@ -162,7 +169,11 @@ def create(sagemaker: Any, group: str, package: NewPackage) -> str:
         MetadataError: The metadata is incomplete or contradictory.
     """
     name = package.name
-    metadata = check(name.model_type, name.stage, {**package.metadata, MODEL_NAME: str(name)})
+    given = {**package.metadata, MODEL_NAME: str(name)}
+    if package.approval_reason:
+        # ApprovalDescription can be set by an update only, and an update is another right.
+        given[APPROVAL_REASON] = shortened(package.approval_reason)
+    metadata = check(name.model_type, name.stage, given)
     request: dict[str, Any] = {
         "ModelPackageGroupName": group,
         "ModelPackageDescription": shortened(f"{name}: {package.summary}", DESCRIPTION_LIMIT),
@@ -178,6 +189,4 @@ def create(sagemaker: Any, group: str, package: NewPackage) -> str:
     }
     if package.commit:
         request["MetadataProperties"]["CommitId"] = package.commit
-    if package.approval_reason:
-        request["ApprovalDescription"] = shortened(package.approval_reason, DESCRIPTION_LIMIT)
     return str(sagemaker.create_model_package(**request)["ModelPackageArn"])

@@ -1,0 +1,271 @@
+"""The fidelity gate: is the compiled model still the model that was approved?
+
+Pure: embeddings in, a verdict with its reasons out. No single figure suffices. Cosine does not see
+calibration on images with swapped channels, top-1 does not see calibration on noise; so the gate
+also holds the contract itself: what the quantiser was shown, and the channel order by known images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.calibration import CalibrationRecord
+from recognition.retrieval import best_matches
+
+Floats = NDArray[np.float32]
+PASSED, FAILED = "passed", "failed"
+_WORST = 10
+#: One-sided 95 %.
+_Z = 1.645
+
+
+class GateError(ValueError):
+    """Inputs that do not belong together, so that nothing can be judged."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What must be reached. The first four come from the deployment's recipe.
+
+    Attributes:
+        onnx_cosine_mean: Mean cosine of ONNX to PyTorch.
+        cosine_mean: Mean cosine of the compiled model to ONNX.
+        cosine_p5: Its fifth percentile.
+        top1_drop: How far top-1 may fall, as a fraction, beyond the chance in the sample.
+        spread: Least mean distance (1 - cosine) between two cards' embeddings.
+        pixel_shift: How far mean and deviation of the calibration images, by channel, may be
+            from those of the query views, of 255.
+    """
+
+    onnx_cosine_mean: float = 0.9999
+    cosine_mean: float = 0.99
+    cosine_p5: float = 0.98
+    top1_drop: float = 0.005
+    spread: float = 1e-4
+    pixel_shift: float = 25.0
+
+    @classmethod
+    def from_recipe(cls, gate: Mapping[str, Any]) -> Thresholds:
+        """Reads the recipe's ``gate``.
+
+        Raises:
+            GateError: A key that is no threshold, or a value that is no number.
+        """
+        known = set(cls.__dataclass_fields__)
+        unknown = sorted(set(gate) - known)
+        if unknown:
+            raise GateError(f"gate: {', '.join(unknown)} is none of {', '.join(sorted(known))}")
+        try:
+            return cls(**{key: float(value) for key, value in gate.items()})
+        except (TypeError, ValueError) as error:
+            raise GateError(f"gate: {error}") from None
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One runtime's embeddings, rows of length 1.
+
+    Attributes:
+        gallery: float32 (G, D), of the clean scans.
+        queries: float32 (Q, D), of the held-out views.
+    """
+
+    gallery: Floats
+    queries: Floats
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that is judged.
+
+    Attributes:
+        reference: float32 (Q, D): PyTorch's embeddings of the query views.
+        onnx: Of the graph that was compiled.
+        compiled: Of the file that ships.
+        gallery_ids: Card id of each gallery row.
+        query_ids: Card id of each query.
+        swapped: float32 (G, D): the compiled model's embeddings of the gallery's images with red
+            and blue exchanged.
+        shown: What the quantiser was shown.
+        made: What was made by the contract to show it.
+        seen: Statistics of the query views.
+    """
+
+    reference: Floats
+    onnx: Embeddings
+    compiled: Embeddings
+    gallery_ids: Sequence[str]
+    query_ids: Sequence[str]
+    swapped: Floats
+    shown: CalibrationRecord
+    made: CalibrationRecord
+    seen: CalibrationRecord
+
+
+@dataclass
+class Fidelity:
+    """The gate's word, with everything that it rests on (``fidelity.json``)."""
+
+    thresholds: Thresholds
+    figures: dict[str, float] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    worst: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """``passed`` or ``failed``."""
+        return FAILED if self.reasons else PASSED
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form of ``fidelity.json``."""
+        return {
+            "verdict": self.verdict,
+            "reasons": self.reasons,
+            "figures": self.figures,
+            "thresholds": asdict(self.thresholds),
+            "worst": self.worst,
+        }
+
+
+def judge(evidence: Evidence, thresholds: Thresholds) -> Fidelity:
+    """Judges a compiled model.
+
+    Raises:
+        GateError: Rows and ids differ in number.
+    """
+    _check_shapes(evidence)
+    result = Fidelity(thresholds)
+    _judge_cosines(evidence, result)
+    _judge_recognition(evidence, result)
+    _judge_spread(evidence, result)
+    _judge_contract(evidence, result)
+    return result
+
+
+def cosines(one: Floats, other: Floats) -> NDArray[np.float64]:
+    """Cosine of each pair of rows; rows have length 1."""
+    product: NDArray[np.float64] = (one.astype(np.float64) * other).sum(axis=1)
+    return product
+
+
+def _check_shapes(evidence: Evidence) -> None:
+    queries = {len(evidence.reference), len(evidence.query_ids)}
+    galleries = {len(evidence.swapped), len(evidence.gallery_ids)}
+    for embeddings in (evidence.onnx, evidence.compiled):
+        queries.add(len(embeddings.queries))
+        galleries.add(len(embeddings.gallery))
+    if len(queries) != 1 or len(galleries) != 1 or 0 in queries | galleries:
+        raise GateError(
+            f"gate: {sorted(queries)} queries and {sorted(galleries)} gallery rows were given; "
+            "each runtime must embed the same images"
+        )
+
+
+def _judge_cosines(evidence: Evidence, result: Fidelity) -> None:
+    to_torch = cosines(evidence.onnx.queries, evidence.reference)
+    to_onnx = cosines(evidence.compiled.queries, evidence.onnx.queries)
+    mean, p5 = float(to_onnx.mean()), float(np.percentile(to_onnx, 5))
+    result.figures |= {
+        "onnx_cosine_mean": float(to_torch.mean()),
+        "onnx_cosine_worst": float(to_torch.min()),
+        "cosine_mean": mean,
+        "cosine_p5": p5,
+        "cosine_p1": float(np.percentile(to_onnx, 1)),
+        "cosine_worst": float(to_onnx.min()),
+    }
+    _require(result, "onnx_cosine_mean", "ONNX against PyTorch: mean cosine", "onnx_cosine_mean")
+    _require(result, "cosine_mean", "compiled against ONNX: mean cosine", "cosine_mean")
+    _require(result, "cosine_p5", "compiled against ONNX: 5th percentile of cosine", "cosine_p5")
+    for row in np.argsort(to_onnx)[:_WORST]:
+        result.worst.append(
+            {
+                "query": int(row),
+                "card_id": evidence.query_ids[row],
+                "cosine": float(to_onnx[row]),
+            }
+        )
+
+
+def _require(result: Fidelity, figure: str, words: str, threshold: str) -> None:
+    value, limit = result.figures[figure], getattr(result.thresholds, threshold)
+    if not value >= limit:
+        result.reasons.append(f"{words} is {value:.4f}, at least {limit} is required")
+
+
+def _judge_recognition(evidence: Evidence, result: Fidelity) -> None:
+    """Top-1 and top-5, each against the gallery that the same model made."""
+    truth = np.asarray(evidence.query_ids)
+    hits = {}
+    for name, embeddings in (("onnx", evidence.onnx), ("compiled", evidence.compiled)):
+        matches = best_matches(embeddings.gallery, evidence.gallery_ids, embeddings.queries, k=5)
+        found = np.asarray(matches.card_ids) == truth[:, None]
+        hits[name] = found[:, 0]
+        result.figures[f"{name}_top1"] = float(found[:, 0].mean())
+        result.figures[f"{name}_top5"] = float(found.any(axis=1).mean())
+    difference = hits["onnx"].astype(float) - hits["compiled"].astype(float)
+    drop = float(difference.mean())
+    # Queries are paired: only those that one model gets right and the other wrong count.
+    error = float(difference.std() / math.sqrt(len(difference)))
+    result.figures |= {
+        "queries": float(len(difference)),
+        "top1_drop": drop,
+        "top1_drop_standard_error": error,
+    }
+    allowed = result.thresholds.top1_drop + _Z * error
+    if drop > allowed:
+        result.reasons.append(
+            f"top-1 falls by {drop:.4f} ± {error:.4f} on {len(difference)} queries, "
+            f"{result.thresholds.top1_drop} is allowed"
+        )
+
+
+def _judge_spread(evidence: Evidence, result: Fidelity) -> None:
+    """A model that gives every card one embedding agrees with itself and recognises nothing."""
+    rows = evidence.compiled.gallery.astype(np.float64)
+    count = len(rows)
+    if count < 2:
+        return
+    total = rows.sum(axis=0)
+    mean_cosine = float((total @ total - count) / (count * (count - 1)))
+    result.figures["gallery_spread"] = 1 - mean_cosine
+    if not 1 - mean_cosine >= result.thresholds.spread:
+        result.reasons.append(
+            f"the gallery's embeddings collapse: mean distance {1 - mean_cosine:.2e}, at least "
+            f"{result.thresholds.spread} is required"
+        )
+
+
+def _judge_contract(evidence: Evidence, result: Fidelity) -> None:
+    right = float(cosines(evidence.compiled.gallery, evidence.onnx.gallery).mean())
+    wrong = float(cosines(evidence.swapped, evidence.onnx.gallery).mean())
+    result.figures |= {"channels_as_fed": right, "channels_swapped": wrong}
+    # Equal only where the cards are all grey, which then says nothing about the order.
+    if not right >= wrong:
+        result.reasons.append(
+            f"channel order: known images agree better with red and blue exchanged ({wrong:.4f}) "
+            f"than as fed ({right:.4f})"
+        )
+    if evidence.shown.sha256 != evidence.made.sha256:
+        result.reasons.append(
+            "calibration: the quantiser was shown other images than the contract made "
+            f"({evidence.shown.sha256[:12]}… instead of {evidence.made.sha256[:12]}…)"
+        )
+    for what in ("mean", "std"):
+        shifts = [
+            abs(a - b)
+            for a, b in zip(
+                getattr(evidence.shown, what), getattr(evidence.seen, what), strict=True
+            )
+        ]
+        result.figures[f"calibration_{what}_shift"] = max(shifts)
+        if not max(shifts) <= result.thresholds.pixel_shift:
+            result.reasons.append(
+                f"calibration: the images' {what} is {max(shifts):.0f} of 255 from the query "
+                f"views', at most {result.thresholds.pixel_shift:.0f} is allowed"
+            )

@@ -1,0 +1,306 @@
+"""Reading HEF files: what is in them, without trusting a length field.
+
+Container: hailo-ai/hailort (MIT), ``hailort/libhailort/src/hef``; all four header versions. Packed,
+big-endian; the first 12 bytes are magic, version and the protobuf's size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import xxhash
+
+from registry.contract import Contract
+
+MAGIC = b"\x01HEF"
+LARGEST_FILE = 1024**3
+ARCHITECTURES = {
+    0: "hailo8", 1: "hailo8", 2: "hailo8r", 3: "hailo8l", 4: "hailo15m", 6: "hailo15l",
+    103: "hailo15h",
+}  # fmt: skip
+_HEADER_SIZES = {0: 32, 1: 28, 2: 44, 3: 56}
+_DEPTH_LIMIT = 16
+_FIELD_LIMIT = 2_000_000
+_INPUT, _OUTPUT = 0, 1
+
+
+class HefError(ValueError):
+    """A file that is no sound HEF, or not one for this product; says why."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One input or output at the network's boundary.
+
+    Attributes:
+        shape: (height, width, features).
+        item_bytes: Bytes of one value.
+        zero_point: Quantisation: ``real = (stored - zero_point) * scale``.
+    """
+
+    name: str
+    direction: str
+    shape: tuple[int, int, int]
+    item_bytes: int
+    zero_point: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Hef:
+    """What a HEF says about itself.
+
+    Attributes:
+        version: Of the header, 0 to 3.
+        architecture: For example ``hailo8l``.
+        sdk_version: Of the compiler that made it.
+        networks: Names of its network groups.
+        host_operations: Number of operations that the host would have to do.
+    """
+
+    version: int
+    architecture: str
+    sdk_version: str
+    networks: tuple[str, ...]
+    streams: tuple[Stream, ...]
+    host_operations: int
+
+
+def read_hef(path: Path) -> Hef:
+    """Reads a HEF, its checksum verified.
+
+    Raises:
+        HefError: Not a HEF, damaged, or of an unknown form.
+        OSError: The file cannot be read.
+    """
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise HefError(f"{path.name}: {size} bytes is more than any HEF")
+    return parse_hef(path.read_bytes(), path.name)
+
+
+def parse_hef(content: bytes, label: str) -> Hef:
+    """Reads a HEF's bytes; see :func:`read_hef`."""
+    if content.startswith(b"version https://git-lfs"):
+        raise HefError(f"{label}: is a git-lfs pointer; fetch the file itself with git lfs pull")
+    if len(content) < 12 or content[:4] != MAGIC:
+        raise HefError(f"{label}: does not begin as a HEF does")
+    version, proto_size = struct.unpack_from(">II", content, 4)
+    header = _HEADER_SIZES.get(version)
+    if header is None:
+        raise HefError(f"{label}: header version {version} is unknown (0 to 3 are known)")
+    if len(content) < header or proto_size > len(content) - header:
+        raise HefError(f"{label}: is cut short ({len(content)} bytes)")
+    body = memoryview(content)[header:]
+    _check_sizes(content, version, proto_size, len(body), label)
+    _check_sums(content, version, body, label)
+    try:
+        return _describe(version, bytes(body[:proto_size]), label)
+    except (_Wire, struct.error, UnicodeDecodeError, RecursionError) as error:
+        raise HefError(f"{label}: its description is damaged ({error})") from None
+
+
+def require_card_model(hef: Hef, contract: Contract) -> Hef:
+    """Raises HefError unless the HEF is what a Hailo-8L of this product runs."""
+    faults = []
+    if hef.architecture != "hailo8l":
+        faults.append(f"made for {hef.architecture}, not for hailo8l")
+    if len(hef.networks) != 1:
+        faults.append(f"{len(hef.networks)} network groups instead of one")
+    if hef.host_operations:
+        faults.append(f"{hef.host_operations} operations are left to the host")
+    wanted = {
+        "input": (contract.size, contract.size, 3),
+        "output": (1, 1, contract.embedding_dim),
+    }
+    for direction, shape in wanted.items():
+        shapes = [stream.shape for stream in hef.streams if stream.direction == direction]
+        if shapes != [shape]:
+            faults.append(f"{direction} of shape {shapes} instead of {shape}")
+    for stream in hef.streams:
+        raw = (stream.item_bytes, stream.zero_point, stream.scale) == (1, 0.0, 1.0)
+        if stream.direction == "input" and not raw:
+            faults.append("input is not the camera's bytes (normalisation belongs on the chip)")
+    if faults:
+        raise HefError(f"not a card model for this device: {'; '.join(faults)}")
+    return hef
+
+
+def _check_sizes(content: bytes, version: int, proto: int, rest: int, label: str) -> None:
+    extra = 0
+    if version == 1:
+        extra = struct.unpack_from(">Q", content, 16)[0]
+    elif version == 2:
+        extra = struct.unpack_from(">Q", content, 20)[0]
+    elif version == 3:
+        ccws, _, info = struct.unpack_from(">QIQ", content, 20)
+        extra = ccws + info
+    if proto + extra != rest:
+        raise HefError(
+            f"{label}: its parts ({proto} + {extra} bytes) are not the {rest} bytes that follow "
+            "the header; it is cut short or has something appended"
+        )
+
+
+def _check_sums(content: bytes, version: int, body: memoryview, label: str) -> None:
+    if version == 0:
+        good = hashlib.md5(body, usedforsecurity=False).digest() == content[16:32]
+    elif version == 1:
+        good = zlib.crc32(body) == struct.unpack_from(">I", content, 12)[0]
+    else:
+        good = xxhash.xxh3_64_intdigest(body) == struct.unpack_from(">Q", content, 12)[0]
+    if not good:
+        raise HefError(f"{label}: its checksum is wrong; the file is damaged")
+    if version == 3:
+        own = struct.unpack_from(">Q", content, 40)[0]
+        proto = struct.unpack_from(">I", content, 8)[0]
+        if own and xxhash.xxh3_64_intdigest(body[:proto]) != own:
+            raise HefError(f"{label}: the checksum of its description is wrong")
+
+
+# --- protobuf's wire format (https://protobuf.dev/programming-guides/encoding/), bounded
+
+
+class _Wire(ValueError):
+    """Bytes that are no protobuf message."""
+
+
+_Value = int | bytes
+
+
+class _Message:
+    """The fields of one message; submessages are parsed when they are asked for."""
+
+    def __init__(self, content: bytes, depth: int = 0) -> None:
+        if depth > _DEPTH_LIMIT:
+            raise _Wire("nested too deep")
+        self._depth = depth
+        self._fields: dict[int, list[_Value]] = {}
+        for count, (number, value) in enumerate(_fields(content)):
+            if count > _FIELD_LIMIT:
+                raise _Wire("too many fields")
+            self._fields.setdefault(number, []).append(value)
+
+    def messages(self, number: int) -> list[_Message]:
+        """Submessages of a field."""
+        return [
+            _Message(value, self._depth + 1)
+            for value in self._fields.get(number, [])
+            if isinstance(value, bytes)
+        ]
+
+    def message(self, number: int) -> _Message:
+        """The last submessage of a field, or an empty one."""
+        found = self.messages(number)
+        return found[-1] if found else _Message(b"")
+
+    def integer(self, number: int, default: int = 0) -> int:
+        """The last integer of a field."""
+        found = [v for v in self._fields.get(number, []) if isinstance(v, int)]
+        return found[-1] if found else default
+
+    def text(self, number: int) -> str:
+        """The last text of a field."""
+        found = [v for v in self._fields.get(number, []) if isinstance(v, bytes)]
+        return found[-1].decode() if found else ""
+
+    def real(self, number: int) -> float:
+        """The last 32-bit float of a field."""
+        found = [v for v in self._fields.get(number, []) if isinstance(v, bytes) and len(v) == 4]
+        return float(struct.unpack("<f", found[-1])[0]) if found else 0.0
+
+    def count(self, number: int) -> int:
+        """How often a field is there."""
+        return len(self._fields.get(number, []))
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, _Value]]:
+    at = 0
+    while at < len(content):
+        key, at = _varint(content, at)
+        number, kind = key >> 3, key & 7
+        if number == 0:
+            raise _Wire("field number 0")
+        if kind == 0:
+            value, at = _varint(content, at)
+            yield number, value
+            continue
+        if kind == 2:
+            length, at = _varint(content, at)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise _Wire(f"wire type {kind}")
+        if length > len(content) - at:
+            raise _Wire("a field is longer than its message")
+        yield number, content[at : at + length]
+        at += length
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(content):
+            raise _Wire("cut short")
+        byte = content[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise _Wire("a number that does not end")
+
+
+# --- the description
+
+
+def _describe(version: int, proto: bytes, label: str) -> Hef:
+    hef = _Message(proto)
+    header = hef.message(1)
+    code = header.integer(1)
+    if code not in ARCHITECTURES:
+        raise HefError(f"{label}: architecture {code} is unknown")
+    groups = hef.messages(2)
+    streams: list[Stream] = []
+    host = 0
+    names = []
+    for group in groups:
+        names.append(group.text(10) or group.message(1).text(1))
+        cores = [group, *(op.message(4) for op in group.messages(8))]
+        partials = [p.message(1) for core in cores for p in core.messages(7)]
+        for operation in group.messages(8):
+            host += operation.count(5) + operation.count(6)
+        # hailo8l keeps its contexts in one partial a layout; all describe the same network.
+        for core in [*cores, *partials[:1]]:
+            streams += _streams(core)
+    return Hef(
+        version=version,
+        architecture=ARCHITECTURES[code],
+        sdk_version=header.text(3),
+        networks=tuple(names),
+        streams=tuple(dict.fromkeys(streams)),
+        host_operations=host,
+    )
+
+
+def _streams(core: _Message) -> Iterator[Stream]:
+    for context in core.messages(3):
+        for edge in context.message(3).messages(2):
+            is_info = edge.integer(2) == 0
+            is_boundary = edge.message(5).integer(3) == 0
+            if not (is_info and is_boundary):
+                continue
+            layer = edge.message(3)
+            base, numeric = layer.message(2), layer.message(3)
+            yield Stream(
+                name=layer.text(1),
+                direction="output" if edge.integer(1) == _OUTPUT else "input",
+                shape=(base.integer(1), base.integer(3), base.integer(5)),
+                item_bytes=base.integer(12),
+                zero_point=numeric.real(1),
+                scale=numeric.real(2),
+            )

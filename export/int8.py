@@ -1,0 +1,97 @@
+"""INT8 by ONNX Runtime: an 'INT8 ONNX' build, never a HEF and never Hailo's accuracy.
+
+QDQ, unsigned 8-bit activations (per tensor, asymmetric), signed 8-bit weights per channel
+(https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from export.calibration import Pixels, Recorder
+from export.compilers import CompiledModel, CompileError
+from export.graph import prologue
+from recognition.onnx_model import OnnxEmbedder
+from registry.contract import Contract
+
+FILE = "model.int8.onnx"
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Hands images to the calibrator one by one, and records those that it took."""
+
+    def __init__(self, name: str, images: Pixels) -> None:
+        self._name = name
+        self._rest = iter(images)
+        self.shown = Recorder()
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next image, or None at the end."""
+        image = next(self._rest, None)
+        if image is None:
+            return None
+        batch = np.ascontiguousarray(image[None])
+        self.shown.add(batch)
+        return {self._name: batch}
+
+
+class OnnxInt8:
+    """ONNX Runtime's static quantiser as a compiler."""
+
+    name = "onnx-int8"
+
+    def compile(
+        self, model: Path, calibration: Pixels, contract: Contract, into: Path
+    ) -> CompiledModel:
+        """Quantises the shipped graph; the preparation of the image stays in floating point."""
+        wanted = (contract.size, contract.size, 3)
+        if calibration.dtype != np.uint8 or calibration.shape[1:] != wanted or not len(calibration):
+            raise CompileError(
+                f"calibration images are {calibration.dtype} {calibration.shape}, the contract "
+                f"says uint8 {('N', *wanted)} with N of at least 1"
+            )
+        graph = onnx.load(model)
+        reader = _Reader(graph.graph.input[0].name, calibration)
+        target, partial = into / FILE, into / f".{FILE}.partial"
+        logging.getLogger().setLevel(logging.WARNING)
+        try:
+            quantize_static(
+                graph,
+                str(partial),
+                reader,
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                calibrate_method=CalibrationMethod.MinMax,
+                nodes_to_exclude=[node.name for node in prologue(graph)],
+                extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+            )
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return CompiledModel(
+            path=target,
+            stage="int8",
+            toolchain={name: importlib.metadata.version(name) for name in ("onnxruntime", "onnx")},
+            calibration=reader.shown.record(),
+            notes=("INT8 by ONNX Runtime; not a HEF, and its accuracy is not Hailo's",),
+        )
+
+    def embedder(self, compiled: CompiledModel, contract: Contract) -> OnnxEmbedder:
+        """Runs the quantised graph."""
+        return OnnxEmbedder(compiled.path, contract, threads=os.cpu_count() or 1)

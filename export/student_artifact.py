@@ -1,0 +1,138 @@
+"""The student's ``model.tar.gz`` as the compile job finds it: unpacked, and checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognition.cardset import Split
+from registry.archives import extract
+from registry.contract import Contract
+
+ARCHIVE = "model.tar.gz"
+_LIMIT = 2 * 1024**3
+_JSON_LIMIT = 64 * 1024**2
+_VIEWS_LIMIT = 1_000_000
+
+
+class ArtifactError(ValueError):
+    """An artifact that cannot be compiled; names the file and the cause."""
+
+
+@dataclass(frozen=True)
+class StudentArtifact:
+    """What a student's training job left.
+
+    Attributes:
+        model: The ONNX graph that ships.
+        backbone: Its architecture, by timm's name.
+        split: Which cards are known, and which are held out.
+        reference: float32 (Q, D): PyTorch's embeddings of the query views of the known cards.
+        reference_ids: Card id of each.
+        seed: Of the run; the views are rendered again from it.
+        views_per_card: Query views of each known card.
+        unseen_views: Views of the held-out cards of each part, in all.
+        top1: What the training job measured with PyTorch.
+    """
+
+    model: Path
+    contract: Contract
+    backbone: str
+    split: Split
+    reference: NDArray[np.float32]
+    reference_ids: list[str]
+    seed: int
+    views_per_card: int
+    unseen_views: int
+    top1: float
+
+
+def read_artifact(folder: Path, into: Path) -> StudentArtifact:
+    """Unpacks and checks the student's archive.
+
+    Args:
+        folder: Holds ``model.tar.gz``.
+        into: Where to unpack it.
+
+    Raises:
+        ArtifactError: A file is missing or not what it should be.
+        ArchiveError: The archive is damaged or unsafe.
+    """
+    archive = folder / ARCHIVE
+    if not archive.is_file():
+        raise ArtifactError(f"{archive}: is missing")
+    extract(archive, into, _LIMIT)
+    model = into / "model.onnx"
+    if not model.is_file():
+        raise ArtifactError(
+            f"{archive.name}: holds no model.onnx; only students can be compiled, train it again"
+        )
+    config = _json(into / "config.json")
+    split = _json(into / "split.json")
+    contract = Contract.from_dict(_json(into / "contract.json"))
+    try:
+        parts = Split(
+            tuple(map(str, split["known"])),
+            tuple(map(str, split["unseen_validation"])),
+            tuple(map(str, split["unseen_test"])),
+        )
+        # Arrays only: a pickled object in the file is refused by numpy.
+        with np.load(into / "reference.npz", allow_pickle=False) as saved:
+            reference = np.asarray(saved["embeddings"], dtype=np.float32)
+            ids = [str(card_id) for card_id in saved["card_ids"]]
+            seed, per_card = int(saved["seed"]), int(saved["per_card"])
+        unseen_views, backbone = int(config["unseen_views"]), str(config["backbone"])
+        evaluation = _json(into / "evaluation.json")
+        top1 = float(evaluation["top1"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{archive.name}: split.json, config.json, evaluation.json or reference.npz is not "
+            f"what a student's training job writes ({type(error).__name__}: {error})"
+        ) from None
+    if not (parts.known and parts.unseen_validation and parts.unseen_test):
+        raise ArtifactError(f"{archive.name}: split.json leaves a part without cards")
+    if not (1 <= per_card <= _VIEWS_LIMIT and 1 <= unseen_views <= _VIEWS_LIMIT):
+        raise ArtifactError(
+            f"{archive.name}: {per_card} query views of a card and {unseen_views} views of unseen "
+            f"cards; both must be 1 to {_VIEWS_LIMIT}"
+        )
+    if reference.shape != (len(ids), contract.embedding_dim) or not len(ids):
+        raise ArtifactError(
+            f"{archive.name}: reference.npz holds {reference.shape} for {len(ids)} views of "
+            f"{contract.embedding_dim} dimensions"
+        )
+    if not np.isfinite(reference).all() or not np.allclose(
+        (reference**2).sum(axis=1), 1, atol=1e-3
+    ):
+        raise ArtifactError(
+            f"{archive.name}: reference.npz holds embeddings of another length than 1"
+        )
+    return StudentArtifact(
+        model=model,
+        contract=contract,
+        backbone=backbone,
+        split=parts,
+        reference=reference,
+        reference_ids=ids,
+        seed=seed,
+        views_per_card=per_card,
+        unseen_views=unseen_views,
+        top1=top1,
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _JSON_LIMIT:
+            raise ArtifactError(f"{path.name}: is longer than {_JSON_LIMIT} bytes")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"model.tar.gz: {path.name} cannot be read ({error})") from None
+    if not isinstance(document, dict):
+        raise ArtifactError(f"model.tar.gz: {path.name} is no JSON object")
+    return document

@@ -1,0 +1,86 @@
+"""Who may do what: the jobs' roles, and the policy of the person who approves."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.constructs.bucket_access import READ, WRITE, listing, objects
+from infra.constructs.containers import repository_arn, training_cpu_image
+from infra.constructs.job_runtime import job_runtime
+from infra.constructs.model_group import READ_PACKAGES, UPDATE_PACKAGES
+from infra.constructs.published_value import publish_value
+from infra.constructs.service_role import SageMakerRole
+from infra.registry_stack import RegistryStack
+from infra.settings import Settings
+from registry.names import CARDS_PREFIX, COMPILATIONS_PREFIX, JOBS_PREFIX, SOURCE_PREFIX
+
+
+class AccessStack(cdk.Stack):
+    """Roles and policies. The trainer's cannot register, approve or release anything."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        registry: RegistryStack,
+        env: cdk.Environment,
+    ) -> None:
+        super().__init__(
+            scope, construct_id, env=env, description="Card recognition: roles of jobs and people"
+        )
+        bucket = registry.training_bucket
+        containers = training_cpu_image(self.region)
+        self.compile_image = settings.compiler_image or settings.compile.image or containers
+        read_by_training = (CARDS_PREFIX, JOBS_PREFIX, SOURCE_PREFIX)
+        self.training_role = SageMakerRole(
+            self,
+            "TrainingRole",
+            description="Training jobs: read cards and earlier jobs, write their own output",
+            statements=[
+                objects(bucket, READ, *read_by_training),
+                objects(bucket, WRITE, JOBS_PREFIX),
+                listing(bucket, *read_by_training),
+                *registry.mlflow.logging_statements(),
+                *job_runtime(
+                    self, kind="TrainingJobs", repositories=[repository_arn(self, containers)]
+                ),
+            ],
+        )
+        self.compile_role = SageMakerRole(
+            self,
+            "CompileRole",
+            description="Compile jobs: read cards and a model, write the compilation",
+            statements=[
+                objects(bucket, READ, CARDS_PREFIX, JOBS_PREFIX),
+                objects(bucket, WRITE, COMPILATIONS_PREFIX),
+                listing(bucket, CARDS_PREFIX, JOBS_PREFIX, COMPILATIONS_PREFIX),
+                *job_runtime(
+                    self,
+                    kind="ProcessingJobs",
+                    repositories=[repository_arn(self, self.compile_image)],
+                ),
+            ],
+        )
+        approver = iam.ManagedPolicy(
+            self,
+            "Approver",
+            description="Look at the models of the group, approve and reject them",
+            statements=[
+                registry.group.packages(
+                    *READ_PACKAGES, *UPDATE_PACKAGES, "sagemaker:DescribeModelPackageGroup"
+                ),
+                # SageMaker has no resource level for listing groups, which the console begins with.
+                iam.PolicyStatement(actions=["sagemaker:ListModelPackageGroups"], resources=["*"]),
+            ],
+        )
+        for key, role in (("training", self.training_role), ("compile", self.compile_role)):
+            publish_value(
+                self, settings.environment, f"{key}-role-arn", role.role_arn, f"Role of {key} jobs"
+            )
+        cdk.CfnOutput(
+            self, "ApproverPolicyArn", value=approver.managed_policy_arn, description="For people"
+        )

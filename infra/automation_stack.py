@@ -1,0 +1,82 @@
+"""What reacts: three functions, each behind one rule. Deleting this stack loses nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.access_stack import AccessStack
+from infra.constructs import automation_grants as grants
+from infra.constructs import sagemaker_events as patterns
+from infra.constructs.compiler_notice import announce_compiler
+from infra.constructs.event_driven_function import EventDrivenFunction
+from infra.constructs.function_environment import FunctionEnvironment
+from infra.constructs.job_code import JobCode
+from infra.constructs.published_value import publish_value
+from infra.constructs.source_asset import source_asset
+from infra.registry_stack import RegistryStack
+from infra.settings import Settings
+
+
+class AutomationStack(cdk.Stack):
+    """Register what was trained, compile what was approved, publish what was compiled."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        registry: RegistryStack,
+        access: AccessStack,
+        env: cdk.Environment,
+    ) -> None:
+        super().__init__(
+            scope, construct_id, env=env, description="Card recognition: rules and functions"
+        )
+        announce_compiler(self, settings)
+        job_code = JobCode(self, "JobCode", reader=access.compile_role)
+        variables = FunctionEnvironment(settings=settings, registry=registry, access=access)
+        function = partial(
+            EventDrivenFunction,
+            self,
+            code=lambda_.Code.from_asset(**source_asset("registry", "lambdas")),
+            log_retention_days=settings.log_retention_days,
+        )
+        register = function(
+            "RegisterModel",
+            handler="lambdas.register_model.handler",
+            description="A training job has ended: its model becomes a version of the group",
+            pattern=patterns.ended_training_jobs(registry.training_bucket.bucket_name),
+            environment=variables.register(),
+            statements=grants.register_statements(registry),
+        )
+        publish = function(
+            "PublishRelease",
+            handler="lambdas.publish_release.handler",
+            description="A compile job has ended: its release is published",
+            pattern=patterns.ended_compile_jobs(),
+            environment=variables.publish(),
+            statements=grants.publish_statements(registry),
+            # Copies the compiled files and hashes them.
+            timeout=cdk.Duration.minutes(10),
+            memory_mib=1024,
+        )
+        compile_ = function(
+            "CompileApproved",
+            handler="lambdas.compile_approved.handler",
+            description="A version has changed: its compilation starts or stops",
+            pattern=patterns.changed_packages(registry.group.group_name),
+            environment=variables.compile(job_code.uri, publish.function.function_name),
+            statements=grants.compile_statements(
+                registry, access.compile_role, publish.function.function_arn
+            ),
+        )
+        publish_value(
+            self, settings.environment, "compiler", settings.compiler, "What compiles models"
+        )
+        for each in (register, compile_, publish):
+            cdk.CfnOutput(self, f"{each.node.id}Function", value=each.function.function_name)

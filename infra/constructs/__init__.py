@@ -1,0 +1,1 @@
+"""One file an idea; the stacks only compose them."""

@@ -1,0 +1,98 @@
+"""What each of the three functions may do, and nothing that its neighbour does.
+
+Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListProcessingJobs``.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import aws_iam as iam
+
+from infra.constructs.bucket_access import READ, WRITE, listing, objects
+from infra.constructs.model_group import (
+    CREATE_PACKAGES,
+    READ_PACKAGES,
+    UPDATE_PACKAGES,
+    jobs,
+)
+from infra.registry_stack import RegistryStack
+from registry.names import (
+    CHANNELS_PREFIX,
+    COMPILATIONS_PREFIX,
+    COMPILE_JOB_PREFIX,
+    JOBS_PREFIX,
+    KEYS_PREFIX,
+    NAMES_PREFIX,
+    RELEASES_PREFIX,
+)
+
+_RELEASE_PREFIXES = (RELEASES_PREFIX, CHANNELS_PREFIX, KEYS_PREFIX)
+
+
+def register_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
+    """Describe a training job, claim a name, create the version."""
+    bucket = registry.training_bucket
+    return [
+        jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
+        registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
+        objects(bucket, READ, JOBS_PREFIX, NAMES_PREFIX),
+        objects(bucket, WRITE, NAMES_PREFIX),
+        listing(bucket, JOBS_PREFIX, NAMES_PREFIX),
+    ]
+
+
+def compile_statements(
+    registry: RegistryStack, compile_role: iam.IRole, publish_arn: str
+) -> list[iam.PolicyStatement]:
+    """Look at a version, start or stop its compile job, hand what is released to ``publish``."""
+    return [
+        registry.group.packages(*READ_PACKAGES),
+        jobs(
+            registry,
+            "processing-job",
+            COMPILE_JOB_PREFIX,
+            [
+                "sagemaker:CreateProcessingJob",
+                "sagemaker:DescribeProcessingJob",
+                "sagemaker:StopProcessingJob",
+            ],
+        ),
+        _list_jobs(),
+        iam.PolicyStatement(
+            actions=["iam:PassRole"],
+            resources=[compile_role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+        objects(registry.training_bucket, READ, JOBS_PREFIX, COMPILATIONS_PREFIX),
+        listing(registry.training_bucket, JOBS_PREFIX, COMPILATIONS_PREFIX),
+        objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),
+        listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[publish_arn]),
+    ]
+
+
+def publish_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
+    """Register what was compiled, write and sign the release, note a failure on the version."""
+    training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX)
+    return [
+        registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
+        registry.group.packages(*UPDATE_PACKAGES, unless_approving=True),
+        jobs(
+            registry,
+            "processing-job",
+            COMPILE_JOB_PREFIX,
+            ["sagemaker:DescribeProcessingJob"],
+        ),
+        _list_jobs(),
+        objects(registry.training_bucket, READ, *training),
+        objects(registry.training_bucket, WRITE, NAMES_PREFIX),
+        listing(registry.training_bucket, *training),
+        objects(registry.release_bucket, (*READ, *WRITE), *_RELEASE_PREFIXES),
+        listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        iam.PolicyStatement(
+            actions=["kms:Sign", "kms:GetPublicKey"], resources=[registry.signing_key.key_arn]
+        ),
+    ]
+
+
+def _list_jobs() -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=["sagemaker:ListProcessingJobs"], resources=["*"])

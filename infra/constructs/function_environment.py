@@ -1,0 +1,51 @@
+"""The variables that ``lambdas/settings.py`` reads, from settings and stacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.access_stack import AccessStack
+from infra.registry_stack import RegistryStack
+from infra.settings import Settings
+
+
+@dataclass(frozen=True)
+class FunctionEnvironment:
+    """Makes each function's environment; ``ENVIRONMENT`` is for whoever looks at the function."""
+
+    settings: Settings
+    registry: RegistryStack
+    access: AccessStack
+
+    def register(self) -> dict[str, str]:
+        """For ``register_model``."""
+        return {
+            "ENVIRONMENT": self.settings.environment,
+            "GROUP_NAME": self.registry.group.group_name,
+            "TRAINING_BUCKET": self.registry.training_bucket.bucket_name,
+        }
+
+    def compile(self, code_uri: str, publish_function: str) -> dict[str, str]:
+        """For ``compile_approved``."""
+        compile_ = self.settings.compile
+        return {
+            **self._converging(),
+            "CODE_URI": code_uri,
+            "COMPILE_INSTANCE_TYPE": compile_.instance_type,
+            "COMPILE_MAX_RUNTIME_SECONDS": str(compile_.max_runtime_seconds),
+            "COMPILE_ROLE_ARN": self.access.compile_role.role_arn,
+            "PUBLISH_FUNCTION": publish_function,
+        }
+
+    def publish(self) -> dict[str, str]:
+        """For ``publish_release``."""
+        return {**self._converging(), "SIGNING_KEY_ARN": self.registry.signing_key.key_arn}
+
+    def _converging(self) -> dict[str, str]:
+        """What decides a version's next step: both functions must see the same recipe."""
+        return {
+            **self.register(),
+            "RELEASE_BUCKET": self.registry.release_bucket.bucket_name,
+            "COMPILE_IMAGE": self.access.compile_image,
+            "COMPILE_RECIPE": self.settings.recipe,
+        }

@@ -1,0 +1,48 @@
+"""The product's own code as an asset: some of its rooms, Python and requirements only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict
+
+import aws_cdk as cdk
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class AssetOptions(TypedDict):
+    """The keyword arguments of ``aws_lambda.Code.from_asset`` and ``aws_s3_assets.Asset``."""
+
+    path: str
+    exclude: list[str]
+    ignore_mode: cdk.IgnoreMode
+
+
+def source_asset(*rooms: str, root: Path = ROOT) -> AssetOptions:
+    """What to give an asset so that it holds these rooms, each in its folder, and nothing else.
+
+    The patterns are a ``.gitignore`` that forbids everything first: a file that appears in the
+    checkout (data, an environment, a secret) gets into no archive by being forgotten here.
+
+    Args:
+        rooms: Packages of this repository, for example ``registry``.
+        root: The repository.
+
+    Raises:
+        FileNotFoundError: A room is not there; an asset without it would fail in the cloud only.
+    """
+    allowed: list[str] = []
+    for room in rooms:
+        if not (root / room).is_dir():
+            raise FileNotFoundError(f"{root / room}: the asset's folder {room}/ does not exist")
+        allowed += [
+            f"!/{room}/",
+            f"!/{room}/**/",
+            f"!/{room}/**/*.py",
+            f"!/{room}/requirements.txt",
+        ]
+    return {
+        "path": str(root),
+        "exclude": ["*", *allowed, "__pycache__/"],
+        "ignore_mode": cdk.IgnoreMode.GIT,
+    }

@@ -1,0 +1,75 @@
+"""What must survive: the group, the buckets, the signing key, MLflow's runs."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from infra.constructs.mlflow_store import MlflowStore
+from infra.constructs.model_group import ModelGroup
+from infra.constructs.published_value import publish_value
+from infra.constructs.secure_bucket import SecureBucket
+from infra.constructs.signing_key import SigningKey
+from infra.settings import Settings
+
+#: Overwritten cards and checkpoints are kept this long against a mistake.
+TRAINING_NONCURRENT_DAYS = 30
+
+
+class RegistryStack(cdk.Stack):
+    """The stateful stack. Its construct ids are logical ids: renaming one replaces the resource."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: Settings, env: cdk.Environment
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            description="Card recognition: model registry, buckets, MLflow, signing key",
+            termination_protection=settings.retain,
+        )
+        retain = settings.retain
+        self.group = ModelGroup(self, "Group", group_name=settings.group_name, retain=retain)
+        self.training_bucket = SecureBucket(
+            self,
+            "TrainingBucket",
+            bucket_name=settings.training_bucket or self._name("training"),
+            retain=retain,
+            noncurrent_days=TRAINING_NONCURRENT_DAYS,
+        )
+        self.mlflow_bucket = SecureBucket(
+            self,
+            "MlflowBucket",
+            bucket_name=settings.mlflow_bucket or self._name("mlflow"),
+            retain=retain,
+        )
+        self.release_bucket = SecureBucket(
+            self,
+            "ReleaseBucket",
+            bucket_name=settings.release_bucket or self._name("releases"),
+            retain=retain,
+        )
+        self.signing_key = SigningKey(
+            self, "SigningKey", environment=settings.environment, retain=retain
+        )
+        self.mlflow = MlflowStore(
+            self,
+            "Mlflow",
+            kind=settings.mlflow,
+            name=f"cards-{settings.environment}",
+            bucket=self.mlflow_bucket,
+            retain=retain,
+        )
+        for key, value, description in (
+            ("group-name", settings.group_name, "Model Package Group of every model"),
+            ("training-bucket", self.training_bucket.bucket_name, "Cards, jobs, compilations"),
+            ("mlflow-bucket", self.mlflow_bucket.bucket_name, "Artifacts of MLflow runs"),
+            ("mlflow-uri", self.mlflow.uri, "Tracking URI of MLflow, or none"),
+            ("release-bucket", self.release_bucket.bucket_name, "Releases and channels"),
+            ("signing-key-arn", self.signing_key.key_arn, "Signs release manifests"),
+        ):
+            publish_value(self, settings.environment, key, value, description)
+
+    def _name(self, purpose: str) -> str:
+        return f"pokemon-card-{purpose}-{self.account}-{self.region}"

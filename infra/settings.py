@@ -1,0 +1,297 @@
+"""What may differ between deployments: the ``cards`` object of ``cdk.json``, typed and checked.
+
+A single value is overridden on the command line by its dotted path, for example
+``cdk deploy --all -c cards.environment=prod -c cards.compile.calibration_images=512``.
+Nothing here imports the CDK, so that a wrong setting is named at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from registry.names import GROUP
+
+CONTEXT_KEY = "cards"
+
+MLFLOW_APP = "app"
+MLFLOW_TRACKING_SERVER = "tracking-server"
+MLFLOW_NONE = "none"
+
+ONNX_INT8 = "onnx-int8"
+HAILO = "hailo"
+
+#: The only retention times that CloudWatch Logs takes, in days (``PutRetentionPolicy``).
+LOG_RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+#: SageMaker's own limit on a processing job, five days, in seconds.
+LONGEST_JOB = 5 * 24 * 3600
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown or wrong: one line that names it, the cause and the remedy."""
+
+
+Check = Callable[[Any], str | None]
+
+
+def _matches(pattern: str, what: str) -> Check:
+    compiled = re.compile(pattern, re.ASCII)
+    return lambda value: None if compiled.fullmatch(value) else f"must be {what}"
+
+
+def _one_of(*allowed: Any) -> Check:
+    listed = ", ".join(str(value) for value in allowed)
+    return lambda value: None if value in allowed else f"must be one of {listed}"
+
+
+def _between(low: float, high: float) -> Check:
+    return lambda value: (
+        None
+        if math.isfinite(value) and low <= value <= high
+        else f"must be a number from {low} to {high}"
+    )
+
+
+def _bucket_name(value: str) -> str | None:
+    shape = re.fullmatch(r"[a-z0-9](?:[a-z0-9-]|\.(?=[a-z0-9])){1,61}[a-z0-9]", value, re.ASCII)
+    # Dots would break TLS on virtual-hosted addresses, and these buckets are TLS only.
+    if shape and "." not in value and not value.startswith("xn--"):
+        return None
+    return "must be 3 to 63 lower-case letters, digits and hyphens, as S3 names a bucket"
+
+
+_image = _matches(
+    r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?"
+    r"/[a-z0-9][a-z0-9._/-]{0,254}(?::[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})",
+    "an ECR image with a tag or digest, "
+    "<account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>",
+)
+
+
+def _setting(default: Any, check: Check) -> Any:
+    return field(default=default, metadata={"check": check})
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the compiled model must reach to be published; see ``export`` for the measurement.
+
+    Attributes:
+        onnx_cosine_mean: Mean cosine of ONNX to PyTorch embeddings of the same views.
+        cosine_mean: Mean cosine of compiled to ONNX embeddings.
+        cosine_p5: Fifth percentile of the same.
+        top1_drop: How much top-1 may fall, as a fraction of the queries.
+    """
+
+    onnx_cosine_mean: float = _setting(0.9999, _between(-1, 1))
+    cosine_mean: float = _setting(0.99, _between(-1, 1))
+    cosine_p5: float = _setting(0.98, _between(-1, 1))
+    top1_drop: float = _setting(0.005, _between(0, 1))
+
+
+@dataclass(frozen=True)
+class Compile:
+    """The compile job.
+
+    Attributes:
+        instance_type: SageMaker instance of the processing job.
+        image: Container for ``onnx-int8``; None takes the region's PyTorch CPU container.
+        calibration_images: Camera views that the quantiser sees.
+        max_runtime_seconds: After this time SageMaker stops the job.
+        gate: Thresholds of the fidelity gate.
+    """
+
+    instance_type: str = _setting(
+        "ml.m5.xlarge",
+        _matches(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", "a SageMaker instance type such as ml.m5.xlarge"),
+    )
+    image: str | None = _setting(None, _image)
+    calibration_images: int = _setting(1024, _between(1, 100_000))
+    max_runtime_seconds: int = _setting(6 * 3600, _between(60, LONGEST_JOB))
+    gate: Gate = Gate()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a deployment may choose.
+
+    Attributes:
+        environment: Leads stack names and SSM parameters (``/cards/<environment>/…``).
+        group_name: The Model Package Group; the guide's name by default.
+        training_bucket: Name; None makes ``pokemon-card-training-<account>-<region>``.
+        mlflow_bucket: Name; None makes ``pokemon-card-mlflow-<account>-<region>``.
+        release_bucket: Name; None makes ``pokemon-card-releases-<account>-<region>``.
+        mlflow: ``app`` (serverless), ``tracking-server`` (hourly price) or ``none``.
+        compiler_image: ECR image that holds Hailo's Dataflow Compiler; None compiles by ONNX
+            Runtime instead, which makes no ``.hef``.
+        compile: The compile job.
+        log_retention_days: Of the functions' log groups.
+        retain: Whether buckets, group and key outlive their stack, which is then also protected
+            from deletion.
+    """
+
+    environment: str = _setting(
+        "dev",
+        _matches(
+            r"[a-z](?:-?[a-z0-9]){0,15}",
+            "1 to 16 lower-case letters, digits and single hyphens, beginning with a letter",
+        ),
+    )
+    group_name: str = _setting(
+        GROUP,
+        _matches(
+            r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}",
+            "1 to 63 letters, digits and inner hyphens, as SageMaker names a group",
+        ),
+    )
+    training_bucket: str | None = _setting(None, _bucket_name)
+    mlflow_bucket: str | None = _setting(None, _bucket_name)
+    release_bucket: str | None = _setting(None, _bucket_name)
+    mlflow: str = _setting(MLFLOW_APP, _one_of(MLFLOW_APP, MLFLOW_TRACKING_SERVER, MLFLOW_NONE))
+    compiler_image: str | None = _setting(None, _image)
+    compile: Compile = Compile()
+    log_retention_days: int = _setting(90, _one_of(*LOG_RETENTION_DAYS))
+    retain: bool = _setting(True, _one_of(True, False))
+
+    def __post_init__(self) -> None:
+        buckets = [self.training_bucket, self.mlflow_bucket, self.release_bucket]
+        given = [name for name in buckets if name is not None]
+        if len(set(given)) != len(given):
+            raise SettingsError(
+                f"{CONTEXT_KEY}: training_bucket, mlflow_bucket and release_bucket must differ"
+            )
+        if self.compiler_image and self.compile.image:
+            raise SettingsError(
+                f"{CONTEXT_KEY}.compile.image is for the onnx-int8 compiler only and "
+                f"{CONTEXT_KEY}.compiler_image chooses hailo: remove one of the two"
+            )
+
+    @property
+    def compiler(self) -> str:
+        """``hailo`` where a compiler image is set, ``onnx-int8`` elsewhere."""
+        return HAILO if self.compiler_image else ONNX_INT8
+
+    @property
+    def recipe(self) -> str:
+        """What the compile job is asked to do, as canonical JSON: equal recipes, equal text."""
+        gate = {item.name: getattr(self.compile.gate, item.name) for item in fields(Gate)}
+        return json.dumps(
+            {
+                "compiler": self.compiler,
+                "calibration_images": self.compile.calibration_images,
+                "gate": gate,
+            },
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+
+
+def load_settings(context: Mapping[str, Any]) -> Settings:
+    """Reads the settings from the app's context.
+
+    Args:
+        context: The CDK app's context: the ``cards`` object and any ``cards.<path>`` overrides.
+
+    Raises:
+        SettingsError: An unknown key, a value of the wrong type or out of its range.
+    """
+    document = context.get(CONTEXT_KEY, {})
+    if not isinstance(document, Mapping):
+        raise SettingsError(
+            f"{CONTEXT_KEY}: must be an object in cdk.json; "
+            f"override one value by its path, such as -c {CONTEXT_KEY}.environment=prod"
+        )
+    tree = _copied(document)
+    for key, value in context.items():
+        if key.startswith(f"{CONTEXT_KEY}."):
+            _override(tree, key, value)
+    return typing.cast(Settings, _build(Settings, CONTEXT_KEY, tree))
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """A value from the command line: text, to be read by the type of the field it is for."""
+
+    text: str
+
+
+def _copied(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _copied(value) if isinstance(value, Mapping) else value
+        for key, value in document.items()
+    }
+
+
+def _override(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")[1:]
+    for parent in parents:
+        child = tree.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise SettingsError(f"{key}: {parent} is a single value, nothing lies below it")
+        tree = child
+    tree[last] = _Typed(value) if isinstance(value, str) else value
+
+
+def _build(cls: type, path: str, values: Any) -> Any:
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{path}: must be an object with {_known(cls)}")
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            raise SettingsError(f"{path}.{key}: no such setting; {path} has {_known(cls)}")
+    built: dict[str, Any] = {}
+    for item in fields(cls):
+        if item.name not in values:
+            continue
+        where, value, hint = f"{path}.{item.name}", values[item.name], hints[item.name]
+        if is_dataclass(hint):
+            built[item.name] = _build(typing.cast(type, hint), where, value)
+            continue
+        value = _read(where, hint, value)
+        fault = None if value is None else item.metadata["check"](value)
+        if fault:
+            raise SettingsError(f"{where}: {value!r} {fault}")
+        built[item.name] = value
+    return cls(**built)
+
+
+def _known(cls: type) -> str:
+    return ", ".join(item.name for item in fields(cls))
+
+
+def _read(where: str, hint: Any, value: Any) -> Any:
+    """The value in its field's type; a whole number is taken for a fraction, a flag for neither."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    optional = type(None) in kinds
+    kind = next(entry for entry in kinds if entry is not type(None))
+    if isinstance(value, _Typed):
+        value = _parsed(kind, optional, value.text)
+    if value is None and optional:
+        return None
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        expected = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+        null = " or null" if optional else ""
+        raise SettingsError(f"{where}: {value!r} must be {expected[kind]}{null}")
+    return value
+
+
+def _parsed(kind: type, optional: bool, text: str) -> Any:
+    if optional and text in ("", "null"):
+        return None
+    if kind is str:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,241 @@
+"""What MiniStack 1.5.33 lacks, mended; one function a gap.
+
+``tests/localcloud/test_patches.py`` tells, for each, when MiniStack no longer needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+MENDS = "1.5.33"
+_log = logging.getLogger(__name__)
+
+
+def apply_all(lambda_python: Path) -> None:
+    """Applies every patch; called once, before the server answers."""
+    mount_sagemaker()
+    loopback_is_secure_transport()
+    run_functions_in(lambda_python)
+    retry_rule_targets()
+    keep_function_dead_letters()
+    keep_bucket_settings()
+
+
+def mount_sagemaker() -> None:
+    """MiniStack has no SageMaker: puts ours on the endpoint, into IAM, state and templates."""
+    import sys
+
+    import ministack.services as services
+    from ministack import app
+    from ministack.core import iam_actions, router
+    from ministack.services.cloudformation import provisioners
+
+    from localcloud.sagemaker import cloudformation, service
+
+    sys.modules["ministack.services.sagemaker"] = service
+    services.sagemaker = service
+    app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}
+    app.SERVICE_HANDLERS["sagemaker"] = service.handle_request
+    app._state_map["sagemaker"] = "sagemaker"
+    app._loaded_modules["sagemaker"] = service
+    router.SERVICE_PATTERNS["sagemaker"] = {
+        "target_prefixes": ["SageMaker."],
+        "host_patterns": [r"^api\.sagemaker\.", r"^sagemaker\."],
+    }
+    iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
+    theirs = iam_actions.extract_resource_arn
+
+    def extract(service_name: str, method: str, path: str, headers: Any, body: bytes, *rest: Any):
+        if service_name == "sagemaker":
+            return service.resource_arn(body)
+        return theirs(service_name, method, path, headers, body, *rest)
+
+    iam_actions.extract_resource_arn = extract
+    tags = iam_actions.request_tag_context
+
+    def context(service_name: str, action: str, body: bytes, *rest: Any) -> dict[str, Any]:
+        found = dict(tags(service_name, action, body, *rest) or {})
+        return found | service.condition_keys(body) if service_name == "sagemaker" else found
+
+    iam_actions.request_tag_context = context
+    provisioners._RESOURCE_HANDLERS.update(cloudformation.HANDLERS)
+
+
+def loopback_is_secure_transport() -> None:
+    """Plain HTTP on the loopback interface counts as TLS for ``aws:SecureTransport``.
+
+    Bucket policies of ``enforce_ssl`` would deny every request otherwise; nothing leaves the
+    machine.
+    """
+    from ministack import app
+    from ministack.core import iam_evaluator
+
+    theirs = iam_evaluator.pin_request_origin
+
+    def pin(source_ip: str, secure_transport: bool) -> None:
+        theirs(source_ip, secure_transport or source_ip.startswith("127.") or source_ip == "::1")
+
+    iam_evaluator.pin_request_origin = pin
+    app.pin_request_origin = pin
+
+
+def run_functions_in(python: Path) -> None:
+    """Functions run in an interpreter of their own, without the server's packages or environment.
+
+    MiniStack runs them on the server's, where a dependency that Lambda lacks would be found.
+    """
+    from ministack.core import lambda_runtime
+
+    theirs = lambda_runtime._detect_runtime_binary
+
+    def detect(runtime: str) -> tuple[str, str]:
+        binary, script = theirs(runtime)
+        return (str(python), script) if runtime.startswith("python") else (binary, script)
+
+    lambda_runtime._detect_runtime_binary = detect
+    # The worker's environment starts from the server's; the supervisor gives the server hardly
+    # any, and what it does give is not the function's business.
+    kept = {"PATH", "HOME", "LANG", "TMPDIR", "GATEWAY_PORT", "PYTHONDONTWRITEBYTECODE"}
+    popen = lambda_runtime.subprocess.Popen
+
+    class ScrubbedPopen(popen):  # type: ignore[valid-type, misc]
+        def __init__(self, args: Any, *rest: Any, **options: Any) -> None:
+            if options.get("env") and args and str(args[0]) == str(python):
+                own = set(os.environ) - kept
+                options["env"] = {
+                    key: value
+                    for key, value in options["env"].items()
+                    if key not in own or os.environ[key] != value
+                }
+            super().__init__(args, *rest, **options)
+
+    class Subprocess:
+        """The module ``subprocess`` as lambda_runtime sees it, with another Popen."""
+
+        def __getattr__(self, name: str) -> Any:
+            import subprocess
+
+            return ScrubbedPopen if name == "Popen" else getattr(subprocess, name)
+
+    lambda_runtime.subprocess = Subprocess()
+
+
+def retry_rule_targets() -> None:
+    """EventBridge to Lambda: asynchronous retries, and both kinds of dead-letter queue.
+
+    MiniStack invokes once, and ignores a target's DeadLetterConfig.
+    """
+    from ministack.core.arn import parse_arn
+    from ministack.services import eventbridge, lambda_svc
+
+    def dispatch(arn: str, payload: str) -> None:
+        function, config, name = lambda_svc._get_func_record_for_ref(arn)
+        if not function or not config:
+            _log.warning("EventBridge: function %s does not exist", name)
+            return
+        record = lambda_svc._execution_record_for_config(function, config)
+        lambda_svc.invoke_async_with_retry(record, json.loads(payload))
+
+    theirs = eventbridge._invoke_target
+
+    def invoke(target: Any, event: Any, rule: Any, view: Any = None) -> Any:
+        arn = target.get("Arn", "")
+        queue = (target.get("DeadLetterConfig") or {}).get("Arn")
+        if queue and ":lambda:" in arn and not lambda_svc._get_func_record_for_ref(arn)[0]:
+            view = view or eventbridge._pattern_event_view(event)
+            eventbridge._dispatch_to_sqs(parse_arn(queue), json.dumps(view.event_with_detail()))
+            return None
+        return theirs(target, event, rule, view)
+
+    eventbridge._dispatch_to_lambda = dispatch
+    eventbridge._invoke_target = invoke
+
+
+def keep_function_dead_letters() -> None:
+    """``AWS::Lambda::Function`` drops DeadLetterConfig."""
+    from ministack.services import lambda_svc
+    from ministack.services.cloudformation import provisioners
+
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+
+    def keeping(act: Callable[..., Any], place: int) -> Callable[..., Any]:
+        def wrapped(*arguments: Any) -> Any:
+            answer = act(*arguments)
+            queue = arguments[place].get("DeadLetterConfig")
+            function = lambda_svc._functions.get(answer[0])
+            if queue and function is not None:
+                function["config"]["DeadLetterConfig"] = queue
+            return answer
+
+        return wrapped
+
+    provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"] = {
+        **handlers,
+        "create": keeping(handlers["create"], 1),
+        "update": keeping(handlers["update"], 2),
+    }
+
+
+def keep_bucket_settings() -> None:
+    """``AWS::S3::Bucket`` drops BucketEncryption and LifecycleConfiguration."""
+    from ministack.services import s3
+    from ministack.services.cloudformation import provisioners
+
+    provisioners._S3_BUCKET_CONFIGURATIONS += (
+        ("BucketEncryption", _encryption, s3._put_bucket_encryption, s3._delete_bucket_encryption),
+        (
+            "LifecycleConfiguration",
+            _lifecycle,
+            s3._put_bucket_lifecycle,
+            s3._delete_bucket_lifecycle,
+        ),
+    )
+
+
+def _encryption(value: Any) -> bytes:
+    from ministack.core.responses import get_account_id, get_region
+    from ministack.services import s3
+
+    root = Element("ServerSideEncryptionConfiguration", xmlns=s3.S3_NS)
+    for rule in value.get("ServerSideEncryptionConfiguration") or []:
+        entry = SubElement(root, "Rule")
+        default = SubElement(entry, "ApplyServerSideEncryptionByDefault")
+        source = dict(rule.get("ServerSideEncryptionByDefault") or {})
+        if str(source.get("SSEAlgorithm", "")).startswith("aws:kms"):
+            own = f"arn:aws:kms:{get_region()}:{get_account_id()}:alias/aws/s3"
+            source.setdefault("KMSMasterKeyID", own)
+        for key in ("SSEAlgorithm", "KMSMasterKeyID"):
+            if source.get(key):
+                SubElement(default, key).text = str(source[key])
+        SubElement(entry, "BucketKeyEnabled").text = str(
+            rule.get("BucketKeyEnabled", False)
+        ).lower()
+    return tostring(root)
+
+
+def _lifecycle(value: Any) -> bytes:
+    from ministack.services import s3
+
+    root = Element("LifecycleConfiguration", xmlns=s3.S3_NS)
+    for number, rule in enumerate(value.get("Rules") or []):
+        entry = SubElement(root, "Rule")
+        SubElement(entry, "ID").text = rule.get("Id", f"rule-{number}")
+        SubElement(entry, "Status").text = rule["Status"]
+        SubElement(SubElement(entry, "Filter"), "Prefix").text = rule.get("Prefix", "")
+        if "ExpirationInDays" in rule:
+            SubElement(SubElement(entry, "Expiration"), "Days").text = str(rule["ExpirationInDays"])
+        noncurrent = rule.get("NoncurrentVersionExpiration")
+        if noncurrent:
+            parent = SubElement(entry, "NoncurrentVersionExpiration")
+            SubElement(parent, "NoncurrentDays").text = str(noncurrent["NoncurrentDays"])
+        abort = rule.get("AbortIncompleteMultipartUpload")
+        if abort:
+            parent = SubElement(entry, "AbortIncompleteMultipartUpload")
+            SubElement(parent, "DaysAfterInitiation").text = str(abort["DaysAfterInitiation"])
+    return tostring(root)

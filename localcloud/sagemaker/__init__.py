@@ -1,0 +1,1 @@
+"""SageMaker for MiniStack: the registry, jobs that really run, lineage, and MLflow."""

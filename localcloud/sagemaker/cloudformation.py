@@ -1,0 +1,117 @@
+"""``AWS::SageMaker::…`` resources of a template, over the service's own calls."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from localcloud.sagemaker.errors import AwsError
+from localcloud.sagemaker.service import call
+from localcloud.sagemaker.store import last, store, tag_map
+
+Properties = dict[str, Any]
+
+
+def _ask(operation: str, request: Properties) -> dict[str, Any]:
+    try:
+        return call(operation, request)
+    except AwsError as error:
+        # CloudFormation's engine shows a ValueError as the reason of the resource's failure.
+        raise ValueError(f"{error.code}: {error}") from error
+
+
+def _create_group(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
+    policy = properties.get("ModelPackageGroupPolicy")
+    request = {k: v for k, v in properties.items() if k != "ModelPackageGroupPolicy"}
+    group_arn = _ask("CreateModelPackageGroup", request)["ModelPackageGroupArn"]
+    _put_policy(group_arn, policy)
+    return group_arn, _group_attributes(group_arn)
+
+
+def _update_group(
+    physical_id: str, old: Properties, new: Properties, stack: str, *rest: Any
+) -> tuple[str, Properties]:
+    record = store().groups[last(physical_id)]
+    record["ModelPackageGroupDescription"] = new.get("ModelPackageGroupDescription")
+    store().tags[physical_id] = tag_map(new.get("Tags"))
+    _put_policy(physical_id, new.get("ModelPackageGroupPolicy"))
+    return physical_id, _group_attributes(physical_id)
+
+
+def _delete_group(physical_id: str, properties: Properties) -> None:
+    if last(physical_id) in store().groups:
+        _ask("DeleteModelPackageGroup", {"ModelPackageGroupName": last(physical_id)})
+
+
+def _put_policy(group_arn: str, policy: Any) -> None:
+    name = last(group_arn)
+    if policy:
+        text = policy if isinstance(policy, str) else json.dumps(policy)
+        _ask("PutModelPackageGroupPolicy", {"ModelPackageGroupName": name, "ResourcePolicy": text})
+    else:
+        _ask("DeleteModelPackageGroupPolicy", {"ModelPackageGroupName": name})
+
+
+def _group_attributes(group_arn: str) -> Properties:
+    return {
+        "ModelPackageGroupArn": group_arn,
+        "ModelPackageGroupStatus": "Completed",
+        "CreationTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _create_app(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
+    key = _ask("CreateMlflowApp", properties)["Arn"]
+    return key, {"Arn": key}
+
+
+def _update_app(
+    physical_id: str, old: Properties, new: Properties, stack: str, *rest: Any
+) -> tuple[str, Properties]:
+    changed = {key: value for key, value in new.items() if key not in ("Tags", "RoleArn")}
+    _ask("UpdateMlflowApp", {**changed, "Arn": physical_id})
+    return physical_id, {"Arn": physical_id}
+
+
+def _delete_app(physical_id: str, properties: Properties) -> None:
+    if physical_id in store().mlflow:
+        _ask("DeleteMlflowApp", {"Arn": physical_id})
+
+
+def _create_server(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
+    key = _ask("CreateMlflowTrackingServer", properties)["TrackingServerArn"]
+    return properties["TrackingServerName"], {"TrackingServerArn": key}
+
+
+def _update_server(
+    physical_id: str, old: Properties, new: Properties, stack: str, *rest: Any
+) -> tuple[str, Properties]:
+    record = _ask("DescribeMlflowTrackingServer", {"TrackingServerName": physical_id})
+    store().mlflow[record["TrackingServerArn"]].update(new)
+    return physical_id, {"TrackingServerArn": record["TrackingServerArn"]}
+
+
+def _delete_server(physical_id: str, properties: Properties) -> None:
+    if any(r.get("TrackingServerName") == physical_id for r in store().mlflow.values()):
+        _ask("DeleteMlflowTrackingServer", {"TrackingServerName": physical_id})
+
+
+HANDLERS: dict[str, dict[str, Callable[..., Any]]] = {
+    "AWS::SageMaker::ModelPackageGroup": {
+        "create": _create_group,
+        "update": _update_group,
+        "delete": _delete_group,
+    },
+    "AWS::SageMaker::MlflowApp": {
+        "create": _create_app,
+        "update": _update_app,
+        "delete": _delete_app,
+    },
+    "AWS::SageMaker::MlflowTrackingServer": {
+        "create": _create_server,
+        "update": _update_server,
+        "delete": _delete_server,
+    },
+}

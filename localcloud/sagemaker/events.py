@@ -1,0 +1,55 @@
+"""Events that SageMaker sends to EventBridge's default bus.
+
+Shapes: https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+Times in a detail are milliseconds since the epoch. A package's event carries no
+CustomerMetadataProperties and no previous status.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from localcloud.sagemaker.store import Record
+
+_PACKAGE = (
+    *("ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageStatus"),
+    *("ModelApprovalStatus", "ModelPackageDescription", "InferenceSpecification"),
+    *("MetadataProperties", "ModelMetrics", "CreationTime", "LastModifiedTime"),
+)
+_HIDDEN = ("Tags", "Environment", "Caller")
+
+
+def package_changed(package: Record) -> None:
+    """A package was created or updated, in whatever part."""
+    detail = {key: package[key] for key in _PACKAGE if key in package}
+    detail["ModelPackageName"] = package["ModelPackageArn"].rpartition("model-package/")[2]
+    _put("SageMaker Model Package State Change", detail, package["ModelPackageArn"])
+
+
+def job_changed(kind: str, job: Record) -> None:
+    """A job's status changed; ``kind`` is ``Training`` or ``Processing``."""
+    detail = {key: value for key, value in job.items() if key not in _HIDDEN}
+    _put(f"SageMaker {kind} Job State Change", detail, job[f"{kind}JobArn"])
+
+
+def _put(detail_type: str, detail: dict[str, Any], resource: str) -> None:
+    from ministack.services import eventbridge
+
+    timed = {
+        key: int(value * 1000) if key.endswith("Time") and isinstance(value, float) else value
+        for key, value in detail.items()
+    }
+    eventbridge._put_events(
+        {
+            "Entries": [
+                {
+                    "Source": "aws.sagemaker",
+                    "DetailType": detail_type,
+                    "Detail": json.dumps(timed),
+                    "Resources": [resource],
+                }
+            ]
+        },
+        allow_aws_source=True,
+    )

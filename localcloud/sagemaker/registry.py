@@ -1,0 +1,242 @@
+"""Model package groups, model packages and tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.sagemaker import events
+from localcloud.sagemaker.errors import AwsError, invalid
+from localcloud.sagemaker.store import Record, arn, last, now, page, selected, store, tag_map
+
+_PAIRS = 50
+_UPDATABLE = (
+    *("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification"),
+    *("SourceUri", "ModelCard", "ModelLifeCycle"),
+)
+_NOT_KEPT = ("Tags", "ClientToken", "ModelPackageName")
+
+# --- groups
+
+
+def create_model_package_group(request: Record) -> Record:
+    name = request["ModelPackageGroupName"]
+    group_arn = arn("model-package-group", name)
+    if name in store().groups:
+        raise invalid(f"Model Package Group already exists: {group_arn}")
+    store().groups[name] = {
+        "ModelPackageGroupName": name,
+        "ModelPackageGroupArn": group_arn,
+        "ModelPackageGroupDescription": request.get("ModelPackageGroupDescription"),
+        "CreationTime": now(),
+        "ModelPackageGroupStatus": "Completed",
+        "CreatedBy": {},
+    }
+    store().tags[group_arn] = tag_map(request.get("Tags"))
+    return {"ModelPackageGroupArn": group_arn}
+
+
+def group(name_or_arn: str) -> Record:
+    """The group's record.
+
+    Raises:
+        AwsError: There is none, in SageMaker's words.
+    """
+    name = last(name_or_arn)
+    if name not in store().groups:
+        raise invalid(f"ModelPackageGroup {arn('model-package-group', name)} does not exist.")
+    return store().groups[name]
+
+
+def describe_model_package_group(request: Record) -> Record:
+    return group(request["ModelPackageGroupName"])
+
+
+def list_model_package_groups(request: Record) -> Record:
+    key = "ModelPackageGroupName"
+    found = selected(store().groups.values(), request, key)
+    return page(found, request, "ModelPackageGroupSummaryList", order="Descending", name_key=key)
+
+
+def delete_model_package_group(request: Record) -> Record:
+    record = group(request["ModelPackageGroupName"])
+    name = record["ModelPackageGroupName"]
+    if any(p["ModelPackageGroupName"] == name for p in store().packages.values()):
+        raise AwsError(
+            "ConflictException",
+            f"Cannot delete Model Package Group {record['ModelPackageGroupArn']} "
+            "because it still contains model packages",
+        )
+    del store().groups[name]
+    store().policies.pop(name, None)
+    store().tags.pop(record["ModelPackageGroupArn"], None)
+    return {}
+
+
+def put_model_package_group_policy(request: Record) -> Record:
+    record = group(request["ModelPackageGroupName"])
+    store().policies[record["ModelPackageGroupName"]] = request["ResourcePolicy"]
+    return {"ModelPackageGroupArn": record["ModelPackageGroupArn"]}
+
+
+def get_model_package_group_policy(request: Record) -> Record:
+    record = group(request["ModelPackageGroupName"])
+    policy = store().policies.get(record["ModelPackageGroupName"])
+    if policy is None:
+        raise invalid(f"Cannot find resource policy for: {record['ModelPackageGroupArn']}")
+    return {"ResourcePolicy": policy}
+
+
+def delete_model_package_group_policy(request: Record) -> Record:
+    store().policies.pop(group(request["ModelPackageGroupName"])["ModelPackageGroupName"], None)
+    return {}
+
+
+# --- packages
+
+
+def create_model_package(request: Record) -> Record:
+    if not request.get("ModelPackageGroupName"):
+        raise invalid(
+            "Only versioned model packages are kept here: ModelPackageGroupName is missing"
+        )
+    name = group(request["ModelPackageGroupName"])["ModelPackageGroupName"]
+    if request.get("Tags"):
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+        raise invalid(
+            "Tags are not supported for versioned model packages; add them to the model package "
+            "group instead"
+        )
+    token = f"{name}|{request['ClientToken']}" if request.get("ClientToken") else None
+    if token in store().tokens and store().tokens[token] in store().packages:
+        return {"ModelPackageArn": store().tokens[token]}
+    _check_pairs(request.get("CustomerMetadataProperties", {}))
+    version = store().versions[name] = store().versions.get(name, 0) + 1
+    package_arn = arn("model-package", f"{name}/{version}")
+    package = {
+        **{key: value for key, value in request.items() if key not in _NOT_KEPT},
+        "ModelPackageGroupName": name,
+        "ModelPackageVersion": version,
+        "ModelPackageArn": package_arn,
+        "CreationTime": now(),
+        "CreatedBy": {},
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        "ModelApprovalStatus": request.get("ModelApprovalStatus") or "PendingManualApproval",
+    }
+    store().packages[package_arn] = package
+    if token:
+        store().tokens[token] = package_arn
+    events.package_changed(package)
+    return {"ModelPackageArn": package_arn}
+
+
+def package(name_or_arn: str) -> Record:
+    """The version's record, by its ARN or by ``group/version``.
+
+    Raises:
+        AwsError: There is none, in SageMaker's words.
+    """
+    key = name_or_arn if name_or_arn.startswith("arn:") else arn("model-package", name_or_arn)
+    if key not in store().packages:
+        raise invalid(f"ModelPackage {key} does not exist.")
+    return store().packages[key]
+
+
+def describe_model_package(request: Record) -> Record:
+    return package(request["ModelPackageName"])
+
+
+def batch_describe_model_package(request: Record) -> Record:
+    found, errors = {}, {}
+    for key in request["ModelPackageArnList"]:
+        try:
+            record = package(key)
+        except AwsError as error:
+            errors[key] = {"ErrorCode": error.code, "ErrorResponse": str(error)}
+            continue
+        found[key] = record
+    return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors}
+
+
+def delete_model_package(request: Record) -> Record:
+    del store().packages[package(request["ModelPackageName"])["ModelPackageArn"]]
+    return {}
+
+
+def update_model_package(request: Record) -> Record:
+    record = package(request["ModelPackageArn"])
+    metadata = {
+        **(record.get("CustomerMetadataProperties") or {}),
+        **(request.get("CustomerMetadataProperties") or {}),
+    }
+    for key in request.get("CustomerMetadataPropertiesToRemove") or []:
+        metadata.pop(key, None)
+    _check_pairs(metadata)
+    for key in _UPDATABLE:
+        if request.get(key) is not None:
+            record[key] = request[key]
+    if request.get("AdditionalInferenceSpecificationsToAdd"):
+        record.setdefault("AdditionalInferenceSpecifications", []).extend(
+            request["AdditionalInferenceSpecificationsToAdd"]
+        )
+    record["CustomerMetadataProperties"] = metadata
+    record["LastModifiedTime"] = now()
+    record["LastModifiedBy"] = {}
+    events.package_changed(record)
+    return {"ModelPackageArn": record["ModelPackageArn"]}
+
+
+def list_model_packages(request: Record) -> Record:
+    found = selected(store().packages.values(), request, "ModelPackageDescription")
+    if request.get("ModelPackageGroupName"):
+        name = group(request["ModelPackageGroupName"])["ModelPackageGroupName"]
+        found = [record for record in found if record["ModelPackageGroupName"] == name]
+    elif request.get("ModelPackageType", "Unversioned") == "Unversioned":
+        found = []
+    status = request.get("ModelApprovalStatus")
+    if status:
+        found = [record for record in found if record["ModelApprovalStatus"] == status]
+    return page(
+        [_summary(record) for record in found],
+        request,
+        "ModelPackageSummaryList",
+        order="Ascending",
+        name_key="ModelPackageArn",
+    )
+
+
+def _summary(record: Record) -> Record:
+    keys = (
+        *("ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn"),
+        *("ModelPackageDescription", "CreationTime", "ModelPackageStatus", "ModelApprovalStatus"),
+        *("ModelLifeCycle", "ModelPackageRegistrationType"),
+    )
+    return {key: record[key] for key in keys if record.get(key) is not None}
+
+
+def _check_pairs(metadata: Any) -> None:
+    if len(metadata) > _PAIRS:
+        raise invalid(
+            f"Value at 'customerMetadataProperties' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {_PAIRS}"
+        )
+
+
+# --- tags
+
+
+def add_tags(request: Record) -> Record:
+    tags = store().tags.setdefault(request["ResourceArn"], {})
+    tags.update(tag_map(request["Tags"]))
+    return list_tags(request)
+
+
+def list_tags(request: Record) -> Record:
+    tags = store().tags.get(request["ResourceArn"], {})
+    return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+
+def delete_tags(request: Record) -> Record:
+    for key in request["TagKeys"]:
+        store().tags.get(request["ResourceArn"], {}).pop(key, None)
+    return {}

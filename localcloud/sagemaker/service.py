@@ -1,0 +1,148 @@
+"""SageMaker as a MiniStack service: requests in, answers out, state kept.
+
+MiniStack calls :func:`handle_request`, :func:`get_state`, :func:`load_persisted_state` and
+:func:`reset` on the module that it finds under a service's name.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region
+
+from localcloud.sagemaker import jobs, lineage, mlflow, model, registry, runner, store
+from localcloud.sagemaker.errors import AwsError, invalid
+from localcloud.sagemaker.roles import caller_key
+from localcloud.sagemaker.store import LOCK, Record, arn, last
+
+_log = logging.getLogger(__name__)
+# MiniStack writes its own headers into what it gets: each answer takes a copy.
+_JSON = {"Content-Type": "application/x-amz-json-1.1"}
+
+OPERATIONS: dict[str, Callable[[Record], Record]] = {
+    "CreateModelPackageGroup": registry.create_model_package_group,
+    "DescribeModelPackageGroup": registry.describe_model_package_group,
+    "ListModelPackageGroups": registry.list_model_package_groups,
+    "DeleteModelPackageGroup": registry.delete_model_package_group,
+    "PutModelPackageGroupPolicy": registry.put_model_package_group_policy,
+    "GetModelPackageGroupPolicy": registry.get_model_package_group_policy,
+    "DeleteModelPackageGroupPolicy": registry.delete_model_package_group_policy,
+    "CreateModelPackage": registry.create_model_package,
+    "DescribeModelPackage": registry.describe_model_package,
+    "BatchDescribeModelPackage": registry.batch_describe_model_package,
+    "UpdateModelPackage": registry.update_model_package,
+    "DeleteModelPackage": registry.delete_model_package,
+    "ListModelPackages": registry.list_model_packages,
+    "AddTags": registry.add_tags,
+    "ListTags": registry.list_tags,
+    "DeleteTags": registry.delete_tags,
+    **jobs.OPERATIONS,
+    **lineage.OPERATIONS,
+    **mlflow.OPERATIONS,
+}
+
+
+def call(operation: str, request: Record) -> Record:
+    """Checks a request, carries it out, and cuts the answer to the operation's output.
+
+    Raises:
+        AwsError: As SageMaker would answer.
+    """
+    model.check(operation, request)
+    act = OPERATIONS.get(operation)
+    if act is None:
+        raise AwsError("UnknownOperationException", f"{operation} is not part of the local cloud")
+    given = {key: value for key, value in request.items() if value is not None}
+    with LOCK:
+        # Through JSON: nobody may hold on to what the tables hold.
+        return dict(json.loads(json.dumps(model.cut(operation, act(given)))))
+
+
+async def handle_request(
+    method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Any
+) -> tuple[int, dict[str, str], bytes]:
+    """MiniStack's entry for one HTTP request."""
+    from ministack.core.router import extract_access_key_id
+
+    caller_key.set(extract_access_key_id(headers, query_params) or "")
+    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    try:
+        try:
+            request = json.loads(body or b"{}")
+        except ValueError:
+            raise AwsError("SerializationException", "the request is not JSON") from None
+        if not isinstance(request, dict):
+            raise invalid("the request is no JSON object")
+        return 200, dict(_JSON), json.dumps(call(operation, request)).encode()
+    except AwsError as error:
+        return 400, dict(_JSON), json.dumps({"__type": error.code, "message": str(error)}).encode()
+    except Exception as error:
+        _log.exception("SageMaker %s failed", operation)
+        message = f"{type(error).__name__}: {error}"
+        return 500, dict(_JSON), json.dumps({"__type": "InternalFailure", "message": message}).encode()
+
+
+def condition_keys(body: bytes) -> dict[str, str]:
+    """SageMaker's own condition keys of a request, for IAM.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+    """
+    request = _parsed(body)
+    status = request.get("ModelApprovalStatus")
+    return {"sagemaker:ModelApprovalStatus": status} if isinstance(status, str) else {}
+
+
+def resource_arn(body: bytes) -> str:
+    """The resource that a request is about, for IAM; ``*`` where SageMaker has none to name."""
+    request = _parsed(body)
+    package = request.get("ModelPackageArn") or request.get("ModelPackageName")
+    if isinstance(package, str):
+        return package if package.startswith("arn:") else arn("model-package", package)
+    for key, kind in (
+        ("ModelPackageGroupName", "model-package-group"),
+        ("ProcessingJobName", "processing-job"),
+        ("TrainingJobName", "training-job"),
+        ("TrackingServerName", "mlflow-tracking-server"),
+        ("ActionName", "action"),
+        ("ContextName", "context"),
+    ):
+        if isinstance(request.get(key), str):
+            return arn(kind, last(request[key]))
+    for key in ("ResourceArn", "ArtifactArn", "ActionArn", "ContextArn", "SourceArn", "Arn"):
+        if isinstance(request.get(key), str):
+            return str(request[key])
+    return "*"
+
+
+def _parsed(body: bytes) -> Record:
+    """A request's object; an empty one for anything else, which the handler will refuse."""
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return request if isinstance(request, dict) else {}
+
+
+def get_state() -> dict[str, Any]:
+    """What is saved when the server stops."""
+    return {"tables": store.dump()}
+
+
+def load_persisted_state(saved: Mapping[str, Any]) -> None:
+    """Puts saved state back; jobs that were interrupted have failed, and MLflow runs again."""
+    store.load(saved["tables"])
+    for scope in store.every_store():
+        account, region = scope.split("|")
+        if (account, region) == (get_account_id(), get_region()):
+            jobs.fail_interrupted()
+    mlflow.resume()
+
+
+def reset() -> None:
+    """Forgets everything."""
+    runner.stop_all()
+    mlflow.stop_server()
+    store.clear()

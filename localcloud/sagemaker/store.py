@@ -1,0 +1,155 @@
+"""What the local SageMaker remembers, by account and region."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region
+
+from localcloud.sagemaker.errors import invalid
+
+Record = dict[str, Any]
+
+#: One lock for all: calls are short, and the runner's threads write job states.
+LOCK = RLock()
+
+
+@dataclass
+class Store:
+    """The tables of one account in one region; plain JSON values, so that they can be saved."""
+
+    groups: dict[str, Record] = field(default_factory=dict)
+    policies: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, Record] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    jobs: dict[str, Record] = field(default_factory=dict)
+    lineage: dict[str, Record] = field(default_factory=dict)
+    associations: list[Record] = field(default_factory=list)
+    mlflow: dict[str, Record] = field(default_factory=dict)
+
+
+_stores: dict[str, Store] = {}
+
+
+def store() -> Store:
+    """The caller's tables."""
+    return _stores.setdefault(f"{get_account_id()}|{get_region()}", Store())
+
+
+def every_store() -> dict[str, Store]:
+    """All tables, by ``account|region``."""
+    return _stores
+
+
+def dump() -> dict[str, Any]:
+    """Everything, for saving."""
+    with LOCK:
+        return {key: dict(vars(tables)) for key, tables in _stores.items()}
+
+
+def load(saved: Mapping[str, Any]) -> None:
+    """Puts back what :func:`dump` gave."""
+    with LOCK:
+        _stores.clear()
+        for key, tables in saved.items():
+            _stores[key] = Store(**tables)
+
+
+def clear() -> None:
+    """Forgets everything."""
+    with LOCK:
+        _stores.clear()
+
+
+def arn(kind: str, name: str) -> str:
+    """The ARN of a resource of the caller's account and region."""
+    return f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{kind}/{name}"
+
+
+def last(name_or_arn: str) -> str:
+    """The name in an ARN's last part; a bare name is itself."""
+    return name_or_arn.rsplit("/", 1)[-1] if name_or_arn.startswith("arn:") else name_or_arn
+
+
+def now() -> float:
+    """Seconds since the epoch, as the JSON protocol sends times."""
+    return time.time()
+
+
+def selected(records: Iterable[Record], request: Mapping[str, Any], name_key: str) -> list[Record]:
+    """Applies the filters that SageMaker's List calls share."""
+    found = []
+    for record in records:
+        created = record["CreationTime"]
+        changed = record.get("LastModifiedTime", created)
+        if "CreationTimeAfter" in request and not created > request["CreationTimeAfter"]:
+            continue
+        if "CreationTimeBefore" in request and not created < request["CreationTimeBefore"]:
+            continue
+        if "LastModifiedTimeAfter" in request and not changed > request["LastModifiedTimeAfter"]:
+            continue
+        if "LastModifiedTimeBefore" in request and not changed < request["LastModifiedTimeBefore"]:
+            continue
+        if (
+            request.get("NameContains")
+            and request["NameContains"].lower() not in str(record.get(name_key, "")).lower()
+        ):
+            continue
+        found.append(record)
+    return found
+
+
+def page(
+    records: Iterable[Record],
+    request: Mapping[str, Any],
+    answer_key: str,
+    *,
+    order: str,
+    name_key: str = "",
+    sort_keys: Mapping[str, Callable[[Record], Any]] | None = None,
+    size: int = 100,
+) -> dict[str, Any]:
+    """Sorts and pages as SageMaker does.
+
+    Args:
+        records: What is listed.
+        request: The List request: SortBy, SortOrder, MaxResults, NextToken.
+        answer_key: The list's name in the answer.
+        order: SortOrder where the request names none; AWS's default differs by call.
+        name_key: What ``SortBy=Name`` sorts by.
+        sort_keys: Further SortBy values.
+        size: Page size where the request names none.
+
+    Raises:
+        AwsError: A NextToken that this did not give.
+    """
+    keys: dict[str, Callable[[Record], Any]] = {
+        "CreationTime": lambda record: record["CreationTime"],
+        "Name": lambda record: str(record.get(name_key, "")),
+        **(sort_keys or {}),
+    }
+    by = keys.get(request.get("SortBy") or "CreationTime", keys["CreationTime"])
+    ordered = sorted(records, key=by, reverse=(request.get("SortOrder") or order) == "Descending")
+    start = 0
+    if request.get("NextToken"):
+        try:
+            start = int(base64.b64decode(request["NextToken"], validate=True))
+        except ValueError:
+            raise invalid("Invalid NextToken.") from None
+    end = start + int(request.get("MaxResults") or size)
+    answer: dict[str, Any] = {answer_key: ordered[start:end]}
+    if end < len(ordered):
+        answer["NextToken"] = base64.b64encode(str(end).encode()).decode()
+    return answer
+
+
+def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+    """``[{Key, Value}]`` as a dict."""
+    return {tag["Key"]: tag["Value"] for tag in tags or []}

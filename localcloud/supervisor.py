@@ -1,0 +1,322 @@
+"""Starting and stopping the local cloud's server, and what a client needs to reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ACCOUNT = "000000000000"
+REGION = "us-east-2"
+DEFAULT_PORT = 4566
+#: MLflow listens this far above the endpoint's port.
+MLFLOW_OFFSET = 1000
+READY_SECONDS = 60.0
+STOP_SECONDS = 30.0
+_LOG_TAIL = 4000
+
+
+class LocalCloudError(RuntimeError):
+    """The local cloud cannot start or stop; one line with the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether the local cloud runs, and where.
+
+    Attributes:
+        running: Whether it answers.
+        pid: Its process, or None.
+        endpoint: Its address.
+        mlflow_url: The MLflow server's address; it runs once an App or server is created.
+        state_dir: Where its state lies.
+        log: Its log file.
+    """
+
+    running: bool
+    pid: int | None
+    endpoint: str
+    mlflow_url: str
+    state_dir: Path
+    log: Path
+
+
+@dataclass
+class LocalCloud:
+    """One local cloud: a state folder, and a server that may be running on it.
+
+    Attributes:
+        state_dir: Holds everything; it survives a stop and a start.
+        port: Of the endpoint, on the loopback interface only.
+        job_python: The interpreter whose environment stands for every job's image.
+        lambda_python: The interpreter that functions run in; its environment should hold what
+            Lambda's own runtime has, and nothing else.
+        parallel_jobs: How many jobs run at once.
+    """
+
+    state_dir: Path
+    port: int = DEFAULT_PORT
+    job_python: Path = field(default_factory=lambda: Path(sys.executable))
+    lambda_python: Path = field(default_factory=lambda: Path(sys.executable))
+    parallel_jobs: int = 1
+
+    def __post_init__(self) -> None:
+        self.state_dir = Path(self.state_dir).absolute()
+
+    @property
+    def endpoint(self) -> str:
+        """The address of every service."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def mlflow_port(self) -> int:
+        """Where the MLflow server listens."""
+        wanted = self.port + MLFLOW_OFFSET
+        return wanted if wanted <= 65535 else self.port - MLFLOW_OFFSET
+
+    @property
+    def mlflow_url(self) -> str:
+        """The MLflow server's address."""
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def log(self) -> Path:
+        """The server's log."""
+        return self.state_dir / "server.log"
+
+    def env(self) -> dict[str, str]:
+        """What a client has to have in its environment to use this cloud."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_PAGER": "",
+            "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+            "CDK_DEFAULT_REGION": REGION,
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "NODE_OPTIONS": "--no-warnings",
+            "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": self.mlflow_url,
+        }
+
+    def status(self) -> Status:
+        """Looks whether the server of this state folder runs and answers."""
+        known = self._known()
+        pid = known.get("pid") if known else None
+        alive = pid is not None and _is_ours(pid)
+        return Status(
+            running=alive and self._answers(),
+            pid=pid if alive else None,
+            endpoint=self.endpoint,
+            mlflow_url=self.mlflow_url,
+            state_dir=self.state_dir,
+            log=self.log,
+        )
+
+    def start(self, progress: Callable[[str], None] = lambda line: None) -> Status:
+        """Starts the server unless it runs, and waits until it answers.
+
+        Args:
+            progress: Told what is being waited for.
+
+        Raises:
+            LocalCloudError: The port is taken, the state folder cannot be written, the server of
+                this folder runs on another port, or the server ends or does not answer in time.
+        """
+        try:
+            self.state_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LocalCloudError(f"{self.state_dir}: {error.strerror}; name another") from None
+        with self._locked():
+            status = self.status()
+            if status.running:
+                return status
+            known = self._known()
+            if status.pid and known and known["port"] != self.port:
+                raise LocalCloudError(
+                    f"{self.state_dir}: its local cloud runs on port {known['port']}; "
+                    "stop it first, or use that port"
+                )
+            self._check_port(self.port, "port")
+            self._check_port(self.mlflow_port, "MLflow's port")
+            for python in (self.job_python, self.lambda_python):
+                if not os.access(python, os.X_OK):
+                    raise LocalCloudError(f"{python}: is no interpreter; make setup makes it")
+            process = self._spawn()
+            self._write_known(process.pid)
+            self._await_ready(process, progress)
+        return self.status()
+
+    def stop(self) -> bool:
+        """Stops the server and what it started; its state is saved first.
+
+        Returns:
+            Whether there was one to stop.
+
+        Raises:
+            LocalCloudError: It does not end.
+        """
+        known = self._known()
+        if not known or not _is_ours(known["pid"]):
+            self._pid_file.unlink(missing_ok=True)
+            return False
+        pid = known["pid"]
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + STOP_SECONDS
+        while _is_ours(pid):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+            if time.monotonic() > end:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                raise LocalCloudError(
+                    f"the local cloud (process {pid}) did not end within {STOP_SECONDS:.0f} s and "
+                    f"was killed; what it had not saved is lost, its log: {self.log}"
+                )
+            time.sleep(0.05)
+        self._pid_file.unlink(missing_ok=True)
+        return True
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.state_dir / "server.json"
+
+    def _known(self) -> dict[str, int] | None:
+        try:
+            known = json.loads(self._pid_file.read_text())
+            return {"pid": int(known["pid"]), "port": int(known["port"])}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _write_known(self, pid: int) -> None:
+        aside = self._pid_file.with_suffix(".new")
+        aside.write_text(json.dumps({"pid": pid, "port": self.port}))
+        aside.replace(self._pid_file)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Two starts at once must not make two servers."""
+        with (self.state_dir / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @staticmethod
+    def _check_port(port: int, what: str) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise LocalCloudError(
+                    f"{what} {port} is in use ({error.strerror}); end what uses it, or choose "
+                    "another with --port"
+                ) from None
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        kept = ("HOME", "LANG", "LC_ALL", "TMPDIR", "PIP_INDEX_URL", "PIP_CONFIG_FILE",
+                "PIP_FIND_LINKS", "SSL_CERT_FILE")  # fmt: skip
+        data = self.state_dir / "data"
+        environment = {
+            **{key: os.environ[key] for key in kept if key in os.environ},
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONUNBUFFERED": "1",
+            "GATEWAY_PORT": str(self.port),
+            "MINISTACK_REGION": REGION,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "AUTH": "true",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(data / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(data / "s3"),
+            "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.5",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "LOCALCLOUD_ENDPOINT": self.endpoint,
+            "LOCALCLOUD_STATE_DIR": str(self.state_dir),
+            "LOCALCLOUD_JOB_PYTHON": str(self.job_python.absolute()),
+            "LOCALCLOUD_LAMBDA_PYTHON": str(self.lambda_python.absolute()),
+            "LOCALCLOUD_MLFLOW_PORT": str(self.mlflow_port),
+            "LOCALCLOUD_PARALLEL_JOBS": str(self.parallel_jobs),
+        }
+        for folder in (data / "state", data / "s3"):
+            folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "localcloud"],
+                cwd=self.state_dir,
+                env={**environment, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _await_ready(
+        self, process: subprocess.Popen[bytes], progress: Callable[[str], None]
+    ) -> None:
+        end = time.monotonic() + READY_SECONDS
+        progress(f"waiting for {self.endpoint}")
+        while not self._answers():
+            if process.poll() is not None:
+                self._pid_file.unlink(missing_ok=True)
+                raise LocalCloudError(
+                    f"the local cloud ended while it started: {self._last_words()}; "
+                    f"its log: {self.log}"
+                )
+            if time.monotonic() > end:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                self._pid_file.unlink(missing_ok=True)
+                raise LocalCloudError(
+                    f"{self.endpoint} did not answer within {READY_SECONDS:.0f} s; "
+                    f"its log: {self.log}"
+                )
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def _last_words(self) -> str:
+        try:
+            text = self.log.read_bytes()[-_LOG_TAIL:].decode(errors="replace")
+        except OSError:
+            return "it wrote no log"
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return lines[-1][:300] if lines else "it wrote no log"
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether the process is a local cloud's server, not another that got its number since."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return False
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        # No /proc (macOS): ps tells the same.
+        shown = subprocess.run(
+            ["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True
+        ).stdout.strip()
+        return "localcloud" in shown and not shown.startswith("Z")
+    return b"localcloud" in words and state != "Z"

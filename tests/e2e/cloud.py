@@ -1,0 +1,93 @@
+"""A deployed local cloud as the tests of the whole path use it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from registry.deployment import Deployment
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+CARDS = 32
+
+
+@dataclass
+class Cloud:
+    """A running local cloud and what was deployed to it."""
+
+    variables: dict[str, str]
+    folder: Path
+
+    def run(self, *command: str, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+        """Runs a command as a user would; its output is shown when a test fails."""
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        print(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}")
+        return done
+
+    def must(self, *command: str, timeout: int = 300) -> str:
+        """Runs a command that has to succeed and returns its output."""
+        done = self.run(*command, timeout=timeout)
+        assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+        return done.stdout
+
+    def json(self, *command: str, timeout: int = 300) -> Any:
+        """Runs a command that answers in JSON."""
+        return json.loads(self.must(*command, timeout=timeout))
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        return boto3.Session(
+            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.variables["AWS_REGION"],
+        )
+
+    def client(self, service: str) -> Any:
+        return self.session.client(service, endpoint_url=self.variables["AWS_ENDPOINT_URL"])
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        return Deployment.read(self.client("ssm"))
+
+    def function(self, logical: str) -> str:
+        """The name of a deployed function, by its output of the automation stack."""
+        outputs = self.client("cloudformation").describe_stacks(StackName="cards-dev-automation")[
+            "Stacks"
+        ][0]["Outputs"]
+        return next(o["OutputValue"] for o in outputs if o["OutputKey"] == f"{logical}Function")
+
+
+def until(check: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Waits until a check gives something true, and returns it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.3)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

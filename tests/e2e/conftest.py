@@ -1,0 +1,80 @@
+"""The deployed path: a local cloud of its own, the real CDK CLI, the `cards` and `aws` commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.cloud import BIN, CARDS, ROOT, Cloud, free_port
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("e2e")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    from cli.deploy import environment
+
+    folder = tmp_path_factory.mktemp("cloud")
+    state = ["--state-dir", str(folder / "state"), "--port", str(free_port())]
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_", "MLFLOW_"))}
+    cards = str(BIN / "cards")
+    up = subprocess.run(
+        [cards, "local", "up", *state], env=bare, capture_output=True, text=True, cwd=ROOT
+    )
+    assert up.returncode == 0, up.stdout + up.stderr
+    try:
+        printed = subprocess.run(
+            [cards, "local", "env", "--json", *state],
+            env=bare,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        ).stdout
+        variables = environment(json.loads(printed))
+        # The deployment's assembly stays out of the checkout.
+        variables["CDK_OUTDIR"] = str(folder / "cdk.out")
+        yield Cloud(variables, folder)
+    finally:
+        subprocess.run([cards, "local", "down", *state], env=bare, check=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="session")
+def deployed(cloud: Cloud) -> Cloud:
+    """The very templates that a real account gets."""
+    cdk = str(ROOT / "node_modules/.bin/cdk")
+    account, region = cloud.variables["CDK_DEFAULT_ACCOUNT"], cloud.variables["AWS_REGION"]
+    out = ["--output", str(cloud.folder / "cdk.out")]
+    cloud.must(cdk, "bootstrap", f"aws://{account}/{region}", "--no-notices", *out)
+    cloud.must(cdk, "deploy", "--all", "--require-approval", "never", "--no-notices", *out)
+    return cloud
+
+
+@pytest.fixture(scope="session")
+def card_folder(cloud: Cloud) -> Path:
+    folder = cloud.folder / "cards"
+    cloud.must(str(BIN / "cards"), "data", "draw", "--count", str(CARDS), "--out", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(deployed: Cloud, card_folder: Path) -> dict[str, dict[str, Any]]:
+    """A teacher and both stages of a student, trained and registered; by stage."""
+    cards = str(BIN / "cards")
+    uri = deployed.json(cards, "data", "push", str(card_folder), "--json")["uri"]
+    common = ["--cards", uri, "--recipe", "tiny", "--wait", "--json"]
+    return {
+        "teacher": deployed.json(cards, "train", "teacher", *common),
+        "stage1": deployed.json(cards, "train", "student", "--stage", "1", *common),
+        "stage2": deployed.json(cards, "train", "student", "--stage", "2", *common),
+    }

@@ -1,0 +1,285 @@
+"""What the demo does, smaller: deploy, train, register, approve, compile, release, recognise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.cloud import BIN, CARDS, ROOT, Cloud, until
+
+AWS = str(BIN / "aws")
+CLI = str(BIN / "cards")
+
+
+def describe(cloud: Cloud, arn: str) -> dict[str, Any]:
+    return dict(cloud.client("sagemaker").describe_model_package(ModelPackageName=arn))
+
+
+def approve(cloud: Cloud, arn: str, status: str = "Approved") -> None:
+    """The guide's own call."""
+    cloud.must(
+        AWS, "sagemaker", "update-model-package",
+        "--model-package-arn", arn, "--model-approval-status", status,
+    )  # fmt: skip
+
+
+def compile_jobs(cloud: Cloud) -> list[dict[str, Any]]:
+    return list(
+        cloud.client("sagemaker").list_processing_jobs(NameContains="compile-")[
+            "ProcessingJobSummaries"
+        ]
+    )
+
+
+def pointer(cloud: Cloud) -> dict[str, Any] | None:
+    s3 = cloud.client("s3")
+    bucket = cloud.deployment.release_bucket
+    if not s3.list_objects_v2(Bucket=bucket, Prefix="channels/").get("Contents"):
+        return None
+    return dict(json.loads(s3.get_object(Bucket=bucket, Key="channels/stable.json")["Body"].read()))
+
+
+def test_deploying_again_changes_nothing(deployed: Cloud) -> None:
+    cdk = str(ROOT / "node_modules/.bin/cdk")
+    again = deployed.run(
+        cdk, "deploy", "--all", "--require-approval", "never", "--no-notices",
+        "--output", str(deployed.folder / "cdk.out"),
+    )  # fmt: skip
+    assert again.returncode == 0
+    assert (again.stdout + again.stderr).count("(no changes)") == 3
+
+
+def test_every_version_is_registered_with_its_status_metadata_and_parent(
+    deployed: Cloud, trained: dict[str, dict[str, Any]]
+) -> None:
+    teacher, stage1, stage2 = (
+        describe(deployed, trained[stage]["model_package"])
+        for stage in ("teacher", "stage1", "stage2")
+    )
+    assert teacher["ModelApprovalStatus"] == "Approved"
+    assert stage1["ModelApprovalStatus"] == stage2["ModelApprovalStatus"] == "PendingManualApproval"
+    assert trained["stage2"]["name"] == "student-efficientnet-lite0-stage2-v1"
+    for package in (teacher, stage1, stage2):
+        metadata = package["CustomerMetadataProperties"]
+        assert package["ModelPackageDescription"].startswith(metadata["ModelName"] + ":")
+        assert 0 <= float(metadata["Top1"]) <= 1
+        assert int(metadata["Parameters"]) > 10_000
+        # Registered after the upload, at the address that SageMaker gave.
+        job = deployed.client("sagemaker").describe_training_job(
+            TrainingJobName=metadata["TrainingJob"]
+        )
+        container = package["InferenceSpecification"]["Containers"][0]
+        assert container["ModelDataUrl"] == job["ModelArtifacts"]["S3ModelArtifacts"]
+        bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
+        assert deployed.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
+    parents = [
+        p["CustomerMetadataProperties"].get("ParentModelPackageArn")
+        for p in (teacher, stage1, stage2)
+    ]
+    assert parents == [None, teacher["ModelPackageArn"], stage1["ModelPackageArn"]]
+
+
+def test_a_repeated_event_registers_nothing_twice(
+    deployed: Cloud, trained: dict[str, dict[str, Any]]
+) -> None:
+    sagemaker, lambda_ = deployed.client("sagemaker"), deployed.client("lambda")
+    group = deployed.deployment.group_name
+    before = sagemaker.list_model_packages(ModelPackageGroupName=group)
+    job = sagemaker.describe_training_job(TrainingJobName=trained["stage1"]["training_job"])
+    event = {
+        "source": "aws.sagemaker",
+        "detail-type": "SageMaker Training Job State Change",
+        "detail": {"TrainingJobName": job["TrainingJobName"], "TrainingJobStatus": "Completed"},
+    }
+    answer = lambda_.invoke(
+        FunctionName=deployed.function("RegisterModel"), Payload=json.dumps(event).encode()
+    )
+    assert json.loads(answer["Payload"].read()) == {
+        "outcome": "already registered",
+        "package": trained["stage1"]["model_package"],
+    }
+    after = sagemaker.list_model_packages(ModelPackageGroupName=group)
+    assert after["ModelPackageSummaryList"] == before["ModelPackageSummaryList"]
+
+
+def test_approving_stage_1_releases_nothing(
+    deployed: Cloud, trained: dict[str, dict[str, Any]]
+) -> None:
+    arn = trained["stage1"]["model_package"]
+    event = {"detail": {"ModelPackageArn": arn}}
+    approve(deployed, arn)
+    answer = deployed.client("lambda").invoke(
+        FunctionName=deployed.function("CompileApproved"), Payload=json.dumps(event).encode()
+    )
+    assert json.loads(answer["Payload"].read())["step"] == "NOTHING"
+    assert compile_jobs(deployed) == []
+
+
+@pytest.fixture
+def no_right_to_start_jobs(deployed: Cloud) -> Iterator[None]:
+    """Takes CreateProcessingJob from the compile function's role, and gives it back."""
+    iam = deployed.client("iam")
+    function = deployed.function("CompileApproved")
+    role_arn = deployed.client("lambda").get_function_configuration(FunctionName=function)["Role"]
+    role = role_arn.rpartition("/")[2]
+    kept = {
+        name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+    }
+    removed = 0
+    for name, document in kept.items():
+        document = json.loads(json.dumps(document))
+        for statement in document["Statement"]:
+            actions = statement["Action"]
+            actions = [actions] if isinstance(actions, str) else actions
+            removed += "sagemaker:CreateProcessingJob" in actions
+            statement["Action"] = [a for a in actions if a != "sagemaker:CreateProcessingJob"]
+        document["Statement"] = [s for s in document["Statement"] if s["Action"]]
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+    assert removed == 1, "the role's right to start jobs stands in exactly one statement"
+    yield
+    for name, document in kept.items():
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+
+def test_without_the_right_to_start_jobs_the_path_ends_in_access_denied(
+    deployed: Cloud, trained: dict[str, dict[str, Any]], no_right_to_start_jobs: None
+) -> None:
+    arn = trained["stage2"]["model_package"]
+    approve(deployed, arn)
+    answer = deployed.client("lambda").invoke(
+        FunctionName=deployed.function("CompileApproved"),
+        Payload=json.dumps({"detail": {"ModelPackageArn": arn}}).encode(),
+    )
+    error = json.loads(answer["Payload"].read())
+    assert answer["FunctionError"]
+    assert "AccessDenied" in error["errorMessage"]
+    assert "CreateProcessingJob" in error["errorMessage"]
+    assert compile_jobs(deployed) == []
+    approve(deployed, arn, "PendingManualApproval")
+
+
+@pytest.fixture(scope="module")
+def release(deployed: Cloud, trained: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Approval by the AWS CLI; everything else happens by itself."""
+    approve(deployed, trained["stage2"]["model_package"])
+    return dict(until(lambda: pointer(deployed), 180, "the stable channel points to a release"))
+
+
+@pytest.fixture(scope="module")
+def pulled(deployed: Cloud, release: dict[str, Any]) -> Path:
+    folder = deployed.folder / "release"
+    deployed.must(CLI, "release", "pull", "--out", str(folder))
+    return folder
+
+
+def test_the_release_is_complete_signed_and_of_the_approved_version(
+    deployed: Cloud, trained: dict[str, dict[str, Any]], release: dict[str, Any], pulled: Path
+) -> None:
+    assert release["package_arn"] == trained["stage2"]["model_package"]
+    manifest = json.loads((pulled / "manifest.json").read_text())
+    assert manifest["release"] == release["release"]
+    assert manifest["source"]["name"] == trained["stage2"]["name"]
+    assert manifest["compiler"] == "onnx-int8" and manifest["name"].endswith("-int8-v1")
+    assert manifest["gate"]["verdict"] == "passed"
+    assert {"model.int8.onnx", "model.onnx", "embeddings.npy", "usearch.index", "index.json",
+            "metadata.json", "fidelity.json"} <= set(manifest["files"])  # fmt: skip
+    for name, file in manifest["files"].items():
+        assert (pulled / name).stat().st_size == file["bytes"]
+    assert not list(pulled.glob("*.hef")), "only the Hailo compiler makes a HEF"
+    deployed.must(CLI, "release", "verify", str(pulled))
+
+
+def test_a_release_with_one_changed_byte_is_refused(deployed: Cloud, pulled: Path) -> None:
+    model = pulled / "embeddings.npy"
+    good = model.read_bytes()
+    model.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    try:
+        refused = deployed.run(CLI, "release", "verify", str(pulled))
+    finally:
+        model.write_bytes(good)
+    assert refused.returncode == 1
+    assert "embeddings.npy" in refused.stderr and refused.stderr.count("\n") == 1
+
+
+def test_the_lineage_goes_from_the_shipped_model_to_the_teacher(
+    deployed: Cloud, trained: dict[str, dict[str, Any]], pulled: Path
+) -> None:
+    manifest = json.loads((pulled / "manifest.json").read_text())
+    stages = [entry["name"].rsplit("-", 2)[1] for entry in manifest["lineage"]]
+    assert stages == ["phase2", "stage1", "stage2", "onnx", "int8"]
+    sagemaker = deployed.client("sagemaker")
+    group = deployed.deployment.group_name
+    arn = next(
+        row["ModelPackageArn"]
+        for row in sagemaker.list_model_packages(ModelPackageGroupName=group)[
+            "ModelPackageSummaryList"
+        ]
+        if row["ModelPackageDescription"].startswith(manifest["name"])
+    )
+    walked = []
+    while arn:
+        metadata = describe(deployed, arn)["CustomerMetadataProperties"]
+        walked.append(metadata["ModelName"])
+        arn = metadata.get("ParentModelPackageArn")
+    assert walked == [entry["name"] for entry in reversed(manifest["lineage"])]
+    assert walked[-1] == trained["teacher"]["name"]
+
+
+def test_what_was_compiled_is_registered_as_approved(deployed: Cloud, pulled: Path) -> None:
+    listed = deployed.json(CLI, "registry", "list", "--json")
+    rows = {row["name"]: row for row in listed}
+    for stage in ("onnx", "int8"):
+        assert rows[f"student-efficientnet-lite0-{stage}-v1"]["approval"] == "Approved"
+
+
+def test_recognition_works_on_clean_scans_and_the_index_holds_only_known_cards(
+    deployed: Cloud, pulled: Path, card_folder: Path
+) -> None:
+    index = json.loads((pulled / "index.json").read_text())
+    known = set(index) if isinstance(index, list) else set(index["card_ids"])
+    assert 0 < len(known) < CARDS, "cards that nobody trained on stay out of the index"
+    scans = sorted(card_folder.glob("*/*.png"))
+    answers = deployed.json(CLI, "recognise", str(pulled), *map(str, scans), "--json")
+    right = [
+        answer
+        for scan, answer in zip(scans, answers, strict=True)
+        if scan.parent.name in known and answer["candidates"][0]["card_id"] == scan.parent.name
+    ]
+    # A tiny recipe trains for seconds; a clean scan is the gallery's own picture all the same.
+    assert len(right) >= 0.9 * len(known)
+
+
+def test_a_metadata_edit_compiles_and_publishes_nothing_again(
+    deployed: Cloud, trained: dict[str, dict[str, Any]], release: dict[str, Any]
+) -> None:
+    jobs = len(compile_jobs(deployed))
+    arn = trained["stage2"]["model_package"]
+    deployed.client("sagemaker").update_model_package(
+        ModelPackageArn=arn, CustomerMetadataProperties={"Note": "seen by a person"}
+    )
+    answer = deployed.client("lambda").invoke(
+        FunctionName=deployed.function("CompileApproved"),
+        Payload=json.dumps({"detail": {"ModelPackageArn": arn}}).encode(),
+    )
+    assert json.loads(answer["Payload"].read())["step"] == "NOTHING"
+    assert len(compile_jobs(deployed)) == jobs == 1
+    assert pointer(deployed) == release
+
+
+def test_rejecting_withdraws_the_release_and_approving_again_brings_it_back(
+    deployed: Cloud, trained: dict[str, dict[str, Any]], release: dict[str, Any], pulled: Path
+) -> None:
+    arn = trained["stage2"]["model_package"]
+    approve(deployed, arn, "Rejected")
+    until(lambda: (pointer(deployed) or {}).get("release") is None, 60, "the release is withdrawn")
+    refused = deployed.run(CLI, "release", "pull", "--out", str(deployed.folder / "none"))
+    assert refused.returncode == 1 and "points to no release" in refused.stderr
+    assert not (deployed.folder / "none").exists()
+    approve(deployed, arn)
+    until(lambda: pointer(deployed) == release, 60, "the same release is back")
+    assert len(compile_jobs(deployed)) == 1, "nothing was compiled again"

@@ -1,0 +1,261 @@
+"""Least privilege, read from the templates: what each role may do, and what its neighbour may."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from tests.infra.assembly import ACCOUNT, REGION, Assembly, as_list
+
+TRAINING = f"arn:aws:s3:::pokemon-card-training-{ACCOUNT}-{REGION}"
+MLFLOW = f"arn:aws:s3:::pokemon-card-mlflow-{ACCOUNT}-{REGION}"
+RELEASES = f"arn:aws:s3:::pokemon-card-releases-{ACCOUNT}-{REGION}"
+SAGEMAKER = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
+GROUP = f"{SAGEMAKER}:model-package-group/pokemon-card-recognition-models"
+PACKAGE = f"{SAGEMAKER}:model-package/pokemon-card-recognition-models/3"
+COMPILE_JOB = f"{SAGEMAKER}:processing-job/compile-student-efficientnet-lite0-stage2-v1-5d41402a-1"
+DLC = f"arn:aws:ecr:{REGION}:763104351884:repository/pytorch-training"
+
+TRAINER, COMPILER = "TrainingRole", "CompileRole"
+REGISTER, COMPILE, PUBLISH = "RegisterModel/Role", "CompileApproved/Role", "PublishRelease/Role"
+ROLES = (TRAINER, COMPILER, REGISTER, COMPILE, PUBLISH)
+
+#: Actions that AWS authorises on `*` only, by its service authorisation reference.
+WITHOUT_RESOURCE_LEVEL = {
+    "cloudwatch:PutMetricData",
+    "ecr:GetAuthorizationToken",
+    "sagemaker:ListModelPackageGroups",
+    "sagemaker:ListProcessingJobs",
+}
+
+
+def allows(statements: list[dict[str, Any]], action: str, resource: str) -> bool:
+    """Whether a statement names action and resource; conditions have tests of their own."""
+    return any(
+        action in as_list(statement["Action"])
+        and any(fnmatchcase(resource, pattern) for pattern in as_list(statement["Resource"]))
+        for statement in statements
+        if statement["Effect"] == "Allow"
+    )
+
+
+def test_no_policy_allows_a_wildcard_action(deployment: Assembly) -> None:
+    seen = 0
+    for path, statement in deployment.statements():
+        assert "NotAction" not in statement and "NotResource" not in statement, path
+        for action in as_list(statement["Action"]):
+            seen += 1
+            assert "*" not in action and "?" not in action, f"{path}: {action}"
+    assert seen > 50
+
+
+def test_resource_policies_allow_no_wildcard_action_either(deployment: Assembly) -> None:
+    """The TLS-only denials of buckets and queues are meant to hold for every action."""
+    kinds = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"}
+    documents = [
+        each.properties["PolicyDocument"] for each in deployment.resources if each.type in kinds
+    ]
+    documents += [key.properties["KeyPolicy"] for key in deployment.of_type("AWS::KMS::Key")]
+    assert len(documents) == 3 + 6 + 1
+    for document in documents:
+        for statement in document["Statement"]:
+            if statement["Effect"] == "Allow":
+                assert not any("*" in action for action in as_list(statement["Action"]))
+
+
+def test_everything_is_a_named_resource_but_what_aws_has_no_resource_level_for(
+    deployment: Assembly,
+) -> None:
+    on_everything = {
+        action
+        for _, statement in deployment.statements()
+        if "*" in as_list(statement["Resource"])
+        for action in as_list(statement["Action"])
+    }
+    assert on_everything == WITHOUT_RESOURCE_LEVEL
+
+
+def test_a_wildcard_stands_at_the_end_of_a_resource_only(deployment: Assembly) -> None:
+    for path, statement in deployment.statements():
+        for resource in as_list(statement["Resource"]):
+            assert "*" not in resource.rstrip("*"), f"{path}: {resource}"
+            assert resource == "*" or resource.count(":") >= 5, f"{path}: {resource}"
+
+
+NEEDED = [
+    (TRAINER, "s3:GetObject", f"{TRAINING}/cards/0a1b/base1-1/front.png"),
+    (TRAINER, "s3:GetObject", f"{TRAINING}/jobs/teacher-1/output/model.tar.gz"),
+    (TRAINER, "s3:GetObject", f"{TRAINING}/source/student-1/sourcedir.tar.gz"),
+    (TRAINER, "s3:PutObject", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    (TRAINER, "s3:ListBucket", TRAINING),
+    (TRAINER, "s3:PutObject", f"{MLFLOW}/mlflow/1/run/artifacts/config.json"),
+    (TRAINER, "sagemaker:CallMlflowAppApi", f"{SAGEMAKER}:mlflow-app/MlflowApp434C8BD0"),
+    (TRAINER, "sagemaker-mlflow:LogBatch", f"{SAGEMAKER}:mlflow-app/MlflowApp434C8BD0"),
+    (TRAINER, "ecr:BatchGetImage", DLC),
+    (COMPILER, "s3:GetObject", f"{TRAINING}/cards/0a1b/base1-1/front.png"),
+    (COMPILER, "s3:GetObject", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    (COMPILER, "s3:PutObject", f"{TRAINING}/compilations/compile-1/model.int8.onnx"),
+    (COMPILER, "ecr:BatchGetImage", DLC),
+    (REGISTER, "sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/student-1"),
+    (REGISTER, "sagemaker:ListModelPackages", GROUP),
+    (REGISTER, "sagemaker:CreateModelPackage", GROUP),
+    (REGISTER, "sagemaker:CreateModelPackage", PACKAGE),
+    (REGISTER, "sagemaker:DescribeModelPackage", PACKAGE),
+    (REGISTER, "s3:GetObject", f"{TRAINING}/jobs/student-1/output/output.tar.gz"),
+    (REGISTER, "s3:PutObject", f"{TRAINING}/names/student-efficientnet-lite0-stage2/v1.json"),
+    (REGISTER, "s3:GetObject", f"{TRAINING}/names/student-efficientnet-lite0-stage2/v1.json"),
+    (COMPILE, "sagemaker:DescribeModelPackage", PACKAGE),
+    (COMPILE, "sagemaker:ListModelPackages", GROUP),
+    (COMPILE, "sagemaker:CreateProcessingJob", COMPILE_JOB),
+    (COMPILE, "sagemaker:DescribeProcessingJob", COMPILE_JOB),
+    (COMPILE, "sagemaker:StopProcessingJob", COMPILE_JOB),
+    (COMPILE, "s3:GetObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
+    (COMPILE, "s3:GetObject", f"{RELEASES}/channels/stable.json"),
+    (COMPILE, "s3:GetObject", f"{RELEASES}/releases/x/manifest.json"),
+    (PUBLISH, "sagemaker:CreateModelPackage", GROUP),
+    (PUBLISH, "sagemaker:UpdateModelPackage", PACKAGE),
+    (PUBLISH, "sagemaker:DescribeProcessingJob", COMPILE_JOB),
+    (PUBLISH, "s3:GetObject", f"{TRAINING}/compilations/compile-1/model.int8.onnx"),
+    (PUBLISH, "s3:PutObject", f"{TRAINING}/names/student-efficientnet-lite0-int8/v1.json"),
+    (PUBLISH, "s3:PutObject", f"{RELEASES}/releases/x/manifest.json"),
+    (PUBLISH, "s3:PutObject", f"{RELEASES}/channels/stable.json"),
+    (PUBLISH, "s3:PutObject", f"{RELEASES}/keys/1.pem"),
+]
+
+FORBIDDEN = [
+    # Separation of duties: who trains neither registers, nor approves, nor releases.
+    (TRAINER, "sagemaker:CreateModelPackage", GROUP),
+    (TRAINER, "sagemaker:UpdateModelPackage", PACKAGE),
+    (TRAINER, "s3:PutObject", f"{RELEASES}/releases/x/manifest.json"),
+    (TRAINER, "s3:PutObject", f"{TRAINING}/cards/0a1b/base1-1/front.png"),
+    (TRAINER, "s3:PutObject", f"{TRAINING}/names/teacher-x-phase2/v1.json"),
+    (TRAINER, "s3:PutObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
+    (TRAINER, "sagemaker-mlflow:DeleteRun", f"{SAGEMAKER}:mlflow-app/MlflowApp434C8BD0"),
+    (COMPILER, "s3:PutObject", f"{RELEASES}/releases/x/manifest.json"),
+    (COMPILER, "s3:PutObject", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    (COMPILER, "s3:GetObject", f"{TRAINING}/source/student-1/sourcedir.tar.gz"),
+    (COMPILER, "sagemaker:UpdateModelPackage", PACKAGE),
+    (REGISTER, "sagemaker:UpdateModelPackage", PACKAGE),
+    (REGISTER, "sagemaker:CreateModelPackage", f"{SAGEMAKER}:model-package-group/abalone"),
+    (REGISTER, "s3:PutObject", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    (COMPILE, "sagemaker:CreateModelPackage", GROUP),
+    (COMPILE, "sagemaker:UpdateModelPackage", PACKAGE),
+    (COMPILE, "sagemaker:CreateProcessingJob", f"{SAGEMAKER}:processing-job/abalone"),
+    (COMPILE, "s3:PutObject", f"{RELEASES}/channels/stable.json"),
+    (PUBLISH, "sagemaker:CreateProcessingJob", COMPILE_JOB),
+    (PUBLISH, "s3:PutObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
+    (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/manifest.json"),
+]
+
+
+@pytest.mark.parametrize(("role", "action", "resource"), NEEDED)
+def test_a_role_may_do_its_work(
+    deployment: Assembly, role: str, action: str, resource: str
+) -> None:
+    assert allows(deployment.grants(role), action, resource)
+
+
+@pytest.mark.parametrize(("role", "action", "resource"), FORBIDDEN)
+def test_a_role_may_not_do_its_neighbours_work(
+    deployment: Assembly, role: str, action: str, resource: str
+) -> None:
+    assert not allows(deployment.grants(role), action, resource)
+
+
+def test_only_the_publisher_signs_and_only_the_compiler_starts_jobs(deployment: Assembly) -> None:
+    actions = {
+        role: {a for s in deployment.grants(role) for a in as_list(s["Action"])} for role in ROLES
+    }
+    assert [role for role in ROLES if "kms:Sign" in actions[role]] == [PUBLISH]
+    assert [role for role in ROLES if "iam:PassRole" in actions[role]] == [COMPILE]
+    assert [role for role in ROLES if "lambda:InvokeFunction" in actions[role]] == [COMPILE]
+
+
+def statement_with(deployment: Assembly, role: str, action: str) -> dict[str, Any]:
+    found = [s for s in deployment.grants(role) if action in as_list(s["Action"])]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_passing_the_compile_role_is_for_sagemaker_and_that_role_alone(
+    deployment: Assembly,
+) -> None:
+    statement = statement_with(deployment, COMPILE, "iam:PassRole")
+    assert statement["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    }
+    (role,) = as_list(statement["Resource"])
+    assert role.startswith(f"arn:aws:iam::{ACCOUNT}:role/CompileRole")
+
+
+def test_the_publisher_may_note_a_failure_but_not_approve(deployment: Assembly) -> None:
+    statement = statement_with(deployment, PUBLISH, "sagemaker:UpdateModelPackage")
+    assert statement["Condition"] == {"Null": {"sagemaker:ModelApprovalStatus": "true"}}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_listing_a_bucket_is_bound_to_prefixes(deployment: Assembly, role: str) -> None:
+    for statement in deployment.grants(role):
+        if "s3:ListBucket" in as_list(statement["Action"]):
+            if MLFLOW in as_list(statement["Resource"]):
+                continue  # MLflow lists its bucket from the root; it holds nothing else.
+            prefixes = statement["Condition"]["StringLike"]["s3:prefix"]
+            assert prefixes and "*" not in prefixes
+
+
+def test_metrics_go_to_sagemakers_own_namespaces(deployment: Assembly) -> None:
+    for role, kind in ((TRAINER, "TrainingJobs"), (COMPILER, "ProcessingJobs")):
+        statement = statement_with(deployment, role, "cloudwatch:PutMetricData")
+        assert statement["Condition"] == {
+            "StringEquals": {"cloudwatch:namespace": f"/aws/sagemaker/{kind}"}
+        }
+
+
+def test_sagemaker_takes_a_role_on_for_this_account_only(deployment: Assembly) -> None:
+    """The confused deputy: a stranger's job must not run under our role."""
+    trusts = [
+        statement
+        for role in deployment.of_type("AWS::IAM::Role")
+        for statement in role.properties["AssumeRolePolicyDocument"]["Statement"]
+    ]
+    by_sagemaker = [t for t in trusts if t["Principal"]["Service"] == "sagemaker.amazonaws.com"]
+    assert len(by_sagemaker) == 3  # training, compilation, MLflow
+    for trust in by_sagemaker:
+        assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    assert {t["Principal"]["Service"] for t in trusts} == {
+        "sagemaker.amazonaws.com",
+        "lambda.amazonaws.com",
+    }
+
+
+def test_the_compile_role_reads_exactly_the_archive_that_jobs_are_given(
+    deployment: Assembly,
+) -> None:
+    (compile_,) = [
+        each
+        for each in deployment.of_type("AWS::Lambda::Function")
+        if each.properties["Handler"] == "lambdas.compile_approved.handler"
+    ]
+    uri = compile_.properties["Environment"]["Variables"]["CODE_URI"]
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    assert allows(deployment.grants(COMPILER), "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    assert not allows(
+        deployment.grants(COMPILER), "s3:GetObject", f"arn:aws:s3:::{bucket}/other.zip"
+    )
+
+
+def test_the_approver_approves_in_this_group_and_does_nothing_else(deployment: Assembly) -> None:
+    (policy,) = deployment.of_type("AWS::IAM::ManagedPolicy")
+    statements = policy.properties["PolicyDocument"]["Statement"]
+    assert allows(statements, "sagemaker:UpdateModelPackage", PACKAGE)
+    other = f"{SAGEMAKER}:model-package/abalone/1"
+    assert not allows(statements, "sagemaker:UpdateModelPackage", other)
+    assert {a for s in statements for a in as_list(s["Action"])} == {
+        "sagemaker:DescribeModelPackage",
+        "sagemaker:DescribeModelPackageGroup",
+        "sagemaker:ListModelPackageGroups",
+        "sagemaker:ListModelPackages",
+        "sagemaker:UpdateModelPackage",
+    }

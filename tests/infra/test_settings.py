@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.settings import Compile, Gate, Settings, SettingsError, load_settings
+from registry import names
+from registry.recipe import Recipe
+from tests.infra.assembly import ROOT
+
+IMAGE = "123456789012.dkr.ecr.us-east-2.amazonaws.com/hailo-dfc:3.33"
+
+
+def paths(cls: type = Settings, prefix: str = "cards") -> dict[str, Any]:
+    """Every setting's dotted path with its type."""
+    found: dict[str, Any] = {}
+    for name, hint in get_type_hints(cls).items():
+        below = (
+            paths(hint, f"{prefix}.{name}") if is_dataclass(hint) else {f"{prefix}.{name}": hint}
+        )
+        found |= below  # type: ignore[arg-type]
+    return found
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    """A context whose only setting lies at ``path``."""
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    return value
+
+
+def test_without_settings_the_guides_names_hold() -> None:
+    settings = load_settings({})
+    assert settings == Settings()
+    assert settings.group_name == names.GROUP == "pokemon-card-recognition-models"
+    assert (settings.mlflow, settings.compiler) == ("app", "onnx-int8")
+
+
+def test_cdk_json_shows_every_setting_at_its_default() -> None:
+    """The file is the list of what may be set, so it must be complete and tell no lie."""
+    document = json.loads((ROOT / "cdk.json").read_text())["context"]["cards"]
+    assert load_settings({"cards": document}) == Settings()
+
+    def shown(part: dict[str, Any], prefix: str) -> set[str]:
+        return {
+            path
+            for key, value in part.items()
+            for path in (
+                shown(value, f"{prefix}.{key}") if isinstance(value, dict) else {f"{prefix}.{key}"}
+            )
+        }
+
+    assert shown(document, "cards") == set(paths())
+
+
+@given(
+    st.text(min_size=1, max_size=20),
+    st.sampled_from(["cards", "cards.compile", "cards.compile.gate"]),
+)
+def test_an_unknown_setting_is_named_with_the_known_ones(key: str, parent: str) -> None:
+    known = {"cards": Settings, "cards.compile": Compile, "cards.compile.gate": Gate}[parent]
+    if key in {item.name for item in fields(known)}:
+        return
+    with pytest.raises(SettingsError) as caught:
+        load_settings(nested(parent, {key: 1}))
+    message = str(caught.value)
+    assert message.startswith(f"{parent}.{key}: no such setting")
+    assert all(item.name in message for item in fields(known))
+
+
+@pytest.mark.parametrize("path", paths())
+@pytest.mark.parametrize("value", [[], {"a": 1}, object()])
+def test_a_setting_of_the_wrong_type_is_named(path: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=path.replace(".", r"\.")):
+        load_settings(nested(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("cards.environment", "Prod"),
+        ("cards.environment", "a" * 17),
+        ("cards.environment", "prod/../dev"),
+        ("cards.environment", "prod\n"),
+        ("cards.environment", None),
+        ("cards.group_name", "has space"),
+        ("cards.group_name", "-x"),
+        ("cards.training_bucket", "No"),
+        ("cards.training_bucket", "with.dot"),
+        ("cards.training_bucket", "ends-"),
+        ("cards.training_bucket", "xn--bucket"),
+        ("cards.training_bucket", "a" * 64),
+        ("cards.mlflow", "server"),
+        ("cards.compiler_image", "hailo:latest"),
+        ("cards.compiler_image", IMAGE.partition(":")[0]),
+        ("cards.compile.image", "docker.io/library/python:3"),
+        ("cards.compile.instance_type", "m5.xlarge"),
+        ("cards.compile.calibration_images", 0),
+        ("cards.compile.calibration_images", True),
+        ("cards.compile.calibration_images", 12.5),
+        ("cards.compile.max_runtime_seconds", 432_001),
+        ("cards.compile.gate.cosine_mean", 1.5),
+        ("cards.compile.gate.cosine_mean", float("nan")),
+        ("cards.compile.gate.top1_drop", -0.1),
+        ("cards.log_retention_days", 42),
+        ("cards.retain", "yes"),
+        ("cards.retain", 1),
+    ],
+)
+def test_a_value_that_aws_or_the_product_would_refuse_is_refused_here(
+    path: str, value: Any
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(nested(path, value))
+    message = str(caught.value)
+    assert message.startswith(path) and "\n" not in message
+
+
+def test_buckets_must_differ_and_two_compilers_exclude_each_other() -> None:
+    with pytest.raises(SettingsError, match="must differ"):
+        load_settings({"cards": {"training_bucket": "same", "release_bucket": "same"}})
+    with pytest.raises(SettingsError, match=r"cards\.compile\.image"):
+        load_settings({"cards": {"compiler_image": IMAGE, "compile": {"image": IMAGE}}})
+
+
+def test_a_compiler_image_chooses_hailo() -> None:
+    settings = load_settings({"cards": {"compiler_image": IMAGE}})
+    assert settings.compiler == "hailo"
+    assert json.loads(settings.recipe)["compiler"] == "hailo"
+
+
+@given(
+    st.integers(1, 100_000),
+    st.floats(-1, 1),
+    st.booleans(),
+    st.sampled_from(["app", "tracking-server", "none"]),
+)
+def test_the_command_line_says_the_same_as_the_file(
+    images: int, cosine: float, retain: bool, mlflow: str
+) -> None:
+    from_file = load_settings(
+        {
+            "cards": {
+                "retain": retain,
+                "mlflow": mlflow,
+                "compile": {"calibration_images": images, "gate": {"cosine_mean": cosine}},
+            }
+        }
+    )
+    from_command_line = load_settings(
+        {
+            "cards": {"mlflow": "none", "compile": {"calibration_images": 7}},
+            "cards.retain": json.dumps(retain),
+            "cards.mlflow": mlflow,
+            "cards.compile.calibration_images": str(images),
+            "cards.compile.gate.cosine_mean": repr(cosine),
+        }
+    )
+    assert from_file == from_command_line
+
+
+def test_the_command_line_can_take_a_name_back() -> None:
+    context = {"cards": {"training_bucket": "mine"}, "cards.training_bucket": "null"}
+    assert load_settings(context).training_bucket is None
+
+
+@pytest.mark.parametrize(
+    "key", ["cards.nothing", "cards.compile.nothing", "cards.environment.x", "cards."]
+)
+def test_an_unknown_path_on_the_command_line_is_named(key: str) -> None:
+    with pytest.raises(SettingsError, match=key.replace(".", r"\.")):
+        load_settings({"cards": {"environment": "dev"}, key: "1"})
+
+
+def test_reading_leaves_the_context_as_it_was() -> None:
+    context = {"cards": {"compile": {"gate": {}}}, "cards.compile.gate.top1_drop": "0.1"}
+    load_settings(context)
+    assert context["cards"] == {"compile": {"gate": {}}}
+
+
+@pytest.mark.parametrize("path", [path for path in paths() if ".compile." in path])
+def test_what_changes_a_compilation_changes_the_recipe(path: str) -> None:
+    changed = {
+        "instance_type": "ml.m5.2xlarge",
+        "image": IMAGE,
+        "calibration_images": 64,
+        "max_runtime_seconds": 60,
+    }.get(path.rpartition(".")[2], 0.5)
+    before, after = Settings(), load_settings(nested(path, changed))
+    same_result = path.endswith(("instance_type", "max_runtime_seconds"))
+    image = after.compile.image or "the default"
+    first = Recipe.from_json(before.recipe, "the default").id
+    assert (Recipe.from_json(after.recipe, image).id == first) == same_result
+
+
+def test_the_app_answers_a_wrong_setting_in_one_line() -> None:
+    environment = {**os.environ, "CDK_CONTEXT_JSON": json.dumps({"cards": {"enviroment": "dev"}})}
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert lines == [
+        line for line in lines if line.startswith("cdk.json: cards.enviroment: no such")
+    ]
+    assert len(lines) == 1

@@ -1,0 +1,272 @@
+"""What the stacks hold, for each kind of deployment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from registry.names import PARAMETERS, parameter_name
+from tests.infra.assembly import ACCOUNT, REGION, Assembly
+
+HAILO = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/hailo-dfc:3.33"
+
+#: Changing one of these makes CloudFormation replace what it must never replace.
+STATEFUL = {
+    "GroupC77FDACD": "AWS::SageMaker::ModelPackageGroup",
+    "TrainingBucketEB7BB5C9": "AWS::S3::Bucket",
+    "MlflowBucket472F3C10": "AWS::S3::Bucket",
+    "ReleaseBucket49D06018": "AWS::S3::Bucket",
+    "SigningKeyEEFC2790": "AWS::KMS::Key",
+    "MlflowApp434C8BD0": "AWS::SageMaker::MlflowApp",
+}
+
+
+def test_what_must_survive_keeps_its_logical_id_and_is_retained(deployment: Assembly) -> None:
+    kinds = set(STATEFUL.values())
+    found = {e.logical_id: e for e in deployment.resources if e.type in kinds}
+    assert {name: each.type for name, each in found.items()} == STATEFUL
+    for each in found.values():
+        assert each.stack == "registry"
+        assert each.body["DeletionPolicy"] == each.body["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_stateful_stack_is_protected_and_the_others_are_not(deployment: Assembly) -> None:
+    manifest = json.loads((deployment.folder / "manifest.json").read_text())["artifacts"]
+    protected = {
+        stack: manifest[name]["properties"].get("terminationProtection", False)
+        for stack, name in deployment.names.items()
+    }
+    assert protected == {"registry": True, "access": False, "automation": False}
+
+
+def test_a_deployment_that_is_not_kept_says_so_everywhere(synthesise: Any) -> None:
+    throwaway = synthesise(retain="false")
+    for each in throwaway.resources:
+        assert each.body.get("DeletionPolicy", "Delete") == "Delete", each.path
+    manifest = json.loads((throwaway.folder / "manifest.json").read_text())["artifacts"]
+    properties = manifest[throwaway.names["registry"]]["properties"]
+    assert not properties.get("terminationProtection", False)
+
+
+def test_a_second_environment_differs_in_names_but_not_in_logical_ids(
+    deployment: Assembly, synthesise: Any
+) -> None:
+    prod = synthesise(environment="prod")
+    assert prod.names["registry"] == "cards-prod-registry"
+    stateful = {e.logical_id for e in prod.resources if e.type in STATEFUL.values()}
+    assert stateful == set(STATEFUL)
+
+
+def test_every_parameter_that_the_product_looks_for_is_there(deployment: Assembly) -> None:
+    written = {
+        each.properties["Name"]: each.properties["Value"]
+        for each in deployment.of_type("AWS::SSM::Parameter")
+    }
+    assert set(written) == {parameter_name("dev", key) for key in PARAMETERS}
+    assert written["/cards/dev/group-name"] == "pokemon-card-recognition-models"
+    for purpose, key in (("training", "training"), ("mlflow", "mlflow"), ("releases", "release")):
+        expected = f"pokemon-card-{purpose}-{ACCOUNT}-{REGION}"
+        assert written[f"/cards/dev/{key}-bucket"] == expected
+    outputs: dict[str, Any] = {}
+    for stack in deployment.STACKS:
+        outputs |= deployment.outputs(stack)
+    for key in PARAMETERS:
+        camel = "".join(word.capitalize() for word in key.split("-"))
+        assert outputs[camel] == written[f"/cards/dev/{key}"]
+
+
+def test_buckets_are_versioned_encrypted_private_and_tls_only(deployment: Assembly) -> None:
+    policies = {
+        each.properties["Bucket"]: each.properties["PolicyDocument"]["Statement"]
+        for each in deployment.of_type("AWS::S3::BucketPolicy")
+    }
+    for bucket in deployment.of_type("AWS::S3::Bucket"):
+        properties = bucket.properties
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert properties["OwnershipControls"]["Rules"] == [
+            {"ObjectOwnership": "BucketOwnerEnforced"}
+        ]
+        rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+        assert rules["abandoned-uploads"]["AbortIncompleteMultipartUpload"]
+        denials = [s for s in policies[properties["BucketName"]] if s["Effect"] == "Deny"]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in [d["Condition"] for d in denials]
+    expiring = {
+        bucket.logical_id
+        for bucket in deployment.of_type("AWS::S3::Bucket")
+        for rule in bucket.properties["LifecycleConfiguration"]["Rules"]
+        if "NoncurrentVersionExpiration" in rule
+    }
+    assert expiring == {"TrainingBucketEB7BB5C9"}  # a release's history is never thinned out
+
+
+def test_the_signing_key_is_p256_and_for_signatures(deployment: Assembly) -> None:
+    (key,) = deployment.of_type("AWS::KMS::Key")
+    assert (key.properties["KeySpec"], key.properties["KeyUsage"]) == (
+        "ECC_NIST_P256",
+        "SIGN_VERIFY",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mlflow", "kind"),
+    [
+        ("app", "AWS::SageMaker::MlflowApp"),
+        ("tracking-server", "AWS::SageMaker::MlflowTrackingServer"),
+        ("none", None),
+    ],
+)
+def test_mlflow_is_an_app_a_server_or_nothing(
+    synthesise: Any, mlflow: str, kind: str | None
+) -> None:
+    assembly = synthesise() if mlflow == "app" else synthesise(mlflow=mlflow)
+    made = [e for e in assembly.resources if e.type.startswith("AWS::SageMaker::Mlflow")]
+    assert [each.type for each in made] == ([kind] if kind else [])
+    uri = assembly.outputs("registry")["MlflowUri"]
+    granted = {
+        resource
+        for statement in assembly.grants("TrainingRole")
+        for action in statement["Action"]
+        if action.startswith("sagemaker-mlflow:")
+        for resource in [statement["Resource"]]
+    }
+    if kind:
+        assert granted == {uri} and uri.startswith("arn:aws:sagemaker:")
+        assert made[0].properties["ArtifactStoreUri"].startswith("s3://pokemon-card-mlflow-")
+        assert "DependsOn" in made[0].body  # its role's policy is there before it is
+    else:
+        assert granted == set() and uri == "none"
+
+
+def functions(assembly: Assembly) -> dict[str, dict[str, Any]]:
+    return {
+        each.properties["Handler"].split(".")[1]: each.properties
+        for each in assembly.of_type("AWS::Lambda::Function")
+    }
+
+
+def variables(assembly: Assembly, function: str) -> dict[str, str]:
+    return functions(assembly)[function]["Environment"]["Variables"]
+
+
+def test_without_a_compiler_image_models_are_compiled_by_onnx_runtime(deployment: Assembly) -> None:
+    assert deployment.outputs("automation")["Compiler"] == "onnx-int8"
+    for function in ("compile_approved", "publish_release"):
+        given = variables(deployment, function)
+        assert json.loads(given["COMPILE_RECIPE"])["compiler"] == "onnx-int8"
+        assert given["COMPILE_IMAGE"] == (
+            f"763104351884.dkr.ecr.{REGION}.amazonaws.com"
+            "/pytorch-training:2.8.0-cpu-py312-ubuntu22.04-sagemaker"
+        )
+    assert announcements(deployment) == ["info: Compiler: onnx-int8"]
+
+
+def test_with_a_compiler_image_models_are_compiled_for_hailo(synthesise: Any) -> None:
+    assembly = synthesise(compiler_image=HAILO)
+    assert assembly.outputs("automation")["Compiler"] == "hailo"
+    assert variables(assembly, "compile_approved")["COMPILE_IMAGE"] == HAILO
+    assert announcements(assembly) == [f"info: Compiler: hailo, in {HAILO}"]
+    pulled = {
+        resource
+        for statement in assembly.grants("CompileRole")
+        if "ecr:BatchGetImage" in statement["Action"]
+        for resource in [statement["Resource"]]
+    }
+    assert pulled == {f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/hailo-dfc"}
+
+
+def announcements(assembly: Assembly) -> list[str]:
+    """What the command line prints about the automation stack: first sentences, by severity."""
+    name = assembly.names["automation"]
+    messages = json.loads((assembly.folder / f"{name}.metadata.json").read_text())
+    severities = {"aws:cdk:info": "info", "aws:cdk:warning": "warning", "aws:cdk:error": "error"}
+    return [
+        f"{severities[entry['type']]}: {entry['data'].partition(' [ack:')[0].partition('. ')[0]}"
+        for entries in messages.values()
+        for entry in entries
+        if entry["type"] in severities
+    ]
+
+
+def test_both_deciding_functions_see_the_same_recipe(deployment: Assembly) -> None:
+    compile_, publish = (
+        variables(deployment, name) for name in ("compile_approved", "publish_release")
+    )
+    for key in (
+        "COMPILE_RECIPE",
+        "COMPILE_IMAGE",
+        "GROUP_NAME",
+        "TRAINING_BUCKET",
+        "RELEASE_BUCKET",
+    ):
+        assert compile_[key] == publish[key]
+
+
+def test_a_function_has_retries_and_queues_for_what_fails_before_and_in_it(
+    deployment: Assembly,
+) -> None:
+    queues = {each.logical_id: each.path for each in deployment.of_type("AWS::SQS::Queue")}
+    configs = {
+        each.properties["FunctionName"]: each.properties
+        for each in deployment.of_type("AWS::Lambda::EventInvokeConfig")
+    }
+    targets = {
+        target["Arn"].rpartition(":")[2]: target
+        for rule in deployment.of_type("AWS::Events::Rule")
+        for target in rule.properties["Targets"]
+    }
+    found = deployment.of_type("AWS::Lambda::Function")
+    assert len(found) == 3
+    for function in found:
+        idea = function.path.split("/")[1]
+        failed = function.properties["DeadLetterConfig"]["TargetArn"].rpartition(":")[2]
+        assert queues[failed].endswith(f"{idea}/Failed/Resource")
+        assert configs[function.logical_id]["MaximumRetryAttempts"] == 2
+        target = targets[function.logical_id]
+        undelivered = target["DeadLetterConfig"]["Arn"].rpartition(":")[2]
+        assert queues[undelivered].endswith(f"{idea}/Undelivered/Resource")
+        assert target["RetryPolicy"]["MaximumRetryAttempts"] == 24
+    assert len(queues) == 6
+
+
+def test_queues_are_encrypted_and_tls_only(deployment: Assembly) -> None:
+    denied = {
+        queue
+        for policy in deployment.of_type("AWS::SQS::QueuePolicy")
+        for queue in policy.properties["Queues"]
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+    for queue in deployment.of_type("AWS::SQS::Queue"):
+        assert queue.properties["SqsManagedSseEnabled"] is True
+        assert queue.logical_id in denied
+
+
+def test_a_functions_log_is_its_own_and_ends(synthesise: Any, deployment: Assembly) -> None:
+    for assembly, days in ((deployment, 90), (synthesise(log_retention_days="30"), 30)):
+        groups = {
+            each.logical_id: each.properties for each in assembly.of_type("AWS::Logs::LogGroup")
+        }
+        used = [
+            properties["LoggingConfig"]["LogGroup"] for properties in functions(assembly).values()
+        ]
+        assert sorted(used) == sorted(groups)
+        assert {group["RetentionInDays"] for group in groups.values()} == {days}
+
+
+def test_nothing_has_to_be_deployed_twice_for_a_reference(deployment: Assembly) -> None:
+    """Registry knows of no other stack, access of the registry only: no cycle, no second pass."""
+    manifest = json.loads((deployment.folder / "manifest.json").read_text())["artifacts"]
+    stacks = {name: stack for stack, name in deployment.names.items()}
+    needs = {
+        stacks[name]: {stacks[d] for d in artifact.get("dependencies", []) if d in stacks}
+        for name, artifact in manifest.items()
+        if name in stacks
+    }
+    assert needs["registry"] == set()
+    assert needs["access"] == {"registry"}
+    assert needs["automation"] <= {"registry", "access"} and "access" in needs["automation"]
