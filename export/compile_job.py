@@ -43,7 +43,8 @@ ONNX = "model.onnx"
 INDEX_FILES = ("embeddings.npy", "usearch.index", "index.json", "metadata.json")
 FIDELITY, COMPILATION = "fidelity.json", "compilation.json"
 DEFAULT_CALIBRATION = 1024
-LARGEST_CALIBRATION = 65_536
+#: As in the deployment's settings.
+LARGEST_CALIBRATION = 100_000
 _EXPECTED = (ArtifactError, ArchiveError, CardSetError, CompileError, ContractError, GateError)
 _began = time.monotonic()
 
@@ -82,6 +83,8 @@ def run(options: argparse.Namespace) -> str:
         held_out = render(options.cards, artifact, images)
         _say(f"rendered {len(held_out.queries.images)} query views, "
              f"{len(held_out.calibration.images)} calibration views")  # fmt: skip
+        if not artifact.views_sha256:
+            _say("reference.npz has no views_sha256: that these are PyTorch's views is not checked")
         shutil.copyfile(artifact.model, output / ONNX)
         made = chosen.compile(output / ONNX, held_out.calibration.images, artifact.contract, output)
         _say(f"compiled {made.path.name} ({made.path.stat().st_size:,} bytes) by {chosen.name}")

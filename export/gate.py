@@ -23,6 +23,8 @@ PASSED, FAILED = "passed", "failed"
 _WORST = 10
 #: One-sided 95 %.
 _Z = 1.645
+#: Embeddings that agree so far are one embedding.
+_DECIMALS = 6
 
 
 class GateError(ValueError):
@@ -39,6 +41,8 @@ class Thresholds:
         cosine_p5: Its fifth percentile.
         top1_drop: How far top-1 may fall, as a fraction, beyond the chance in the sample.
         spread: Least mean distance (1 - cosine) between two cards' embeddings.
+        distinct: Least number of different embeddings in the gallery, as a share of those that
+            ONNX gives it (two prints of one picture may share one in both).
         pixel_shift: How far mean and deviation of the calibration images, by channel, may be
             from those of the query views, of 255.
     """
@@ -48,6 +52,7 @@ class Thresholds:
     cosine_p5: float = 0.98
     top1_drop: float = 0.005
     spread: float = 1e-4
+    distinct: float = 0.99
     pixel_shift: float = 25.0
 
     @classmethod
@@ -61,10 +66,15 @@ class Thresholds:
         unknown = sorted(set(gate) - known)
         if unknown:
             raise GateError(f"gate: {', '.join(unknown)} is none of {', '.join(sorted(known))}")
-        try:
-            return cls(**{key: float(value) for key, value in gate.items()})
-        except (TypeError, ValueError) as error:
-            raise GateError(f"gate: {error}") from None
+        values = {}
+        for key, value in gate.items():
+            try:
+                values[key] = float(value)
+            except (TypeError, ValueError):
+                values[key] = math.nan
+            if not math.isfinite(values[key]):  # every comparison with NaN would pass or fail
+                raise GateError(f"gate: {key} is {value!r}, must be a number")
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,7 @@ def judge(evidence: Evidence, thresholds: Thresholds) -> Fidelity:
     _judge_cosines(evidence, result)
     _judge_recognition(evidence, result)
     _judge_spread(evidence, result)
+    _judge_distinctness(evidence, result)
     _judge_contract(evidence, result)
     return result
 
@@ -218,7 +229,7 @@ def _judge_recognition(evidence: Evidence, result: Fidelity) -> None:
         "top1_drop_standard_error": error,
     }
     allowed = result.thresholds.top1_drop + _Z * error
-    if drop > allowed:
+    if not drop <= allowed:
         result.reasons.append(
             f"top-1 falls by {drop:.4f} ± {error:.4f} on {len(difference)} queries, "
             f"{result.thresholds.top1_drop} is allowed"
@@ -238,6 +249,19 @@ def _judge_spread(evidence: Evidence, result: Fidelity) -> None:
         result.reasons.append(
             f"the gallery's embeddings collapse: mean distance {1 - mean_cosine:.2e}, at least "
             f"{result.thresholds.spread} is required"
+        )
+
+
+def _judge_distinctness(evidence: Evidence, result: Fidelity) -> None:
+    """Cards that the compiled model merges are lost, even where few queries ask for them."""
+    for name, embeddings in (("onnx", evidence.onnx), ("compiled", evidence.compiled)):
+        different = np.unique(embeddings.gallery.round(_DECIMALS), axis=0)
+        result.figures[f"{name}_distinct"] = float(len(different))
+    before, after = result.figures["onnx_distinct"], result.figures["compiled_distinct"]
+    if not after >= result.thresholds.distinct * before:
+        result.reasons.append(
+            f"the gallery's embeddings merge: {after:.0f} different ones of {before:.0f}, at least "
+            f"{result.thresholds.distinct:.0%} are required"
         )
 
 

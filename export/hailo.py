@@ -58,9 +58,10 @@ class Hailo:
         if findings:
             raise CompileError(f"{model.name}: {'; '.join(map(str, findings))}")
         sdk = _sdk()
-        runner = sdk.ClientRunner(hw_arch=ARCHITECTURE)
+        version = _version(sdk)
         start, end = _cut(graph)
         try:
+            runner = sdk.ClientRunner(hw_arch=ARCHITECTURE)
             runner.translate_onnx_model(
                 str(model),
                 "card_embedder",
@@ -74,18 +75,19 @@ class Hailo:
         except Exception as error:
             raise CompileError(_explained(error)) from error
         target, partial = into / FILE, into / f".{FILE}.partial"
-        partial.write_bytes(content)
         try:
+            partial.write_bytes(content)
             hef = require_card_model(read_hef(partial), contract)
+            os.replace(partial, target)
         except HefError as error:
-            partial.unlink()
             raise CompileError(f"the compiler's own output: {error}") from error
-        os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
         self._runner = runner
         return CompiledModel(
             path=target,
             stage=ARCHITECTURE,
-            toolchain={SDK: importlib.metadata.version(SDK), "hef_sdk": hef.sdk_version},
+            toolchain={SDK: version, "hef_sdk": hef.sdk_version},
             calibration=shown,
         )
 
@@ -130,9 +132,17 @@ def _sdk() -> Any:
         return importlib.import_module(SDK)
     except ImportError:
         raise CompileError(
-            f"{SDK} is not installed: build the image of docker/hailo with the wheel that you "
-            "downloaded from Hailo, and name it in cdk.json as compiler_image"
+            f"{SDK} is not installed: the job must run in an image that holds the Dataflow "
+            "Compiler (the wheel that you downloaded from Hailo); name the image in cdk.json as "
+            "compiler_image"
         ) from None
+
+
+def _version(sdk: Any) -> str:
+    """The compiler's version; its module is part of a package of another name."""
+    for package in importlib.metadata.packages_distributions().get(SDK, []):
+        return importlib.metadata.version(package)
+    return str(getattr(sdk, "__version__", "unknown"))
 
 
 def _cut(graph: onnx.ModelProto) -> tuple[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from export.calibration import Pixels
 from export.student_artifact import ArtifactError, StudentArtifact
@@ -54,7 +57,8 @@ def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> 
 
     Raises:
         CardSetError: The folder holds no card set.
-        ArtifactError: It is not the card set that the student was trained on.
+        ArtifactError: It is not the card set that the student was trained on, or its query views
+            come out differently here.
     """
     cards = read_card_set(folder, artifact.contract)
     split = artifact.split
@@ -74,6 +78,7 @@ def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> 
     queries = _views(cards, artifact, split.known, "query", artifact.views_per_card)
     if list(queries.card_ids) != artifact.reference_ids:
         raise ArtifactError("reference.npz: its views are not those of split.json's known cards")
+    _require_same_views(queries.images, artifact)
     unseen_validation = per_card(artifact.unseen_views, len(split.unseen_validation))
     unseen_test = per_card(artifact.unseen_views, len(split.unseen_test))
     return HeldOut(
@@ -88,6 +93,17 @@ def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> 
         digest=cards.digest,
         cards=len(cards.cards),
     )
+
+
+def _require_same_views(images: Pixels, artifact: StudentArtifact) -> None:
+    """Another OpenCV renders other views, and the gate would blame the model for them."""
+    found = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+    if artifact.views_sha256 and found != artifact.views_sha256:
+        raise ArtifactError(
+            f"the query views rendered here ({found[:12]}…) are not those that PyTorch embedded "
+            f"({artifact.views_sha256[:12]}…); compile with the scans and the OpenCV that the "
+            "student was trained with"
+        )
 
 
 def per_card(total: int, cards: int) -> int:

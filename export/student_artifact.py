@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,9 @@ ARCHIVE = "model.tar.gz"
 _LIMIT = 2 * 1024**3
 _JSON_LIMIT = 64 * 1024**2
 _VIEWS_LIMIT = 1_000_000
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+#: What reading JSON of an unexpected form, or a damaged ``.npz``, raises.
+_DAMAGE = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class ArtifactError(ValueError):
@@ -36,6 +42,8 @@ class StudentArtifact:
         reference_ids: Card id of each.
         seed: Of the run; the views are rendered again from it.
         views_per_card: Query views of each known card.
+        views_sha256: Of the query views' bytes as training rendered them; empty where the
+            artifact does not say.
         unseen_views: Views of the held-out cards of each part, in all.
         top1: What the training job measured with PyTorch.
     """
@@ -48,6 +56,7 @@ class StudentArtifact:
     reference_ids: list[str]
     seed: int
     views_per_card: int
+    views_sha256: str
     unseen_views: int
     top1: float
 
@@ -86,10 +95,11 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
             reference = np.asarray(saved["embeddings"], dtype=np.float32)
             ids = [str(card_id) for card_id in saved["card_ids"]]
             seed, per_card = int(saved["seed"]), int(saved["per_card"])
+            views_sha256 = str(saved["views_sha256"]) if "views_sha256" in saved else ""
         unseen_views, backbone = int(config["unseen_views"]), str(config["backbone"])
         evaluation = _json(into / "evaluation.json")
         top1 = float(evaluation["top1"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise ArtifactError(
             f"{archive.name}: split.json, config.json, evaluation.json or reference.npz is not "
             f"what a student's training job writes ({type(error).__name__}: {error})"
@@ -101,6 +111,8 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
             f"{archive.name}: {per_card} query views of a card and {unseen_views} views of unseen "
             f"cards; both must be 1 to {_VIEWS_LIMIT}"
         )
+    if views_sha256 and not _SHA256.fullmatch(views_sha256):
+        raise ArtifactError(f"{archive.name}: reference.npz: views_sha256 is no SHA-256 in hex")
     if reference.shape != (len(ids), contract.embedding_dim) or not len(ids):
         raise ArtifactError(
             f"{archive.name}: reference.npz holds {reference.shape} for {len(ids)} views of "
@@ -121,6 +133,7 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
         reference_ids=ids,
         seed=seed,
         views_per_card=per_card,
+        views_sha256=views_sha256,
         unseen_views=unseen_views,
         top1=top1,
     )

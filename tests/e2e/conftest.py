@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cloud import BIN, CARDS, ROOT, Cloud, free_port
+from tests.e2e.cloud import BIN, CARDS, ROOT, STRICT, Cloud, free_port
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,8 +42,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             cwd=ROOT,
         ).stdout
         variables = environment(json.loads(printed))
-        # The deployment's assembly stays out of the checkout.
-        variables["CDK_OUTDIR"] = str(folder / "cdk.out")
         yield Cloud(variables, folder)
     finally:
         subprocess.run([cards, "local", "down", *state], env=bare, check=True, cwd=ROOT)
@@ -51,12 +49,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def deployed(cloud: Cloud) -> Cloud:
-    """The very templates that a real account gets."""
-    cdk = str(ROOT / "node_modules/.bin/cdk")
+    """The very templates that a real account gets; with a gate that nothing passes, at first."""
     account, region = cloud.variables["CDK_DEFAULT_ACCOUNT"], cloud.variables["AWS_REGION"]
-    out = ["--output", str(cloud.folder / "cdk.out")]
-    cloud.must(cdk, "bootstrap", f"aws://{account}/{region}", "--no-notices", *out)
-    cloud.must(cdk, "deploy", "--all", "--require-approval", "never", "--no-notices", *out)
+    cloud.cdk("bootstrap", f"aws://{account}/{region}")
+    cloud.deploy(STRICT)
     return cloud
 
 
@@ -72,9 +68,11 @@ def trained(deployed: Cloud, card_folder: Path) -> dict[str, dict[str, Any]]:
     """A teacher and both stages of a student, trained and registered; by stage."""
     cards = str(BIN / "cards")
     uri = deployed.json(cards, "data", "push", str(card_folder), "--json")["uri"]
-    common = ["--cards", uri, "--recipe", "tiny", "--wait", "--json"]
+    common = ["--cards", uri, "--recipe", "demo", "--wait", "--json", "--hp", "query_views=300"]
+    # A part of the demo's steps: a minute and a half, enough to recognise most views.
+    student = [cards, "train", "student", "--stage"]
     return {
-        "teacher": deployed.json(cards, "train", "teacher", *common),
-        "stage1": deployed.json(cards, "train", "student", "--stage", "1", *common),
-        "stage2": deployed.json(cards, "train", "student", "--stage", "2", *common),
+        "teacher": deployed.json(cards, "train", "teacher", *common, "--hp", "steps=60"),
+        "stage1": deployed.json(*student, "1", *common, "--hp", "steps=100"),
+        "stage2": deployed.json(*student, "2", *common, "--hp", "steps=60"),
     }

@@ -1,0 +1,1 @@
+"""The ``cards`` command: thin over ``registry/``, ``training/submit.py`` and ``localcloud/``."""

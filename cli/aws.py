@@ -1,0 +1,81 @@
+"""AWS as the commands reach it: one session, and what is deployed there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.errors import CliError
+
+if TYPE_CHECKING:
+    import boto3
+
+    from registry.deployment import Deployment
+
+#: ``--environment`` of every command that talks to AWS.
+Environment = Annotated[
+    str,
+    typer.Option(
+        "--environment",
+        "-e",
+        envvar="CARDS_ENVIRONMENT",
+        help="Which deployment, as in cdk deploy -c cards.environment=…",
+        rich_help_panel="AWS",
+    ),
+]
+DEFAULT_ENVIRONMENT = "dev"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The clients of one command.
+
+    Attributes:
+        environment: Which deployment.
+    """
+
+    environment: str = DEFAULT_ENVIRONMENT
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """A boto3 session from the caller's environment and profile."""
+        import boto3
+
+        session = boto3.Session()
+        if not session.region_name:
+            raise CliError(
+                "no AWS region is set; for the local cloud: "
+                'eval "$(cards local env)"; for an account: export AWS_REGION=us-east-2'
+            )
+        return session
+
+    @property
+    def region(self) -> str:
+        """The session's region."""
+        return str(self.session.region_name)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the session, one a service."""
+        clients: dict[str, Any] = self.__dict__.setdefault("clients", {})
+        if service not in clients:
+            clients[service] = self.session.client(service)
+        return clients[service]
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """What is deployed, from SSM."""
+        from registry.deployment import Deployment
+
+        return Deployment.read(self.client("ssm"), self.environment)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the endpoint is this machine."""
+        from urllib.parse import urlsplit
+
+        host = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname or ""
+        return host in ("localhost", "127.0.0.1", "::1")

@@ -1,0 +1,191 @@
+"""What the commands print: rich tables and progress on a terminal, plain lines elsewhere.
+
+A pipe, a log file and a CI run get whole lines, written as things happen; a person at a terminal
+gets tables and one moving line. Nothing here is imported before it is needed: rich costs more
+than the rest of ``cards --help``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.tree import Tree
+
+
+class Node(Protocol):
+    """A line with lines below it."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def children(self) -> Sequence[Node]: ...
+
+
+def is_terminal() -> bool:
+    """Whether a person watches stdout."""
+    return bool(getattr(sys.stdout, "isatty", bool)())
+
+
+def console() -> Console:
+    """A rich console on stdout (made anew, so that a redirected stdout is seen)."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not is_terminal())
+
+
+def say(line: str = "") -> None:
+    """Prints one line to stdout, at once."""
+    print(line, flush=True)
+
+
+def complain(line: str) -> None:
+    """Prints one line to stderr, after everything that went to stdout."""
+    sys.stdout.flush()
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(document: Any) -> None:
+    """Prints a document for machines: JSON, keys as given, dates as ISO 8601."""
+    say(json.dumps(document, indent=2, default=str))
+
+
+def show(renderable: RenderableType) -> None:
+    """Prints something that rich draws."""
+    console().print(renderable)
+
+
+def show_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    right: Sequence[int] = (),
+) -> None:
+    """Prints a table: drawn on a terminal, aligned columns without lines elsewhere.
+
+    Args:
+        columns: The headings.
+        rows: The cells.
+        title: A line above it.
+        right: Which columns are numbers and stand on the right.
+    """
+    if is_terminal():
+        from rich.box import SIMPLE_HEAD
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for at, column in enumerate(columns):
+            table.add_column(column, justify="right" if at in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*[escape(cell) for cell in row])
+        show(table)
+        return
+    widths = [max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
+    if title:
+        say(title)
+    for row in [columns, *rows]:
+        cells = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        say("  ".join(cells).rstrip())
+
+
+def show_tree(root: Node) -> None:
+    """Prints a tree, by rich on a terminal and by indentation elsewhere."""
+    if is_terminal():
+        from rich.markup import escape
+        from rich.tree import Tree
+
+        drawn = Tree(escape(root.label))
+
+        def grow(branch: Tree, node: Node) -> None:
+            for child in node.children:
+                grow(branch.add(escape(child.label)), child)
+
+        grow(drawn, root)
+        show(drawn)
+        return
+
+    def walk(node: Node, depth: int) -> None:
+        say(f"{'  ' * depth}{'└ ' if depth else ''}{node.label}")
+        for child in node.children:
+            walk(child, depth + 1)
+
+    walk(root, 0)
+
+
+class Activity:
+    """One thing under way, with a line that says how far it is.
+
+    On a terminal the line moves in place; elsewhere it is printed anew, at most once every
+    ``interval`` seconds, so that a log stays readable.
+    """
+
+    def __init__(self, title: str, interval: float, status: Any) -> None:
+        self.title = title
+        self._interval = interval
+        self._status = status
+        self._printed = time.monotonic()
+
+    def update(self, detail: str) -> None:
+        """Says how far it is."""
+        if self._status is not None:
+            from rich.markup import escape
+
+            line = f"{self.title} · {detail}"
+            width = console().width - 4
+            self._status.update(escape(line if len(line) <= width else line[: width - 1] + "…"))
+        elif time.monotonic() - self._printed >= self._interval:
+            self._printed = time.monotonic()
+            say(f"  {self.title}: {detail}")
+
+    def log(self, line: str) -> None:
+        """Prints a line that stays."""
+        if self._status is not None:
+            self._status.console.print(line, markup=False, highlight=False)
+        else:
+            say(line)
+
+
+@contextmanager
+def activity(title: str, *, interval: float = 5.0) -> Iterator[Activity]:
+    """Shows that ``title`` is under way until the block ends."""
+    if not is_terminal():
+        yield Activity(title, interval, None)
+        return
+    from rich.markup import escape
+
+    with console().status(escape(title)) as status:
+        yield Activity(title, interval, status)
+
+
+def fraction(value: float | None) -> str:
+    """A share from 0 to 1 as text with three decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def seconds(value: float) -> str:
+    """A time as people read it: ``4.2 s``, ``1 min 05 s``."""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def size(value: float) -> str:
+    """Bytes as people read them, in powers of 1000: ``4.8 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError

@@ -1,0 +1,152 @@
+"""``cards data``: card sets on disk and in the training bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+
+if TYPE_CHECKING:
+    from recognition.cardset import CardSet
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""
+    Card sets: one folder a card, DIR/<card_id>/<image>; more images are more scans of it.
+
+    \b
+    cards data draw --count 200 --out drawn-cards/
+    cards data check my-cards/
+    cards data push my-cards/
+    """,
+)
+_SHOWN_PROBLEMS = 20
+
+
+@app.command(
+    epilog="Example: cards data draw --count 200 --out drawn-cards/",
+)
+def draw(
+    out: Annotated[Path, typer.Option(help="The folder to make.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="How many cards.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same cards.")] = 0,
+) -> None:
+    """Draws a set of made-up cards, all different, to try everything with."""
+    from cli.console import activity, say
+
+    with activity(f"drawing {count} cards"):
+        draw_cards(out, count, seed)
+    say(f"{count} cards in {out}")
+    say(f"next: cards data push {out}")
+
+
+@app.command(epilog="Example: cards data check my-cards/")
+def check(
+    folder: Annotated[Path, typer.Argument(help="The card folder.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Says what can be used in a card folder and what cannot, without changing it.
+
+    Exits with 1 where nothing can be used; single broken images are named and left out.
+    """
+    from cli.card_upload import read_cards
+    from cli.console import activity, print_json
+
+    with activity(f"reading {folder}"):
+        cards = read_cards(folder)
+    if as_json:
+        problems = [
+            {"subject": p.subject, "reason": p.reason, "kind": p.kind} for p in cards.problems
+        ]
+        print_json(
+            {
+                "digest": cards.digest,
+                "cards": len(cards.cards),
+                "images": cards.images,
+                "problems": problems,
+            }
+        )
+        return
+    report(cards)
+
+
+@app.command(epilog="Example: cards train teacher --cards $(cards data push my-cards/ --quiet)")
+def push(
+    folder: Annotated[Path, typer.Argument(help="The card folder.", show_default=False)],
+    environment: Environment = DEFAULT_ENVIRONMENT,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the S3 address and nothing else.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Uploads a card folder to the training bucket and prints its S3 address.
+
+    The address is made from the contents: pushing the same cards again uploads nothing, and
+    changed cards get an address of their own.
+    """
+    from dataclasses import asdict
+
+    from cli.card_upload import push as upload
+    from cli.card_upload import read_cards
+    from cli.console import activity, print_json, say
+
+    aws = Aws(environment)
+    bucket = aws.deployment.training_bucket
+    cards = read_cards(folder)
+    if not quiet and not as_json:
+        report(cards)
+    if quiet or as_json:
+        done = upload(aws.client("s3"), bucket, cards)
+    else:
+        with activity("uploading") as task:
+            done = upload(
+                aws.client("s3"),
+                bucket,
+                cards,
+                lambda sent, total: task.update(f"{sent} of {total} images"),
+            )
+    if as_json:
+        print_json(asdict(done))
+    elif quiet:
+        say(done.uri)
+    else:
+        say(f"{done.sent} images uploaded" if done.sent else "there already: nothing uploaded")
+        say(done.uri)
+
+
+def draw_cards(out: Path, count: int, seed: int) -> None:
+    """Draws a card set into a folder that must not hold anything yet; it appears whole or not.
+
+    Raises:
+        CliError: The folder holds something.
+    """
+    import shutil
+    import tempfile
+
+    from cli.errors import CliError
+    from recognition.drawing import draw_card_set
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CliError(f"{out}: is there and not empty; name another folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        draw_card_set(aside, count, seed)
+        aside.chmod(0o755)
+        aside.replace(out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def report(cards: CardSet) -> None:
+    """Prints what a card set holds and what was left out of it."""
+    from cli.console import say
+
+    say(f"{len(cards.cards)} cards, {cards.images} images, digest {cards.digest[:12]}")
+    for problem in cards.problems[:_SHOWN_PROBLEMS]:
+        say(f"  {problem}")
+    if len(cards.problems) > _SHOWN_PROBLEMS:
+        say(f"  … and {len(cards.problems) - _SHOWN_PROBLEMS} more (--json lists all)")

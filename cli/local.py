@@ -1,0 +1,211 @@
+"""``cards local``: AWS on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import socket
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.errors import CliError
+
+if TYPE_CHECKING:
+    from localcloud import LocalCloud
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""
+    AWS on this machine: S3, SSM, KMS, Lambda, EventBridge, SageMaker and MLflow on one endpoint.
+
+    \b
+    cards local up
+    eval "$(cards local env)"     aws, cdk, boto3 and cards now speak to it
+    cards local down              stops it; its state stays
+    cards local reset             forgets its state
+    """,
+)
+
+DEFAULT_PORT = 4566
+DEFAULT_STATE = Path(".local-cloud")
+StateDir = Annotated[
+    Path, typer.Option(help="Where its buckets, jobs and logs are kept.", rich_help_panel="Which")
+]
+Port = Annotated[
+    int, typer.Option(min=1, max=65535, help="Its port on 127.0.0.1.", rich_help_panel="Which")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+@app.command(epilog="Example: cards local up --port 4567 --state-dir /tmp/cloud")
+def up(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
+    """Starts it and waits until it answers; it stays when the command ends."""
+    from cli.console import activity, say, seconds
+
+    which = cloud(state_dir, port)
+    if which.status().running:
+        say(f"running already at {which.endpoint}")
+        return
+    check_port(which)
+    began = time.monotonic()
+    with activity("starting the local cloud") as task:
+        which.start(task.update)
+    say(f"{which.endpoint} is up ({seconds(time.monotonic() - began)})")
+    say(f'next: eval "$(cards local env{options(state_dir, port)})"')
+
+
+@app.command(epilog="Example: cards local down")
+def down(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
+    """Stops it, jobs included; its state stays for the next start."""
+    from cli.console import activity, say
+
+    which = cloud(state_dir, port)
+    if not which.status().running:
+        say("is not running")
+        return
+    with activity("stopping the local cloud"):
+        which.stop()
+    say(f"stopped; its state is in {which.state_dir}")
+
+
+@app.command(epilog="Example: cards local status --json")
+def status(
+    state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT, as_json: AsJson = False
+) -> None:
+    """Says whether it runs, and where. Exits with 1 where it does not."""
+    from cli.console import print_json, show_table
+
+    which = cloud(state_dir, port)
+    now = which.status()
+    facts = {
+        "running": now.running,
+        "pid": now.pid,
+        "endpoint": now.endpoint,
+        "mlflow": now.mlflow_url,
+        "state": str(now.state_dir),
+        "log": str(now.log),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        show_table(
+            ["FACT", "VALUE"], [[name, "–" if v is None else str(v)] for name, v in facts.items()]
+        )
+    if not now.running:
+        raise typer.Exit(1)
+
+
+@app.command(epilog='Example: eval "$(cards local env)"')
+def env(
+    state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT, as_json: AsJson = False
+) -> None:
+    """Prints the variables that point aws, cdk, boto3 and cards at it, for a shell's eval."""
+    from cli.console import print_json, say
+
+    variables = cloud(state_dir, port).env()
+    if as_json:
+        print_json(variables)
+        return
+    # A profile of the caller would win over these credentials in the AWS CLI.
+    say("unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN")
+    for name, value in variables.items():
+        say(f"export {name}={shlex.quote(value)}")
+
+
+@app.command(epilog="Example: cards local logs --follow")
+def logs(
+    state_dir: StateDir = DEFAULT_STATE,
+    port: Port = DEFAULT_PORT,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+) -> None:
+    """Prints the end of its own log; jobs and functions log to CloudWatch Logs, as in AWS."""
+    from cli.console import say
+
+    log = Path(cloud(state_dir, port).log)
+    if not log.is_file():
+        raise CliError(f"{log}: is not there; cards local up starts the local cloud")
+    with log.open(encoding="utf-8", errors="replace") as file:
+        for line in deque(file, maxlen=lines):
+            say(line.rstrip("\n"))
+        while follow:
+            line = file.readline()
+            if line:
+                say(line.rstrip("\n"))
+            else:
+                time.sleep(0.3)
+
+
+@app.command(epilog="Example: cards local reset --yes")
+def reset(
+    state_dir: StateDir = DEFAULT_STATE,
+    port: Port = DEFAULT_PORT,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Stops it and deletes its state: buckets, models, releases, experiments."""
+    from cli.console import say
+
+    which = cloud(state_dir, port)
+    folder = Path(which.state_dir)
+    if not folder.exists():
+        say(f"{folder}: is not there; nothing to forget")
+        return
+    # A folder that this never made must not be deleted by a mistyped --state-dir.
+    if not Path(which.log).is_file():
+        raise CliError(f"{folder}: is no local cloud's state; it is left alone")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CliError(f"{folder}: would be deleted with all that is in it; say --yes")
+        typer.confirm(f"Delete {folder} and all that is in it?", abort=True)
+    if which.status().running:
+        which.stop()
+    shutil.rmtree(folder)
+    say(f"{folder} is gone")
+
+
+def cloud(state_dir: Path | None = None, port: int = DEFAULT_PORT) -> LocalCloud:
+    """The local cloud of a state folder and port, running or not."""
+    from cli.deploy import ROOT
+    from localcloud import LocalCloud
+
+    return LocalCloud(
+        state_dir=(state_dir or DEFAULT_STATE).absolute(),
+        port=port,
+        job_python=Path(sys.executable),
+        lambda_python=ROOT / ".venv-lambda" / "bin" / "python",
+    )
+
+
+def check_port(which: LocalCloud) -> None:
+    """Refuses a port that somebody else holds, before anything is started.
+
+    Raises:
+        CliError: The port is in use, and not by this local cloud.
+    """
+    if which.status().running:
+        return
+    for port in (which.port, which.mlflow_port):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise CliError(
+                    f"port {port} is in use by another program; stop it, or choose other ports: "
+                    f"--port {which.port + 1 if which.port < 65535 else DEFAULT_PORT}"
+                ) from None
+
+
+def options(state_dir: Path | None, port: int) -> str:
+    """The options that name a local cloud, with a space in front; empty for the default one."""
+    words = []
+    if state_dir is not None and state_dir != DEFAULT_STATE:
+        words += ["--state-dir", shlex.quote(str(state_dir))]
+    if port != DEFAULT_PORT:
+        words += ["--port", str(port)]
+    return "".join(f" {word}" for word in words)

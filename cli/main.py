@@ -1,0 +1,105 @@
+"""Entry point of the ``cards`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from cli import data, demo, local, recognise, registry, release, train
+from cli.errors import debugging, describe
+
+app = typer.Typer(
+    name="cards",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""
+    Card recognition, from teacher to chip: train, register, approve, compile, release, recognise.
+
+    [bold]Everything on this machine, without an AWS account[/bold]
+
+    \b
+    cards demo                          the whole path, in a few minutes
+    cards local up                      AWS on this machine
+    eval "$(cards local env)"           point this shell at it
+
+    [bold]Step by step, the same against the local cloud or an account[/bold]
+
+    \b
+    cards data push my-cards/           card scans into the training bucket
+    cards train teacher --cards S3URI --wait
+    cards train student --stage both --cards S3URI --wait
+    cards registry list                 what has been registered
+    cards release pull --out release/   the signed release of the approved student
+    cards recognise release/ photo.jpg
+
+    CARDS_DEBUG=1 shows a traceback where something fails.
+    """,
+)
+app.add_typer(local.app, name="local")
+app.add_typer(data.app, name="data")
+app.add_typer(train.app, name="train")
+app.add_typer(registry.app, name="registry")
+app.add_typer(release.app, name="release")
+app.command("recognise")(recognise.recognise)
+app.command("demo")(demo.demo)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(version("card-recognition-registry"))
+        except PackageNotFoundError:
+            typer.echo("unknown: run from a source tree that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command and exits: 0, 1 after one line on stderr, 2 for wrong usage, 130 for Ctrl-C.
+
+    Args:
+        arguments: The command line without its first word; ``sys.argv`` by default.
+    """
+    try:
+        app(args=arguments, prog_name="cards")
+    except SystemExit as end:
+        if end.code == 130:
+            _say("interrupted")
+        raise
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) has what it wants; Python must not complain again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if debugging():
+            traceback.print_exc()
+        _say(describe(error))
+        sys.exit(1)
+
+
+def _say(line: str) -> None:
+    sys.stdout.flush()
+    print(f"cards: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

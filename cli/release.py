@@ -1,0 +1,260 @@
+"""``cards release``: what is released, fetched and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""
+    Releases: signed folders that a device can trust.
+
+    \b
+    cards release list
+    cards release pull --out release/
+    cards release verify release/
+    """,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+Channel = Annotated[str, typer.Option(help="Whose release is meant.")]
+STABLE = "stable"
+
+
+@app.command("list", epilog="Example: cards release list --json")
+def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
+    """Lists the complete releases, newest first, and which one is stable."""
+    from cli.console import print_json, say, show_table
+    from registry.channel import read
+
+    aws = Aws(environment)
+    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
+    pointer, _ = read(s3, bucket, STABLE)
+    stable = pointer.release if pointer else None
+    found = releases(s3, bucket)
+    if as_json:
+        print_json(
+            [
+                {"release": name, "published": when.isoformat(), "stable": name == stable}
+                for when, name in found
+            ]
+        )
+    elif not found:
+        say(f"s3://{bucket}: no release yet; approve a stage-2 student and one appears")
+    else:
+        show_table(
+            ["RELEASE", "PUBLISHED", "CHANNEL"],
+            [
+                [name, f"{when:%Y-%m-%d %H:%M}", STABLE if name == stable else ""]
+                for when, name in found
+            ],
+        )
+
+
+@app.command(epilog="Example: cards release show student-efficientnet-lite0-stage2-v1.onnx-int8-…")
+def show(
+    release: Annotated[
+        str | None, typer.Argument(help="A release's id; by default the channel's.")
+    ] = None,
+    channel: Channel = STABLE,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Shows a release's manifest, its signature verified."""
+    from cli.console import print_json
+    from registry.download import release_in_channel
+    from registry.manifest import MANIFEST, MANIFEST_LIMIT, SIGNATURE, parse
+    from registry.names import RELEASES_PREFIX
+
+    aws = Aws(environment)
+    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
+    release = release or release_in_channel(s3, bucket, channel)
+    prefix = f"{RELEASES_PREFIX}{release}/"
+    body = _read(s3, bucket, prefix + MANIFEST, MANIFEST_LIMIT)
+    signature = _read(s3, bucket, prefix + SIGNATURE, 1024)
+    verify_signature(public_key(aws), signature, body)
+    manifest = parse(body, release)
+    if as_json:
+        print_json(manifest)
+    else:
+        print_manifest(manifest)
+
+
+@app.command(epilog="Example: cards release pull --channel stable --out release/")
+def pull(
+    out: Annotated[Path, typer.Option(help="The folder to make.")] = Path("release"),
+    channel: Channel = STABLE,
+    release: Annotated[
+        str | None, typer.Option(help="A release's id, in place of the channel's.")
+    ] = None,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Downloads a release, checks signature and digests, and only then puts it in place.
+
+    A release that was pulled to the folder before is replaced; anything else in its place is
+    left alone and refused.
+    """
+    from cli.console import activity, print_json, size
+
+    aws = Aws(environment)
+    with activity("pulling") as task:
+        manifest = pull_release(
+            aws, out, channel, release, lambda file, count: task.update(f"{file} ({size(count)})")
+        )
+    if as_json:
+        print_json({"folder": str(out), "manifest": manifest})
+    else:
+        print_manifest(manifest)
+        from cli.console import say
+
+        say(f"verified, in {out}")
+
+
+@app.command(epilog="Example: cards release verify release/ --key trusted.pem")
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A pulled release.", show_default=False)],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM of the key to trust; by default the deployment's own signing key is asked "
+            "from AWS KMS."
+        ),
+    ] = None,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Checks a release on disk: the manifest's signature, each file's size and digest.
+
+    The key beside the release proves nothing to somebody who doubts the release, so it is not
+    used: give one that you trust, or let AWS be asked.
+    """
+    from cli.console import say
+    from registry.download import verify_folder
+
+    trusted = key.read_bytes() if key else public_key(Aws(environment))
+    manifest = verify_folder(folder, public_key=trusted, verify=verify_signature)
+    say(f"{folder}: {manifest['release']} is what was signed, {len(manifest['files'])} files")
+
+
+def pull_release(
+    aws: Aws,
+    out: Path,
+    channel: str = STABLE,
+    release: str | None = None,
+    progress: Callable[[str, int], None] | None = None,
+) -> dict[str, Any]:
+    """Pulls and verifies; returns the manifest.
+
+    Raises:
+        DownloadError: There is no such release.
+        ManifestError: It is not what was signed.
+    """
+    from registry import download
+
+    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
+    return download.pull(
+        s3,
+        bucket,
+        release or download.release_in_channel(s3, bucket, channel),
+        out,
+        public_key=public_key(aws),
+        verify=verify_signature,
+        progress=progress,
+    )
+
+
+def releases(s3: Any, bucket: str) -> list[tuple[Any, str]]:
+    """The complete releases, newest first: (when, id)."""
+    from registry.manifest import MANIFEST
+    from registry.names import RELEASES_PREFIX
+
+    found = []
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RELEASES_PREFIX):
+        for row in page.get("Contents", []):
+            folder, _, file = row["Key"].removeprefix(RELEASES_PREFIX).partition("/")
+            if file == MANIFEST:
+                found.append((row["LastModified"], folder))
+    return sorted(found, reverse=True)
+
+
+def public_key(aws: Aws) -> bytes:
+    """PEM of the deployment's signing key, from KMS."""
+    from registry.releases import public_key_pem
+
+    return public_key_pem(aws.client("kms"), aws.deployment.signing_key_arn)
+
+
+def verify_signature(pem: bytes, signature: bytes, message: bytes) -> None:
+    """Checks an ECDSA P-256 SHA-256 signature (DER, as KMS gives it).
+
+    Raises:
+        ManifestError: It is not that key's signature of the message, or the key is no such key.
+    """
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    from registry.manifest import ManifestError
+
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ManifestError(f"signing key: is no public key in PEM form ({error})") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ManifestError("signing key: is no ECDSA key over P-256")
+    try:
+        key.verify(signature, message, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        raise ManifestError(
+            "manifest: its signature is not the trusted key's; do not use this release"
+        ) from None
+
+
+def print_manifest(manifest: dict[str, Any]) -> None:
+    """Prints what matters of a manifest."""
+    from cli.console import say, show_table, size
+
+    say(manifest["release"])
+    card_set = manifest.get("card_set", {})
+    facts = [
+        ["Model", str(manifest.get("name", "–"))],
+        ["Made from", str(manifest.get("source", {}).get("name", "–"))],
+        ["Compiler", str(manifest.get("compiler", "–"))],
+        ["Compiled at", str(manifest.get("compiled_at", "–"))],
+        ["Input", f"{manifest['contract']['size']} px, uint8 RGB NHWC"],
+        ["Accepted from", f"cosine {float(manifest['acceptance_threshold']):.4f}"],
+        ["Cards", f"{card_set.get('cards', '–')} ({str(card_set.get('digest', '–'))[:12]})"],
+        ["Gate", str(manifest.get("gate", {}).get("verdict", "–"))],
+    ]
+    show_table(["FACT", "VALUE"], facts)
+    files = manifest["files"]
+    show_table(
+        ["FILE", "SIZE", "SHA-256"],
+        [[name, size(entry["bytes"]), entry["sha256"][:16]] for name, entry in files.items()],
+        right=[1],
+    )
+
+
+def _read(s3: Any, bucket: str, key: str, limit: int) -> bytes:
+    from botocore.exceptions import ClientError
+
+    from cli.errors import CliError
+    from registry.aws import is_missing
+
+    try:
+        return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read(limit))
+    except ClientError as error:
+        if is_missing(error):
+            raise CliError(
+                f"s3://{bucket}/{key}: does not exist; cards release list shows what there is"
+            ) from None
+        raise

@@ -1,0 +1,345 @@
+"""Retrieval figures: how often the right card comes first, and what happens to unknown cards.
+
+The gallery holds embeddings of clean scans; queries are embeddings of unseen camera views. All
+similarities are cosines. A card may have several rows in the gallery: its similarity is that of
+its best row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float32]
+
+FALSE_ACCEPTS = 0.01
+CHUNK = 1024
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an embedding is worth on held-out views. Rates are in [0, 1].
+
+    Attributes:
+        top1: Share of the known cards' queries whose own card has the highest similarity. An
+            equal similarity of another card counts as a miss.
+        top5: Share whose card is among the best five, counted likewise.
+        top1_interval: Wilson's 95 % interval of ``top1``.
+        queries: Number of the known cards' queries.
+        gallery: Number of gallery rows.
+        cards: Number of distinct cards in the gallery.
+        auroc: Probability that a known card's query has a higher best similarity than an unseen
+            card's query (test part); ties count half.
+        threshold: Similarity from which a match is accepted: the lowest at which no more than
+            1 % of the validation part's unseen queries are.
+        false_accept_rate: Share of the test part's unseen queries accepted at that threshold.
+        false_accept_interval: Wilson's 95 % interval of it.
+        true_accept_rate: Share of the known cards' queries accepted, right or wrong.
+        accepted_right: Share of the known cards' queries accepted and right.
+        mean_similarity: Mean cosine between a known card's query and its own card.
+        mean_best_other: Mean cosine between that query and the best other card.
+        unseen_validation: Number of queries behind ``threshold``.
+        unseen_test: Number of queries behind ``false_accept_rate``.
+        top1_unseen: Zero-shot: top-1 of the test part's unseen queries once the clean scans of
+            their cards have joined the gallery; None where those were not given.
+        top1_unseen_interval: Wilson's 95 % interval of it.
+    """
+
+    top1: float
+    top5: float
+    top1_interval: tuple[float, float]
+    queries: int
+    gallery: int
+    cards: int
+    auroc: float
+    threshold: float
+    false_accept_rate: float
+    false_accept_interval: tuple[float, float]
+    true_accept_rate: float
+    accepted_right: float
+    mean_similarity: float
+    mean_best_other: float
+    unseen_validation: int
+    unseen_test: int
+    top1_unseen: float | None = None
+    top1_unseen_interval: tuple[float, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form of ``evaluation.json``: plain numbers; what was not measured is left out."""
+        document: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None:
+                document[item.name] = list(value) if isinstance(value, tuple) else value
+        return document
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The best cards for each query, best first.
+
+    Attributes:
+        card_ids: (queries, k) card ids.
+        similarities: float32 (queries, k) cosines.
+    """
+
+    card_ids: NDArray[np.str_]
+    similarities: Floats
+
+
+def l2_normalise(embeddings: ArrayLike) -> Floats:
+    """Divides each row (N, D), or one vector (D,), by its length; float32.
+
+    Raises:
+        ValueError: A value is not finite, or a row is all zeros: it has no direction.
+    """
+    values = np.asarray(embeddings, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("embeddings: a value is not finite (NaN or infinite)")
+    # In double precision, so that very small or large rows keep their direction.
+    lengths = np.linalg.norm(values.astype(np.float64), axis=-1, keepdims=True)
+    if (lengths == 0).any():
+        raise ValueError("embeddings: a row is all zeros and has no direction")
+    return np.asarray(values / lengths, dtype=np.float32)
+
+
+def evaluate(
+    gallery: ArrayLike,
+    gallery_ids: Sequence[str],
+    queries: ArrayLike,
+    query_ids: Sequence[str],
+    unseen_validation: ArrayLike,
+    unseen_test: ArrayLike,
+    *,
+    unseen_gallery: ArrayLike | None = None,
+    unseen_gallery_ids: Sequence[str] | None = None,
+    unseen_test_ids: Sequence[str] | None = None,
+    false_accepts: float = FALSE_ACCEPTS,
+    chunk: int = CHUNK,
+) -> Evaluation:
+    """Measures recognition of known cards and rejection of unseen ones.
+
+    Args:
+        gallery: (G, D) embeddings of the known cards' clean scans; normalised here.
+        gallery_ids: Card id of each row.
+        queries: (Q, D) embeddings of unseen views of known cards.
+        query_ids: Card id of each query, each of them in the gallery.
+        unseen_validation: (U, D) views of cards outside the gallery; they set the threshold.
+        unseen_test: (V, D) views of other cards outside the gallery; they are reported.
+        unseen_gallery: (H, D) clean scans of the test part's cards, for ``top1_unseen``.
+        unseen_gallery_ids: Card id of each of its rows.
+        unseen_test_ids: Card id of each row of ``unseen_test``.
+        false_accepts: Share of validation queries that the threshold may let through.
+        chunk: Queries compared at once; bounds the memory.
+
+    Raises:
+        ValueError: Nothing to measure, shapes or ids that do not fit, or rows without direction.
+    """
+    base = _Gallery(gallery, gallery_ids, "gallery")
+    known = _rows(queries, query_ids, "queries", base.dimensions)
+    outside = _rows(unseen_validation, None, "unseen_validation", base.dimensions)
+    test = _rows(unseen_test, unseen_test_ids, "unseen_test", base.dimensions)
+
+    own, other, rank = base.ranks(known, query_ids, chunk)
+    best_known = np.maximum(own, other)
+    best_outside = base.best(outside, chunk)
+    best_test = base.best(test, chunk)
+    threshold = acceptance_threshold(best_outside, false_accepts)
+    accepted = best_known >= threshold
+    false = best_test >= threshold
+
+    top1_unseen = interval_unseen = None
+    given = (unseen_gallery is not None, unseen_gallery_ids is not None)
+    if any(given):
+        if unseen_gallery is None or unseen_gallery_ids is None or unseen_test_ids is None:
+            raise ValueError(
+                "unseen_gallery, unseen_gallery_ids and unseen_test_ids must be given together"
+            )
+        if set(unseen_gallery_ids) & set(gallery_ids):
+            raise ValueError("unseen_gallery: a card is also in the gallery, so it is not unseen")
+        added = _rows(unseen_gallery, unseen_gallery_ids, "unseen_gallery", base.dimensions)
+        wide = _Gallery(
+            np.concatenate([base.given, added]),
+            [*gallery_ids, *unseen_gallery_ids],
+            "gallery with unseen cards",
+        )
+        _, _, unseen_rank = wide.ranks(test, unseen_test_ids, chunk)
+        hits = int((unseen_rank == 1).sum())
+        top1_unseen = hits / len(test)
+        interval_unseen = wilson_interval(hits, len(test))
+
+    hits = int((rank == 1).sum())
+    return Evaluation(
+        top1=hits / len(known),
+        top5=float((rank <= 5).mean()),
+        top1_interval=wilson_interval(hits, len(known)),
+        queries=len(known),
+        gallery=len(base.given),
+        cards=len(base.cards),
+        auroc=auroc(best_known, best_test),
+        threshold=threshold,
+        false_accept_rate=float(false.mean()),
+        false_accept_interval=wilson_interval(int(false.sum()), len(test)),
+        true_accept_rate=float(accepted.mean()),
+        accepted_right=float((accepted & (rank == 1)).mean()),
+        mean_similarity=float(own.mean(dtype=np.float64)),
+        mean_best_other=float(other.mean(dtype=np.float64)),
+        unseen_validation=len(outside),
+        unseen_test=len(test),
+        top1_unseen=top1_unseen,
+        top1_unseen_interval=interval_unseen,
+    )
+
+
+def best_matches(
+    gallery: ArrayLike,
+    gallery_ids: Sequence[str],
+    queries: ArrayLike,
+    k: int = 5,
+    chunk: int = CHUNK,
+) -> Matches:
+    """The k most similar cards of each query; equal similarities in the order of the ids.
+
+    Raises:
+        ValueError: As :func:`evaluate`, or k below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    base = _Gallery(gallery, gallery_ids, "gallery")
+    rows = _rows(queries, None, "queries", base.dimensions)
+    ids, values = [], []
+    for _, scores in base.scores(rows, chunk):
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        ids.append(base.cards[order])
+        values.append(np.take_along_axis(scores, order, axis=1))
+    return Matches(np.concatenate(ids), np.concatenate(values))
+
+
+def acceptance_threshold(outside: ArrayLike, false_accepts: float = FALSE_ACCEPTS) -> float:
+    """The lowest float32 similarity at which at most this share of outsiders is accepted.
+
+    Args:
+        outside: Best similarities of queries that belong to no card of the gallery.
+        false_accepts: Share in [0, 1) of them that may reach the threshold.
+    """
+    values = np.sort(np.asarray(outside, dtype=np.float32))[::-1]
+    if not len(values):
+        raise ValueError("a threshold needs queries of cards outside the gallery: none given")
+    if not 0 <= false_accepts < 1:
+        raise ValueError(f"false_accepts must be in [0, 1), not {false_accepts}")
+    # The tiny addend keeps 0.07 * 100 from falling below 7 in binary.
+    allowed = math.floor(false_accepts * len(values) + 1e-9)
+    return float(np.nextafter(values[allowed], np.float32(np.inf)))
+
+
+def wilson_interval(hits: int, trials: int, z: float = Z95) -> tuple[float, float]:
+    """Wilson's score interval of a rate (E. B. Wilson, 1927); 95 % by default.
+
+    Raises:
+        ValueError: No trials, or hits outside 0 to trials.
+    """
+    if trials < 1 or not 0 <= hits <= trials:
+        raise ValueError(f"{hits} hits of {trials} trials give no rate")
+    rate = hits / trials
+    scale = 1 + z * z / trials
+    centre = (rate + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
+    # At the ends the formula gives 0 and 1 but for rounding.
+    low = 0.0 if hits == 0 else max(0.0, centre - half)
+    high = 1.0 if hits == trials else min(1.0, centre + half)
+    return low, high
+
+
+def auroc(positives: ArrayLike, negatives: ArrayLike) -> float:
+    """Area under the ROC curve by the rank statistic (Mann and Whitney); ties count half.
+
+    Raises:
+        ValueError: One side is empty.
+    """
+    above = np.sort(np.asarray(negatives, dtype=np.float64))
+    ours = np.asarray(positives, dtype=np.float64)
+    if not len(above) or not len(ours):
+        raise ValueError("auroc needs scores of both known and unseen queries")
+    below = np.searchsorted(above, ours, side="left").sum(dtype=np.int64)
+    up_to = np.searchsorted(above, ours, side="right").sum(dtype=np.int64)
+    return float((below + up_to) / 2 / (len(above) * len(ours)))
+
+
+class _Gallery:
+    """Gallery rows sorted by card, so that a card's best row is one ``maximum.reduceat``."""
+
+    def __init__(self, embeddings: ArrayLike, card_ids: Sequence[str], name: str) -> None:
+        self.given = _rows(embeddings, card_ids, name, None)
+        ids = np.asarray(card_ids, dtype=np.str_)
+        order = np.argsort(ids, kind="stable")
+        self.cards, self._starts = np.unique(ids[order], return_index=True)
+        self._columns = np.ascontiguousarray(self.given[order].T)
+        self.dimensions = self.given.shape[1]
+        self._name = name
+
+    def scores(self, queries: Floats, chunk: int) -> Iterator[tuple[slice, Floats]]:
+        """For each chunk of queries its place and float32 (chunk, cards) similarities."""
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1, not {chunk}")
+        single = len(self.cards) == len(self.given)
+        for start in range(0, len(queries), chunk):
+            rows = slice(start, min(start + chunk, len(queries)))
+            products = queries[rows] @ self._columns
+            if not single:
+                products = np.maximum.reduceat(products, self._starts, axis=1)
+            yield rows, products
+
+    def best(self, queries: Floats, chunk: int) -> Floats:
+        """Similarity (queries,) of the best card."""
+        best = np.empty(len(queries), dtype=np.float32)
+        for rows, scores in self.scores(queries, chunk):
+            best[rows] = scores.max(axis=1)
+        return best
+
+    def ranks(
+        self, queries: Floats, query_ids: Sequence[str], chunk: int
+    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        """Similarity of the own card, of the best other card, and the own card's rank from 1."""
+        wanted = np.asarray(query_ids, dtype=np.str_)
+        column = np.minimum(np.searchsorted(self.cards, wanted), len(self.cards) - 1)
+        missing = self.cards[column] != wanted
+        if missing.any():
+            raise ValueError(
+                f"query of card {wanted[missing][0]}: that card is not in the {self._name}"
+            )
+        own = np.empty(len(queries), dtype=np.float32)
+        other = np.full(len(queries), -1.0, dtype=np.float32)
+        rank = np.empty(len(queries), dtype=np.int64)
+        for rows, scores in self.scores(queries, chunk):
+            at = column[rows][:, None]
+            mine = np.take_along_axis(scores, at, axis=1)
+            own[rows] = mine[:, 0]
+            rank[rows] = (scores >= mine).sum(axis=1)
+            if len(self.cards) > 1:
+                np.put_along_axis(scores, at, -np.inf, axis=1)
+                other[rows] = scores.max(axis=1)
+        return own, other, rank
+
+
+def _rows(
+    embeddings: ArrayLike, card_ids: Sequence[str] | None, name: str, dimensions: int | None
+) -> Floats:
+    values = np.asarray(embeddings, dtype=np.float32)
+    if values.ndim != 2 or not values.size:
+        raise ValueError(
+            f"{name}: expected (rows, dimensions) with at least one row, got shape {values.shape}"
+        )
+    if card_ids is not None and len(card_ids) != len(values):
+        raise ValueError(f"{name}: {len(values)} rows but {len(card_ids)} card ids")
+    if dimensions is not None and values.shape[1] != dimensions:
+        raise ValueError(f"{name}: {values.shape[1]} dimensions, the gallery has {dimensions}")
+    try:
+        return l2_normalise(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -1,0 +1,144 @@
+"""``cards data``: drawing, checking, and pushing to a real S3."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cli.card_upload import MARKER
+from tests.cli.command import cards, refused
+from tests.cli.conftest import TRAINING_BUCKET, Stack
+
+
+def keys(aws: Stack, prefix: str) -> list[str]:
+    pages = (
+        aws.client("s3")
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=TRAINING_BUCKET, Prefix=prefix)
+    )
+    return [row["Key"] for page in pages for row in page.get("Contents", [])]
+
+
+def prefix_of(uri: str) -> str:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    assert bucket == TRAINING_BUCKET
+    return prefix
+
+
+def test_the_same_seed_draws_the_same_cards(tmp_path: Path) -> None:
+    digests = []
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        folder = str(tmp_path / name)
+        assert cards("data", "draw", "--count", "9", "--out", folder, "--seed", seed).code == 0
+        digests.append(cards("data", "check", folder, "--json").json["digest"])
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_drawing_leaves_what_is_there_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("x")
+    refused(cards("data", "draw", "--out", str(tmp_path)), str(tmp_path), "not empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_an_interrupted_drawing_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw_some(root: Path, *_: object, **__: object) -> None:
+        (root / "card-1").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recognition.drawing.draw_card_set", draw_some)
+    assert cards("data", "draw", "--out", str(tmp_path / "cards")).code == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_image_is_named_and_the_rest_is_counted(card_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cards"
+    shutil.copytree(card_folder, folder)
+    victim = sorted(folder.glob("*/*"))[0]
+    victim.write_bytes(victim.read_bytes()[:60])
+    done = cards("data", "check", str(folder))
+    assert done.code == 0
+    assert "11 cards" in done.out
+    assert str(victim.relative_to(folder)) in done.out
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "file"])
+def test_a_folder_of_nothing_is_refused(what: str, tmp_path: Path) -> None:
+    folder = tmp_path / "cards"
+    if what == "empty":
+        folder.mkdir()
+    elif what == "file":
+        folder.write_text("x")
+    refused(cards("data", "check", str(folder)), str(folder))
+
+
+def test_pushing_uploads_once_and_where_the_digest_says(aws: Stack, card_folder: Path) -> None:
+    first = cards("data", "push", str(card_folder), "--json").json
+    assert first["sent"] == first["images"] == 12
+    prefix = prefix_of(first["uri"])
+    assert prefix == f"cards/{first['digest'][:12]}/"
+    found = keys(aws, prefix)
+    assert prefix + MARKER in found
+    assert {key.removeprefix(prefix).split("/")[0] for key in found} - {MARKER} == {
+        path.name for path in card_folder.iterdir()
+    }
+    again = cards("data", "push", str(card_folder), "--json").json
+    assert again == {**first, "sent": 0}
+    assert cards("data", "push", str(card_folder), "--quiet").out.strip() == first["uri"]
+
+
+def test_an_interrupted_push_is_taken_up_again(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cards"
+    shutil.copytree(card_folder, folder)
+    shutil.rmtree(sorted(folder.iterdir())[0])
+    uri = cards("data", "push", str(folder), "--quiet").out.strip()
+    prefix = prefix_of(uri)
+    # As an interruption leaves it: no marker, and two images are not there yet.
+    lost = [key for key in keys(aws, prefix) if not key.endswith(MARKER)][:2]
+    for key in [*lost, prefix + MARKER]:
+        aws.client("s3").delete_object(Bucket=TRAINING_BUCKET, Key=key)
+    again = cards("data", "push", str(folder), "--json").json
+    assert again["sent"] == 2
+    assert set(lost) | {prefix + MARKER} <= set(keys(aws, prefix))
+
+
+def test_the_marker_is_written_last(
+    aws: Stack, card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cards"
+    shutil.copytree(card_folder, folder)
+    for path in sorted(folder.iterdir())[:2]:
+        shutil.rmtree(path)
+    from cli import card_upload
+
+    put = card_upload._put
+    sent: list[Path] = []
+
+    def fail_at_the_fifth(s3: object, bucket: str, key: str, path: Path) -> None:
+        sent.append(path)
+        if len(sent) == 5:
+            raise OSError(5, "Input/output error", str(path))
+        put(s3, bucket, key, path)
+
+    monkeypatch.setattr(card_upload, "_put", fail_at_the_fifth)
+    refused(cards("data", "push", str(folder)), "Input/output error")
+    digest = cards("data", "check", str(folder), "--json").json["digest"]
+    assert not [key for key in keys(aws, f"cards/{digest[:12]}/") if key.endswith(MARKER)]
+
+
+def test_without_a_deployment_nothing_is_pushed(aws: Stack, card_folder: Path) -> None:
+    refused(cards("data", "push", str(card_folder), "-e", "nowhere"), "nowhere", "cdk deploy")
+
+
+def test_without_a_region_the_remedy_is_named(
+    card_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    refused(cards("data", "push", str(card_folder)), "region", "cards local env")

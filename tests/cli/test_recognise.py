@@ -1,0 +1,61 @@
+"""``cards recognise``: what it says, and pictures that cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognition.recogniser import Recogniser, Recognition
+from tests.cli.command import cards, refused
+
+
+class Oracle:
+    """Knows one card: whatever is brighter than the middle."""
+
+    def recognise(self, image: Any) -> Recognition:
+        similarity = float(image.mean()) / 255
+        return Recognition(
+            "bright" if similarity >= 0.5 else None, similarity, 0.5, (("bright", similarity),)
+        )
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    import cv2
+    import numpy as np
+
+    monkeypatch.setattr(Recogniser, "load", lambda release: Oracle())
+    paths = {}
+    for name, value in (("bright", 250), ("dark", 5)):
+        paths[name] = str(tmp_path / f"{name}.png")
+        cv2.imwrite(paths[name], np.full((64, 48, 3), value, np.uint8))
+    paths["broken"] = str(tmp_path / "broken.png")
+    Path(paths["broken"]).write_bytes(b"\x89PNG\r\n\x1a\n")
+    return paths
+
+
+def test_a_known_card_is_named_and_another_is_turned_away(pictures: dict[str, str]) -> None:
+    answers = cards("recognise", "release", pictures["bright"], pictures["dark"], "--json").json
+    assert [answer["card_id"] for answer in answers] == ["bright", None]
+    assert [answer["image"] for answer in answers] == [pictures["bright"], pictures["dark"]]
+    assert answers[1]["candidates"][0]["card_id"] == "bright"
+    lines = cards("recognise", "release", pictures["bright"], pictures["dark"]).out.splitlines()
+    assert lines[0].split()[:2] == ["IMAGE", "CARD"]
+    assert "bright" in lines[1]
+    assert "none that is known" in lines[2]
+
+
+def test_a_broken_picture_is_named_and_the_others_are_recognised(
+    pictures: dict[str, str],
+) -> None:
+    done = cards("recognise", "release", pictures["broken"], pictures["bright"], "--json")
+    assert done.code == 1
+    assert [answer["card_id"] for answer in done.json] == ["bright"]
+    assert pictures["broken"] in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:
+    refused(cards("recognise", str(tmp_path), str(tmp_path / "x.png")), str(tmp_path))

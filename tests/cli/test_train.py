@@ -1,0 +1,196 @@
+"""``cards train`` up to what is sent; sending is tests/training/test_submit.py's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from cli.aws import Aws
+from cli.errors import CliError
+from cli.parents import initial_for, package, teacher_for, teacher_of
+from cli.train import parse_hyperparameters
+from registry.deployment import Deployment
+from tests.cli.command import cards, refused
+from tests.cli.conftest import REGION, TRAINING_BUCKET, Stack
+
+GROUP = "pokemon-card-recognition-models"
+WHEN = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def arn(version: int) -> str:
+    return f"arn:aws:sagemaker:{REGION}:000000000000:model-package/{GROUP}/{version}"
+
+
+class Registry:
+    """A group of versions, given in the order of their registration."""
+
+    def __init__(self, *versions: tuple[str, str, int | None]) -> None:
+        self.versions = versions
+        self.client = boto3.Session("x", "x", region_name=REGION).client("sagemaker")
+        self.stub = Stubber(self.client)
+        self.stub.activate()
+        self.aws = Aws()
+        self.aws.__dict__["clients"] = {"sagemaker": self.client}
+        self.aws.__dict__["deployment"] = Deployment(
+            "dev", GROUP, "t", "m", "none", "r", "role", "role", "key", "onnx-int8"
+        )
+
+    def listed(self, approval: str | None = None) -> Registry:
+        """The next call lists the versions, newest first."""
+        rows = [
+            {
+                "ModelPackageArn": arn(version),
+                "ModelPackageStatus": "Completed",
+                "ModelPackageDescription": f"{name}: words",
+                "ModelApprovalStatus": status,
+                "CreationTime": WHEN + timedelta(hours=version),
+            }
+            for version, (name, status, _) in enumerate(self.versions, start=1)
+            if approval in (None, status)
+        ]
+        self.stub.add_response("list_model_packages", {"ModelPackageSummaryList": rows[::-1]})
+        return self
+
+    def described(self, version: int) -> Registry:
+        """The next call describes this version."""
+        name, status, parent = self.versions[version - 1]
+        answer: dict[str, Any] = {
+            "ModelPackageName": "x",
+            "ModelPackageArn": arn(version),
+            "ModelPackageGroupName": GROUP,
+            "ModelPackageStatus": "Completed",
+            "ModelPackageStatusDetails": {"ValidationStatuses": []},
+            "ModelPackageDescription": f"{name}: words",
+            "ModelApprovalStatus": status,
+            "CreationTime": WHEN,
+            "CustomerMetadataProperties": {"ModelName": name},
+        }
+        if parent:
+            answer["CustomerMetadataProperties"]["ParentModelPackageArn"] = arn(parent)
+        self.stub.add_response("describe_model_package", answer, {"ModelPackageName": arn(version)})
+        return self
+
+
+TEACHER = ("teacher-dinov3-vits16-phase2-v1", "Approved", None)
+STAGE1 = ("student-efficientnet-lite0-stage1-v1", "PendingManualApproval", 1)
+
+
+def test_the_newest_approved_teacher_is_taken() -> None:
+    newer = ("teacher-dinov3-vits16-phase2-v2", "Approved", None)
+    rejected = ("teacher-dinov3-vits16-phase2-v3", "Rejected", None)
+    # A student whose description speaks of a teacher is none.
+    registry = Registry(TEACHER, newer, rejected, STAGE1)
+    assert teacher_for(registry.listed("Approved").described(2).aws).arn == arn(2)
+
+
+def test_a_rejected_stage_1_is_passed_over() -> None:
+    rejected = ("student-efficientnet-lite0-stage1-v2", "Rejected", 1)
+    registry = Registry(TEACHER, STAGE1, rejected)
+    assert initial_for(registry.listed().described(2).aws).arn == arn(2)
+
+
+def test_without_a_teacher_the_remedy_is_named() -> None:
+    with pytest.raises(CliError, match="cards train teacher"):
+        teacher_for(Registry().listed("Approved").aws)
+
+
+def test_the_teacher_of_a_student_is_found_by_its_recorded_parents() -> None:
+    stage2 = ("student-efficientnet-lite0-stage2-v1", "Approved", 2)
+    registry = Registry(TEACHER, STAGE1, stage2)
+    student = package(registry.listed().described(3).aws, stage2[0])
+    assert teacher_of(registry.described(2).described(1).aws, student).arn == arn(1)
+
+
+def test_a_student_of_no_teacher_is_no_parent() -> None:
+    orphan = ("student-efficientnet-lite0-stage1-v1", "Approved", None)
+    registry = Registry(orphan)
+    student = package(registry.described(1).aws, arn(1))
+    with pytest.raises(CliError, match="no teacher"):
+        teacher_of(registry.aws, student)
+
+
+def test_a_name_that_is_not_registered_says_where_to_look() -> None:
+    with pytest.raises(CliError, match="cards registry list"):
+        package(Registry(TEACHER).listed().aws, "student-efficientnet-lite0-stage1-v9")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "settings"),
+    [
+        ([], {}),
+        (["steps=12", "learning_rate=1e-3"], {"steps": 12, "learning_rate": 1e-3}),
+        (["precision=bf16", "channels_last=true"], {"precision": "bf16", "channels_last": True}),
+        (["backbone=a=b"], {"backbone": "a=b"}),
+    ],
+)
+def test_hyperparameters_are_read_by_their_form(pairs: list[str], settings: dict[str, Any]) -> None:
+    assert parse_hyperparameters(pairs) == settings
+
+
+@pytest.mark.parametrize("pairs", [["steps"], ["=3"], ["steps=1", "steps=2"]])
+def test_a_malformed_hyperparameter_is_named(pairs: list[str]) -> None:
+    with pytest.raises(CliError, match="--hp"):
+        parse_hyperparameters(pairs)
+
+
+@pytest.fixture
+def cards_uri(aws: Stack) -> str:
+    aws.client("s3").put_object(Bucket=TRAINING_BUCKET, Key="cards/some/a/front.png", Body=b"x")
+    return f"s3://{TRAINING_BUCKET}/cards/some"
+
+
+def test_a_dry_run_prints_the_request_and_sends_nothing(aws: Stack, cards_uri: str) -> None:
+    before = aws.client("s3").list_objects_v2(Bucket=TRAINING_BUCKET)["KeyCount"]
+    done = cards(
+        "train", "teacher", "--cards", cards_uri, "--recipe", "demo", "--dry-run", "--spot",
+        "--hp", "steps=5",
+    )  # fmt: skip
+    request = done.json["request"]
+    assert request["HyperParameters"]["steps"] == "5"
+    assert request["EnableManagedSpotTraining"] is True
+    assert request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] == cards_uri + "/"
+    assert aws.client("s3").list_objects_v2(Bucket=TRAINING_BUCKET)["KeyCount"] == before
+
+
+def test_a_dry_run_of_a_folder_pushes_nothing(aws: Stack, card_folder: Any, tmp_path: Any) -> None:
+    import shutil
+
+    folder = tmp_path / "cards"
+    shutil.copytree(card_folder, folder)
+    for path in sorted(folder.iterdir())[:3]:
+        shutil.rmtree(path)
+    done = cards("train", "teacher", "--cards", str(folder), "--recipe", "demo", "--dry-run")
+    uri = done.json["request"]["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+    prefix = uri.removeprefix(f"s3://{TRAINING_BUCKET}/")
+    found = aws.client("s3").list_objects_v2(Bucket=TRAINING_BUCKET, Prefix=prefix)
+    assert found["KeyCount"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--recipe", "demmo"], ["demmo", "demo"]),
+        (["--hp", "learnin_rate=1"], ["learnin_rate", "learning_rate"]),
+        (["--instance", "p4d"], ["--instance p4d"]),
+        (["--count", "2"], ["--count 2", "GPU"]),
+    ],
+)
+def test_a_wrong_option_is_named_before_anything_is_sent(
+    aws: Stack, cards_uri: str, arguments: list[str], words: list[str]
+) -> None:
+    given = ["--recipe", "demo", *arguments] if "--recipe" not in arguments else arguments
+    refused(cards("train", "teacher", "--cards", cards_uri, *given), *words)
+
+
+def test_a_prefix_that_holds_nothing_is_refused(aws: Stack) -> None:
+    uri = f"s3://{TRAINING_BUCKET}/cards/nothing"
+    refused(cards("train", "teacher", "--cards", uri, "--recipe", "demo"), uri, "cards data push")
+
+
+def test_an_empty_folder_is_refused(aws: Stack, tmp_path: Any) -> None:
+    given = ["--cards", str(tmp_path), "--recipe", "demo"]
+    refused(cards("train", "teacher", *given), str(tmp_path))

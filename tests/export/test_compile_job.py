@@ -1,0 +1,356 @@
+"""The compile job from its arguments to every file that a release is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from export import compile_job
+from export.compile_job import main
+from export.held_out import render
+from export.int8 import OnnxInt8
+from export.student_artifact import read_artifact
+from recognition.index import ReferenceIndex
+from recognition.onnx_model import OnnxEmbedder
+from registry import metadata
+from tests.export import hailo_stand_in
+from tests.export.conftest import CONTRACT, Exported
+from tests.export.student import pack
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "student-small-stage2-v1"
+ARN = "arn:aws:sagemaker:eu-north-1:123456789012:model-package/cards/7"
+RECIPE = {"compiler": "onnx-int8", "calibration_images": 30}
+#: A student that nobody trained is hurt more by 8 bits than a trained one.
+LENIENT = {**RECIPE, "gate": {"cosine_mean": 0.98, "cosine_p5": 0.96, "top1_drop": 0.05}}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one run of the job was given, and what it left."""
+
+    model: Path
+    cards: Path
+    output: Path
+    message: Path
+
+    def run(self, recipe: object = LENIENT, **options: str) -> int:
+        text = recipe if isinstance(recipe, str) else json.dumps(recipe)
+        return main(self.arguments({"--recipe": text, **options}))
+
+    def arguments(self, options: dict[str, str]) -> list[str]:
+        words = {
+            "--model": str(self.model),
+            "--cards": str(self.cards),
+            "--output": str(self.output),
+            "--message": str(self.message),
+            "--compiler": "onnx-int8",
+            "--source-name": NAME,
+            "--source-arn": ARN,
+            **{"--" + key.strip("-").replace("_", "-"): value for key, value in options.items()},
+        }
+        return [word for pair in words.items() for word in pair]
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.output / name).read_text())
+
+
+def job_in(folder: Path, artifact: Path, cards: Path) -> Job:
+    return Job(artifact, cards, folder / "output", folder / "words" / "message")
+
+
+@pytest.fixture
+def job(tmp_path: Path, artifact: Path, exported: Exported) -> Job:
+    return job_in(tmp_path, artifact, exported.cards_folder)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, exported: Exported, _artifact: Path) -> Job:
+    """A job that ran to its end; tests only read what it left."""
+    job = job_in(tmp_path_factory.mktemp("job"), _artifact, exported.cards_folder)
+    assert job.run() == 0
+    return job
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_it_leaves_what_a_release_needs(done: Job) -> None:
+    compilation = done.read("compilation.json")
+    assert compilation["ship"] == [
+        "model.int8.onnx",
+        "model.onnx",
+        "embeddings.npy",
+        "usearch.index",
+        "index.json",
+        "metadata.json",
+        "fidelity.json",
+    ]
+    assert compilation["files"].keys() == set(compilation["ship"])
+    for name, identity in compilation["files"].items():
+        path = done.output / name
+        assert identity == {"sha256": sha256(path), "bytes": path.stat().st_size}
+    assert compilation["model"] == "model.int8.onnx"
+    assert (compilation["source_name"], compilation["source_arn"]) == (NAME, ARN)
+    assert (compilation["compiler"], compilation["stage"]) == ("onnx-int8", "int8")
+    assert compilation["architecture"] == "small"
+    assert compilation["contract"] == CONTRACT.to_dict()
+    assert compilation["recipe"] == LENIENT
+    left = {str(path.relative_to(done.output)) for path in done.output.rglob("*") if path.is_file()}
+    assert left == {
+        *compilation["ship"],
+        "compilation.json",
+        "onnx/model.tar.gz",
+        "int8/model.tar.gz",
+    }
+
+
+def test_the_gate_s_word_is_also_the_last_word(done: Job) -> None:
+    fidelity = done.read("fidelity.json")
+    assert fidelity["verdict"] == "passed", fidelity["reasons"]
+    assert done.message.read_text() == "fidelity gate passed"
+    figures = fidelity["figures"]
+    assert figures["pytorch_top1"] == 0.5, "must come from the artifact's evaluation"
+    assert figures["onnx_cosine_mean"] > 0.9999
+    assert figures["channels_swapped"] < figures["channels_as_fed"] - 0.01
+    assert 0 <= figures["compiled_auroc"] <= 1 and 0 <= figures["onnx_auroc"] <= 1
+    assert fidelity["thresholds"]["cosine_mean"] == 0.98
+
+
+def test_the_report_says_that_calibration_was_short(done: Job) -> None:
+    calibration = done.read("fidelity.json")["calibration"]
+    assert calibration["images"] == calibration["requested"] == 30
+    assert calibration["warning"] == "fewer than the 1024 images that are advised"
+
+
+def test_the_index_is_of_the_model_that_ships(
+    done: Job, exported: Exported, tmp_path: Path
+) -> None:
+    artifact = read_artifact(done.model, tmp_path)
+    index = ReferenceIndex.load(done.output)
+    known = exported.cards.only(artifact.split.known)
+    assert sorted(index.card_ids) == sorted(artifact.split.known)
+    shipped = OnnxEmbedder(done.output / "model.int8.onnx", exported.contract)
+    rows = shipped.embed(known.first_scans(exported.contract))
+    for card_id, row in zip(known.card_ids, rows, strict=True):
+        (best,) = index.search(row, 1)
+        assert best[0] == card_id and best[1] == pytest.approx(1, abs=1e-5)
+    document = done.read("metadata.json")
+    assert document["model_sha256"] == sha256(done.output / "model.int8.onnx")
+    assert document["card_set"] == exported.cards.digest
+
+
+def test_the_threshold_turns_unseen_validation_cards_away(
+    done: Job, exported: Exported, tmp_path: Path
+) -> None:
+    artifact = read_artifact(done.model, tmp_path)
+    threshold = done.read("compilation.json")["acceptance_threshold"]
+    outside = render(exported.cards_folder, artifact, 30).outside.images
+    shipped = OnnxEmbedder(done.output / "model.int8.onnx", exported.contract)
+    gallery = np.load(done.output / "embeddings.npy")
+    best = (shipped.embed(outside) @ gallery.T).max(axis=1)
+    assert (best >= threshold).mean() <= 0.01
+    assert best.max() < threshold <= np.nextafter(best.max(), np.float32(2)) + 1e-5
+
+
+@pytest.mark.parametrize(("stage", "file"), [("onnx", "model.onnx"), ("int8", "model.int8.onnx")])
+def test_packages_are_registrable_and_measured(done: Job, stage: str, file: str) -> None:
+    package = next(p for p in done.read("compilation.json")["packages"] if p["stage"] == stage)
+    assert metadata.faults("student", stage, package["metadata"]) == []
+    assert package["metadata"]["SizeBytes"] == str((done.output / file).stat().st_size)
+    assert package["metadata"]["Sha256"] == sha256(done.output / file)
+    assert package["metadata"]["Parameters"] == str(23_472 + 112 + 256 * 768 + 768)
+    assert all(isinstance(value, float) for value in package["metrics"].values())
+    figures = done.read("fidelity.json")["figures"]
+    prefix = "onnx_" if stage == "onnx" else ""
+    assert package["metrics"]["cosine_mean"] == figures[f"{prefix}cosine_mean"]
+    assert package["metrics"]["top1"] == pytest.approx(
+        figures[f"{'onnx' if stage == 'onnx' else 'compiled'}_top1"]
+    )
+    with tarfile.open(done.output / package["artifact"]) as tar:
+        assert sorted(tar.getnames()) == sorted([file, "contract.json"])
+        content = tar.extractfile(file)
+        assert content is not None
+        assert hashlib.sha256(content.read()).hexdigest() == sha256(done.output / file)
+
+
+def test_running_again_gives_the_same_bytes(
+    done: Job, artifact: Path, drawn_cards: Callable[[], Path], tmp_path: Path
+) -> None:
+    again = job_in(tmp_path, artifact, drawn_cards())
+    assert again.run() == 0
+    assert again.run() == 0, "a job may be repeated over what it left"
+    for path in sorted(done.output.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(done.output)
+            assert path.read_bytes() == (again.output / name).read_bytes(), name
+
+
+def test_a_failed_gate_is_a_result(job: Job) -> None:
+    strict = {**RECIPE, "gate": {"cosine_mean": 0.9999999}}
+    assert job.run(strict) == 0
+    fidelity = job.read("fidelity.json")
+    assert fidelity["verdict"] == "failed"
+    assert fidelity["reasons"][0].startswith("compiled against ONNX: mean cosine is 0.9")
+    assert job.message.read_text().startswith("fidelity gate failed: compiled against ONNX")
+    assert job.read("compilation.json")["stage"] == "int8"
+
+
+def test_a_compiler_that_exchanges_channels_is_stopped(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole job, with calibration on BGR images: no cosine and no top-1 sees it."""
+    right = OnnxInt8.compile
+
+    def compile_bgr(self: OnnxInt8, model: Path, images: np.ndarray, *rest: Any) -> Any:
+        return right(self, model, np.ascontiguousarray(images[..., ::-1]), *rest)
+
+    monkeypatch.setattr(OnnxInt8, "compile", compile_bgr)
+    assert job.run() == 0
+    fidelity = job.read("fidelity.json")
+    assert fidelity["verdict"] == "failed"
+    assert [reason.partition(":")[0] for reason in fidelity["reasons"]] == ["calibration"]
+
+
+def test_an_onnx_file_of_another_student_is_stopped(job: Job, exported: Exported) -> None:
+    from export.onnx_export import export_onnx
+    from tests.export.student import random_student
+
+    other = random_student(exported.contract, 255 - exported.views)
+    export_onnx(other, exported.contract, job.model / "content" / "model.onnx", exported.views[:2])
+    pack(job.model / "content", job.model / "model.tar.gz")
+    assert job.run() == 0
+    reasons = job.read("fidelity.json")["reasons"]
+    assert any(reason.startswith("ONNX against PyTorch") for reason in reasons)
+
+
+def test_hailo_s_compiler_is_behind_the_same_job(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the stand-in: which files, names and packages such a release consists of."""
+    monkeypatch.setitem(sys.modules, "hailo_sdk_client", hailo_stand_in.module())
+    assert job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo") == 0
+    assert job.read("fidelity.json")["verdict"] == "passed"
+    compilation = job.read("compilation.json")
+    assert compilation["ship"][:2] == ["model.hef", "model.onnx"]
+    assert (compilation["model"], compilation["stage"]) == ("model.hef", "hailo8l")
+    assert [package["stage"] for package in compilation["packages"]] == ["onnx", "hailo8l"]
+    package = compilation["packages"][1]
+    assert metadata.faults("student", "hailo8l", package["metadata"]) == []
+    assert package["artifact"] == "hailo8l/model.tar.gz"
+    assert package["metadata"]["Toolchain"] == "hailo_sdk_client 3.33.0, hef_sdk 3.33.0"
+    ReferenceIndex.load(job.output)
+
+
+def unreadable_graph(job: Job) -> None:
+    (job.model / "content" / "model.onnx").write_bytes(b"\xff" * 100)
+    pack(job.model / "content", job.model / "model.tar.gz")
+
+
+def no_archive(job: Job) -> None:
+    (job.model / "model.tar.gz").unlink()
+
+
+def no_cards(job: Job) -> None:
+    shutil.rmtree(job.cards)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (unreadable_graph, "model.onnx: is no ONNX graph"),
+        (no_archive, "model.tar.gz: is missing"),
+        (no_cards, "does not exist"),
+    ],
+)
+def test_a_fault_is_one_line_and_a_code(
+    job: Job,
+    drawn_cards: Callable[[], Path],
+    capfd: pytest.CaptureFixture[str],
+    spoil: Callable[[Job], None],
+    words: str,
+) -> None:
+    job = Job(job.model, drawn_cards(), job.output, job.message)
+    spoil(job)
+    assert job.run() == 1
+    assert words in job.message.read_text()
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("compile job: ") and words in last
+    assert not (job.output / "compilation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "must be a JSON object"),
+        ({**RECIPE, "gate": 1}, "must be a JSON object, and its gate another"),
+        ({**RECIPE, "gate": {"cosine": 1}}, "cosine is none of"),
+        ({**RECIPE, "calibration_images": 0}, "calibration_images is 0"),
+        ({**RECIPE, "calibration_images": "64"}, "calibration_images is '64'"),
+        ({**RECIPE, "calibration_images": 10**12}, "must be 1 to 100000"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed(job: Job, recipe: object, words: str) -> None:
+    assert job.run(recipe) == 1
+    assert words in job.message.read_text()
+
+
+def test_a_name_by_another_convention(job: Job) -> None:
+    assert job.run(source_name="my-model") == 1
+    assert "my-model" in job.message.read_text()
+
+
+def test_the_unexpected_also_leaves_last_words(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("neither here\nnor there")
+
+    monkeypatch.setattr(compile_job, "render", broken)
+    assert job.run() == 1
+    assert job.message.read_text().startswith("unexpected KeyError: ")
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_it_starts_as_the_container_starts_it(done: Job, tmp_path: Path) -> None:
+    """From a folder with nothing but the rooms that are shipped with it, and without torch."""
+    for room in ("export", "recognition", "registry"):
+        shutil.copytree(ROOT / room, tmp_path / "src" / room)
+    (tmp_path / "src" / "torch.py").write_text("raise ImportError('no torch here')")
+    job = job_in(tmp_path, done.model, done.cards)
+    options = {"--recipe": json.dumps(LENIENT)}
+    ran = subprocess.run(
+        [sys.executable, "-m", "export.compile_job", *job.arguments(options)],
+        cwd=tmp_path / "src",
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "fidelity gate passed" in ran.stdout.splitlines()[-1]
+    assert job.read("compilation.json") == done.read("compilation.json")
+
+
+def test_requirements_are_the_project_s_pins() -> None:
+    wanted = [
+        line
+        for line in (ROOT / "export" / "requirements.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    pins = (ROOT / "pyproject.toml").read_text()
+    assert wanted and not any(line.startswith("torch") for line in wanted)
+    for line in wanted:
+        assert f'"{line}"' in pins, f"{line} differs from pyproject.toml"

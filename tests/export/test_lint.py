@@ -1,0 +1,95 @@
+"""The lint finds what the Hailo parser is expected to refuse, and nothing in a student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+from export.graph import parameter_count, prologue
+from export.lint import lint
+from tests.export.conftest import Exported
+
+
+def test_a_student_has_no_findings(exported: Exported) -> None:
+    assert lint(onnx.load(exported.model)) == []
+
+
+def replace_clip(kind: str, domain: str = "") -> Callable[[ModelProto], None]:
+    def change(model: ModelProto) -> None:
+        node = next(node for node in model.graph.node if node.op_type == "Clip")
+        node.op_type, node.domain = kind, domain
+        del node.input[1:]
+
+    return change
+
+
+def dynamic_batch(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def unknown_output(model: ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def opset_18(model: ModelProto) -> None:
+    model.opset_import[0].version = 18
+
+
+def l2_inside(model: ModelProto) -> None:
+    model.graph.node.append(helper.make_node("LpNormalization", ["embedding"], ["l2"], name="l2"))
+
+
+def same_names(model: ModelProto) -> None:
+    for node in model.graph.node:
+        node.name = ""
+
+
+def no_network(model: ModelProto) -> None:
+    del model.graph.node[4:]
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "words"),
+    [
+        (replace_clip("Erf"), "Clip", "operation Erf; GELU is not taken"),
+        (replace_clip("Gelu"), "Clip", "operation Gelu; GELU is not taken"),
+        (replace_clip("LayerNormalization"), "Clip", "use BatchNorm"),
+        (replace_clip("NonZero"), "Clip", "operation NonZero; replace it"),
+        (replace_clip("Conv", "com.microsoft"), "Clip", "operation com.microsoft.Conv"),
+        (dynamic_batch, "image", "a dynamic shape; export with a fixed batch of 1"),
+        (unknown_output, "embedding", "a dynamic shape"),
+        (opset_18, "graph", "opset 18; export with opset 11 to 17"),
+        (l2_inside, "l2", "leave the L2 norm to the host"),
+        (same_names, "graph", "nodes without a name of their own"),
+        (no_network, "graph", "no network"),
+    ],
+)
+def test_each_fault_is_found_with_its_remedy(
+    exported: Exported, change: Callable[[ModelProto], None], where: str, words: str
+) -> None:
+    model = onnx.load(exported.model)
+    change(model)
+    (finding,) = lint(model)
+    assert where in finding.where
+    assert words in str(finding)
+
+
+def test_the_preparation_ends_where_the_network_begins(exported: Exported) -> None:
+    model = onnx.load(exported.model)
+    assert [node.op_type for node in prologue(model)] == ["Cast", "Transpose", "Mul", "Add"]
+    later = model.graph.node.add()
+    later.CopyFrom(helper.make_node("Mul", ["embedding", "embedding"], ["square"], name="late"))
+    assert len(prologue(model)) == 4
+
+
+def test_scalars_and_the_preparation_are_no_parameters(exported: Exported) -> None:
+    model = onnx.load(exported.model)
+    before = parameter_count(model)
+    model.graph.initializer.append(helper.make_tensor("bound", TensorProto.FLOAT, [], [6.0]))
+    model.graph.initializer.append(helper.make_tensor("shape", TensorProto.INT64, [2], [1, -1]))
+    assert parameter_count(model) == before
+    model.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [2, 3], [0.0] * 6))
+    assert parameter_count(model) == before + 6

@@ -1,0 +1,133 @@
+"""An artifact is checked before anything is compiled from it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.student_artifact import ArtifactError, read_artifact
+from registry.archives import ArchiveError
+from registry.contract import ContractError
+from tests.export.conftest import CARDS, Exported
+from tests.export.student import QUERY_VIEWS_PER_CARD, SEED, UNSEEN_VIEWS, pack
+
+
+def test_a_whole_artifact_is_read(artifact: Path, exported: Exported, tmp_path: Path) -> None:
+    read = read_artifact(artifact, tmp_path / "into")
+    assert read.contract == exported.contract
+    assert read.model.read_bytes() == exported.model.read_bytes()
+    parts = (*read.split.known, *read.split.unseen_validation, *read.split.unseen_test)
+    assert sorted(parts) == list(exported.cards.card_ids) and len(parts) == CARDS
+    assert read.reference.shape == (QUERY_VIEWS_PER_CARD * len(read.split.known), 768)
+    assert read.reference_ids[::QUERY_VIEWS_PER_CARD] == list(read.split.known)
+    assert (read.seed, read.unseen_views, read.top1) == (SEED, UNSEEN_VIEWS, 0.5)
+    assert (read.backbone, read.views_per_card) == ("small-student", QUERY_VIEWS_PER_CARD)
+
+
+def drop(name: str) -> Callable[[Path], None]:
+    return lambda content: (content / name).unlink()
+
+
+def write(name: str, text: str) -> Callable[[Path], None]:
+    return lambda content: (content / name).write_text(text) and None
+
+
+def edit(name: str, **values: object) -> Callable[[Path], None]:
+    def change(content: Path) -> None:
+        document = json.loads((content / name).read_text())
+        (content / name).write_text(json.dumps({**document, **values}))
+
+    return change
+
+
+def reference(**values: object) -> Callable[[Path], None]:
+    def change(content: Path) -> None:
+        with np.load(content / "reference.npz") as saved:
+            arrays = {**saved, **values}
+        np.savez(content / "reference.npz", **arrays)
+
+    return change
+
+
+def pickled(content: Path) -> None:
+    with np.load(content / "reference.npz") as saved:
+        arrays = dict(saved)
+    arrays["card_ids"] = np.array([object()] * len(arrays["card_ids"]), dtype=object)
+    np.savez(content / "reference.npz", **arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (drop("model.onnx"), "holds no model.onnx; only students"),
+        (drop("config.json"), "config.json cannot be read"),
+        (drop("split.json"), "split.json cannot be read"),
+        (drop("reference.npz"), "reference.npz"),
+        (drop("evaluation.json"), "evaluation.json cannot be read"),
+        (write("split.json", "[]"), "split.json is no JSON object"),
+        (write("split.json", "{"), "split.json cannot be read"),
+        (write("split.json", "{}"), "KeyError: 'known'"),
+        (write("reference.npz", "PK\x03\x04"), "reference.npz"),
+        (edit("split.json", known=[]), "leaves a part without cards"),
+        (edit("split.json", unseen_test=[]), "leaves a part without cards"),
+        (edit("split.json", known=7), "split.json"),
+        (edit("config.json", unseen_views="many"), "config.json"),
+        (edit("config.json", unseen_views=0), "0 views of unseen cards"),
+        (edit("config.json", unseen_views=10**9), "both must be 1 to 1000000"),
+        (edit("evaluation.json", top1=None), "evaluation.json"),
+        (reference(per_card=np.int64(-1)), "-1 query views"),
+        (reference(embeddings=np.ones((3, 768), np.float32)), "reference.npz holds"),
+        (reference(embeddings=np.zeros((40, 768), np.float32)), "of another length than 1"),
+        (reference(views_sha256=np.asarray("none")), "views_sha256 is no SHA-256"),
+        (pickled, "reference.npz"),
+    ],
+)
+def test_each_fault_is_one_clear_line(
+    artifact: Path, tmp_path: Path, change: Callable[[Path], None], words: str
+) -> None:
+    change(artifact / "content")
+    pack(artifact / "content", artifact / "model.tar.gz")
+    with pytest.raises(ArtifactError) as caught:
+        read_artifact(artifact, tmp_path / "into")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_embeddings_that_are_no_numbers_are_refused(artifact: Path, tmp_path: Path) -> None:
+    with np.load(artifact / "content" / "reference.npz") as saved:
+        embeddings = saved["embeddings"].copy()
+    embeddings[2, 5] = np.nan
+    reference(embeddings=embeddings)(artifact / "content")
+    pack(artifact / "content", artifact / "model.tar.gz")
+    with pytest.raises(ArtifactError, match="another length than 1"):
+        read_artifact(artifact, tmp_path / "into")
+
+
+def test_a_contract_that_this_code_does_not_follow_is_refused(
+    artifact: Path, tmp_path: Path
+) -> None:
+    edit("contract.json", channels="BGR")(artifact / "content")
+    pack(artifact / "content", artifact / "model.tar.gz")
+    with pytest.raises(ContractError, match="channels is 'BGR'"):
+        read_artifact(artifact, tmp_path / "into")
+
+
+def test_there_must_be_an_archive(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"model\.tar\.gz: is missing"):
+        read_artifact(tmp_path, tmp_path / "into")
+
+
+def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo("../outside")
+        member.size = 4
+        tar.addfile(member, io.BytesIO(b"evil"))
+    with pytest.raises(ArchiveError, match="points outside"):
+        read_artifact(tmp_path, tmp_path / "into")
+    assert not (tmp_path / "outside").exists()

@@ -1,0 +1,209 @@
+"""The reference index: what was written is found, and what was tampered with is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recognition.index import (
+    EMBEDDINGS,
+    FILES,
+    GRAPH,
+    METADATA,
+    ROWS,
+    IndexFileError,
+    ReferenceIndex,
+    write_index,
+)
+from recognition.retrieval import best_matches, l2_normalise
+
+
+def sample(rows: int = 40, dimensions: int = 16, seed: int = 0) -> tuple[list[str], np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [f"card-{k}" for k in range(rows)], rng.normal(size=(rows, dimensions))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    ids, embeddings = sample()
+    write_index(tmp_path / "index", ids, embeddings, {"card_set": {"digest": "abc"}})
+    return tmp_path / "index"
+
+
+def test_what_was_written_is_read_back(folder: Path) -> None:
+    ids, embeddings = sample()
+    index = ReferenceIndex.load(folder)
+    assert index.card_ids == tuple(ids) and index.dimensions == 16
+    np.testing.assert_array_equal(index.embeddings, l2_normalise(embeddings))
+    assert index.metadata["card_set"] == {"digest": "abc"}
+    assert (index.metadata["rows"], index.metadata["cards"]) == (40, 40)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert json.loads((folder / ROWS).read_text())["7"] == "card-7"
+
+
+def test_the_same_embeddings_give_the_same_files(folder: Path, tmp_path: Path) -> None:
+    write_index(tmp_path / "again", *sample(), {"card_set": {"digest": "abc"}})
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 50), exact=st.sampled_from([None, True, False]))
+def test_search_equals_the_matrix_product(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, k: int, exact: bool | None
+) -> None:
+    """Also by the graph, whose candidates are all rows here, and with several scans a card."""
+    _, embeddings = sample(60, 8, seed)
+    ids = [f"card-{k % 45:02d}" for k in range(60)]
+    folder = tmp_path_factory.mktemp("index")
+    write_index(folder, ids, embeddings)
+    query = np.random.default_rng(seed + 1).normal(size=8)
+    found = ReferenceIndex.load(folder).search(query, k, exact=exact)
+    truth = best_matches(embeddings, ids, query[None], k)
+    assert [card for card, _ in found] == truth.card_ids[0].tolist()
+    assert [value for _, value in found] == pytest.approx(truth.similarities[0], abs=1e-6)
+
+
+def test_the_graph_finds_near_queries_among_many(tmp_path: Path) -> None:
+    ids, embeddings = sample(3000, 32)
+    write_index(tmp_path, ids, embeddings)
+    index = ReferenceIndex.load(tmp_path)
+    rng = np.random.default_rng(9)
+    for row in rng.integers(0, 3000, 50):
+        query = embeddings[row] + 0.5 * rng.normal(size=32)
+        assert index.search(query, 5, exact=False)[0] == index.search(query, 5, exact=True)[0]
+
+
+def test_many_scans_of_few_cards_do_not_crowd_others_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    near = np.array([1.0, 0, 0, 0]) + 0.001 * rng.normal(size=(400, 4))
+    far = np.array([[0.0, 1, 0, 0], [0, 0, 1, 0]])
+    ids = ["many"] * 400 + ["x", "y"]
+    write_index(tmp_path, ids, np.concatenate([near, far]))
+    found = ReferenceIndex.load(tmp_path).search([1, 0.2, 0.1, 0], 3, exact=False)
+    assert [card for card, _ in found] == ["many", "x", "y"]
+
+
+def reseal(folder: Path, **changes: object) -> None:
+    """Writes metadata that agrees with the files, as a careful attacker or a bug would."""
+    document = json.loads((folder / METADATA).read_text())
+    document["sha256"] = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in (EMBEDDINGS, GRAPH, ROWS)
+    }
+    document.update(changes)
+    (folder / METADATA).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(IndexFileError, match=rf"{name}: cannot be read"):
+        ReferenceIndex.load(folder)
+
+
+@pytest.mark.parametrize("name", [EMBEDDINGS, GRAPH, ROWS])
+def test_a_changed_file_is_refused(folder: Path, name: str) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[-3] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(IndexFileError, match=rf"{name}: not the file"):
+        ReferenceIndex.load(folder)
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("words", "array"),
+    [
+        ("float32 array", np.zeros((40, 16))),
+        ("float32 array", np.zeros(40, np.float32)),
+        ("empty", np.zeros((0, 16), np.float32)),
+        ("not finite", np.full((40, 16), np.nan, np.float32)),
+        ("has length 4, not 1", np.ones((40, 16), np.float32)),
+        ("40 rows, .* has 39", np.full((39, 16), 0.25, np.float32)),
+        ("dimensions is 16", np.full((40, 4), 0.5, np.float32)),
+        ("not a NumPy array", np.array([{"code": 1}], dtype=object)),
+    ],
+)
+def test_wrong_embeddings_are_refused(folder: Path, words: str, array: np.ndarray) -> None:
+    (folder / EMBEDDINGS).write_bytes(npy(array))
+    reseal(folder)
+    with pytest.raises(IndexFileError, match=words):
+        ReferenceIndex.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "content"),
+    [
+        ("not JSON", "{"),
+        ("not a JSON object", "[]"),
+        ("39 rows", json.dumps({str(k): f"c{k}" for k in range(39)})),
+        ("row 0 has no valid", json.dumps({str(k + 1): f"c{k}" for k in range(40)})),
+        ("row 3 has no valid", json.dumps({str(k): "c" if k != 3 else "../x" for k in range(40)})),
+    ],
+)
+def test_wrong_rows_are_refused(folder: Path, words: str, content: str) -> None:
+    (folder / ROWS).write_text(content)
+    reseal(folder)
+    with pytest.raises(IndexFileError, match=words):
+        ReferenceIndex.load(folder)
+
+
+def test_a_graph_of_another_index_is_refused(folder: Path, tmp_path: Path) -> None:
+    for rows, dimensions in ((39, 16), (40, 8)):
+        write_index(tmp_path / "other", *sample(rows, dimensions))
+        (folder / GRAPH).write_bytes((tmp_path / "other" / GRAPH).read_bytes())
+        reseal(folder)
+        with pytest.raises(IndexFileError, match="does not hold 40 rows of 16"):
+            ReferenceIndex.load(folder)
+    (folder / GRAPH).write_bytes(b"not an index at all")
+    reseal(folder)
+    with pytest.raises(IndexFileError, match=GRAPH):
+        ReferenceIndex.load(folder)
+
+
+def test_wrong_metadata_is_refused(folder: Path) -> None:
+    for changes, words in (
+        ({"schema": 2}, "schema 2"),
+        ({"rows": 41}, "rows is 41"),
+        ({"sha256": None}, "sha256"),
+    ):
+        reseal(folder, **{"schema": 1, "rows": 40, **changes})
+        with pytest.raises(IndexFileError, match=words):
+            ReferenceIndex.load(folder)
+
+
+def test_wrong_queries_and_contents_are_refused(folder: Path, tmp_path: Path) -> None:
+    index = ReferenceIndex.load(folder)
+    for query, words in (
+        (np.ones(3), "shape"),
+        (np.zeros(16), "zeros"),
+        (np.ones((1, 16)), "shape"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            index.search(query)
+    with pytest.raises(ValueError, match="at least 1"):
+        index.search(np.ones(16), 0)
+    ids, embeddings = sample()
+    for words, arguments in (
+        ("40 embeddings but 39", (ids[1:], embeddings)),
+        ("not a card id", (["../up", *ids[1:]], embeddings)),
+        ("expected", ([], np.empty((0, 16)))),
+        ("all zeros", (ids, embeddings * 0)),
+        ("may not set rows", (ids, embeddings, {"rows": 1})),
+    ):
+        with pytest.raises(ValueError, match=words):
+            write_index(tmp_path / "never", *arguments)
+    assert not (tmp_path / "never").exists()

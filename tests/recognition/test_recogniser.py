@@ -1,0 +1,139 @@
+"""Recognising with a release: known cards found, unknown turned away, spoilt releases refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognition.camera import camera_views
+from recognition.index import write_index
+from recognition.recogniser import Recogniser, RecogniserError
+from recognition.retrieval import Evaluation
+from registry.contract import Contract
+
+Reseal = Callable[..., None]
+
+
+def test_known_cards_are_found_and_unknown_turned_away(
+    release_and_figures: tuple[Path, Evaluation],
+    scans: np.ndarray,
+    card_ids: list[str],
+    contract: Contract,
+) -> None:
+    folder, figures = release_and_figures
+    recogniser = Recogniser.load(folder, threads=2)
+    assert recogniser.threshold == figures.threshold and recogniser.contract == contract
+
+    def answers(part: slice) -> list:
+        views, _ = camera_views(
+            scans[part], card_ids[part], size=contract.size, seed=1, stream="query", per_card=10
+        )
+        return [recogniser.recognise(view) for view in views]
+
+    known, unseen = answers(slice(0, 30)), answers(slice(35, 40))
+    truth = [card for card in card_ids[:30] for _ in range(10)]
+    first = np.mean([a.candidates[0][0] == card for a, card in zip(known, truth, strict=True)])
+    # The recogniser, one view at a time, agrees with the figures of the bulk evaluation.
+    assert first == pytest.approx(figures.top1) and figures.top1 > 0.6
+    accepted = np.mean([a.card_id is not None for a in known])
+    assert accepted == pytest.approx(figures.true_accept_rate)
+    turned_away = np.mean([a.card_id is None for a in unseen])
+    assert turned_away == pytest.approx(1 - figures.false_accept_rate)
+    assert figures.auroc > 0.6
+
+    right = next(a for a, card in zip(known, truth, strict=True) if a.card_id == card)
+    assert right.similarity >= right.threshold and len(right.candidates) == 5
+    assert right.to_dict()["candidates"][0]["card_id"] == right.card_id
+    away = next(a for a in unseen if a.card_id is None)
+    assert away.similarity < away.threshold and json.dumps(away.to_dict())
+
+
+def test_a_clean_scan_of_any_size_is_itself(
+    release_and_figures: tuple[Path, Evaluation], scans: np.ndarray
+) -> None:
+    answer = Recogniser.load(release_and_figures[0]).recognise(scans[3])
+    assert answer.card_id == "card-3" and answer.similarity > 0.999
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((64, 64), np.uint8),
+        np.zeros((64, 64, 4), np.uint8),
+        np.zeros((64, 64, 3), np.float32),
+        np.zeros((0, 64, 3), np.uint8),
+    ],
+)
+def test_other_images_are_refused(
+    release_and_figures: tuple[Path, Evaluation], wrong: np.ndarray
+) -> None:
+    with pytest.raises(RecogniserError, match="uint8 RGB"):
+        Recogniser.load(release_and_figures[0]).recognise(wrong)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "embeddings.npy", "index.json", "metadata.json"])
+def test_a_release_with_a_changed_or_missing_file_is_refused(release: Path, name: str) -> None:
+    content = (release / name).read_bytes()
+    (release / name).write_bytes(content[:-2] + b"..")
+    with pytest.raises(RecogniserError, match=rf"{name}: not the file of the manifest"):
+        Recogniser.load(release)
+    (release / name).unlink()
+    with pytest.raises(RecogniserError, match=rf"{name}: cannot be read"):
+        Recogniser.load(release)
+
+
+def test_what_is_no_release_is_one_clear_line(release: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecogniserError, match="cards release pull"):
+        Recogniser.load(tmp_path / "none")
+    (release / "manifest.json").write_text("{")
+    with pytest.raises(RecogniserError, match="not JSON"):
+        Recogniser.load(release)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"acceptance_threshold": "high"}, "could not convert|acceptance_threshold"),
+        ({"acceptance_threshold": float("nan")}, "acceptance_threshold"),
+        ({"model": "../model.onnx"}, "model names no file"),
+        ({"contract": {"size": 64}}, "contract"),
+        ({"contract": Contract(size=64, embedding_dim=97).to_dict()}, "the contract says"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(
+    release: Path, reseal: Reseal, changes: dict, words: str
+) -> None:
+    reseal(release, **changes)
+    with pytest.raises(RecogniserError, match=words):
+        Recogniser.load(release)
+
+
+def test_an_index_of_another_model_is_refused(release: Path, reseal: Reseal) -> None:
+    write_index(release, ["a"], np.ones((1, 12)))
+    reseal(release)
+    with pytest.raises(RecogniserError, match="12 dimensions, the contract 96"):
+        Recogniser.load(release)
+
+
+def test_a_hef_needs_an_embedder_of_its_own(
+    release: Path, contract: Contract, scans: np.ndarray
+) -> None:
+    manifest = json.loads((release / "manifest.json").read_text())
+    manifest["files"]["model.hef"] = manifest["files"].pop("model.onnx")
+    manifest["model"] = "model.hef"
+    (release / "model.onnx").rename(release / "model.hef")
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RecogniserError, match="runs on a Hailo chip"):
+        Recogniser.load(release)
+
+    class Chip:
+        def embed(self, images: np.ndarray) -> np.ndarray:
+            assert images.shape == (1, contract.size, contract.size, 3)
+            return np.load(release / "embeddings.npy")[5:6]
+
+    answer = Recogniser.load(release, embedder=Chip()).recognise(scans[0])
+    assert answer.card_id == "card-5" and answer.similarity == pytest.approx(1.0, abs=1e-6)

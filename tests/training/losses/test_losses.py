@@ -1,0 +1,141 @@
+"""Each loss: its value on known input, and the direction of its gradient."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from training.losses.arcface import ArcFace
+from training.losses.contrastive import contrastive_loss
+from training.losses.embedding import embedding_loss
+from training.losses.kl import kl_loss
+from training.losses.relational import relational_loss
+
+
+def unit(*rows: list[float]) -> Tensor:
+    return functional.normalize(torch.tensor(rows, dtype=torch.float64), dim=1)
+
+
+def numbers(seed: int, rows: int = 6, width: int = 5) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, width, generator=generator, dtype=torch.float64)
+
+
+def test_embedding_is_the_cosine_distance() -> None:
+    teacher = unit([1, 0], [1, 0], [1, 0])
+    student = torch.tensor([[5.0, 0], [0, 2], [-1, 0]], dtype=torch.float64)
+    assert embedding_loss(student, teacher).item() == pytest.approx((0 + 1 + 2) / 3)
+
+
+def test_relational_of_a_copy_is_zero_and_of_a_constant_answer_about_one() -> None:
+    teacher = numbers(0, rows=40)
+    assert relational_loss(3 * teacher, teacher).item() == pytest.approx(0, abs=1e-12)
+    cosines = functional.normalize(teacher, dim=1) @ functional.normalize(teacher, dim=1).T
+    others = cosines[~torch.eye(40, dtype=torch.bool)]
+    # Two directions at the mean cosine's angle cannot be had for all pairs; all alike can.
+    alike = torch.ones(40, 5, dtype=torch.float64)
+    expected = (1 - others).square().mean() / others.var(unbiased=False)
+    assert relational_loss(alike, teacher).item() == pytest.approx(expected.item())
+
+
+def test_relational_ignores_a_rotation_of_the_whole_space() -> None:
+    teacher = numbers(1)
+    rotation, _ = torch.linalg.qr(numbers(2, 5, 5))
+    assert relational_loss(teacher @ rotation, teacher).item() == pytest.approx(0, abs=1e-12)
+    assert embedding_loss(teacher @ rotation, teacher).item() > 0.1
+
+
+def test_kl_by_hand() -> None:
+    anchors = unit([1, 0], [0, 1])
+    teacher, student = unit([1, 0]), unit([0, 1])
+    # Logits (s/T) * (1, 0) against (s/T) * (0, 1) with s/T = 2.
+    p = 1 / (1 + math.exp(-2))
+    by_hand = 4**2 * (p * math.log(p / (1 - p)) + (1 - p) * math.log((1 - p) / p))
+    value = kl_loss(student, teacher, anchors, scale=8, temperature=4)
+    assert value.item() == pytest.approx(by_hand)
+
+
+def test_kl_gradient_keeps_its_size_over_the_temperature() -> None:
+    teacher, anchors = numbers(3), numbers(4, rows=7)
+    sizes = []
+    for temperature in (20.0, 40.0):
+        student = numbers(5).requires_grad_()
+        kl_loss(student, teacher, anchors, scale=8, temperature=temperature).backward()
+        sizes.append(student.grad.norm().item())
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
+
+
+def test_arcface_by_hand() -> None:
+    loss = ArcFace(unit([1, 0], [0, 1]), scale=4, margin=0.3)
+    angle = 0.5
+    embedding = torch.tensor([[math.cos(angle), math.sin(angle)]], dtype=torch.float64) * 7
+    right, wrong = 4 * math.cos(angle + 0.3), 4 * math.sin(angle)
+    expected = -right + math.log(math.exp(right) + math.exp(wrong))
+    assert loss(embedding, torch.tensor([0])).item() == pytest.approx(expected)
+
+
+def test_arcface_without_margin_is_scaled_cross_entropy() -> None:
+    prototypes, embeddings = numbers(6, rows=4), numbers(7)
+    cards = torch.tensor([0, 1, 2, 3, 0, 1])
+    cosines = functional.normalize(embeddings, dim=1) @ functional.normalize(prototypes, dim=1).T
+    expected = functional.cross_entropy(16 * cosines, cards)
+    value = ArcFace(prototypes, scale=16, margin=0.0)(embeddings, cards)
+    assert value.item() == pytest.approx(expected.item())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.0, 3.1), st.floats(0.0, 3.1))
+def test_arcface_falls_as_the_angle_falls_even_beyond_the_turn(one: float, two: float) -> None:
+    near, far = sorted((one, two))
+    loss = ArcFace(unit([1, 0, 0], [0, 0, 1]), scale=8, margin=0.5)
+
+    def at(angle: float) -> float:
+        embedding = torch.tensor([[math.cos(angle), math.sin(angle), 0.0]], dtype=torch.float64)
+        return float(loss(embedding, torch.tensor([0])))
+
+    assert at(near) <= at(far) + 1e-6
+
+
+def test_contrastive_by_hand() -> None:
+    scans = unit([1, 0], [0, 1])
+    value = contrastive_loss(scans.clone(), scans, temperature=0.5)
+    assert value.item() == pytest.approx(math.log(1 + math.exp(-2)))
+
+
+def test_contrastive_does_not_push_a_card_from_itself() -> None:
+    scans = unit([1, 0], [1, 0], [0, 1])
+    same = torch.tensor([7, 7, 3])
+    value = contrastive_loss(scans.clone(), scans, same, temperature=0.5)
+    assert value.item() == pytest.approx(
+        (math.log(1 + math.exp(-2)) * 2 + math.log(1 + 2 * math.exp(-2))) / 3
+    )
+    virtual = torch.tensor([-1, -1, -1])
+    assert contrastive_loss(scans.clone(), scans, virtual, temperature=0.5) > value
+
+
+@pytest.mark.parametrize("name", ["embedding", "relational", "kl", "arcface", "contrastive"])
+def test_gradient_is_right_and_descends(name: str) -> None:
+    teacher, anchors = numbers(8), numbers(9, rows=4)
+    cards = torch.tensor([0, 1, 2, 3, 0, 1])
+    arcface = ArcFace(anchors, scale=8, margin=0.2)
+
+    def loss(student: Tensor) -> Tensor:
+        return {
+            "embedding": lambda: embedding_loss(student, teacher),
+            "relational": lambda: relational_loss(student, teacher),
+            "kl": lambda: kl_loss(student, teacher, anchors, scale=8, temperature=2),
+            "arcface": lambda: arcface(student, cards),
+            "contrastive": lambda: contrastive_loss(student, teacher, temperature=0.3),
+        }[name]()
+
+    student = numbers(10).requires_grad_()
+    assert torch.autograd.gradcheck(loss, (student,))
+    before = loss(student)
+    before.backward()
+    assert loss(student.detach() - 1e-3 * student.grad) < before

@@ -1,0 +1,373 @@
+"""The configuration of a training run: defaults < recipe < hyper-parameters.
+
+A recipe is a JSON file in ``training/recipes``: ``all`` holds what every stage shares, and
+``phase2`` (the teacher), ``stage1`` and ``stage2`` (the student) hold their own settings. A key
+that no field takes, or a value that a field cannot hold, stops the job before it costs money.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from registry.contract import Contract, ContractError
+from registry.names import STUDENT, TEACHER, ModelNameError, check_line
+
+RECIPES = Path(__file__).resolve().parent / "recipes"
+TEACHER_STAGES = ("phase2",)
+STUDENT_STAGES = ("stage1", "stage2")
+MAP_STRIDES = (2, 4, 8, 16, 32)
+TARGETS = ("view", "scan")
+PRECISIONS = ("fp32", "bf16")
+POOLS = ("token", "avg")
+_BACKBONES = {
+    TEACHER: re.compile(r"vit_[a-z0-9_]+"),
+    STUDENT: re.compile(r"efficientnet_lite[0-4]"),
+}
+_CHOICES = {"distillation_target": TARGETS, "precision": PRECISIONS, "pool": POOLS}
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be followed: names the key, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides a run's result, beside the card set and the code.
+
+    Sizes are counts, rates are per optimiser step, shares are fractions in [0, 1]. A 0 in a field
+    of the backbone's shape means the backbone's own value.
+
+    Attributes:
+        recipe: Name of the recipe that it came from.
+        model_type: ``teacher`` or ``student``.
+        stage: ``phase2`` for a teacher, ``stage1`` or ``stage2`` for a student.
+        parent_model_package_arn: The registered model that this one is made from; students only.
+        seed: Of the split, the views, the order and the initial weights.
+        architecture: Lower-case words joined by hyphens; stands in the model's name.
+        backbone: timm's name of the backbone.
+        pretrained: Whether the backbone begins with timm's published weights (needs the hub).
+        layer_scale: Initial value of a ViT's layer scale.
+        projection_width: Hidden width of the teacher's projection.
+        steps: Optimiser steps; or 0, and ``epochs`` decides.
+        epochs: Passes over the known scans; or 0, and ``steps`` decides.
+        frozen_share: First share of the steps in which a teacher's backbone stays as it is and
+            the head learns at ``frozen_learning_rate``, with a schedule of its own.
+        trainable_blocks: How many of a ViT's last blocks are trained; 0 trains all.
+        batch_size: Cards in a batch, over all processes.
+        scan_share: Clean scans fed beside the views, as a share of the batch.
+        virtual_share: Share of a batch that are virtual cards (see ``training.data``).
+        head_rate_factor: The head's learning rate over the backbone's.
+        distillation_target: Whether a view's target is the teacher's embedding of that very
+            ``view`` or of the card's clean ``scan``.
+        weight_*: The weights of the loss terms; a term of weight 0 is not computed.
+        map_stride: Which of the student's maps the teacher's patch tokens are compared with, by
+            its stride in pixels.
+        kl_scale: What cosines are multiplied with to become logits.
+        normalisation_batches: Batches by which BatchNorm's statistics are measured again for the
+            averaged weights.
+        validation_views: Views of known cards in validation, in all (at least one a card).
+        query_views: Likewise for the queries that are reported.
+        unseen_views: Views of cards never trained on, in all, for validation and for test each.
+    """
+
+    recipe: str
+    model_type: str
+    stage: str
+    parent_model_package_arn: str = ""
+    seed: int = 1
+    # What is trained.
+    image_size: int = 224
+    embedding_dim: int = 768
+    architecture: str = ""
+    backbone: str = ""
+    pretrained: bool = False
+    patch_size: int = 0
+    depth: int = 0
+    width: int = 0
+    heads: int = 0
+    layer_scale: float = 0.0
+    pool: str = "token"
+    drop_path: float = 0.0
+    projection_width: int = 1024
+    # How long, and in what order.
+    steps: int = 0
+    epochs: float = 0.0
+    frozen_share: float = 0.0
+    trainable_blocks: int = 0
+    batch_size: int = 64
+    scan_share: float = 0.25
+    virtual_share: float = 0.0
+    # Optimiser.
+    learning_rate: float = 1e-3
+    frozen_learning_rate: float = 1e-3
+    head_rate_factor: float = 1.0
+    weight_decay: float = 0.01
+    second_moment_decay: float = 0.999
+    warmup_share: float = 0.1
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    precision: str = "fp32"
+    channels_last: bool = False
+    # Losses.
+    distillation_target: str = "view"
+    weight_embedding: float = 0.0
+    weight_relational: float = 0.0
+    weight_kl: float = 0.0
+    weight_feature_map: float = 0.0
+    weight_arcface: float = 0.0
+    weight_contrastive: float = 0.0
+    map_stride: int = 16
+    kl_temperature: float = 4.0
+    kl_scale: float = 64.0
+    arcface_scale: float = 64.0
+    arcface_margin: float = 0.5
+    contrastive_temperature: float = 0.1
+    # Afterwards.
+    normalisation_batches: int = 0
+    validation_views: int = 1000
+    query_views: int = 2000
+    unseen_views: int = 400
+    # The machine; no influence on the result beyond rounding.
+    threads: int = 0
+    render_threads: int = 1
+    prefetch: int = 4
+    log_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        stages = {TEACHER: TEACHER_STAGES, STUDENT: STUDENT_STAGES}.get(self.model_type)
+        if stages is None or self.stage not in stages:
+            raise ConfigError(
+                f"stage {self.stage!r} of a {self.model_type}: must be "
+                f"{' or '.join(TEACHER_STAGES)} for a teacher, "
+                f"{' or '.join(STUDENT_STAGES)} for a student"
+            )
+        if not _BACKBONES[self.model_type].fullmatch(self.backbone):
+            raise ConfigError(
+                f"backbone {self.backbone!r}: a teacher is one of timm's vit_… models, "
+                "a student efficientnet_lite0 to efficientnet_lite4"
+            )
+        try:
+            check_line(self.model_type, self.architecture, self.stage)
+            _ = self.contract
+        except (ModelNameError, ContractError) as error:
+            raise ConfigError(str(error)) from None
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise ConfigError(f"{name} {value}: must be {low} to {high}")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} {getattr(self, name)!r}: must be {' or '.join(allowed)}")
+        if (self.steps > 0) == (self.epochs > 0):
+            raise ConfigError(
+                f"steps {self.steps} and epochs {self.epochs}: give one of them, the other 0"
+            )
+        if bool(self.width) != bool(self.heads) or (self.width and self.width % (4 * self.heads)):
+            raise ConfigError(
+                f"width {self.width} and heads {self.heads}: give both or neither, the width a "
+                "multiple of 4 x heads (rotary positions turn pairs in two directions)"
+            )
+        if not self.terms:
+            raise ConfigError("no loss: every weight_… is 0")
+        if self.weight_contrastive and not self.scan_share:
+            raise ConfigError("weight_contrastive: needs clean scans; set scan_share above 0")
+        if self.map_stride not in MAP_STRIDES:
+            raise ConfigError(f"map_stride {self.map_stride}: must be one of {MAP_STRIDES}")
+        if self.weight_feature_map and self.distillation_target != "view":
+            raise ConfigError(
+                "weight_feature_map: a view's places are those of the view, not of the scan; set "
+                "distillation_target view"
+            )
+        foreign = set(self.terms) - set(TERMS[self.model_type])
+        if foreign:
+            raise ConfigError(
+                f"weight_{sorted(foreign)[0]}: no term of a {self.model_type}; it has "
+                f"{', '.join(TERMS[self.model_type])}"
+            )
+
+    @property
+    def contract(self) -> Contract:
+        """The preprocessing contract of the model: ImageNet's mean and deviation."""
+        return Contract(size=self.image_size, embedding_dim=self.embedding_dim)
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Weights of the loss terms that are used, by the term's name."""
+        return {
+            name: getattr(self, f"weight_{name}")
+            for name in dict.fromkeys(TERMS[TEACHER] + TERMS[STUDENT])
+            if getattr(self, f"weight_{name}") > 0
+        }
+
+    @property
+    def fed_scans(self) -> int:
+        """Clean scans of a batch that the trained model sees beside the views."""
+        return round(self.scan_share * self.batch_size)
+
+    def total_steps(self, scans: int) -> int:
+        """Optimiser steps of the run on this many known scans."""
+        return self.steps or max(1, math.ceil(self.epochs * scans / self.batch_size))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form of ``config.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Any, label: str = "config.json") -> TrainingConfig:
+        """Reads :meth:`to_dict`'s form back.
+
+        Raises:
+            ConfigError: Not an object, an unknown key, or a value that a field cannot hold.
+        """
+        if not isinstance(document, Mapping):
+            raise ConfigError(f"{label}: is no JSON object")
+        try:
+            values = {key: _convert(key, value, f"{label}: ") for key, value in document.items()}
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"{label}: {error}") from None
+
+
+#: Which loss terms each type of model can have.
+TERMS: Mapping[str, tuple[str, ...]] = {
+    TEACHER: ("arcface", "contrastive"),
+    STUDENT: ("embedding", "relational", "kl", "feature_map", "arcface", "contrastive"),
+}
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "seed": (0, 2**31 - 1),
+    "patch_size": (0, 64),
+    "depth": (0, 64),
+    "width": (0, 4096),
+    "heads": (0, 64),
+    "layer_scale": (0, 10),
+    "drop_path": (0, 0.9),
+    "projection_width": (8, 16384),
+    "steps": (0, 10_000_000),
+    "epochs": (0, 10_000),
+    "frozen_share": (0, 0.9),
+    "trainable_blocks": (0, 64),
+    "batch_size": (2, 65536),
+    "scan_share": (0, 1),
+    "virtual_share": (0, 1),
+    "learning_rate": (1e-8, 1),
+    "frozen_learning_rate": (1e-8, 1),
+    "head_rate_factor": (0.01, 1000),
+    "weight_decay": (0, 1),
+    "second_moment_decay": (0.5, 0.99999),
+    "warmup_share": (0, 0.9),
+    "clip_norm": (1e-3, 1e6),
+    "ema_decay": (0, 0.999999),
+    **{f"weight_{name}": (0, 1e4) for name in dict.fromkeys(TERMS[TEACHER] + TERMS[STUDENT])},
+    "kl_temperature": (0.01, 100),
+    "kl_scale": (0.1, 1000),
+    "arcface_scale": (1, 1000),
+    "arcface_margin": (0, 1.5),
+    "contrastive_temperature": (0.005, 10),
+    "normalisation_batches": (0, 10_000),
+    "validation_views": (1, 10_000_000),
+    "query_views": (1, 10_000_000),
+    "unseen_views": (1, 10_000_000),
+    "threads": (0, 1024),
+    "render_threads": (1, 256),
+    "prefetch": (1, 1024),
+    "log_seconds": (0.01, 3600),
+}
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that there are."""
+    return tuple(sorted(path.stem for path in RECIPES.glob("*.json")))
+
+
+def resolve(
+    recipe: str, model_type: str, stage: str, overrides: Mapping[str, Any]
+) -> TrainingConfig:
+    """Lays hyper-parameters over a recipe over the defaults.
+
+    Args:
+        recipe: One of :func:`recipe_names`.
+        model_type: ``teacher`` or ``student``.
+        stage: The stage; the recipe must have a section of that name.
+        overrides: Values by key, as text or typed. Hyphens in keys count as underscores.
+
+    Raises:
+        ConfigError: No such recipe, an unknown key, or a value that a field cannot hold.
+    """
+    if recipe not in recipe_names():
+        raise ConfigError(f"recipe {recipe!r}: is none of {', '.join(recipe_names())}")
+    document = json.loads((RECIPES / f"{recipe}.json").read_text(encoding="utf-8"))
+    if stage not in document:
+        raise ConfigError(f"recipe {recipe}: has no section {stage!r}")
+    values: dict[str, Any] = {}
+    for section in ("all", stage):
+        for key, value in document[section].items():
+            values[key] = _convert(key, value, f"recipe {recipe}, {section}: ")
+    fixed = {"recipe": recipe, "model_type": model_type, "stage": stage}
+    for given, value in overrides.items():
+        key = given.replace("-", "_")
+        if key in fixed:
+            raise ConfigError(f"hyper-parameter {given}: is decided by the job and its recipe")
+        values[key] = _convert(key, value, "hyper-parameter ")
+    return TrainingConfig(**{**values, **fixed})
+
+
+def parse_arguments(arguments: Sequence[str]) -> dict[str, str]:
+    """Hyper-parameters as SageMaker's script mode passes them: ``--key value`` or ``--key=value``.
+
+    Raises:
+        ConfigError: An argument that is no ``--key``, a key without value, or a key given twice.
+    """
+    found: dict[str, str] = {}
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if not word.startswith("--") or len(word) < 3:
+            raise ConfigError(f"argument {word!r}: expected --key value")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not waiting:
+                raise ConfigError(f"argument --{key}: has no value")
+            value = waiting.pop(0)
+        key = key.replace("-", "_")
+        if key in found:
+            raise ConfigError(f"argument --{key}: is given twice")
+        found[key] = value
+    return found
+
+
+@functools.cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(TrainingConfig)
+
+
+def _convert(key: str, value: Any, where: str) -> Any:
+    """A value in its field's type; numbers and booleans may come as text."""
+    kinds = _kinds()
+    if key not in kinds:
+        near = difflib.get_close_matches(key, kinds, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        known = ", ".join(field.name for field in fields(TrainingConfig))
+        raise ConfigError(f"{where}{key}: is no setting{hint} Known settings: {known}")
+    kind = kinds[key]
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
+        if isinstance(value, bool) or (isinstance(value, float) and kind is int and value % 1):
+            raise ValueError
+        if kind is str:
+            if not isinstance(value, str):
+                raise ValueError
+            return value
+        return kind(value)
+    except (KeyError, ValueError, TypeError, OverflowError):
+        wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+        raise ConfigError(f"{where}{key} {value!r}: must be {wanted[kind]}") from None

@@ -1,0 +1,233 @@
+"""From the card channel to batches of camera views.
+
+An identity is a card id, however many scans it has. Views for training are rendered while the
+model trains, by background threads; a batch is a function of the configuration and its step
+alone, so that two runs see the same batches and a resumed one goes on where it was.
+
+Virtual cards: a patch of one known card laid on another, with colours exchanged and sometimes
+mirrored, is a card that nobody knows. Telling thousands of those apart teaches what tells cards
+apart in general, where a few hundred known ones would be learnt by heart. They are rendered like
+real ones and never take part in evaluation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognition.camera import (
+    Stream,
+    camera_view,
+    camera_views,
+    single_threaded_opencv,
+    view_generator,
+)
+from recognition.cardset import CardSet, Split, read_card_set, split_cards
+from recognition.scan import stretch
+from training.config import STUDENT_STAGES, TEACHER_STAGES, TrainingConfig
+
+Pixels = NDArray[np.uint8]
+Numbers = NDArray[np.int64]
+
+#: Each stage takes its training views from a range of its own, so that a student's second stage
+#: does not see the first one's views again.
+_FIRST_VIEW = {stage: 10**7 * i for i, stage in enumerate(TEACHER_STAGES + STUDENT_STAGES)}
+#: Views are rendered from scans of this multiple of the network's input.
+SCAN_SCALE = 2
+_CHANNEL_ORDERS = tuple(itertools.permutations(range(3)))
+
+
+class DataError(ValueError):
+    """A card channel that cannot be trained on; names it, the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """A card set, split and in memory.
+
+    Attributes:
+        card_set: What was read, with its digest and its problems.
+        split: Which cards are known; the others are never trained on.
+        scans: uint8 (R, 2S, 2S, 3), every scan of the known cards.
+        scan_ids: Card id of each row.
+        gallery: uint8 (K, S, S, 3), the first scan of each known card, as the contract has it.
+    """
+
+    config: TrainingConfig
+    card_set: CardSet
+    split: Split
+    scans: Pixels
+    scan_ids: tuple[str, ...]
+    gallery: Pixels
+
+    @classmethod
+    def load(cls, channel: Path, config: TrainingConfig) -> Cards:
+        """Reads and splits the channel's folder.
+
+        Raises:
+            CardSetError: Nothing usable in it, or too few cards to hold any out.
+        """
+        card_set = read_card_set(channel, config.contract)
+        split = split_cards(card_set.card_ids, config.seed)
+        known = card_set.only(split.known)
+        scans, scan_ids = known.all_scans(config.contract, scale=SCAN_SCALE)
+        return cls(config, card_set, split, scans, scan_ids, known.first_scans(config.contract))
+
+    def unseen_gallery(self, card_ids: tuple[str, ...]) -> Pixels:
+        """uint8 (n, S, S, 3): the first scans of cards that are not known, in order of the ids."""
+        return self.card_set.only(card_ids).first_scans(self.config.contract)
+
+    def views(
+        self, card_ids: tuple[str, ...], stream: Stream, total: int
+    ) -> tuple[Pixels, list[str]]:
+        """Camera views of the cards' first scans for an evaluation.
+
+        Args:
+            card_ids: Known or unseen cards.
+            stream: ``validation`` or ``query``.
+            total: Views wished for in all; each card gets the same number, at least one.
+
+        Returns:
+            uint8 (n, S, S, 3) and the card id of each.
+        """
+        chosen = self.card_set.only(card_ids)
+        scans = chosen.first_scans(self.config.contract, scale=SCAN_SCALE)
+        per_card = views_per_card(total, len(chosen.cards))
+        views, _ = camera_views(
+            scans,
+            chosen.card_ids,
+            size=self.config.image_size,
+            seed=self.config.seed,
+            stream=stream,
+            per_card=per_card,
+            threads=self.config.render_threads,
+        )
+        return views, [card_id for card_id in chosen.card_ids for _ in range(per_card)]
+
+
+def views_per_card(total: int, cards: int) -> int:
+    """How many views of each card come nearest to a total, at least one."""
+    return max(1, round(total / cards))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step is trained on.
+
+    Attributes:
+        views: uint8 (B, S, S, 3) camera views.
+        scans: uint8 (B, S, S, 3) clean scans of the same cards.
+        cards: int64 (B,) number of the known card, -1 for a virtual card.
+    """
+
+    views: Pixels
+    scans: Pixels
+    cards: Numbers
+
+
+class Batches:
+    """The run's batches, in order, rendered ahead by background threads.
+
+    Args:
+        cards: The card set.
+        first: First step that is wanted; a resumed run begins later.
+        steps: Where to stop.
+    """
+
+    def __init__(self, cards: Cards, steps: int, first: int = 0) -> None:
+        self._cards = cards
+        self._config = cards.config
+        self._first = first
+        self._steps = steps
+        self._rows: dict[str, list[int]] = {}
+        for row, card_id in enumerate(cards.scan_ids):
+            self._rows.setdefault(card_id, []).append(row)
+        self._ids = list(self._rows)
+        self._orders: dict[int, Numbers] = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        ahead: deque[Future[Batch]] = deque()
+        with single_threaded_opencv(), ThreadPoolExecutor(self._config.render_threads) as pool:
+            try:
+                for step in range(self._first, self._steps):
+                    ahead.append(pool.submit(self.batch, step))
+                    if len(ahead) > self._config.prefetch:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step; the same for every call."""
+        config = self._config
+        shape = (config.batch_size, config.image_size, config.image_size, 3)
+        batch = Batch(
+            np.empty(shape, np.uint8), np.empty(shape, np.uint8), np.empty(shape[0], np.int64)
+        )
+        for place in range(config.batch_size):
+            position = step * config.batch_size + place
+            epoch, turn = divmod(position, len(self._ids))
+            card = int(self._order(epoch)[turn])
+            rng = view_generator(
+                config.seed, "train", self._ids[card], _FIRST_VIEW[config.stage] + epoch
+            )
+            scan = self._scan(card, rng)
+            batch.cards[place] = card
+            if rng.random() < config.virtual_share:
+                other = self._scan(int(rng.integers(len(self._ids))), rng)
+                scan = virtual_card(scan, other, rng)
+                batch.cards[place] = -1
+            batch.views[place] = camera_view(scan, config.image_size, rng)
+            batch.scans[place] = stretch(scan, config.image_size)
+        return batch
+
+    def _scan(self, card: int, rng: np.random.Generator) -> Pixels:
+        rows = self._rows[self._ids[card]]
+        row = rows[0] if len(rows) == 1 else rows[int(rng.integers(len(rows)))]
+        return np.asarray(self._cards.scans[row])
+
+    def _order(self, epoch: int) -> Numbers:
+        """The order of the cards in one pass over them."""
+        found = self._orders.get(epoch)
+        if found is None:
+            name = f"order|{self._config.seed}|{self._config.stage}|{epoch}"
+            seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+            found = np.random.default_rng(seed).permutation(len(self._ids))
+            # Threads work on neighbouring epochs only; old ones would pile up.
+            self._orders = {e: o for e, o in self._orders.items() if e > epoch - 3} | {epoch: found}
+        return found
+
+
+def virtual_card(base: Pixels, patch: Pixels, rng: np.random.Generator) -> Pixels:
+    """A card that does not exist: part of one scan laid on another.
+
+    Args:
+        base: uint8 (s, s, 3), a clean scan.
+        patch: uint8 (s, s, 3), the scan that a rectangle is taken from, at its own place.
+        rng: Chooses the rectangle (a tenth to half of the area), each scan's order of colour
+            channels, and whether the result is mirrored.
+    """
+    side = base.shape[0]
+    card = base[:, :, _CHANNEL_ORDERS[int(rng.integers(6))]]
+    share = rng.uniform(0.1, 0.5)
+    stretch_by = rng.uniform(0.6, 1.6)
+    height = int(side * min(1.0, (share * stretch_by) ** 0.5))
+    width = int(side * min(1.0, (share / stretch_by) ** 0.5))
+    top = int(rng.integers(side - height + 1))
+    left = int(rng.integers(side - width + 1))
+    order = _CHANNEL_ORDERS[int(rng.integers(6))]
+    window = (slice(top, top + height), slice(left, left + width))
+    card[window] = patch[window][:, :, order]
+    if rng.random() < 0.5:
+        card = card[:, ::-1]
+    return np.ascontiguousarray(card)

@@ -1,0 +1,69 @@
+"""SageMaker's contract with a training job: folders and channels, by environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_OPT_ML = Path("/opt/ml")
+
+
+class ChannelError(ValueError):
+    """An input channel that is missing; names it and how to give it."""
+
+
+@dataclass(frozen=True)
+class JobEnvironment:
+    """Where a job reads and writes.
+
+    Attributes:
+        model_dir: What is in it at the end becomes ``model.tar.gz``.
+        output_data_dir: What is in it at the end becomes ``output.tar.gz``.
+        failure_file: The reason of a failure; SageMaker shows its beginning.
+        channels: Folder by lower-case channel name.
+        job_name: SageMaker's name of the job; empty outside of it.
+    """
+
+    model_dir: Path
+    output_data_dir: Path
+    failure_file: Path
+    channels: Mapping[str, Path]
+    job_name: str
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] | None = None) -> JobEnvironment:
+        """Reads the variables, with ``/opt/ml`` where SageMaker's defaults apply."""
+        given = os.environ if variables is None else variables
+        prefix = "SM_CHANNEL_"
+        output = Path(given.get("SM_OUTPUT_DIR") or _OPT_ML / "output")
+        return cls(
+            model_dir=Path(given.get("SM_MODEL_DIR") or _OPT_ML / "model"),
+            output_data_dir=Path(given.get("SM_OUTPUT_DATA_DIR") or output / "data"),
+            failure_file=output / "failure",
+            channels={
+                name.removeprefix(prefix).lower(): Path(value)
+                for name, value in given.items()
+                if name.startswith(prefix) and value
+            },
+            job_name=given.get("TRAINING_JOB_NAME", ""),
+        )
+
+    def channel(self, name: str, holds: str) -> Path:
+        """The folder of a channel.
+
+        Args:
+            name: Lower-case name.
+            holds: What it should hold, for the error.
+
+        Raises:
+            ChannelError: The channel was not given, or its folder does not exist.
+        """
+        variable = f"SM_CHANNEL_{name.upper()}"
+        path = self.channels.get(name)
+        if path is None:
+            raise ChannelError(f"channel {name}: {variable} is not set; it must hold {holds}")
+        if not path.is_dir():
+            raise ChannelError(f"channel {name}: {path} is no folder; it must hold {holds}")
+        return path

@@ -1,0 +1,1 @@
+"""The SageMaker entry points."""

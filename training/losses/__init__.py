@@ -1,0 +1,126 @@
+"""The loss terms, one file each, and how a run puts them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from training.config import TrainingConfig
+from training.losses.arcface import ArcFace
+from training.losses.contrastive import contrastive_loss
+from training.losses.embedding import embedding_loss
+from training.losses.feature_map import FeatureMapLoss
+from training.losses.kl import kl_loss
+from training.losses.relational import relational_loss
+from training.losses.shares import IdleTermError, ShareWatch, gradient_shares
+
+__all__ = ["Criterion", "IdleTermError", "LossInputs", "ShareWatch", "gradient_shares"]
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """One batch's embeddings; float32, not normalised.
+
+    Attributes:
+        views: (B, D) the trained model's, of camera views.
+        scans: (n, D) likewise of the clean scans of the first n rows; n may be 0.
+        cards: (B,) card numbers, -1 for a virtual card.
+        teacher_views: (B, D) the teacher's targets for the views; None without a teacher.
+        teacher_scans: (B, D) the teacher's embeddings of every row's clean scan; likewise.
+        view_maps: (B, C, h, w) the trained model's map of the views, where a term needs it.
+        teacher_maps: (B, E, H, W) the teacher's; likewise.
+    """
+
+    views: Tensor
+    scans: Tensor
+    cards: Tensor
+    teacher_views: Tensor | None = None
+    teacher_scans: Tensor | None = None
+    view_maps: Tensor | None = None
+    teacher_maps: Tensor | None = None
+
+    @property
+    def trained(self) -> list[Tensor]:
+        """What the trained model answered: every term acts through these."""
+        answers = (self.views, self.scans, self.view_maps)
+        return [answer for answer in answers if answer is not None and answer.requires_grad]
+
+
+class Criterion(nn.Module):
+    """The weighted terms of a configuration.
+
+    Args:
+        config: Names the terms, their weights and their settings.
+        prototypes: (known cards, D) initial ArcFace prototypes, where that term is used: for a
+            student the teacher's embeddings of the clean scans, for a teacher random directions.
+        map_channels: Channels of the student's and of the teacher's map, where the feature-map
+            term is used.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        prototypes: Tensor | None = None,
+        map_channels: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.weights = config.terms
+        self.arcface: ArcFace | None = None
+        if "arcface" in self.weights:
+            if prototypes is None:
+                raise ValueError("arcface needs prototypes")
+            self.arcface = ArcFace(
+                prototypes, scale=config.arcface_scale, margin=config.arcface_margin
+            )
+
+        self.feature_map: FeatureMapLoss | None = None
+        if "feature_map" in self.weights:
+            if map_channels is None:
+                raise ValueError("feature_map needs the maps' channels")
+            self.feature_map = FeatureMapLoss(*map_channels, seed=config.seed)
+
+    def forward(self, batch: LossInputs) -> dict[str, Tensor]:
+        """Weighted scalar terms by name; their sum is the loss."""
+        count = len(batch.scans)
+        computed = {name: self._value(name, batch, count) for name in self.weights}
+        return {name: self.weights[name] * value for name, value in computed.items()}
+
+    def _value(self, name: str, batch: LossInputs, count: int) -> Tensor:
+        if name == "contrastive":
+            return contrastive_loss(
+                batch.views[:count],
+                batch.scans,
+                batch.cards[:count],
+                temperature=self.config.contrastive_temperature,
+            )
+        if name == "feature_map":
+            if self.feature_map is None or batch.view_maps is None or batch.teacher_maps is None:
+                raise ValueError("loss term feature_map needs both networks' maps")
+            difference: Tensor = self.feature_map(batch.view_maps, batch.teacher_maps)
+            return difference
+        embeddings = torch.cat([batch.views, batch.scans])
+        if name == "arcface":
+            assert self.arcface is not None
+            cards = torch.cat([batch.cards, batch.cards[:count]])
+            real = cards >= 0
+            if not real.any():  # by chance the batch holds virtual cards alone
+                return embeddings.sum() * 0
+            value: Tensor = self.arcface(embeddings[real], cards[real])
+            return value
+        if batch.teacher_views is None or batch.teacher_scans is None:
+            raise ValueError(f"loss term {name} needs a teacher")
+        teacher = torch.cat([batch.teacher_views, batch.teacher_scans[:count]])
+        if name == "embedding":
+            return embedding_loss(embeddings, teacher)
+        if name == "relational":
+            return relational_loss(embeddings, teacher)
+        return kl_loss(
+            embeddings,
+            teacher,
+            batch.teacher_scans,
+            scale=self.config.kl_scale,
+            temperature=self.config.kl_temperature,
+        )

@@ -1,0 +1,373 @@
+"""Sending training jobs to SageMaker.
+
+The only module that knows the ``sagemaker`` SDK (version 2, script mode); see
+``docs/decisions/0003-sagemaker-sdk.md``. The entry points know SageMaker's own contract alone.
+:func:`plan` decides everything and asks nobody, :func:`submit` sends it; :mod:`training.watch`
+follows it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from registry.deployment import Deployment
+from registry.names import EXPERIMENT, JOB_NAME_LIMIT, JOBS_PREFIX, SOURCE_PREFIX, STUDENT, TEACHER
+from registry.packages import Package
+from registry.registration import CARDS_CHANNEL, COMMIT, INFERENCE_IMAGE
+from training.config import resolve
+from training.source import staged_source
+from training.training_plan import Compute, SubmitError, TrainingPlan, is_distributed
+
+__all__ = ["Compute", "SubmitError", "TrainingPlan", "plan", "request", "submit"]
+
+FRAMEWORK_VERSION = "2.8.0"
+PYTHON_VERSION = "py312"
+ENTRY_POINTS = {
+    TEACHER: "training/jobs/train_teacher.py",
+    STUDENT: "training/jobs/train_student_distillation.py",
+}
+#: Stages that are submitted, by the command's short name for them.
+STUDENT_STAGES = {1: "stage1", 2: "stage2"}
+#: Recipes that a CPU can follow; all others are given one GPU.
+SMALL_RECIPES = ("tiny", "demo")
+SMALL_INSTANCE, LARGE_INSTANCE = "ml.m5.xlarge", "ml.g5.2xlarge"
+#: What the console plots, read by SageMaker from the log (`step=40 loss=1.2 top1=0.6`).
+METRICS = ("loss", "learning_rate", "images_per_second", "top1", "top1_unseen", "similarity")
+_NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
+_HYPERPARAMETER = re.compile(r"[a-z][a-z0-9_-]{0,99}", re.ASCII)
+_RESERVED = {"recipe", "stage", "parent-model-package-arn"}
+
+
+def plan(
+    deployment: Deployment,
+    *,
+    region: str,
+    kind: str,
+    cards_uri: str,
+    recipe: str,
+    stage: int | None = None,
+    teacher: Package | None = None,
+    initial: Package | None = None,
+    compute: Compute | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    commit: str | None = None,
+    now: datetime | None = None,
+) -> TrainingPlan:
+    """Decides what to send.
+
+    Args:
+        deployment: Where it runs and writes.
+        region: The deployment's AWS region; images are that region's own.
+        kind: ``teacher`` or ``student``.
+        cards_uri: S3 prefix of the card set (``cards data push`` prints it).
+        recipe: Name of a training recipe.
+        stage: 1 or 2 for a student.
+        teacher: The teacher to distil from; students only.
+        initial: The stage-1 student to go on from; stage 2 only. It is the parent.
+        compute: The machines; by default the recipe's.
+        hyperparameters: Settings on top of the recipe, by name.
+        commit: The git commit of the code, for the registry.
+        now: The time in the job's name.
+
+    Raises:
+        SubmitError: An argument is missing, or does not go with the others.
+        ConfigError: No such recipe, or a hyper-parameter that it cannot take.
+    """
+    parent = _checked_parent(kind, stage, teacher, initial)
+    compute = compute or default_compute(recipe)
+    distributed = is_distributed(compute)
+    job_name = _job_name(kind, stage, recipe, now or datetime.now())
+    image = _image(region, compute.instance_type, "training")
+    inference, notes = _inference_image(region, image)
+    bucket = f"s3://{deployment.training_bucket}"
+    channels = {CARDS_CHANNEL: cards_uri.rstrip("/") + "/"}
+    stage_name = STUDENT_STAGES[stage] if stage else "phase2"
+    given = _checked_hyperparameters(hyperparameters or {})
+    # The job would refuse a wrong setting too, after the instance has been paid for.
+    resolve(recipe, kind, stage_name, given)
+    settings: dict[str, Any] = {"recipe": recipe, **given}
+    if kind == STUDENT:
+        assert teacher and parent
+        settings |= {"stage": stage, "parent-model-package-arn": parent.arn}
+        channels["teacher"] = _artifact(teacher)
+        if initial:
+            channels["initial"] = _artifact(initial)
+    environment = {"MLFLOW_EXPERIMENT_NAME": EXPERIMENT, INFERENCE_IMAGE: inference}
+    if deployment.mlflow_uri != "none":
+        environment["MLFLOW_TRACKING_URI"] = deployment.mlflow_uri
+    if commit:
+        environment[COMMIT] = commit
+    return TrainingPlan(
+        job_name=job_name,
+        kind=kind,
+        stage=stage,
+        region=region,
+        role_arn=deployment.training_role_arn,
+        image=image,
+        entry_point=ENTRY_POINTS[kind],
+        compute=compute,
+        distributed=distributed,
+        hyperparameters=settings,
+        channels=channels,
+        environment=environment,
+        tags={
+            "Application": "card-recognition",
+            "Environment": deployment.environment,
+            "ModelType": kind,
+            "Recipe": recipe,
+        },
+        output_uri=f"{bucket}/{JOBS_PREFIX.rstrip('/')}",
+        code_uri=f"{bucket}/{SOURCE_PREFIX.rstrip('/')}",
+        checkpoint_uri=f"{bucket}/{JOBS_PREFIX}{job_name}/checkpoints",
+        notes=notes,
+    )
+
+
+def default_compute(recipe: str) -> Compute:
+    """The machines that a recipe is meant for."""
+    return Compute(SMALL_INSTANCE if recipe in SMALL_RECIPES else LARGE_INSTANCE)
+
+
+def request(plan: TrainingPlan) -> dict[str, Any]:
+    """The CreateTrainingJob request that :func:`submit` would send; sends and uploads nothing.
+
+    It is made by the SDK itself, told that the code is in S3 already.
+    """
+    import boto3
+
+    recorded: list[dict[str, Any]] = []
+    # The client is never called; it needs no credentials to be made.
+    session = boto3.Session(
+        region_name=plan.region, aws_access_key_id="unused", aws_secret_access_key="unused"
+    )
+    source = f"{plan.code_uri}/{plan.job_name}/source/sourcedir.tar.gz"
+    _fit(plan, _sdk_session(session, record=recorded), source)
+    return recorded[0]
+
+
+def submit(plan: TrainingPlan, session: Any = None) -> str:
+    """Uploads the code and starts the job.
+
+    Args:
+        plan: From :func:`plan`.
+        session: A boto3 session; the caller's own by default.
+
+    Returns:
+        The job's name.
+
+    Raises:
+        SubmitError: The plan is for several processes, which the jobs refuse so far.
+    """
+    import boto3
+
+    if plan.distributed:
+        compute = plan.compute
+        raise SubmitError(
+            f"--instance {compute.instance_type} --count {compute.instance_count}: has several "
+            f"GPUs, and the jobs use one so far; name an instance with one, such as "
+            f"{LARGE_INSTANCE}"
+        )
+
+    with staged_source() as source:
+        _fit(plan, _sdk_session(session or boto3.Session(region_name=plan.region)), str(source))
+    return plan.job_name
+
+
+def _checked_parent(
+    kind: str, stage: int | None, teacher: Package | None, initial: Package | None
+) -> Package | None:
+    if kind == TEACHER:
+        if stage or teacher or initial:
+            raise SubmitError("a teacher has no stage and no parent")
+        return None
+    if kind != STUDENT:
+        raise SubmitError(f"{kind!r} is neither {TEACHER} nor {STUDENT}")
+    if stage not in STUDENT_STAGES:
+        raise SubmitError(f"--stage {stage}: must be 1 or 2")
+    if teacher is None or teacher.name is None or teacher.name.model_type != TEACHER:
+        given = teacher.label if teacher else "nothing"
+        raise SubmitError(
+            f"--parent: a student of stage {stage} is distilled from a teacher, not from {given}; "
+            "cards registry list shows what there is"
+        )
+    if stage == 1:
+        if initial:
+            raise SubmitError(f"--parent {initial.label}: stage 1 goes on from nothing")
+        return teacher
+    if initial is None or initial.name is None or initial.name.stage != STUDENT_STAGES[1]:
+        given = initial.label if initial else "nothing"
+        raise SubmitError(f"--parent: stage 2 goes on from a stage-1 student, not from {given}")
+    return initial
+
+
+def _artifact(package: Package) -> str:
+    if not package.model_data_url.startswith("s3://"):
+        raise SubmitError(f"--parent {package.label}: has no model artifact in S3")
+    return package.model_data_url
+
+
+def _checked_hyperparameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    for key in given:
+        if not _HYPERPARAMETER.fullmatch(key) or key.startswith("sagemaker_"):
+            raise SubmitError(f"--hp {key}: is no name of a hyper-parameter")
+        if key in _RESERVED:
+            raise SubmitError(f"--hp {key}: is set by the command itself; use its own option")
+    return dict(given)
+
+
+def _job_name(kind: str, stage: int | None, recipe: str, now: datetime) -> str:
+    parts = [kind, *([STUDENT_STAGES[stage]] if stage else []), recipe]
+    stamp = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{'-'.join(parts)}-{stamp}"[:JOB_NAME_LIMIT]
+
+
+def _image(region: str, instance_type: str, scope: str) -> str:
+    _quiet_sdk()
+    from sagemaker import image_uris
+
+    try:
+        return str(
+            image_uris.retrieve(
+                "pytorch",
+                region,
+                version=FRAMEWORK_VERSION,
+                py_version=PYTHON_VERSION,
+                instance_type=instance_type,
+                image_scope=scope,
+            )
+        )
+    except ValueError as error:
+        raise SubmitError(
+            f"no PyTorch {FRAMEWORK_VERSION} {scope} image for {instance_type} in {region}: {error}"
+        ) from None
+
+
+def _inference_image(region: str, training_image: str) -> tuple[str, tuple[str, ...]]:
+    """The image to serve the model with: the same framework version, in the same region.
+
+    AWS publishes no inference image of every version. An image of another version must not
+    stand in: it may not load the weights. The training image of the version can.
+    """
+    try:
+        return _image(region, "ml.m5.xlarge", "inference"), ()
+    except SubmitError:
+        note = (
+            f"the SDK knows no inference image of PyTorch {FRAMEWORK_VERSION}; "
+            "the package names the training image of that version"
+        )
+        return training_image, (note,)
+
+
+def _quiet_sdk() -> None:
+    """Keeps the SDK's remarks out of the commands' output; to be called before it is imported.
+
+    It says on every call which configuration files do not exist, and twice on import that
+    version 3 exists, which the decision document weighs.
+    """
+    import logging
+    import os
+
+    os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+    # The first configuration of the root logger wins; the SDK's own would print all of botocore.
+    logging.basicConfig(level=logging.WARNING)
+    for name in ("sagemaker", "sagemaker.config", "botocore"):
+        # Its errors are also raised; whoever catches them says them once.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _sdk_session(session: Any, record: list[dict[str, Any]] | None = None) -> Any:
+    """The SDK's session: without telemetry, and recording instead of sending when told to."""
+    _quiet_sdk()
+    from sagemaker.config.config import load_sagemaker_config
+    from sagemaker.session import Session
+    from sagemaker.session_settings import SessionSettings
+
+    class Recording(Session):
+        """Keeps the request that would be sent."""
+
+        def _intercept_create_request(
+            self, request: Any, create: Any, func_name: Any = None
+        ) -> Any:
+            if record is None:
+                return super()._intercept_create_request(request, create, func_name)
+            record.append(request)
+
+    config = load_sagemaker_config()
+    config.setdefault("SchemaVersion", "1.0")
+    modules = (
+        config.setdefault("SageMaker", {}).setdefault("PythonSDK", {}).setdefault("Modules", {})
+    )
+    modules["TelemetryOptOut"] = True
+    return Recording(
+        boto_session=session,
+        sagemaker_config=config,
+        # Left to itself the SDK asks for SSE-KMS without naming a key. The bucket's own
+        # encryption is the deployment's decision.
+        settings=SessionSettings(encrypt_repacked_artifacts=False),
+    )
+
+
+@contextmanager
+def _configuration_checked_once() -> Iterator[None]:
+    """Keeps the SDK from checking its whole configuration again at each setting that it reads.
+
+    The session has checked it when it was made. Version 2.257.7 repeats that 22 times for one
+    submission: 1.5 of its 2 seconds of CPU time, measured.
+    """
+    from sagemaker import utils as sdk
+
+    check = sdk.validate_sagemaker_config
+    sdk.validate_sagemaker_config = lambda *_: None
+    try:
+        yield
+    finally:
+        sdk.validate_sagemaker_config = check
+
+
+def _fit(plan: TrainingPlan, session: Any, source: str) -> None:
+    with _configuration_checked_once():
+        _send(plan, session, source)
+
+
+def _send(plan: TrainingPlan, session: Any, source: str) -> None:
+    from sagemaker.inputs import TrainingInput
+    from sagemaker.pytorch.estimator import PyTorch
+
+    compute = plan.compute
+    estimator = PyTorch(
+        entry_point=plan.entry_point,
+        source_dir=source,
+        code_location=plan.code_uri,
+        output_path=plan.output_uri,
+        role=plan.role_arn,
+        image_uri=plan.image,
+        framework_version=FRAMEWORK_VERSION,
+        py_version=PYTHON_VERSION,
+        instance_type=compute.instance_type,
+        instance_count=compute.instance_count,
+        volume_size=compute.volume_gb,
+        max_run=compute.max_run_seconds,
+        use_spot_instances=compute.spot,
+        # SageMaker wants the time that may be spent waiting for capacity included.
+        max_wait=2 * compute.max_run_seconds if compute.spot else None,
+        distribution={"torch_distributed": {"enabled": True}} if plan.distributed else None,
+        hyperparameters=dict(plan.hyperparameters),
+        environment=dict(plan.environment),
+        checkpoint_s3_uri=plan.checkpoint_uri,
+        metric_definitions=[{"Name": name, "Regex": rf"\b{name}={_NUMBER}"} for name in METRICS],
+        tags=[{"Key": key, "Value": value} for key, value in plan.tags.items()],
+        # Both cost a rule job or a container of their own and measure what MLflow has already.
+        disable_profiler=True,
+        debugger_hook_config=False,
+        sagemaker_session=session,
+    )
+    estimator.fit(
+        {name: TrainingInput(uri) for name, uri in plan.channels.items()},
+        wait=False,
+        job_name=plan.job_name,
+    )
