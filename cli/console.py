@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 
+_GAP = 3
+_NARROWEST = 12
+
+
 class Node(Protocol):
     """A line with lines below it."""
 
@@ -68,6 +72,7 @@ def show_table(
     *,
     title: str = "",
     right: Sequence[int] = (),
+    cut: int | None = None,
 ) -> None:
     """Prints a table: drawn on a terminal, aligned columns without lines elsewhere.
 
@@ -76,15 +81,23 @@ def show_table(
         rows: The cells.
         title: A line above it.
         right: Which columns are numbers and stand on the right.
+        cut: A column, not the first, that gives way where the terminal is too narrow.
     """
     if is_terminal():
         from rich.box import SIMPLE_HEAD
         from rich.markup import escape
         from rich.table import Table
 
+        if cut is not None:
+            columns, *rows = _fitted(columns, rows, cut, console().width)
         table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         for at, column in enumerate(columns):
-            table.add_column(column, justify="right" if at in right else "left", overflow="fold")
+            table.add_column(
+                column,
+                justify="right" if at in right else "left",
+                overflow="fold",
+                no_wrap=at < len(columns) - 1,
+            )
         for row in rows:
             table.add_row(*[escape(cell) for cell in row])
         show(table)
@@ -98,6 +111,22 @@ def show_table(
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         say("  ".join(cells).rstrip())
+
+
+def _fitted(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], at: int, width: int
+) -> list[list[str]]:
+    """Headings and rows with one column cut to what the others leave, or left out."""
+    table = [list(columns), *(list(row) for row in rows)]
+    places = range(len(columns))
+    others = sum(max(len(row[place]) for row in table) for place in places if place != at)
+    room = width - others - _GAP * len(columns)
+    if room < _NARROWEST:
+        return [row[:at] + row[at + 1 :] for row in table]
+    for row in table:
+        if len(row[at]) > room:
+            row[at] = row[at][: room - 1] + "…"
+    return table
 
 
 def show_tree(root: Node) -> None:

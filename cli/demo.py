@@ -248,7 +248,12 @@ class Demo:
             ["bootstrap", f"aws://{account}/{region}"],
             ["deploy", "--all", "--require-approval", "never", "--progress", "events"],
         ):
-            run([cdk[0], *words, *cdk[1:]], log=log, variables=variables, progress=task.update)
+            run(
+                [cdk[0], *words, *cdk[1:]],
+                log=log,
+                variables=variables,
+                progress=lambda line: _show_cdk(task, line),
+            )
 
     def _push(self, pending: Future[CardSet], task: Activity) -> str:
         from cli.card_upload import push
@@ -328,6 +333,16 @@ def _tell(task: Activity, update: JobUpdate, log: Path) -> None:
             task.update(_gist(spoken[-1]))
     elif update.detail and update.detail != "Training":
         task.update(update.detail)
+
+
+def _show_cdk(task: Activity, line: str) -> None:
+    """Shows how far a stack is; the rest of what the CDK says is in its log."""
+    cells = [cell.strip() for cell in line.split("|")]
+    if len(cells) >= 5:
+        stack, done, _, state, kind = cells[:5]
+        task.update(f"{stack} {done} {kind} {state}")
+    elif line.startswith(("✨", "⏳", "✅")) or "deploying..." in line:
+        task.update(line.lstrip("✨⏳✅ "))
 
 
 def _gist(line: str) -> str:

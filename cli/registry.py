@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+#: SageMaker's word for a status -> ours in a table.
+_STATUS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 Name = Annotated[
     str,
     typer.Argument(
@@ -69,18 +71,19 @@ def list_(
         say(f"{group}: nothing yet; cards train teacher --cards … makes the first")
         return
     show_table(
-        ["VERSION", "NAME", "STATUS", "CREATED", "DESCRIPTION"],
+        ["#", "NAME", "STATUS", "CREATED", "DESCRIPTION"],
         [
             [
                 str(row.version),
                 str(row.name or "–"),
-                row.approval,
+                _STATUS.get(row.approval, row.approval),
                 f"{row.created:%Y-%m-%d %H:%M}",
                 row.description.partition(": ")[2] or row.description,
             ]
             for row in rows
         ],
         right=[0],
+        cut=4,
     )
 
 

@@ -89,6 +89,14 @@ class Order:
     as_json: bool
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What came of a plan: its document for machines, and the version that it became."""
+
+    document: dict[str, Any]
+    package: Package | None = None
+
+
 @app.command(epilog="Example: cards train teacher --cards my-cards/ --recipe demo --wait")
 def teacher(
     cards: Cards,
@@ -104,7 +112,7 @@ def teacher(
 ) -> None:
     """Trains a teacher: the large network that students are distilled from."""
     order = _order(environment, cards, recipe, instance, count, spot, hp, wait, dry_run, as_json)
-    _run(order, _plan(order, "teacher"))
+    _report(order, [_run(order, _plan(order, "teacher"))])
 
 
 @app.command(epilog="Example: cards train student --cards my-cards/ --stage both --wait")
@@ -134,6 +142,7 @@ def student(
     stage 1  general feature distillation from the teacher
     stage 2  task-specific fine-tuning, from stage 1
     """
+    from cli.console import complain
     from cli.parents import initial_for, teacher_for, teacher_of
     from cli.parents import parent as find
 
@@ -143,20 +152,19 @@ def student(
     if stage is Stage.two:
         initial = given or initial_for(aws)
         plan = _plan(order, "student", stage=2, teacher=teacher_of(aws, initial), initial=initial)
-        _run(order, plan)
+        _report(order, [_run(order, plan)])
         return
     source = given or teacher_for(aws)
     first = _plan(order, "student", stage=1, teacher=source)
-    if stage is Stage.one or dry_run:
-        _run(order, first)
-        if stage is Stage.both and not as_json:
-            from cli.console import say
-
-            say("stage 2 is planned when stage 1 is registered: it starts from its weights")
+    if stage is Stage.both and not dry_run:
+        # Stage 2 starts from what stage 1 made, so that is waited for in any case.
+        made = _run(replace(order, wait=True), first)
+        second = _plan(order, "student", stage=2, teacher=source, initial=made.package)
+        _report(order, [made, _run(order, second)])
         return
-    # Stage 2 starts from what stage 1 made, so there is something to wait for in any case.
-    made = _run(replace(order, wait=True), first)
-    _run(order, _plan(order, "student", stage=2, teacher=source, initial=made))
+    _report(order, [_run(order, first)])
+    if stage is Stage.both:
+        complain("stage 2 can be shown once stage 1 is registered: it starts from its weights")
 
 
 @app.command(epilog="Example: cards train watch teacher-demo-20260102-030405-6789")
@@ -278,33 +286,38 @@ def _plan(
     )
 
 
-def _run(order: Order, plan: TrainingPlan) -> Package | None:
-    """Sends a plan, and waits where that is asked for."""
-    from cli.console import print_json, say
+def _run(order: Order, plan: TrainingPlan) -> Sent:
+    """Sends a plan, and waits where that is asked for; a dry run only makes the request."""
+    from cli.console import say
     from training import submit
 
     if order.dry_run:
-        print_json({"notes": list(plan.notes), "request": submit.request(plan)})
-        return None
+        return Sent({"notes": list(plan.notes), "request": submit.request(plan)})
     job_name = submit.submit(plan, order.aws.session)
     if not order.as_json:
-        say(
-            f"training job {job_name} on {plan.compute.instance_count} × "
-            f"{plan.compute.instance_type}"
-        )
+        machines = f"{plan.compute.instance_count} × {plan.compute.instance_type}"
+        say(f"training job {job_name} on {machines}")
     package = _watch(order.aws, job_name, quiet=order.as_json) if order.wait else None
-    if order.as_json:
-        print_json(
-            {
-                "training_job": job_name,
-                "model_package": package.arn if package else None,
-                "name": package.label if package else None,
-                "approval": package.approval if package else None,
-            }
-        )
-    elif not package:
+    if not order.as_json and not package:
         say(f"follow it: cards train watch {job_name}")
-    return package
+    return Sent(
+        {
+            "training_job": job_name,
+            "model_package": package.arn if package else None,
+            "name": package.label if package else None,
+            "approval": package.approval if package else None,
+        },
+        package,
+    )
+
+
+def _report(order: Order, sent: list[Sent]) -> None:
+    """Prints for machines: one document, or a list where two stages were trained."""
+    from cli.console import print_json
+
+    if order.as_json or order.dry_run:
+        documents = [each.document for each in sent]
+        print_json(documents if len(documents) > 1 else documents[0])
 
 
 def _watch(aws: Aws, job_name: str, quiet: bool) -> Package:

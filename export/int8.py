@@ -67,7 +67,8 @@ class OnnxInt8:
         graph = onnx.load(model)
         reader = _Reader(graph.graph.input[0].name, calibration)
         target, partial = into / FILE, into / f".{FILE}.partial"
-        logging.getLogger().setLevel(logging.WARNING)
+        # It advises a preparation that the export has done already.
+        logging.getLogger().setLevel(logging.ERROR)
         try:
             quantize_static(
                 graph,

@@ -129,14 +129,14 @@ def write_model(folder: Path, model: CardModel, cards: Cards, outcome: Outcome) 
 
 
 def write_student_extras(
-    folder: Path, model: CardModel, cards: Cards, outcome: Outcome, check_images: np.ndarray
+    folder: Path, model: CardModel, cards: Cards, outcome: Outcome
 ) -> OnnxReport:
     """Writes ``model.onnx`` and ``reference.npz``.
 
     ``reference.npz`` lets the compile job compare its ONNX and INT8 builds with PyTorch without
     having PyTorch: ``embeddings`` float32 (Q, D), normalised, of the query views; ``card_ids``
-    (Q,); and ``seed``, ``per_card``, ``stream`` by which ``recognition.camera`` renders the very
-    views again.
+    (Q,); ``seed``, ``per_card`` and ``stream`` by which ``recognition.camera`` renders the very
+    views again, and ``views_sha256`` by which one knows that it did.
 
     Returns:
         What the export says about the graph: its parameters, and what the Hailo compiler would
@@ -145,13 +145,14 @@ def write_student_extras(
     from export.onnx_export import export_onnx
 
     folder.mkdir(parents=True, exist_ok=True)
-    report = export_onnx(model, cards.config.contract, folder / ONNX, check_images)
+    report = export_onnx(model, cards.config.contract, folder / ONNX, outcome.sample)
     arrays: dict[str, Any] = {
         "embeddings": outcome.queries,
         "card_ids": np.asarray(outcome.query_ids),
         "seed": np.int64(cards.config.seed),
         "per_card": np.int64(len(outcome.query_ids) // len(cards.split.known)),
         "stream": np.asarray("query"),
+        "views_sha256": np.asarray(outcome.query_views_sha256),
     }
     write_file(folder / REFERENCE, lambda partial: np.savez(partial, **arrays))
     return report

@@ -33,9 +33,6 @@ from training.models import CardModel, build_model
 from training.run import Run
 from training.teaching import fed_images, fit
 
-#: How many query views the exported graph is compared on.
-_CHECKED_VIEWS = 16
-
 
 def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
     """The whole job: channels ``cards``, ``teacher`` and, for stage 2, ``initial``."""
@@ -84,10 +81,7 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
         outcome = evaluate_model(Embedder(model, config, device), cards, teacher)
         run.measured(outcome)
         write_model(environment.model_dir, model, cards, outcome)
-        check_images, _ = cards.views(cards.split.known, "query", len(cards.split.known))
-        report = write_student_extras(
-            environment.model_dir, model, cards, outcome, check_images[:_CHECKED_VIEWS]
-        )
+        report = write_student_extras(environment.model_dir, model, cards, outcome)
         request = registration(
             model,
             cards,

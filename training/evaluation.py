@@ -7,6 +7,7 @@ and other unseen cards than the test's).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +21,10 @@ from recognition.retrieval import Evaluation, evaluate, l2_normalise
 from training.config import TrainingConfig
 from training.data import Cards, Pixels
 from training.loop import Normaliser, TrainingError
-from training.machine import autocast
 
 Floats = NDArray[np.float32]
 _BATCH = 256
+_SAMPLE = 16
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Embedder:
     def embed(self, images: Pixels) -> Floats:
         """uint8 (N, S, S, 3) to L2-normalised float32 (N, D).
 
+        Always in float32, whatever the precision of training: that is what ships, and what the
+        exported graph is compared with.
+
         Raises:
             TrainingError: The model answers something that has no direction.
         """
@@ -45,8 +49,7 @@ class Embedder:
         rows = []
         with torch.inference_mode():
             for start in range(0, len(images), _BATCH):
-                with autocast(self.config, self.device):
-                    answer = self.model(normalise(images[start : start + _BATCH]))
+                answer = self.model(normalise(images[start : start + _BATCH]))
                 rows.append(answer.float().cpu().numpy())
         try:
             return l2_normalise(np.concatenate(rows))
@@ -65,6 +68,9 @@ class Outcome:
             teacher.
         queries: float32 (Q, D), the normalised embeddings behind ``test``, in rendering order.
         query_ids: Card id of each.
+        query_views_sha256: SHA-256 (hex) of those views' bytes, by which a machine that renders
+            them again can tell whether it got the same ones.
+        sample: uint8 (n, S, S, 3), the first few of those views.
     """
 
     test: Evaluation
@@ -72,6 +78,8 @@ class Outcome:
     similarity: float | None
     queries: Floats
     query_ids: list[str]
+    query_views_sha256: str
+    sample: Pixels
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``evaluation.json``."""
@@ -139,4 +147,12 @@ def evaluate_model(embedder: Embedder, cards: Cards, teacher: Embedder | None = 
     if teacher is not None:
         cosines = (validation_embeddings * teacher.embed(seen_validation)).sum(axis=1)
         similarity = float(cosines.mean(dtype=np.float64))
-    return Outcome(measured, validated, similarity, query_embeddings, query_ids)
+    return Outcome(
+        measured,
+        validated,
+        similarity,
+        query_embeddings,
+        query_ids,
+        hashlib.sha256(queries.tobytes()).hexdigest(),
+        queries[:_SAMPLE],
+    )

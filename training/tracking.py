@@ -18,6 +18,8 @@ _URI = "MLFLOW_TRACKING_URI"
 _EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 # MLflow's own defaults wait for a silent server for many minutes.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+#: Its links are of this machine, and one line a run is enough.
+_QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _VALUE_LIMIT = 500
 
 
@@ -46,7 +48,7 @@ class Tracker:
         if not uri:
             print(f"tracking: {_URI} is not set; this run is not logged to MLflow", flush=True)
             return tracker
-        for key, value in _PATIENCE.items():
+        for key, value in (_PATIENCE | _QUIET).items():
             os.environ.setdefault(key, value)
         try:
             from mlflow import MlflowClient

@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 import subprocess
+import time
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -177,6 +179,20 @@ def start_server() -> None:
             )
         )
     _log.info("MLflow server starting at %s", url())
+
+
+def wait_until_ready(seconds: float = 60.0) -> None:
+    """Waits until a server that was started answers; in SageMaker an App is there before jobs are.
+
+    A job goes on without it after the time: tracking is the job's own concern.
+    """
+    end = time.monotonic() + seconds
+    while _server and _server[0].poll() is None and time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"{url()}/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
 
 
 def stop_server() -> None:

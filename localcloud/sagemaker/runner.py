@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from localcloud.sagemaker import events, processing, training
+from localcloud.sagemaker import events, mlflow, processing, training
 from localcloud.sagemaker.container import Container, JobError
 from localcloud.sagemaker.roles import session
 from localcloud.sagemaker.settings import settings
@@ -98,6 +98,7 @@ def _run(kind: str, job: Record) -> None:
         if kind == "Training":
             secondary(job, "Downloading", "Downloading input data")
         command, environment = work.prepare(job, container)
+        mlflow.wait_until_ready()
         with LOCK:
             job[f"{kind}StartTime"] = now()
             if kind == "Training":

@@ -82,7 +82,11 @@ async def handle_request(
     except Exception as error:
         _log.exception("SageMaker %s failed", operation)
         message = f"{type(error).__name__}: {error}"
-        return 500, dict(_JSON), json.dumps({"__type": "InternalFailure", "message": message}).encode()
+        return (
+            500,
+            dict(_JSON),
+            json.dumps({"__type": "InternalFailure", "message": message}).encode(),
+        )
 
 
 def condition_keys(body: bytes) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli import deploy
-from cli.demo import _gist
+from cli.demo import _gist, _show_cdk
 from cli.demo_summary import SUMMARY_FILE, next_commands, write_summary
 from tests.cli.command import cards, refused
 
@@ -114,6 +114,26 @@ def test_a_log_line_is_shown_without_what_the_title_says() -> None:
     line = "student stage1: step=57 loss=2.149 images_per_second=49.8 share_kl=0.3"
     assert _gist(line) == "step=57 loss=2.149 images_per_second=49.8"
     assert _gist("tracking: run 1 of x") == "tracking: run 1 of x"
+
+
+def test_of_the_cdk_only_the_progress_is_shown() -> None:
+    seen: list[str] = []
+
+    class Task:
+        update = staticmethod(seen.append)
+
+    for line in (
+        "/tmp/x/lib/program.js:1:5591",
+        "✨ Synthesis time: 6.1s",
+        "cards-dev-registry: deploying... [1/3]",
+        "cards-dev-registry | 3/36 | 1:02:03 PM | CREATE_COMPLETE | AWS::S3::Bucket | Releases",
+    ):
+        _show_cdk(Task(), line)  # type: ignore[arg-type]
+    assert seen == [
+        "Synthesis time: 6.1s",
+        "cards-dev-registry: deploying... [1/3]",
+        "cards-dev-registry 3/36 AWS::S3::Bucket CREATE_COMPLETE",
+    ]
 
 
 SUMMARY: dict[str, Any] = {

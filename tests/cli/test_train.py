@@ -14,6 +14,7 @@ from cli.errors import CliError
 from cli.parents import initial_for, package, teacher_for, teacher_of
 from cli.train import parse_hyperparameters
 from registry.deployment import Deployment
+from registry.names import parse_name
 from tests.cli.command import cards, refused
 from tests.cli.conftest import REGION, TRAINING_BUCKET, Stack
 
@@ -194,3 +195,38 @@ def test_a_prefix_that_holds_nothing_is_refused(aws: Stack) -> None:
 def test_an_empty_folder_is_refused(aws: Stack, tmp_path: Any) -> None:
     given = ["--cards", str(tmp_path), "--recipe", "demo"]
     refused(cards("train", "teacher", *given), str(tmp_path))
+
+
+def test_both_stages_follow_each_other_and_answer_in_one_document(
+    aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from registry.packages import Package
+    from training import submit
+    from training.training_plan import TrainingPlan
+
+    def version(number: int, name: str) -> Package:
+        url = f"s3://b/jobs/{number}/output/model.tar.gz"
+        return Package(
+            arn(number), number, GROUP, parse_name(name), "Pending", "", WHEN, url, "", {}
+        )
+
+    plans: list[TrainingPlan] = []
+
+    def send(plan: TrainingPlan, session: Any) -> str:
+        plans.append(plan)
+        return plan.job_name
+
+    made = {1: version(2, STAGE1[0]), 2: version(3, "student-efficientnet-lite0-stage2-v1")}
+    monkeypatch.setattr("cli.parents.teacher_for", lambda _: version(1, TEACHER[0]))
+    monkeypatch.setattr(submit, "submit", send)
+    monkeypatch.setattr("cli.train.follow", lambda *_: made[len(plans)])
+    done = cards(
+        "train", "student", "--cards", cards_uri, "--recipe", "tiny", "--wait", "--json"
+    )  # fmt: skip
+    assert done.code == 0, done
+    assert [answer["name"] for answer in done.json] == [each.label for each in made.values()]
+    first, second = plans
+    assert first.hyperparameters["parent-model-package-arn"] == arn(1)
+    assert second.hyperparameters["parent-model-package-arn"] == arn(2)
+    assert second.channels["initial"] == made[1].model_data_url
+    assert second.channels["teacher"] == first.channels["teacher"]

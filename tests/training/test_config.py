@@ -81,6 +81,11 @@ def test_contrastive_without_scans_is_refused() -> None:
         resolve("tiny", "teacher", "phase2", {"scan_share": 0, "weight_contrastive": 1})
 
 
+def test_a_map_needs_the_teachers_view_of_the_same_places() -> None:
+    with pytest.raises(ConfigError, match="distillation_target view"):
+        resolve("tiny", "student", "stage1", {"distillation_target": "scan"})
+
+
 def test_arguments_as_sagemaker_passes_them() -> None:
     found = parse_arguments(["--recipe", "demo", "--image-size=96", "--learning-rate", "-1"])
     assert found == {"recipe": "demo", "image_size": "96", "learning_rate": "-1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -131,6 +132,7 @@ def test_the_shipped_graph_gives_the_reference_embeddings(
     views, ids = cards.views(cards.split.known, "query", config.query_views)
     reference = np.load(folder / "reference.npz", allow_pickle=False)
     assert reference["card_ids"].tolist() == ids
+    assert str(reference["views_sha256"]) == hashlib.sha256(views.tobytes()).hexdigest()
     assert (int(reference["seed"]), int(reference["per_card"])) == (config.seed, 2)
     ours = OnnxEmbedder(folder / "model.onnx", config.contract).embed(views)
     assert (ours * reference["embeddings"]).sum(axis=1).min() > 0.9999

@@ -14,6 +14,7 @@ from torch.nn import functional
 from training.losses.arcface import ArcFace
 from training.losses.contrastive import contrastive_loss
 from training.losses.embedding import embedding_loss
+from training.losses.feature_map import FeatureMapLoss
 from training.losses.kl import kl_loss
 from training.losses.relational import relational_loss
 
@@ -117,6 +118,31 @@ def test_contrastive_does_not_push_a_card_from_itself() -> None:
     )
     virtual = torch.tensor([-1, -1, -1])
     assert contrastive_loss(scans.clone(), scans, virtual, temperature=0.5) > value
+
+
+def test_feature_map_is_the_unexplained_share() -> None:
+    generator = torch.Generator().manual_seed(0)
+    teacher = (
+        torch.randn(16, 2, 4, 4, generator=generator) * torch.tensor([1.0, 100.0])[:, None, None]
+    )
+    loss = FeatureMapLoss(2, 2, seed=0)
+    with torch.no_grad():
+        loss.adapter.bias.zero_()
+        loss.adapter.weight.zero_()
+        assert loss(teacher, teacher).item() == pytest.approx(1.0, abs=1e-3)
+        # Explaining one channel of two, however loud the other is, explains half.
+        loss.adapter.weight[0, 0] = 1 / teacher[:, 0].std(unbiased=False)
+        loss.adapter.bias[0] = -teacher[:, 0].mean() / teacher[:, 0].std(unbiased=False)
+        assert loss(teacher, teacher).item() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_feature_map_brings_the_teachers_grid_to_the_students() -> None:
+    loss = FeatureMapLoss(3, 5, seed=1)
+    student = torch.randn(2, 3, 4, 4).requires_grad_()
+    fine = torch.randn(2, 5, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert loss(student, fine).item() == pytest.approx(loss(student, fine[:, :, ::2, ::2]).item())
+    loss(student, fine).backward()
+    assert student.grad is not None and (student.grad != 0).all()
 
 
 @pytest.mark.parametrize("name", ["embedding", "relational", "kl", "arcface", "contrastive"])

@@ -1,0 +1,76 @@
+"""What is printed where nobody watches, and how figures read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.console import _fitted, activity, fraction, seconds, show_table, show_tree, size
+from cli.registry import Branch
+
+
+def test_a_table_is_plain_and_aligned_where_nobody_watches(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_table(["NAME", "SIZE"], [["a", "1"], ["long [name]", "1000"]], title="Files", right=[1])
+    assert capsys.readouterr().out.splitlines() == [
+        "Files",
+        "NAME         SIZE",
+        "a               1",
+        "long [name]  1000",
+    ]
+
+
+def test_a_tree_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    show_tree(Branch("a", [Branch("b", [Branch("c")]), Branch("d")]))
+    assert capsys.readouterr().out.splitlines() == ["a", "  └ b", "    └ c", "  └ d"]
+
+
+def test_progress_in_a_log_is_whole_lines_and_not_one_a_look(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with activity("training", interval=3600) as task:
+        for step in range(100):
+            task.update(f"step {step}")
+        task.log("a line that stays")
+    assert capsys.readouterr().out == "a line that stays\n"
+    with activity("training", interval=0) as task:
+        task.update("step 1")
+    assert capsys.readouterr().out == "  training: step 1\n"
+
+
+@given(
+    st.lists(st.lists(st.text(max_size=40), min_size=3, max_size=3), max_size=5),
+    st.integers(20, 200),
+)
+def test_one_column_gives_way_and_the_others_stay_whole(rows: list[list[str]], width: int) -> None:
+    columns = ["A", "B", "C"]
+    table = _fitted(columns, rows, 1, width)
+    for before, after in zip([columns, *rows], table, strict=True):
+        assert [after[0], after[-1]] == [before[0], before[2]]
+        if len(after) == 3 and after[1] != before[1]:
+            assert after[1] == before[1][: len(after[1]) - 1] + "…"
+    natural = sum(max([1, *(len(row[at]) for row in rows)]) for at in range(3))
+    if natural + 9 + 12 <= width:
+        assert table == [columns, *rows]
+    if len(table[0]) == 3:
+        assert sum(max(len(row[at]) for row in table) for at in range(3)) + 9 <= width
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (fraction(0.98765), "0.988"),
+        (fraction(None), "–"),
+        (seconds(4.25), "4.2 s"),
+        (seconds(65), "1 min 05 s"),
+        (seconds(119.7), "2 min 00 s"),
+        (size(0), "0 B"),
+        (size(999), "999 B"),
+        (size(4_812_619), "4.8 MB"),
+        (size(5e12), "5000.0 GB"),
+    ],
+)
+def test_figures_are_written_as_people_read_them(shown: str, text: str) -> None:
+    assert shown == text
