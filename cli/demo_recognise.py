@@ -47,6 +47,11 @@ class View:
         """A known card named, or an unknown one turned away."""
         return bool(self.result.card_id == (self.card_id if self.known else None))
 
+    @property
+    def nearest(self) -> str:
+        """The best card in the index, good enough or not."""
+        return self.result.candidates[0][0]
+
 
 @dataclass(frozen=True)
 class Views:
@@ -71,6 +76,7 @@ class Views:
         shown = self.turned_away
         return {
             "known_views": len(self.known),
+            "known_nearest": sum(view.nearest == view.card_id for view in self.known),
             "known_right": sum(view.right for view in self.known),
             "known_wrong": sum(not view.right for view in named),
             "known_turned_away": len(self.known) - len(named),
@@ -81,7 +87,7 @@ class Views:
             if shown is None
             else {
                 "card": shown.card_id,
-                "nearest": shown.result.candidates[0][0],
+                "nearest": shown.nearest,
                 "similarity": float(shown.result.similarity),
                 "threshold": float(shown.result.threshold),
             },
@@ -167,7 +173,7 @@ def _draw(views: Views, cards: CardSet, contract: Contract, picture: Path) -> No
                 view.image,
                 view.card_id if view.known else None,
                 view.result,
-                load_scan(scans[view.result.candidates[0][0]], contract, scale=2),
+                load_scan(scans[view.nearest], contract, scale=2),
             )
             for view in chosen
         ],

@@ -8,6 +8,7 @@ follows it.
 
 from __future__ import annotations
 
+import importlib
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -319,8 +320,8 @@ def _configuration_checked_once() -> Iterator[None]:
     The session has checked it when it was made. Version 2.257.7 repeats that 22 times for one
     submission: 1.5 of its 2 seconds of CPU time, measured.
     """
-    from sagemaker import utils as sdk
-
+    # Typed as Any: the name is the SDK's own import, not one that it offers.
+    sdk: Any = importlib.import_module("sagemaker.utils")
     check = sdk.validate_sagemaker_config
     sdk.validate_sagemaker_config = lambda *_: None
     try:

@@ -149,11 +149,13 @@ SUMMARY: dict[str, Any] = {
             "top1_interval": [0.88, 0.92],
             "queries": 1000,
             "top1_unseen": 0.5,
+            "accepted_right": 0.7,
         },
         "int8": {"name": "student-x-int8-v1"},
     },
     "recognition": {
         "known_views": 180,
+        "known_nearest": 165,
         "known_right": 150,
         "known_wrong": 10,
         "known_turned_away": 20,
@@ -183,12 +185,13 @@ def test_the_summary_says_what_was_measured(
     text = "\n".join(lines)
     teacher = next(line for line in lines if line.startswith("teacher  "))
     assert teacher.split() == [
-        "teacher", "0.901", "0.880", "to", "0.920", "1000", "0.500", "teacher-x-phase2-v1",
+        "teacher", "0.901", "0.880", "to", "0.920", "1000", "0.500", "0.700", "teacher-x-phase2-v1",
     ]  # fmt: skip
     # What was not measured is a dash, not a nought.
     int8 = next(line for line in lines if line.startswith("student, INT8"))
-    assert int8.split()[2:] == ["–", "–", "–", "–", "student-x-int8-v1"]
-    assert "150 of 180 new views of known cards (10 taken for another card, 20 turned" in text
+    assert int8.split()[2:] == ["–", "–", "–", "–", "–", "student-x-int8-v1"]
+    assert "right for 165 of 180" in text
+    assert "150 are named right, 10 taken for another card, 20 turned away" in text
     assert "44 of 45 views of 9 cards" in text
     assert "aurora-1" in text and "0.432" in text
     assert "4 min 00 s" in text

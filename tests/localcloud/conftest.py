@@ -1,0 +1,116 @@
+"""One local cloud for these tests, on a free port with a state folder of its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from localcloud import LocalCloud
+
+ROOT = Path(__file__).resolve().parents[2]
+Client = Callable[[str], Any]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_cloud(folder: Path) -> LocalCloud:
+    return LocalCloud(
+        folder,
+        port=free_port(),
+        job_python=Path(sys.executable),
+        lambda_python=ROOT / ".venv-lambda/bin/python",
+    )
+
+
+def client_of(cloud: LocalCloud, **credentials: str) -> Client:
+    environment = cloud.env()
+    keys = credentials or {
+        "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
+    }
+    session = boto3.Session(region_name=environment["AWS_REGION"], **keys)
+    return lambda service: session.client(service, endpoint_url=cloud.endpoint)
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    running = make_cloud(tmp_path_factory.mktemp("cloud"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def client(cloud: LocalCloud) -> Client:
+    return client_of(cloud)
+
+
+@pytest.fixture(scope="session")
+def bucket(client: Client) -> str:
+    client("s3").create_bucket(
+        Bucket="work", CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
+    )
+    return "work"
+
+
+@pytest.fixture(scope="session")
+def role(client: Client, bucket: str) -> str:
+    """A job's role: may use the bucket's folder `allowed/` and write logs."""
+    return make_role(
+        client,
+        "job-role",
+        "sagemaker.amazonaws.com",
+        [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject"],
+                "Resource": f"arn:aws:s3:::{bucket}/allowed/*",
+            },
+            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{bucket}"},
+            {"Effect": "Allow", "Action": "logs:*", "Resource": "*"},
+        ],
+    )
+
+
+def make_role(client: Client, name: str, service: str, statements: list[dict[str, Any]]) -> str:
+    iam = client("iam")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": service},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": "000000000000"}},
+            }
+        ],
+    }
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+    )
+    return str(made["Role"]["Arn"])
+
+
+def until(check: Callable[[], Any], seconds: float = 30.0) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s")

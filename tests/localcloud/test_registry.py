@@ -1,0 +1,156 @@
+"""Groups, packages and tags: what SageMaker takes, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.localcloud.conftest import Client
+
+
+@pytest.fixture(scope="module")
+def group(client: Client) -> str:
+    client("sagemaker").create_model_package_group(ModelPackageGroupName="models")
+    return "models"
+
+
+def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(error.value.response["Error"]["Code"])
+
+
+def test_a_package_is_pending_unless_told_and_described_as_it_was_made(
+    client: Client, group: str
+) -> None:
+    sagemaker = client("sagemaker")
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelPackageDescription="one",
+        CustomerMetadataProperties={"A": "1"},
+    )["ModelPackageArn"]
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert found["ModelApprovalStatus"] == "PendingManualApproval"
+    assert found["CustomerMetadataProperties"] == {"A": "1"}
+    assert arn.endswith(f":model-package/{group}/{found['ModelPackageVersion']}")
+
+
+@pytest.mark.parametrize(
+    ("request_", "word"),
+    [
+        ({"ModelPackageGroupName": "models", "Tags": [{"Key": "a", "Value": "b"}]}, "Tags"),
+        ({"ModelPackageGroupName": "unknown"}, "does not exist"),
+        ({"ModelPackageGroupName": "models", "ModelApprovalStatus": "Yes"}, "enum value set"),
+        (
+            {"ModelPackageGroupName": "models", "CustomerMetadataProperties": {"k": "v" * 257}},
+            "256",
+        ),
+        (
+            {
+                "ModelPackageGroupName": "models",
+                "CustomerMetadataProperties": {f"k{i}": "v" for i in range(51)},
+            },
+            "50",
+        ),
+        ({"ModelPackageGroupName": "models", "ModelPackageDescription": "x" * 1025}, "1024"),
+    ],
+)
+def test_what_sagemaker_refuses_is_refused(
+    client: Client, group: str, request_: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(ClientError, match=word) as error:
+        client("sagemaker").create_model_package(**request_)
+    assert code(error) == "ValidationException"
+
+
+def test_a_group_cannot_be_made_twice_or_deleted_while_it_holds_packages(
+    client: Client, group: str
+) -> None:
+    sagemaker = client("sagemaker")
+    with pytest.raises(ClientError, match="already exists"):
+        sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    sagemaker.create_model_package(ModelPackageGroupName=group)
+    with pytest.raises(ClientError) as error:
+        sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+    assert code(error) == "ConflictException"
+
+
+def test_a_client_token_makes_one_version(client: Client, group: str) -> None:
+    sagemaker = client("sagemaker")
+    arns = {
+        sagemaker.create_model_package(ModelPackageGroupName=group, ClientToken="token")[
+            "ModelPackageArn"
+        ]
+        for _ in range(2)
+    }
+    assert len(arns) == 1
+
+
+def test_an_update_merges_metadata_and_keeps_the_rest(client: Client, group: str) -> None:
+    sagemaker = client("sagemaker")
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName=group, CustomerMetadataProperties={"A": "1", "B": "2"}
+    )["ModelPackageArn"]
+    sagemaker.update_model_package(
+        ModelPackageArn=arn,
+        CustomerMetadataProperties={"B": "3"},
+        CustomerMetadataPropertiesToRemove=["A"],
+    )
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert found["CustomerMetadataProperties"] == {"B": "3"}
+    assert found["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+def test_listing_pages_filters_and_sorts_ascending_by_default(client: Client) -> None:
+    sagemaker = client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="listed")
+    for number in range(5):
+        sagemaker.create_model_package(
+            ModelPackageGroupName="listed",
+            ModelApprovalStatus="Approved" if number % 2 else "Rejected",
+        )
+    pages = sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName="listed", PaginationConfig={"PageSize": 2}
+    )
+    versions = [row["ModelPackageVersion"] for p in pages for row in p["ModelPackageSummaryList"]]
+    assert versions == [1, 2, 3, 4, 5]
+    approved = sagemaker.list_model_packages(
+        ModelPackageGroupName="listed", ModelApprovalStatus="Approved", SortOrder="Descending"
+    )["ModelPackageSummaryList"]
+    assert [row["ModelPackageVersion"] for row in approved] == [4, 2]
+
+
+def test_an_operation_that_is_not_there_is_named(client: Client) -> None:
+    with pytest.raises(ClientError, match="CreateEndpoint is not part") as error:
+        client("sagemaker").create_endpoint(EndpointName="e", EndpointConfigName="c")
+    assert code(error) == "UnknownOperationException"
+
+
+def test_lineage_is_walked_and_repeats_are_refused(client: Client) -> None:
+    sagemaker = client("sagemaker")
+    data, model = (
+        sagemaker.create_artifact(
+            Source={"SourceUri": f"s3://b/{name}"}, ArtifactType=name, ArtifactName=name
+        )["ArtifactArn"]
+        for name in ("data", "model")
+    )
+    action = sagemaker.create_action(
+        ActionName="train",
+        Source={"SourceUri": "job"},
+        ActionType="Training",
+    )["ActionArn"]
+    sagemaker.add_association(SourceArn=data, DestinationArn=action)
+    sagemaker.add_association(SourceArn=action, DestinationArn=model)
+    walked = sagemaker.query_lineage(StartArns=[model], Direction="Ascendants", IncludeEdges=True)
+    assert {v["Arn"] for v in walked["Vertices"]} == {data, action}
+    assert len(walked["Edges"]) == 2
+    for again in (
+        lambda: sagemaker.add_association(SourceArn=data, DestinationArn=action),
+        lambda: sagemaker.create_action(
+            ActionName="train", Source={"SourceUri": "job"}, ActionType="Training"
+        ),
+        lambda: sagemaker.delete_artifact(ArtifactArn=data),
+    ):
+        with pytest.raises(ClientError) as error:
+            again()
+        assert code(error) == "ResourceInUse"
