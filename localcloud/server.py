@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 
 
@@ -21,8 +22,14 @@ def serve() -> None:
     config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 2
+    status = 1
     try:
         asyncio.run(hypercorn_serve(app.app, config))
+        status = 0
     finally:
         runner.stop_all()
         mlflow.stop_server()
+        # State is saved. Threads that still talk to a job's S3, which is this very server, would
+        # only hold the process until their time-outs.
+        logging.shutdown()
+        os._exit(status)

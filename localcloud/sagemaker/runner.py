@@ -49,7 +49,9 @@ def stop(job_arn: str) -> None:
     process = _processes.get(job_arn)
     if process and process.poll() is None:
         _signal(process, signal.SIGTERM)
-        threading.Timer(GRACE, lambda: _signal(process, signal.SIGKILL)).start()
+        killer = threading.Timer(GRACE, _signal, (process, signal.SIGKILL))
+        killer.daemon = True
+        killer.start()
 
 
 def stop_all() -> None:
@@ -165,6 +167,7 @@ def _execute(
     if stopped.is_set():
         _signal(process, signal.SIGTERM)
     timer = threading.Timer(limit, _signal, (process, signal.SIGTERM))
+    timer.daemon = True
     timer.start()
     began = time.monotonic()
     tail: deque[str] = deque(maxlen=_TAIL_LINES)

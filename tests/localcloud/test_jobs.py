@@ -172,7 +172,12 @@ def test_a_name_is_used_once(client: Client, role: str, source: str) -> None:
 def test_a_role_that_does_not_trust_sagemaker_is_refused(
     client: Client, role: str, source: str
 ) -> None:
-    other = make_role(client, "for-lambda", "lambda.amazonaws.com", [])
+    other = make_role(
+        client,
+        "for-lambda",
+        "lambda.amazonaws.com",
+        [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::work/*"}],
+    )
     with pytest.raises(ClientError, match="Could not assume role"):
         client("sagemaker").create_training_job(**training("untrusted", other, source))
 

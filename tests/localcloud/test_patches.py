@@ -111,7 +111,9 @@ def test_an_event_that_a_function_fails_on_ends_in_its_dead_letter_queue(
         Entries=[{"Source": "test", "DetailType": "t", "Detail": json.dumps({"fail": True})}]
     )
     found = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
-    assert json.loads(found[0]["Body"])["detail"] == {"fail": True}
+    body = json.loads(found[0]["Body"])
+    event = body.get("requestPayload", body)
+    assert event["detail"] == {"fail": True}
 
 
 def test_plain_http_on_the_loopback_counts_as_secure_transport(client: Client) -> None:
