@@ -45,7 +45,10 @@ class Aws:
         """A boto3 session from the caller's environment and profile."""
         import boto3
 
-        session = boto3.Session()
+        # boto3 reads AWS_DEFAULT_REGION alone; the CDK and the newer AWS CLI read AWS_REGION.
+        session = boto3.Session(
+            region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        )
         if not session.region_name:
             raise CliError(
                 "no AWS region is set; for the local cloud: "

@@ -51,7 +51,9 @@ def mount_sagemaker() -> None:
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
     theirs = iam_actions.extract_resource_arn
 
-    def extract(service_name: str, method: str, path: str, headers: Any, body: bytes, *rest: Any):
+    def extract(
+        service_name: str, method: str, path: str, headers: Any, body: bytes, *rest: Any
+    ) -> Any:
         if service_name == "sagemaker":
             return service.resource_arn(body)
         return theirs(service_name, method, path, headers, body, *rest)
