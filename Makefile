@@ -52,7 +52,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.python
 # Node and npm come as a wheel, so that Python is the only prerequisite.
 $(VENV)/.node-installed: package.json package-lock.json $(VENV)/.installed
 	@echo "Installing the CDK command line into node_modules …"
-	@PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" ci --silent
+	@PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" ci --loglevel=error --no-progress >/dev/null
 	@touch $@
 
 # The local cloud runs Lambdas here: nothing but what Lambda's runtime has, so that a forgotten
