@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from pathlib import Path
 from typing import IO
@@ -53,12 +54,27 @@ def extract(archive: Path, into: Path, limit_bytes: int = DEFAULT_LIMIT) -> list
                         f"{archive.name}: holds more than {limit_bytes} bytes or "
                         f"{MEMBER_COUNT_LIMIT} members; refused before unpacking the rest"
                     )
-                tar.extract(member, into, filter="data")
-                if member.isfile():
-                    written.append(into / member.name)
+                target = into / member.name
+                if member.isdir():
+                    target.mkdir(parents=True, exist_ok=True)
+                else:
+                    _write(tar, member, target)
+                    written.append(target)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ArchiveError(f"{archive.name}: not a readable tar archive ({error})") from error
     return written
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Writes a member's bytes and nothing else of it: no owner, no time, no permission bits.
+
+    By hand, because ``tarfile``'s filters came with Python 3.11.4 and distributions ship older.
+    """
+    content = tar.extractfile(member)
+    assert content is not None, "checked to be a file"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with content, target.open("wb") as out:
+        shutil.copyfileobj(content, out)
 
 
 def read_member(stream: IO[bytes], name: str, limit_bytes: int, label: str = "archive") -> bytes:

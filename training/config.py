@@ -312,6 +312,10 @@ def resolve(
         for key, value in document[section].items():
             values[key] = _convert(key, value, f"recipe {recipe}, {section}: ")
     fixed = {"recipe": recipe, "model_type": model_type, "stage": stage}
+    lengths = {"steps", "epochs"} & {given.replace("-", "_") for given in overrides}
+    if len(lengths) == 1:
+        # A length that is asked for replaces the recipe's, in whichever unit that has it.
+        values |= {"steps": 0, "epochs": 0.0}
     for given, value in overrides.items():
         key = given.replace("-", "_")
         if key in fixed:

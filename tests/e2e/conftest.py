@@ -72,9 +72,7 @@ def trained(deployed: Cloud, card_folder: Path) -> dict[str, dict[str, Any]]:
     # A part of the demo's steps: a minute and a half, enough to recognise most views.
     student = [cards, "train", "student", "--stage"]
     return {
-        "teacher": deployed.json(
-            cards, "train", "teacher", *common, "--hp", "steps=60", "--hp", "epochs=0"
-        ),
-        "stage1": deployed.json(*student, "1", *common, "--hp", "steps=100", "--hp", "epochs=0"),
-        "stage2": deployed.json(*student, "2", *common, "--hp", "steps=60", "--hp", "epochs=0"),
+        "teacher": deployed.json(cards, "train", "teacher", *common, "--hp", "steps=60"),
+        "stage1": deployed.json(*student, "1", *common, "--hp", "steps=100"),
+        "stage2": deployed.json(*student, "2", *common, "--hp", "steps=60"),
     }

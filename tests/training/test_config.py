@@ -52,7 +52,6 @@ def test_defaults_give_way_to_the_recipe_and_the_recipe_to_hyper_parameters(
         ("channels_last", "maybe", "must be true or false"),
         ("image_size", "65", "multiple of 8"),
         ("precision", "fp8", "must be fp32 or bf16"),
-        ("epochs", "3", "give one of them"),
         ("weight_arcface", "0", "every weight_"),
         ("weight_kl", "1", "no term of a teacher"),
         ("backbone", "resnet50", "a teacher is one of timm's"),
@@ -131,3 +130,23 @@ def test_a_strangers_configuration_never_raises_anything_else(document: object) 
             TrainingConfig.from_dict(candidate)
         except ConfigError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"steps": 7}, (7, 0.0)),
+        ({"epochs": 2}, (0, 2.0)),
+        ({"steps": 7, "epochs": 0}, (7, 0.0)),
+    ],
+)
+def test_a_length_that_is_asked_for_replaces_the_recipes(
+    overrides: dict[str, float], expected: tuple[int, float]
+) -> None:
+    config = resolve("demo", "teacher", "phase2", overrides)
+    assert (config.steps, config.epochs) == expected
+
+
+def test_both_lengths_at_once_are_refused() -> None:
+    with pytest.raises(ConfigError, match="give one of them"):
+        resolve("demo", "teacher", "phase2", {"steps": 7, "epochs": 2})
