@@ -22,7 +22,9 @@ def apply_all(lambda_python: Path) -> None:
     mount_sagemaker()
     loopback_is_secure_transport()
     run_functions_in(lambda_python)
-    retry_rule_targets()
+    retry_functions_of_rules()
+    dead_letter_undelivered_events()
+    find_unqualified_invoke_settings()
     keep_function_dead_letters()
     keep_bucket_settings()
 
@@ -101,9 +103,9 @@ def run_functions_in(python: Path) -> None:
         return (str(python), script) if runtime.startswith("python") else (binary, script)
 
     lambda_runtime._detect_runtime_binary = detect
-    # The worker's environment starts from the server's; the supervisor gives the server hardly
-    # any, and what it does give is not the function's business.
-    kept = {"PATH", "HOME", "LANG", "TMPDIR", "GATEWAY_PORT", "PYTHONDONTWRITEBYTECODE"}
+    # The worker's environment starts from the server's, which is not the function's business;
+    # the supervisor gives the server hardly any that a function could set to the same value.
+    kept = {"LANG", "TMPDIR", "GATEWAY_PORT", "PYTHONDONTWRITEBYTECODE"}
     popen = lambda_runtime.subprocess.Popen
 
     class ScrubbedPopen(popen):  # type: ignore[valid-type, misc]
@@ -111,9 +113,12 @@ def run_functions_in(python: Path) -> None:
             if options.get("env") and args and str(args[0]) == str(python):
                 own = set(os.environ) - kept
                 options["env"] = {
-                    key: value
-                    for key, value in options["env"].items()
-                    if key not in own or os.environ[key] != value
+                    "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
+                    **{
+                        key: value
+                        for key, value in options["env"].items()
+                        if key not in own or os.environ[key] != value
+                    },
                 }
             super().__init__(args, *rest, **options)
 
@@ -128,12 +133,11 @@ def run_functions_in(python: Path) -> None:
     lambda_runtime.subprocess = Subprocess()
 
 
-def retry_rule_targets() -> None:
-    """EventBridge to Lambda: asynchronous retries, and both kinds of dead-letter queue.
+def retry_functions_of_rules() -> None:
+    """EventBridge invokes functions asynchronously, with their retries and dead-letter queue.
 
-    MiniStack invokes once, and ignores a target's DeadLetterConfig.
+    MiniStack invokes them once and forgets the outcome.
     """
-    from ministack.core.arn import parse_arn
     from ministack.services import eventbridge, lambda_svc
 
     def dispatch(arn: str, payload: str) -> None:
@@ -144,19 +148,109 @@ def retry_rule_targets() -> None:
         record = lambda_svc._execution_record_for_config(function, config)
         lambda_svc.invoke_async_with_retry(record, json.loads(payload))
 
+    eventbridge._dispatch_to_lambda = dispatch
+
+
+def dead_letter_undelivered_events() -> None:
+    """An event that cannot be given to a function goes to the target's dead-letter queue.
+
+    MiniStack ignores a target's DeadLetterConfig and a function's own policy: it invokes what
+    EventBridge has no permission to invoke. The target's RetryPolicy is not waited for: AWS does
+    not retry after these two faults.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+    """
+    from ministack.services import eventbridge
+
     theirs = eventbridge._invoke_target
 
     def invoke(target: Any, event: Any, rule: Any, view: Any = None) -> Any:
-        arn = target.get("Arn", "")
+        fault = _undeliverable(target.get("Arn", ""), rule)
+        if not fault:
+            return theirs(target, event, rule, view)
+        _log.warning("EventBridge: %s is not invoked: %s", target["Arn"], fault[1])
         queue = (target.get("DeadLetterConfig") or {}).get("Arn")
-        if queue and ":lambda:" in arn and not lambda_svc._get_func_record_for_ref(arn)[0]:
+        if queue:
             view = view or eventbridge._pattern_event_view(event)
-            eventbridge._dispatch_to_sqs(parse_arn(queue), json.dumps(view.event_with_detail()))
-            return None
-        return theirs(target, event, rule, view)
+            body = json.dumps(view.event_with_detail())
+            _send_dead_letter(queue, body, target["Arn"], rule["Arn"], *fault)
+        return None
 
-    eventbridge._dispatch_to_lambda = dispatch
     eventbridge._invoke_target = invoke
+
+
+def _undeliverable(target_arn: str, rule: Any) -> tuple[str, str] | None:
+    """Why EventBridge cannot invoke a function: AWS's error code and words; None where it can."""
+    from ministack import app
+    from ministack.core import iam_evaluator
+    from ministack.core.responses import get_account_id, get_region
+    from ministack.services import lambda_svc
+
+    if ":lambda:" not in target_arn:
+        return None
+    function, _config, _name = lambda_svc._get_func_record_for_ref(target_arn)
+    if not function:
+        return "NO_RESOURCE", f"Function not found: {target_arn}"
+    caller = iam_evaluator.EvalContext(
+        principal_arn="",
+        principal_type="Service",
+        principal_account=get_account_id(),
+        action="lambda:InvokeFunction",
+        resource_arn=target_arn,
+        region=get_region(),
+        service_context={
+            "aws:sourcearn": rule["Arn"],
+            "aws:sourceaccount": get_account_id(),
+        },
+    )
+    verdict = iam_evaluator.evaluate_resource_policy(
+        function.get("policy"), caller, service="events.amazonaws.com"
+    )
+    if app.AUTH and verdict.decision != "Allow":
+        return "NO_PERMISSIONS", f"not authorized to perform: lambda:InvokeFunction on {target_arn}"
+    return None
+
+
+def _send_dead_letter(
+    queue_arn: str, body: str, target_arn: str, rule_arn: str, code: str, words: str
+) -> None:
+    from ministack.core.arn import parse_arn
+    from ministack.services import eventbridge, sqs
+
+    queue = sqs._queue_by_arn(queue_arn)
+    if not queue:
+        _log.warning("EventBridge: dead-letter queue %s does not exist", queue_arn)
+        return
+    eventbridge._dispatch_to_sqs(parse_arn(queue_arn), body)
+    attributes = {
+        name: {"DataType": "String", "StringValue": text}
+        for name, text in (
+            ("RULE_ARN", rule_arn),
+            ("TARGET_ARN", target_arn),
+            ("ERROR_CODE", code),
+            ("ERROR_MESSAGE", words),
+        )
+    }
+    queue["messages"][-1]["message_attributes"] = attributes
+    queue["messages"][-1]["md5_attrs"] = sqs._md5_msg_attrs(attributes)
+
+
+def find_unqualified_invoke_settings() -> None:
+    """A function without a qualifier is its ``$LATEST``, also for its asynchronous invocation.
+
+    MiniStack keeps ``AWS::Lambda::EventInvokeConfig`` of ``$LATEST`` apart from the unqualified
+    one, and GetFunctionEventInvokeConfig does not find it.
+    """
+    from ministack.services import lambda_svc
+
+    theirs = lambda_svc._event_invoke_config
+
+    def find(function: Any, qualifier: str | None) -> Any:
+        found = theirs(function, qualifier)
+        if found is None and qualifier in (None, "", "$LATEST"):
+            found = theirs(function, None if qualifier else "$LATEST")
+        return found
+
+    lambda_svc._event_invoke_config = find
 
 
 def keep_function_dead_letters() -> None:

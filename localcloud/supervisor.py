@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +16,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from localcloud import liveness
 
 ACCOUNT = "000000000000"
 REGION = "us-east-2"
@@ -62,7 +64,8 @@ class LocalCloud:
         job_python: The interpreter whose environment stands for every job's image.
         lambda_python: The interpreter that functions run in; its environment should hold what
             Lambda's own runtime has, and nothing else.
-        parallel_jobs: How many jobs run at once.
+        parallel_jobs: How many jobs run at once; more wait.
+        stop_grace: Seconds between SIGTERM and SIGKILL for a job that is stopped; SageMaker's own.
     """
 
     state_dir: Path
@@ -70,6 +73,7 @@ class LocalCloud:
     job_python: Path = field(default_factory=lambda: Path(sys.executable))
     lambda_python: Path = field(default_factory=lambda: Path(sys.executable))
     parallel_jobs: int = 1
+    stop_grace: float = 120.0
 
     def __post_init__(self) -> None:
         self.state_dir = Path(self.state_dir).absolute()
@@ -113,13 +117,11 @@ class LocalCloud:
         }
 
     def status(self) -> Status:
-        """Looks whether the server of this state folder runs and answers."""
-        known = self._known()
-        pid = known.get("pid") if known else None
-        alive = pid is not None and _is_ours(pid)
+        """Looks whether the server of this state folder runs and answers at this port."""
+        server = liveness.server(self.state_dir)
         return Status(
-            running=alive and self._answers(),
-            pid=pid if alive else None,
+            running=server is not None and server.port == self.port and self._answers(),
+            pid=server.pid if server else None,
             endpoint=self.endpoint,
             mlflow_url=self.mlflow_url,
             state_dir=self.state_dir,
@@ -144,21 +146,24 @@ class LocalCloud:
             status = self.status()
             if status.running:
                 return status
-            known = self._known()
-            if status.pid and known and known["port"] != self.port:
+            server = liveness.server(self.state_dir)
+            if server and server.port != self.port:
                 raise LocalCloudError(
-                    f"{self.state_dir}: its local cloud runs on port {known['port']}; "
+                    f"{self.state_dir}: its local cloud runs on port {server.port}; "
                     "stop it first, or use that port"
+                )
+            if server:
+                raise LocalCloudError(
+                    f"{self.state_dir}: its local cloud (process {server.pid}) does not answer on "
+                    f"port {server.port}; stop it first, its log: {self.log}"
                 )
             self._check_port(self.port, "port")
             self._check_port(self.mlflow_port, "MLflow's port")
             for python in (self.job_python, self.lambda_python):
                 if not os.access(python, os.X_OK):
                     raise LocalCloudError(f"{python}: is no interpreter; make setup makes it")
-            process = self._spawn()
-            self._write_known(process.pid)
-            self._await_ready(process, progress)
-        return self.status()
+            self._await_ready(self._spawn(), progress)
+            return self.status()
 
     def stop(self) -> bool:
         """Stops the server and what it started; its state is saved first.
@@ -169,42 +174,26 @@ class LocalCloud:
         Raises:
             LocalCloudError: It does not end.
         """
-        known = self._known()
-        if not known or not _is_ours(known["pid"]):
-            self._pid_file.unlink(missing_ok=True)
+        if not self.state_dir.is_dir():
             return False
-        pid = known["pid"]
-        os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + STOP_SECONDS
-        while _is_ours(pid):
+        with self._locked():
+            server = liveness.server(self.state_dir)
+            if server is None:
+                return False
+            os.kill(server.pid, signal.SIGTERM)
+            end = time.monotonic() + STOP_SECONDS
+            while liveness.server(self.state_dir):
+                if time.monotonic() > end:
+                    _kill(server.pid)
+                    raise LocalCloudError(
+                        f"the local cloud (process {server.pid}) did not end within "
+                        f"{STOP_SECONDS:.0f} s and was killed; what it had not saved is lost, "
+                        f"its log: {self.log}"
+                    )
+                time.sleep(0.05)
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-            if time.monotonic() > end:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
-                raise LocalCloudError(
-                    f"the local cloud (process {pid}) did not end within {STOP_SECONDS:.0f} s and "
-                    f"was killed; what it had not saved is lost, its log: {self.log}"
-                )
-            time.sleep(0.05)
-        self._pid_file.unlink(missing_ok=True)
-        return True
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.state_dir / "server.json"
-
-    def _known(self) -> dict[str, int] | None:
-        try:
-            known = json.loads(self._pid_file.read_text())
-            return {"pid": int(known["pid"]), "port": int(known["port"])}
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def _write_known(self, pid: int) -> None:
-        aside = self._pid_file.with_suffix(".new")
-        aside.write_text(json.dumps({"pid": pid, "port": self.port}))
-        aside.replace(self._pid_file)
+                os.waitpid(server.pid, 0)
+            return True
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -226,13 +215,14 @@ class LocalCloud:
                 ) from None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        kept = ("HOME", "LANG", "LC_ALL", "TMPDIR", "PIP_INDEX_URL", "PIP_CONFIG_FILE",
-                "PIP_FIND_LINKS", "SSL_CERT_FILE")  # fmt: skip
+        kept = ("HOME", "LANG", "LC_ALL", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS",
+                "SSL_CERT_FILE")  # fmt: skip
         data = self.state_dir / "data"
         environment = {
             **{key: os.environ[key] for key in kept if key in os.environ},
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self.state_dir / "tmp"),
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
@@ -250,12 +240,16 @@ class LocalCloud:
             "LOCALCLOUD_LAMBDA_PYTHON": str(self.lambda_python.absolute()),
             "LOCALCLOUD_MLFLOW_PORT": str(self.mlflow_port),
             "LOCALCLOUD_PARALLEL_JOBS": str(self.parallel_jobs),
+            "LOCALCLOUD_STOP_GRACE": str(self.stop_grace),
         }
         for folder in (data / "state", data / "s3"):
             folder.mkdir(parents=True, exist_ok=True)
+        # What MiniStack unpacks there is of no use to another run.
+        shutil.rmtree(self.state_dir / "tmp", ignore_errors=True)
+        (self.state_dir / "tmp").mkdir()
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "localcloud"],
+                [sys.executable, "-m", "localcloud", "serve"],
                 cwd=self.state_dir,
                 env={**environment, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
                 stdin=subprocess.DEVNULL,
@@ -271,15 +265,12 @@ class LocalCloud:
         progress(f"waiting for {self.endpoint}")
         while not self._answers():
             if process.poll() is not None:
-                self._pid_file.unlink(missing_ok=True)
                 raise LocalCloudError(
                     f"the local cloud ended while it started: {self._last_words()}; "
                     f"its log: {self.log}"
                 )
             if time.monotonic() > end:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                self._pid_file.unlink(missing_ok=True)
+                _kill(process.pid)
                 raise LocalCloudError(
                     f"{self.endpoint} did not answer within {READY_SECONDS:.0f} s; "
                     f"its log: {self.log}"
@@ -302,21 +293,7 @@ class LocalCloud:
         return lines[-1][:300] if lines else "it wrote no log"
 
 
-def _is_ours(pid: int) -> bool:
-    """Whether the process is a local cloud's server, not another that got its number since."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return False
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        # No /proc (macOS): ps tells the same.
-        shown = subprocess.run(
-            ["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True
-        ).stdout.strip()
-        return "localcloud" in shown and not shown.startswith("Z")
-    return b"localcloud" in words and state != "Z"
+def _kill(pid: int) -> None:
+    """Ends the server's process group; jobs and MLflow are on its leash and end with it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)

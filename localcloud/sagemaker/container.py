@@ -1,14 +1,12 @@
-"""A job's ``/opt/ml`` on this machine: its folder, its S3, its environment and its log."""
+"""A job's ``/opt/ml`` on this machine: its folder, its S3 and its environment."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
 import tarfile
-import time
-from collections.abc import Iterator
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,21 +16,21 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from ministack.core.responses import get_region
 
+from localcloud.sagemaker import interpreter
 from localcloud.sagemaker.settings import settings
 
 PREFIX = "/opt/ml"
 #: Longer than any path that a job is given here; a whole path, not a part of a longer word.
 _MENTION = re.compile(r"(?<![\w/])/opt/ml(?=/|\b)")
-_LOG_GROUPS = {
-    "Training": "/aws/sagemaker/TrainingJobs",
-    "Processing": "/aws/sagemaker/ProcessingJobs",
-}
-_FLUSH_SECONDS = 1.0
 _TEXT_LIMIT = 1024
 
 
 class JobError(Exception):
     """Why a job ends before or after its command; the message is its FailureReason."""
+
+
+class JobStopped(Exception):
+    """Somebody asked the job to stop before its command ran."""
 
 
 @dataclass
@@ -43,18 +41,35 @@ class Container:
         name: The job's name.
         kind: ``Training`` or ``Processing``.
         credentials: Of the job's role, as environment variables.
+        stop: Set when the job is to stop.
+        root: The folder that stands for ``/opt/ml``.
+        region: The job's region.
+        programs: The ``bin`` folder of the job's own Python environment.
     """
 
     name: str
     kind: str
     credentials: dict[str, str]
+    stop: threading.Event = field(default_factory=threading.Event)
+    region: str = field(init=False)
     root: Path = field(init=False)
+    programs: Path = field(init=False)
+    _clients: dict[str, Any] = field(default_factory=dict, init=False)
+    _making: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self.root = settings().state_dir / "jobs" / self.name / "opt" / "ml"
+        # Threads of the job have no request to take the region from.
+        self.region = get_region()
+        self.root = jobs_folder() / self.kind.lower() / self.name / "opt" / "ml"
         shutil.rmtree(self.root.parents[1], ignore_errors=True)
         for folder in ("input/config", "input/data", "model", "output/data", "code"):
             (self.root / folder).mkdir(parents=True)
+        self.programs = interpreter.lend(settings().job_python, self.root.parents[1] / "python")
+
+    @property
+    def python(self) -> Path:
+        """The job's interpreter."""
+        return self.programs / "python3"
 
     @property
     def code(self) -> Path:
@@ -77,30 +92,35 @@ class Container:
         return path
 
     def client(self, service: str) -> Any:
-        """A client with the job's own credentials."""
-        return boto3.client(
-            service,
-            endpoint_url=settings().endpoint,
-            region_name=get_region(),
-            aws_access_key_id=self.credentials["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.credentials["AWS_SECRET_ACCESS_KEY"],
-            aws_session_token=self.credentials["AWS_SESSION_TOKEN"],
-            config=Config(retries={"max_attempts": 2}),
-        )
+        """A client with the job's own credentials; one for each service."""
+        # Clients may be shared by threads; making them may not.
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = boto3.Session(
+                    aws_access_key_id=self.credentials["AWS_ACCESS_KEY_ID"],
+                    aws_secret_access_key=self.credentials["AWS_SECRET_ACCESS_KEY"],
+                    aws_session_token=self.credentials["AWS_SESSION_TOKEN"],
+                    region_name=self.region,
+                ).client(
+                    service,
+                    endpoint_url=settings().endpoint,
+                    config=Config(retries={"max_attempts": 2}),
+                )
+            return self._clients[service]
 
     def environment(self, given: dict[str, str]) -> dict[str, str]:
         """The environment that a container has, and nothing of this machine's."""
-        job_bin = str(settings().job_python.parent)
-        region = get_region()
+        # Programs of the lending environment that are no Python modules, bash among them, follow.
+        path = [self.programs, settings().job_python.parent, "/usr/local/bin", "/usr/bin", "/bin"]
         return {
-            "PATH": f"{job_bin}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": ":".join(map(str, path)),
             "HOME": str(self.root.parents[1]),
             "TMPDIR": str(self._made("tmp")),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "AWS_REGION": region,
-            "AWS_DEFAULT_REGION": region,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL": settings().endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
             # Where the plug-in `sagemaker-mlflow` finds the App or server of an ARN.
@@ -119,7 +139,7 @@ class Container:
         Raises:
             JobError: Nothing is there, or the role may not read it.
         """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = split(uri)
         s3 = self.client("s3")
         into.mkdir(parents=True, exist_ok=True)
         count = 0
@@ -128,12 +148,12 @@ class Container:
                 for entry in found.get("Contents", []):
                     if entry["Key"].endswith("/"):
                         continue
-                    tail = _below(entry["Key"], key)
-                    target = Path(os.path.normpath(into / tail))
+                    if self.stop.is_set():
+                        raise JobStopped
+                    target = Path(os.path.normpath(into / _below(entry["Key"], key)))
                     if not target.is_relative_to(into):
                         raise JobError(f"ClientError: key {entry['Key']!r} leaves its folder")
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    s3.download_file(bucket, entry["Key"], str(target))
+                    _fetch(s3, bucket, entry["Key"], target)
                     count += 1
         except (ClientError, BotoCoreError) as error:
             raise JobError(f"ClientError: Data download failed: {uri}: {error}") from error
@@ -141,13 +161,24 @@ class Container:
             raise JobError(f"ClientError: Data download failed: No S3 objects found under {uri!r}")
         return count
 
+    def download_file(self, uri: str, target: Path) -> None:
+        """Downloads one object, with the job's credentials.
+
+        Raises:
+            JobError: It is not there, or the role may not read it.
+        """
+        try:
+            _fetch(self.client("s3"), *split(uri), target)
+        except (ClientError, BotoCoreError) as error:
+            raise JobError(f"ClientError: Data download failed: {uri}: {error}") from error
+
     def upload(self, path: Path, uri: str) -> None:
         """Uploads a file, or all files below a folder.
 
         Raises:
             JobError: The role may not write there.
         """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = split(uri)
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         s3 = self.client("s3")
         try:
@@ -174,15 +205,6 @@ class Container:
         """What the job wrote to ``/opt/ml/output/message``, or an empty string."""
         return self._text("output/message")
 
-    @contextlib.contextmanager
-    def log(self) -> Iterator[LogStream]:
-        """The job's stream in CloudWatch Logs."""
-        stream = LogStream(self.client("logs"), _LOG_GROUPS[self.kind], f"{self.name}/algo-1")
-        try:
-            yield stream
-        finally:
-            stream.flush()
-
     def clean(self) -> None:
         """Removes the folder, as an instance goes away with its job."""
         shutil.rmtree(self.root.parents[1], ignore_errors=True)
@@ -206,49 +228,29 @@ class Container:
         return {key: os.environ[key] for key in kept if key in os.environ}
 
 
-@dataclass
-class LogStream:
-    """Lines on their way to CloudWatch Logs, sent about once a second."""
+def jobs_folder() -> Path:
+    """Where jobs have their folders while they run."""
+    return settings().state_dir / "jobs"
 
-    client: Any
-    group: str
-    stream: str
-    waiting: list[dict[str, Any]] = field(default_factory=list)
-    sent: float = 0.0
-    made: bool = False
 
-    def write(self, line: str) -> None:
-        """Takes a line."""
-        if line.strip():
-            stamp = int(time.time() * 1000)
-            self.waiting.append({"timestamp": stamp, "message": line.rstrip("\n")})
-        if time.monotonic() - self.sent > _FLUSH_SECONDS:
-            self.flush()
+def split(uri: str) -> tuple[str, str]:
+    """Bucket and key of an ``s3://`` address.
 
-    def flush(self) -> None:
-        """Sends what is waiting. A job goes on without its log, as it does in SageMaker."""
-        if not self.waiting:
-            return
-        batch, self.waiting = self.waiting, []
-        self.sent = time.monotonic()
-        with contextlib.suppress(ClientError, BotoCoreError):
-            if not self.made:
-                self._make()
-            self.client.put_log_events(
-                logGroupName=self.group, logStreamName=self.stream, logEvents=batch
-            )
+    Raises:
+        JobError: It is none.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket:
+        raise JobError(f"ClientError: {uri!r} is no address in S3")
+    return bucket, key
 
-    def _make(self) -> None:
-        for call, arguments in (
-            (self.client.create_log_group, {"logGroupName": self.group}),
-            (
-                self.client.create_log_stream,
-                {"logGroupName": self.group, "logStreamName": self.stream},
-            ),
-        ):
-            with contextlib.suppress(self.client.exceptions.ResourceAlreadyExistsException):
-                call(**arguments)
-        self.made = True
+
+def _fetch(s3: Any, bucket: str, key: str, target: Path) -> None:
+    """One request an object: a channel may hold thousands of small ones."""
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        shutil.copyfileobj(body, file, 1 << 20)
 
 
 def _below(key: str, prefix: str) -> str:

@@ -17,7 +17,7 @@ _PACKAGE = (
     *("ModelApprovalStatus", "ModelPackageDescription", "InferenceSpecification"),
     *("MetadataProperties", "ModelMetrics", "CreationTime", "LastModifiedTime"),
 )
-_HIDDEN = ("Tags", "Environment", "Caller")
+_HIDDEN = ("Environment",)
 
 
 def package_changed(package: Record) -> None:
@@ -36,20 +36,26 @@ def job_changed(kind: str, job: Record) -> None:
 def _put(detail_type: str, detail: dict[str, Any], resource: str) -> None:
     from ministack.services import eventbridge
 
-    timed = {
-        key: int(value * 1000) if key.endswith("Time") and isinstance(value, float) else value
-        for key, value in detail.items()
-    }
     eventbridge._put_events(
         {
             "Entries": [
                 {
                     "Source": "aws.sagemaker",
                     "DetailType": detail_type,
-                    "Detail": json.dumps(timed),
+                    "Detail": json.dumps(_in_milliseconds(detail)),
                     "Resources": [resource],
                 }
             ]
         },
         allow_aws_source=True,
     )
+
+
+def _in_milliseconds(value: Any, key: str = "") -> Any:
+    """A detail with each of its times, at whatever depth, in the unit of events."""
+    if isinstance(value, dict):
+        return {name: _in_milliseconds(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_in_milliseconds(item) for item in value]
+    timed = isinstance(value, float) and key.endswith(("Time", "Timestamp"))
+    return int(value * 1000) if timed else value

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from localcloud.sagemaker import events, runner
+from localcloud.sagemaker import events, runner, training
 from localcloud.sagemaker.errors import in_use, invalid
-from localcloud.sagemaker.roles import check_pass_role
-from localcloud.sagemaker.store import LOCK, Record, arn, now, page, selected, store
+from localcloud.sagemaker.roles import check_pass_role, check_tagging
+from localcloud.sagemaker.store import LOCK, Record, arn, now, page, selected, store, tag_map
 
 ACTIVE = ("InProgress", "Stopping")
 _SUMMARY = ("CreationTime", "LastModifiedTime", "FailureReason", "ExitMessage", "SecondaryStatus")
@@ -32,8 +32,6 @@ class Kind:
 
     def create(self, request: Record) -> Record:
         """CreateTrainingJob / CreateProcessingJob."""
-        from ministack import app
-
         job_name = request[f"{self.job}Name"]
         job_arn = self.arn(job_name)
         if job_arn in store().jobs:
@@ -41,9 +39,12 @@ class Kind:
                 "Job name must be unique within an AWS account and region, and a "
                 f"{self.name.lower()} job with this name already exists ({job_arn})"
             )
-        check_pass_role(request["RoleArn"], job_arn, auth=bool(app.AUTH))
+        if self.name == "Training":
+            _check_algorithm(request["AlgorithmSpecification"])
+        check_pass_role(request["RoleArn"], job_arn)
+        check_tagging(job_arn, request.get("Tags"))
         job: Record = {
-            **request,
+            **{key: value for key, value in request.items() if key != "Tags"},
             f"{self.job}Arn": job_arn,
             f"{self.job}Status": "InProgress",
             "CreationTime": now(),
@@ -59,7 +60,7 @@ class Kind:
                 "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
             }
         store().jobs[job_arn] = job
-        store().tags[job_arn] = {tag["Key"]: tag["Value"] for tag in request.get("Tags") or []}
+        store().tags[job_arn] = tag_map(request.get("Tags"))
         events.job_changed(self.name, job)
         runner.submit(self.name, job)
         return {f"{self.job}Arn": job_arn}
@@ -90,7 +91,7 @@ class Kind:
             [self._summary(job) for job in selected(mine, request, key)],
             request,
             f"{self.job}Summaries",
-            order="Descending",
+            order="Ascending",
             name_key=key,
             sort_keys={"Status": lambda job: job[f"{self.job}Status"]},
             size=10,
@@ -108,8 +109,10 @@ class Kind:
         if status == "InProgress":
             job[f"{self.job}Status"] = "Stopping"
             job["LastModifiedTime"] = now()
+            if self.name == "Training":
+                training.enter(job, "Stopping", "Stopping the training job")
             events.job_changed(self.name, job)
-            runner.stop(job[f"{self.job}Arn"])
+            runner.stop(self.name, job)
         return {}
 
     def _summary(self, job: Record) -> Record:
@@ -118,6 +121,15 @@ class Kind:
             *(f"{self.name}EndTime", f"{self.name}StartTime", *_SUMMARY),
         )
         return {key: job[key] for key in keys if job.get(key) is not None}
+
+
+def _check_algorithm(specification: Record) -> None:
+    given = [key for key in ("TrainingImage", "AlgorithmName") if specification.get(key)]
+    if len(given) != 1:
+        raise invalid(
+            "You must specify either an algorithm name or a training image, "
+            f"and not {'both' if given else 'neither'}."
+        )
 
 
 TRAINING = Kind("Training")
@@ -140,6 +152,7 @@ def fail_interrupted() -> None:
 
     SageMaker would not lose them, so nothing here may wait for them for ever.
     """
+    runner.clear()
     with LOCK:
         tables: dict[str, Any] = store().jobs
         for job in tables.values():

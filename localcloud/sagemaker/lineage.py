@@ -89,7 +89,9 @@ class Entity:
             found = [r for r in found if r["CreationTime"] < request["CreatedBefore"]]
         key = f"{self.kind}Name"
         found = selected(found, request, key)
-        return page(found, request, f"{self.kind}Summaries", order="Descending", name_key=key)
+        return page(
+            found, request, f"{self.kind}Summaries", order="Descending", name_key=key, size=10
+        )
 
 
 def add_association(request: Record) -> Record:
@@ -128,7 +130,7 @@ def list_associations(request: Record) -> Record:
                 "DestinationName": target["Name"],
             }
         )
-    return page(found, request, "AssociationSummaries", order="Descending")
+    return page(found, request, "AssociationSummaries", order="Descending", size=10)
 
 
 def query_lineage(request: Record) -> Record:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
-import signal
-import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Any
 
+from localcloud.leashed import Leashed
+from localcloud.sagemaker.command import closing
 from localcloud.sagemaker.errors import in_use, missing
 from localcloud.sagemaker.settings import settings
-from localcloud.sagemaker.store import Record, arn, every_store, now, page, selected, store
+from localcloud.sagemaker.store import LOCK, Record, arn, every_store, now, page, selected, store
 
 _log = logging.getLogger(__name__)
-_server: list[subprocess.Popen[Any]] = []
+_server: list[Leashed] = []
 
 # --- apps
 
@@ -34,7 +33,7 @@ def create_mlflow_app(request: Record) -> Record:
         "Status": "Created",
         "CreationTime": now(),
         "LastModifiedTime": now(),
-        "MlflowVersion": "3.0",
+        "MlflowVersion": _version(),
         "CreatedBy": {},
     }
     start_server()
@@ -61,6 +60,7 @@ def update_mlflow_app(request: Record) -> Record:
 
 def delete_mlflow_app(request: Record) -> Record:
     del store().mlflow[_app(request["Arn"])["Arn"]]
+    _stop_unless_used()
     return {"Arn": request["Arn"]}
 
 
@@ -88,7 +88,6 @@ def create_mlflow_tracking_server(request: Record) -> Record:
         "TrackingServerArn": key,
         "TrackingServerStatus": "Created",
         "IsActive": "Active",
-        "TrackingServerUrl": url(),
         "CreationTime": now(),
         "LastModifiedTime": now(),
         "CreatedBy": {},
@@ -101,12 +100,14 @@ def describe_mlflow_tracking_server(request: Record) -> Record:
     key = arn("mlflow-tracking-server", request["TrackingServerName"])
     if key not in store().mlflow:
         raise missing(f"Tracking server {request['TrackingServerName']} does not exist")
-    return store().mlflow[key]
+    # The port may be another since it was made.
+    return {**store().mlflow[key], "TrackingServerUrl": url()}
 
 
 def delete_mlflow_tracking_server(request: Record) -> Record:
     key = describe_mlflow_tracking_server(request)["TrackingServerArn"]
     del store().mlflow[key]
+    _stop_unless_used()
     return {"TrackingServerArn": key}
 
 
@@ -137,14 +138,12 @@ def url() -> str:
 
 def start_server() -> None:
     """Starts the MLflow server unless it runs; it takes several seconds to answer."""
-    if _server and _server[0].poll() is None:
+    if _server and _server[0].running():
         return
     _server.clear()
-    stores = [
-        record["ArtifactStoreUri"]
-        for tables in every_store().values()
-        for record in tables.mlflow.values()
-    ]
+    apps = [record for tables in every_store().values() for record in tables.mlflow.values()]
+    if not apps:
+        return
     folder = settings().state_dir / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
     command = [
@@ -152,10 +151,16 @@ def start_server() -> None:
         *("--host", "127.0.0.1", "--port", str(settings().mlflow_port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
         # Clients write artifacts with their own credentials, as they do with an App's bucket.
-        *("--default-artifact-root", stores[0], "--no-serve-artifacts"),
+        *("--default-artifact-root", apps[0]["ArtifactStoreUri"], "--no-serve-artifacts"),
     ]
+    with (folder / "server.log").open("ab") as log:
+        _server.append(Leashed(command, cwd=folder, env=_environment(), stdout=log))
+    _log.info("MLflow server starting at %s", url())
+
+
+def _environment() -> dict[str, str]:
     kept = ("HOME", "LANG", "TMPDIR")
-    environment = {
+    return {
         **{key: os.environ[key] for key in kept if key in os.environ},
         "PATH": f"{settings().job_python.parent}:/usr/local/bin:/usr/bin:/bin",
         "AWS_ENDPOINT_URL": settings().endpoint,
@@ -168,53 +173,54 @@ def start_server() -> None:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "true",
     }
-    with (folder / "server.log").open("ab") as log:
-        _server.append(
-            subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        )
-    _log.info("MLflow server starting at %s", url())
 
 
-def wait_until_ready(seconds: float = 60.0) -> None:
-    """Waits until a server that was started answers; in SageMaker an App is there before jobs are.
+def wait_until_ready(stop: threading.Event, seconds: float = 60.0) -> None:
+    """Waits until the server answers; in SageMaker an App is there before jobs are.
 
     A job goes on without it after the time: tracking is the job's own concern.
+
+    Args:
+        stop: Ends the wait when it is set.
+        seconds: The longest wait.
     """
+    with LOCK:
+        # It may have died since, for example where memory is short.
+        start_server()
     end = time.monotonic() + seconds
-    while _server and _server[0].poll() is None and time.monotonic() < end:
+    while _server and _server[0].running() and time.monotonic() < end and not stop.is_set():
         try:
             with urllib.request.urlopen(f"{url()}/health", timeout=2):
                 return
         except OSError:
-            time.sleep(0.2)
+            if stop.wait(0.2) or closing.is_set():
+                return
 
 
-def stop_server() -> None:
-    """Ends the MLflow server with its workers: a signal to the parent alone leaves them behind."""
+def stop_server(grace: float = 5.0) -> None:
+    """Ends the MLflow server and its workers; after the grace, in seconds, at once."""
     for process in _server:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-    for process in _server:
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        process.end(grace)
     _server.clear()
 
 
 def resume() -> None:
     """Starts the server again where state brought back an App or a tracking server."""
-    if any(tables.mlflow for tables in every_store().values()):
-        start_server()
+    start_server()
+
+
+def _stop_unless_used() -> None:
+    if not any(tables.mlflow for tables in every_store().values()):
+        stop_server(grace=1.0)
+
+
+def _version() -> str | None:
+    """The version of the MLflow that serves, as its installation says."""
+    packages = settings().job_python.parent.parent.glob("lib/python3*/site-packages")
+    for folder in packages:
+        for found in folder.glob("mlflow-[0-9]*.dist-info"):
+            return found.name.removeprefix("mlflow-").removesuffix(".dist-info")
+    return None
 
 
 OPERATIONS: dict[str, Callable[[Record], Record]] = {

@@ -6,9 +6,11 @@ from typing import Any
 
 from localcloud.sagemaker import events
 from localcloud.sagemaker.errors import AwsError, invalid
+from localcloud.sagemaker.roles import check_tagging
 from localcloud.sagemaker.store import Record, arn, last, now, page, selected, store, tag_map
 
 _PAIRS = 50
+_TAGS = 50
 _UPDATABLE = (
     *("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification"),
     *("SourceUri", "ModelCard", "ModelLifeCycle"),
@@ -23,6 +25,7 @@ def create_model_package_group(request: Record) -> Record:
     group_arn = arn("model-package-group", name)
     if name in store().groups:
         raise invalid(f"Model Package Group already exists: {group_arn}")
+    check_tagging(group_arn, request.get("Tags"))
     store().groups[name] = {
         "ModelPackageGroupName": name,
         "ModelPackageGroupArn": group_arn,
@@ -54,7 +57,7 @@ def describe_model_package_group(request: Record) -> Record:
 def list_model_package_groups(request: Record) -> Record:
     key = "ModelPackageGroupName"
     found = selected(store().groups.values(), request, key)
-    return page(found, request, "ModelPackageGroupSummaryList", order="Descending", name_key=key)
+    return page(found, request, "ModelPackageGroupSummaryList", order="Ascending", name_key=key)
 
 
 def delete_model_package_group(request: Record) -> Record:
@@ -96,8 +99,12 @@ def delete_model_package_group_policy(request: Record) -> Record:
 
 def create_model_package(request: Record) -> Record:
     if not request.get("ModelPackageGroupName"):
+        # Packages without a group are of the marketplace: nothing here sells or subscribes.
+        raise invalid("Missing ARN.")
+    if request.get("ModelPackageName"):
         raise invalid(
-            "Only versioned model packages are kept here: ModelPackageGroupName is missing"
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input. "
+            "Cannot determine which one to use."
         )
     name = group(request["ModelPackageGroupName"])["ModelPackageGroupName"]
     if request.get("Tags"):
@@ -226,17 +233,34 @@ def _check_pairs(metadata: Any) -> None:
 
 
 def add_tags(request: Record) -> Record:
-    tags = store().tags.setdefault(request["ResourceArn"], {})
-    tags.update(tag_map(request["Tags"]))
+    resource = _taggable(request["ResourceArn"])
+    tags = store().tags.get(resource, {}) | tag_map(request["Tags"])
+    if len(tags) > _TAGS:
+        raise invalid(f"The maximum number of tags on a resource is {_TAGS}.")
+    store().tags[resource] = tags
     return list_tags(request)
 
 
 def list_tags(request: Record) -> Record:
-    tags = store().tags.get(request["ResourceArn"], {})
+    tags = store().tags.get(_taggable(request["ResourceArn"]), {})
     return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
 
 def delete_tags(request: Record) -> Record:
     for key in request["TagKeys"]:
-        store().tags.get(request["ResourceArn"], {}).pop(key, None)
+        store().tags.get(_taggable(request["ResourceArn"]), {}).pop(key, None)
     return {}
+
+
+def _taggable(resource: str) -> str:
+    tables = store()
+    if resource in tables.packages:
+        raise invalid(
+            f"Tags are not supported for versioned model packages: {resource}; the model package "
+            "group has them"
+        )
+    groups = (record["ModelPackageGroupArn"] for record in tables.groups.values())
+    known = (tables.jobs, tables.lineage, tables.mlflow)
+    if resource not in groups and not any(resource in table for table in known):
+        raise invalid(f"Could not find resource {resource}.")
+    return resource

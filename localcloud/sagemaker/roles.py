@@ -20,17 +20,19 @@ SERVICE = "sagemaker.amazonaws.com"
 caller_key: ContextVar[str] = ContextVar("caller_key", default="")
 
 
-def check_pass_role(role_arn: str, resource_arn: str, auth: bool) -> None:
+def check_pass_role(role_arn: str, resource_arn: str) -> None:
     """What SageMaker checks of a job's role before it accepts the job.
 
     Raises:
         AwsError: The caller may not pass the role, the role does not exist, or it does not trust
             SageMaker.
     """
+    from ministack import app
+
     role = iam._roles.get(role_arn.rpartition("/")[2])
     if role is None or role.get("Arn") != role_arn:
         raise invalid(f"Could not assume role {role_arn}. Please ensure that the role exists.")
-    if auth:
+    if app.AUTH:
         verdict = iam_evaluator.enforce(
             caller_key.get(),
             "iam:PassRole",
@@ -49,6 +51,28 @@ def check_pass_role(role_arn: str, resource_arn: str, auth: bool) -> None:
         raise invalid(
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows "
             f"principal '{SERVICE}' to assume the role."
+        )
+
+
+def check_tagging(resource_arn: str, tags: Any) -> None:
+    """Tags at a creation need ``sagemaker:AddTags`` as well, as they do at AWS.
+
+    Raises:
+        AwsError: The caller may not set them.
+    """
+    from ministack import app
+
+    # A template's resources are made by CloudFormation, which has asked already.
+    if not tags or not app.AUTH or not caller_key.get():
+        return
+    verdict = iam_evaluator.enforce(
+        caller_key.get(), "sagemaker:AddTags", "sagemaker", get_region(), resource_arn
+    )
+    if verdict is not None:
+        who = getattr(verdict, "principal_arn", "") or "the caller"
+        raise denied(
+            f"User: {who} is not authorized to perform: sagemaker:AddTags on resource: "
+            f"{resource_arn} because no identity-based policy allows the sagemaker:AddTags action"
         )
 
 

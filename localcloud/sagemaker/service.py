@@ -6,12 +6,11 @@ MiniStack calls :func:`handle_request`, :func:`get_state`, :func:`load_persisted
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from ministack.core.responses import get_account_id, get_region
 
 from localcloud.sagemaker import jobs, lineage, mlflow, model, registry, runner, store
 from localcloud.sagemaker.errors import AwsError, invalid
@@ -115,9 +114,16 @@ def resource_arn(body: bytes) -> str:
     ):
         if isinstance(request.get(key), str):
             return arn(kind, last(request[key]))
+    starts = request.get("StartArns")
+    if isinstance(starts, list) and starts:
+        return str(starts[0])
     for key in ("ResourceArn", "ArtifactArn", "ActionArn", "ContextArn", "SourceArn", "Arn"):
         if isinstance(request.get(key), str):
             return str(request[key])
+    for key, kind in (("ArtifactType", "artifact"), ("ArtifactStoreUri", "mlflow-app")):
+        # Made under an identifier that SageMaker chooses.
+        if key in request and ("Source" in request or "RoleArn" in request):
+            return arn(kind, "*")
     return "*"
 
 
@@ -138,15 +144,21 @@ def get_state() -> dict[str, Any]:
 def load_persisted_state(saved: Mapping[str, Any]) -> None:
     """Puts saved state back; jobs that were interrupted have failed, and MLflow runs again."""
     store.load(saved["tables"])
-    for scope in store.every_store():
-        account, region = scope.split("|")
-        if (account, region) == (get_account_id(), get_region()):
-            jobs.fail_interrupted()
+    for scope in list(store.every_store()):
+        contextvars.Context().run(_fail_interrupted, *scope.split("|"))
     mlflow.resume()
 
 
 def reset() -> None:
-    """Forgets everything."""
+    """Forgets everything and stops what runs."""
     runner.stop_all()
     mlflow.stop_server()
     store.clear()
+
+
+def _fail_interrupted(account: str, region: str) -> None:
+    from ministack.core import responses
+
+    responses._request_account_id.set(account)
+    responses._request_region.set(region)
+    jobs.fail_interrupted()

@@ -19,6 +19,7 @@ class Settings:
         lambda_python: The interpreter that functions run in.
         mlflow_port: Where the MLflow server listens.
         parallel_jobs: How many jobs run at once; more wait.
+        stop_grace: Seconds between SIGTERM and SIGKILL for a job that is stopped.
     """
 
     endpoint: str
@@ -27,6 +28,7 @@ class Settings:
     lambda_python: Path
     mlflow_port: int
     parallel_jobs: int
+    stop_grace: float
 
 
 @cache
@@ -39,4 +41,5 @@ def settings() -> Settings:
         lambda_python=Path(os.environ["LOCALCLOUD_LAMBDA_PYTHON"]),
         mlflow_port=int(os.environ["LOCALCLOUD_MLFLOW_PORT"]),
         parallel_jobs=int(os.environ.get("LOCALCLOUD_PARALLEL_JOBS", "1")),
+        stop_grace=float(os.environ.get("LOCALCLOUD_STOP_GRACE", "120")),
     )

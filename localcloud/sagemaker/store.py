@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,7 +41,9 @@ _stores: dict[str, Store] = {}
 
 def store() -> Store:
     """The caller's tables."""
-    return _stores.setdefault(f"{get_account_id()}|{get_region()}", Store())
+    # Threads of jobs come here too.
+    with LOCK:
+        return _stores.setdefault(f"{get_account_id()}|{get_region()}", Store())
 
 
 def every_store() -> dict[str, Store]:
@@ -51,7 +54,8 @@ def every_store() -> dict[str, Store]:
 def dump() -> dict[str, Any]:
     """Everything, for saving."""
     with LOCK:
-        return {key: dict(vars(tables)) for key, tables in _stores.items()}
+        # A copy: it is written to disk while jobs go on.
+        return {key: copy.deepcopy(vars(tables)) for key, tables in _stores.items()}
 
 
 def load(saved: Mapping[str, Any]) -> None:

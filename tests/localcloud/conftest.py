@@ -31,6 +31,7 @@ def make_cloud(folder: Path) -> LocalCloud:
         port=free_port(),
         job_python=Path(sys.executable),
         lambda_python=ROOT / ".venv-lambda/bin/python",
+        stop_grace=1.0,
     )
 
 
@@ -98,12 +99,35 @@ def make_role(client: Client, name: str, service: str, statements: list[dict[str
         ],
     }
     made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="own",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
-    )
+    if statements:
+        iam.put_role_policy(
+            RoleName=name,
+            PolicyName="own",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+        )
     return str(made["Role"]["Arn"])
+
+
+def queue_of(client: Client, name: str) -> tuple[str, str]:
+    """A new queue's address and ARN."""
+    sqs = client("sqs")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, found["Attributes"]["QueueArn"]
+
+
+def received(client: Client, url: str) -> list[dict[str, Any]]:
+    """All messages that wait in a queue now, with their attributes."""
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = client("sqs").receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        if not answer.get("Messages"):
+            return found
+        for message in answer["Messages"]:
+            client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            found.append(message)
 
 
 def until(check: Callable[[], Any], seconds: float = 30.0) -> Any:

@@ -16,20 +16,26 @@ from typing import Any
 import pytest
 
 from localcloud.patches import MENDS
-from tests.localcloud.conftest import Client, make_role, until
+from tests.localcloud.conftest import Client, make_role, queue_of, received, until
 
 HANDLER = """
-import os, sys
+import boto3, os, sys
 def handler(event, context):
     if event.get("detail", {}).get("fail"):
         raise RuntimeError("on purpose")
+    if event.get("list"):
+        try:
+            return {"listed": str(boto3.client("s3").list_buckets())}
+        except Exception as error:
+            return {"listed": str(error)}
     try:
         import yaml
         found = True
     except ImportError:
         found = False
     server = ("LOCALCLOUD", "MINISTACK", "STATE_")
-    return {"yaml": found, "prefix": sys.prefix,
+    return {"yaml": found, "prefix": sys.prefix, "path": os.environ["PATH"],
+            "home": os.environ.get("HOME"), "python_path": os.environ.get("PYTHONPATH"),
             "own": sorted(key for key in os.environ if key.startswith(server))}
 """
 
@@ -58,6 +64,12 @@ def needed(code: str) -> str:
         " print('DeadLetterConfig' in inspect.getsource(f))",
         "from ministack.services import eventbridge as e; import inspect;"
         " print('invoke_async_with_retry' in inspect.getsource(e._dispatch_to_lambda))",
+        "from ministack.services import eventbridge as e; import inspect;"
+        " print('DeadLetterConfig' in inspect.getsource(e._invoke_target))",
+        "from ministack.services import lambda_svc as l;"
+        " print(bool(l._event_invoke_config({'event_invoke_configs': {'$LATEST': {1: 2}}}, '')))",
+        "from ministack.core import iam_evaluator as i; import inspect;"
+        " print('127.' in inspect.getsource(i.pin_request_origin))",
     ],
 )
 def test_a_patch_is_still_needed(code: str) -> None:
@@ -93,27 +105,79 @@ def test_a_function_sees_its_own_runtime_and_nothing_of_the_server(
     assert told["prefix"].endswith(".venv-lambda")
     assert told["yaml"] is False, "PyYAML is MiniStack's, not Lambda's"
     assert told["own"] == []
+    assert told["home"] is None and told["python_path"] is None
+    assert told["path"].split(":")[1:] == ["/usr/local/bin", "/usr/bin", "/bin"]
+
+
+def test_a_function_acts_as_its_role(client: Client, function: dict[str, Any]) -> None:
+    answer = client("lambda").invoke(FunctionName="own", Payload=json.dumps({"list": True}))
+    assert "AccessDenied" in json.loads(answer["Payload"].read())["listed"]
+
+
+def rule(client: Client, name: str, target: dict[str, Any]) -> str:
+    events = client("events")
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "1", **target}])
+    return str(events.describe_rule(Name=name)["Arn"])
+
+
+def send(client: Client, source: str, detail: dict[str, Any]) -> None:
+    entry = {"Source": source, "DetailType": "t", "Detail": json.dumps(detail)}
+    assert client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+
+def permit(client: Client, name: str, rule_arn: str) -> None:
+    client("lambda").add_permission(
+        FunctionName="own",
+        StatementId=name,
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule_arn,
+    )
 
 
 def test_an_event_that_a_function_fails_on_ends_in_its_dead_letter_queue(
     client: Client, function: dict[str, Any]
 ) -> None:
-    sqs, events, lambda_ = client("sqs"), client("events"), client("lambda")
-    url = sqs.create_queue(QueueName="dead")["QueueUrl"]
-    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
-    lambda_.update_function_configuration(
-        FunctionName="own", DeadLetterConfig={"TargetArn": queue["QueueArn"]}
+    url, queue = queue_of(client, "dead")
+    client("lambda").update_function_configuration(
+        FunctionName="own", DeadLetterConfig={"TargetArn": queue}
     )
-    lambda_.put_function_event_invoke_config(FunctionName="own", MaximumRetryAttempts=1)
-    events.put_rule(Name="fails", EventPattern=json.dumps({"source": ["test"]}))
-    events.put_targets(Rule="fails", Targets=[{"Id": "1", "Arn": function["FunctionArn"]}])
-    events.put_events(
-        Entries=[{"Source": "test", "DetailType": "t", "Detail": json.dumps({"fail": True})}]
-    )
-    found = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
+    client("lambda").put_function_event_invoke_config(FunctionName="own", MaximumRetryAttempts=1)
+    permit(client, "fails", rule(client, "fails", {"Arn": function["FunctionArn"]}))
+    send(client, "fails", {"fail": True})
+    found = until(lambda: received(client, url))
     body = json.loads(found[0]["Body"])
-    event = body.get("requestPayload", body)
-    assert event["detail"] == {"fail": True}
+    assert body.get("requestPayload", body)["detail"] == {"fail": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "code"),
+    [("not-permitted", False, "NO_PERMISSIONS"), ("not-there", True, "NO_RESOURCE")],
+)
+def test_an_event_that_cannot_be_delivered_ends_in_the_targets_dead_letter_queue(
+    client: Client, function: dict[str, Any], name: str, missing: bool, code: str
+) -> None:
+    url, queue = queue_of(client, f"undelivered-{name}")
+    arn = function["FunctionArn"] + ("-gone" if missing else "")
+    rule_arn = rule(client, name, {"Arn": arn, "DeadLetterConfig": {"Arn": queue}})
+    send(client, name, {"n": 1})
+    message = until(lambda: received(client, url))[0]
+    assert json.loads(message["Body"])["detail"] == {"n": 1}
+    told = {key: value["StringValue"] for key, value in message["MessageAttributes"].items()}
+    assert (told["ERROR_CODE"], told["RULE_ARN"], told["TARGET_ARN"]) == (code, rule_arn, arn)
+
+
+def test_settings_of_latest_are_those_of_the_unqualified_function(
+    client: Client, function: dict[str, Any]
+) -> None:
+    lambda_ = client("lambda")
+    lambda_.put_function_event_invoke_config(
+        FunctionName="own", Qualifier="$LATEST", MaximumEventAgeInSeconds=99
+    )
+    lambda_.delete_function_event_invoke_config(FunctionName="own")
+    found = lambda_.get_function_event_invoke_config(FunctionName="own")
+    assert found["MaximumEventAgeInSeconds"] == 99
 
 
 def test_plain_http_on_the_loopback_counts_as_secure_transport(client: Client) -> None:
@@ -143,23 +207,27 @@ def test_plain_http_on_the_loopback_counts_as_secure_transport(client: Client) -
 
 
 def test_a_package_event_reaches_a_rule_in_awss_shape(client: Client) -> None:
-    sqs, events, sagemaker = client("sqs"), client("events"), client("sagemaker")
-    url = sqs.create_queue(QueueName="events")["QueueUrl"]
-    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    events, sagemaker = client("events"), client("sagemaker")
+    url, queue = queue_of(client, "events")
     pattern = {
         "source": ["aws.sagemaker"],
         "detail-type": ["SageMaker Model Package State Change"],
         "detail": {"ModelPackageGroupName": ["told"]},
     }
     events.put_rule(Name="packages", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule="packages", Targets=[{"Id": "1", "Arn": queue["QueueArn"]}])
+    events.put_targets(Rule="packages", Targets=[{"Id": "1", "Arn": queue}])
     sagemaker.create_model_package_group(ModelPackageGroupName="told")
     arn = sagemaker.create_model_package(
         ModelPackageGroupName="told", CustomerMetadataProperties={"Secret": "no"}
     )["ModelPackageArn"]
-    found = until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
+    found = until(lambda: received(client, url))
     event = json.loads(found[0]["Body"])
     assert event["resources"] == [arn]
     assert event["detail"]["ModelApprovalStatus"] == "PendingManualApproval"
     assert isinstance(event["detail"]["CreationTime"], int)
     assert "CustomerMetadataProperties" not in event["detail"]
+    # Every update is told, also one of nothing but the metadata.
+    sagemaker.update_model_package(
+        ModelPackageArn=arn, CustomerMetadataProperties={"Secret": "still"}
+    )
+    assert json.loads(until(lambda: received(client, url))[0]["Body"])["resources"] == [arn]

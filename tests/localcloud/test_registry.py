@@ -53,6 +53,8 @@ def test_a_package_is_pending_unless_told_and_described_as_it_was_made(
             "50",
         ),
         ({"ModelPackageGroupName": "models", "ModelPackageDescription": "x" * 1025}, "1024"),
+        ({"ModelPackageGroupName": "models", "ModelPackageName": "m"}, "Cannot determine"),
+        ({"ModelPackageDescription": "of no group"}, "Missing ARN"),
     ],
 )
 def test_what_sagemaker_refuses_is_refused(
@@ -99,6 +101,46 @@ def test_an_update_merges_metadata_and_keeps_the_rest(client: Client, group: str
     found = sagemaker.describe_model_package(ModelPackageName=arn)
     assert found["CustomerMetadataProperties"] == {"B": "3"}
     assert found["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+def test_an_update_may_not_make_more_than_fifty_pairs_and_changes_nothing_then(
+    client: Client, group: str
+) -> None:
+    sagemaker = client("sagemaker")
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        CustomerMetadataProperties={f"k{number}": "v" for number in range(50)},
+    )["ModelPackageArn"]
+    with pytest.raises(ClientError) as error:
+        sagemaker.update_model_package(
+            ModelPackageArn=arn,
+            ModelApprovalStatus="Approved",
+            CustomerMetadataProperties={"one": "more"},
+        )
+    assert code(error) == "ValidationException"
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert found["ModelApprovalStatus"] == "PendingManualApproval"
+    assert len(found["CustomerMetadataProperties"]) == 50
+
+
+def test_tags_belong_to_the_group_and_not_to_its_versions(client: Client, group: str) -> None:
+    sagemaker = client("sagemaker")
+    tags = [{"Key": "team", "Value": "cards"}]
+    found = sagemaker.describe_model_package_group(ModelPackageGroupName=group)
+    sagemaker.add_tags(ResourceArn=found["ModelPackageGroupArn"], Tags=tags)
+    assert sagemaker.list_tags(ResourceArn=found["ModelPackageGroupArn"])["Tags"] == tags
+    version = sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"]
+    for arn in (version, found["ModelPackageGroupArn"] + "-of-nobody"):
+        with pytest.raises(ClientError) as error:
+            sagemaker.add_tags(ResourceArn=arn, Tags=tags)
+        assert code(error) == "ValidationException"
+    sagemaker.delete_tags(ResourceArn=found["ModelPackageGroupArn"], TagKeys=["team"])
+    assert sagemaker.list_tags(ResourceArn=found["ModelPackageGroupArn"])["Tags"] == []
+
+
+def test_a_page_token_that_nobody_gave_is_refused(client: Client, group: str) -> None:
+    with pytest.raises(ClientError, match="Invalid NextToken"):
+        client("sagemaker").list_model_packages(ModelPackageGroupName=group, NextToken="?")
 
 
 def test_listing_pages_filters_and_sorts_ascending_by_default(client: Client) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from localcloud import LocalCloud, LocalCloudError
-from tests.localcloud.conftest import client_of, make_cloud
+from localcloud import LocalCloud, LocalCloudError, liveness
+from tests.localcloud.conftest import Client, client_of, make_cloud, make_role, queue_of, until
 
 
 def test_state_survives_a_stop_and_a_start(tmp_path: Path) -> None:
@@ -19,9 +22,7 @@ def test_state_survives_a_stop_and_a_start(tmp_path: Path) -> None:
     try:
         client = client_of(cloud)
         client("sagemaker").create_model_package_group(ModelPackageGroupName="kept")
-        client("s3").create_bucket(
-            Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
-        )
+        make_bucket(client, "kept")
         client("s3").put_object(Bucket="kept", Key="k", Body=b"x")
         assert cloud.stop()
         assert not cloud.status().running
@@ -31,6 +32,117 @@ def test_state_survives_a_stop_and_a_start(tmp_path: Path) -> None:
         assert client("s3").get_object(Bucket="kept", Key="k")["Body"].read() == b"x"
     finally:
         cloud.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+def test_a_stop_ends_jobs_which_have_failed_at_the_next_start(tmp_path: Path) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    cloud.start()
+    try:
+        client = client_of(cloud)
+        make_bucket(client, "work")
+        role = make_role(
+            client,
+            "job",
+            "sagemaker.amazonaws.com",
+            [{"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"}],
+        )
+        url, queue = queue_of(client, "told")
+        pattern = {"detail-type": ["SageMaker Processing Job State Change"]}
+        client("events").put_rule(Name="jobs", EventPattern=json.dumps(pattern))
+        client("events").put_targets(Rule="jobs", Targets=[{"Id": "1", "Arn": queue}])
+        for name in ("runs", "waits"):
+            create_sleeper(client, role, name)
+        until(lambda: processes_in(cloud.state_dir / "jobs"))
+        cloud.stop()
+        assert not processes_in(cloud.state_dir)
+        cloud.start()
+        found = until(lambda: messages(client, url, 4))
+        for name in ("runs", "waits"):
+            job = client("sagemaker").describe_processing_job(ProcessingJobName=name)
+            assert job["ProcessingJobStatus"] == "Failed"
+            assert "local cloud was stopped" in job["FailureReason"]
+        states = [json.loads(message["Body"])["detail"] for message in found]
+        assert [s["ProcessingJobStatus"] for s in states] == ["InProgress"] * 2 + ["Failed"] * 2
+        assert not (cloud.state_dir / "jobs").exists()
+    finally:
+        cloud.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+def test_a_killed_server_leaves_nothing_behind_and_the_next_start_succeeds(tmp_path: Path) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    pid = cloud.start().pid
+    try:
+        client = client_of(cloud)
+        role = make_role(client, "job", "sagemaker.amazonaws.com", [])
+        create_sleeper(client, role, "runs")
+        until(lambda: processes_in(cloud.state_dir / "jobs"))
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        until(lambda: not processes_in(cloud.state_dir), seconds=5)
+        assert not cloud.status().running
+        assert cloud.stop() is False
+        assert cloud.start().running
+    finally:
+        cloud.stop()
+
+
+def create_sleeper(client: Client, role: str, name: str) -> None:
+    client("sagemaker").create_processing_job(
+        ProcessingJobName=name,
+        RoleArn=role,
+        AppSpecification={
+            "ImageUri": "image",
+            "ContainerEntrypoint": ["bash", "-c", "trap '' TERM; sleep 60"],
+        },
+        ProcessingResources={
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": "ml.m5.xlarge",
+                "VolumeSizeInGB": 1,
+            }
+        },
+    )
+
+
+def messages(client: Client, url: str, count: int) -> list[dict[str, Any]]:
+    """The messages of a queue in the order they were sent, once there are so many."""
+    found = client("sqs").receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, AttributeNames=["All"]
+    ).get("Messages", [])  # fmt: skip
+    ordered = sorted(found, key=lambda m: int(m["Attributes"]["SentTimestamp"]))
+    return ordered if len(ordered) == count else []
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Commands of the processes that work in a folder."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if place.resolve().is_relative_to(folder):
+                found.append((place.parent / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def make_bucket(client: Client, name: str) -> None:
+    client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
+    )
+
+
+def test_a_server_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = make_cloud(tmp_path)
+    assert liveness.claim(tmp_path, cloud.port)
+    try:
+        with pytest.raises(LocalCloudError, match=f"process {os.getpid()}.*does not answer"):
+            cloud.start()
+        other = make_cloud(tmp_path)
+        with pytest.raises(LocalCloudError, match=f"runs on port {cloud.port}"):
+            other.start()
+    finally:
+        os.close(liveness._held.pop())
 
 
 def test_starting_twice_is_one_server(cloud: LocalCloud) -> None:

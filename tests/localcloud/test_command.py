@@ -1,0 +1,113 @@
+"""A job's command: its lines, its end, its stop and its limit."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.sagemaker import command
+
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+
+
+def run(tmp_path: Path, script: str, **options: Any) -> tuple[command.Outcome, list[str]]:
+    lines: list[str] = []
+    options.setdefault("stop", threading.Event())
+    outcome = command.run(
+        ["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, on_line=lines.append, **options
+    )
+    return outcome, lines
+
+
+def test_lines_come_as_they_are_and_the_status_is_the_commands_own(tmp_path: Path) -> None:
+    outcome, lines = run(tmp_path, "echo one; echo two >&2; printf 'no end'; exit 7")
+    assert outcome == command.Outcome(status=7, timed_out=False)
+    assert lines == ["one", "two", "no end"]
+
+
+def test_a_line_without_end_is_cut_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
+    _outcome, lines = run(tmp_path, "head -c 300000 /dev/zero | tr '\\0' 'x'")
+    assert len(lines) > 1
+    assert "".join(lines) == "x" * 300000
+
+
+def test_output_that_is_no_text_does_not_end_the_job(tmp_path: Path) -> None:
+    outcome, lines = run(tmp_path, r"printf '\xff\xfe\n'")
+    assert outcome.status == 0 and len(lines) == 1
+
+
+def test_a_child_in_another_session_that_keeps_the_pipe_does_not_keep_the_job(
+    tmp_path: Path,
+) -> None:
+    began = time.monotonic()
+    outcome, lines = run(tmp_path, "setsid sleep 20 & echo done")
+    assert outcome.status == 0 and lines == ["done"]
+    assert time.monotonic() - began < 10
+
+
+def test_what_a_command_leaves_behind_in_its_group_ends_with_it(tmp_path: Path) -> None:
+    run(tmp_path, "(sleep 1; touch late) & true")
+    time.sleep(1.5)
+    assert not (tmp_path / "late").exists()
+
+
+def test_a_stop_is_a_sigterm_that_the_command_may_answer(tmp_path: Path) -> None:
+    stop = threading.Event()
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        stop.set()
+
+    outcome = command.run(
+        ["bash", "-c", "trap 'echo saved; exit 0' TERM; echo up; while :; do sleep 0.05; done"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stop=stop,
+        on_line=on_line,
+    )
+    assert outcome == command.Outcome(status=0, timed_out=False)
+    assert lines == ["up", "saved"]
+
+
+def test_a_stop_leaves_the_commands_own_workers_to_the_command(tmp_path: Path) -> None:
+    script = (
+        "(trap 'echo hit' TERM; for i in 1 2 3 4; do sleep 0.1; done; echo worker done) &"
+        " trap 'wait; exit 0' TERM; wait"
+    )
+    outcome, lines = run(tmp_path, script, limit=0.2)
+    assert outcome.status == 0 and lines == ["worker done"]
+
+
+def test_who_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
+    outcome, _lines = run(tmp_path, "trap '' TERM; sleep 30", limit=0.3, grace=0.3)
+    assert outcome.timed_out and outcome.status == 128 + 9
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    lines: list[str] = []
+    outcome = command.run(
+        ["no-such-program"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stop=threading.Event(),
+        on_line=lines.append,
+    )
+    assert outcome.status == 127 and "no-such-program" in lines[0]
+
+
+def test_the_servers_end_ends_it_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = threading.Event()
+    monkeypatch.setattr(command, "closing", closing)
+    threading.Timer(0.3, closing.set).start()
+    began = time.monotonic()
+    with pytest.raises(command.Closing):
+        run(tmp_path, "trap '' TERM; sleep 30")
+    assert time.monotonic() - began < 5
