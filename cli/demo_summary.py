@@ -12,7 +12,7 @@ from cli.aws import Aws
 
 if TYPE_CHECKING:
     from cli.demo_recognise import Views
-    from cli.registry import Branch
+    from cli.lineage import Branch
     from registry.packages import Package
 
 SUMMARY_FILE = "summary.json"
@@ -48,8 +48,8 @@ def collect(
         places: Where everything lies.
         which: Options of `cards local` for this local cloud.
     """
+    from cli.lineage import lineage_tree
     from cli.parents import package as find
-    from cli.registry import lineage_tree
 
     # Looked up again: the student has been approved since it was registered.
     chain = {stage: find(aws, package.arn) for stage, package in packages.items()}
@@ -191,7 +191,7 @@ def _figure_row(title: str, row: Mapping[str, Any]) -> list[str]:
 
 def _add_release(tree: Branch, compiled: str, release: str) -> None:
     """Hangs the release below the compiled version that it ships."""
-    from cli.registry import Branch
+    from cli.lineage import Branch
 
     if tree.label.startswith(f"{compiled} "):
         tree.children.append(Branch(f"release {release}"))
@@ -207,6 +207,6 @@ def _tree_document(branch: Branch) -> dict[str, Any]:
 
 
 def _branch(document: Mapping[str, Any]) -> Branch:
-    from cli.registry import Branch
+    from cli.lineage import Branch
 
     return Branch(document["label"], [_branch(child) for child in document["children"]])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import CliError
+from cli.options import AsJson
 
 if TYPE_CHECKING:
     from localcloud import LocalCloud
@@ -39,7 +40,6 @@ StateDir = Annotated[
 Port = Annotated[
     int, typer.Option(min=1, max=65535, help="Its port on 127.0.0.1.", rich_help_panel="Which")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 @app.command(epilog="Example: cards local up --port 4567 --state-dir /tmp/cloud")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,6 @@ app = typer.Typer(
     """,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 Channel = Annotated[str, typer.Option(help="Whose release is meant.")]
 STABLE = "stable"
 

@@ -12,6 +12,7 @@ import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
 from cli.errors import CliError
+from cli.options import AsJson
 
 if TYPE_CHECKING:
     from cli.console import Activity
@@ -70,7 +71,6 @@ Wait = Annotated[bool, typer.Option("--wait", help="Follow the log until the mod
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be sent to SageMaker; send nothing.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 @dataclass(frozen=True)

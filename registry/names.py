@@ -28,6 +28,7 @@ JOBS_PREFIX = "jobs/"
 SOURCE_PREFIX = "source/"
 NAMES_PREFIX = "names/"
 COMPILATIONS_PREFIX = "compilations/"
+MODEL_QUALITY_PREFIX = "model-quality/"
 # Release bucket:
 RELEASES_PREFIX = "releases/"
 CHANNELS_PREFIX = "channels/"

@@ -49,6 +49,9 @@ class Package:
         model_data_url: Where its ``model.tar.gz`` lies, or an empty string.
         image: The inference container's image, or an empty string.
         metadata: CustomerMetadataProperties.
+        approval_description: Why it was approved or rejected, in whatever words were given.
+        modified: When it was last changed; None where it never was.
+        modified_by: ARN of who changed it last, where SageMaker says so.
     """
 
     arn: str
@@ -61,6 +64,9 @@ class Package:
     model_data_url: str
     image: str
     metadata: Mapping[str, str]
+    approval_description: str = ""
+    modified: datetime | None = None
+    modified_by: str | None = None
 
     @property
     def parent_arn(self) -> str | None:
@@ -99,6 +105,7 @@ def describe(sagemaker: Any, arn: str) -> Package | None:
     containers = answer.get("InferenceSpecification", {}).get("Containers") or [{}]
     metadata = answer.get("CustomerMetadataProperties", {})
     description = answer.get("ModelPackageDescription", "")
+    changed_by = answer.get("LastModifiedBy", {})
     return Package(
         arn=answer["ModelPackageArn"],
         version=package_version(answer["ModelPackageArn"]),
@@ -110,6 +117,10 @@ def describe(sagemaker: Any, arn: str) -> Package | None:
         model_data_url=containers[0].get("ModelDataUrl", ""),
         image=containers[0].get("Image", ""),
         metadata=metadata,
+        approval_description=answer.get("ApprovalDescription", ""),
+        modified=answer.get("LastModifiedTime"),
+        modified_by=changed_by.get("IamIdentity", {}).get("Arn")
+        or changed_by.get("UserProfileArn"),
     )
 
 

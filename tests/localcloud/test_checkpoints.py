@@ -11,7 +11,7 @@ import pytest
 from localcloud.sagemaker import checkpoints
 from localcloud.sagemaker.checkpoints import Checkpoints
 from localcloud.sagemaker.container import JobError
-from tests.localcloud.conftest import until
+from tests.running_cloud import until
 
 
 class Place:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localcloud.conftest import Client, make_role, until
+from tests.running_cloud import Client, make_role, until
 
 TEMPLATE: dict[str, Any] = {
     "Resources": {

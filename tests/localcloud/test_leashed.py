@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from localcloud.leashed import Leashed
-from tests.localcloud.conftest import ROOT, until
+from tests.running_cloud import ROOT, until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from localcloud import liveness
-from tests.localcloud.conftest import ROOT, until
+from tests.running_cloud import ROOT, until
 
 
 def test_a_claim_lives_as_long_as_its_process(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from localcloud import LocalCloud
 from localcloud.__main__ import main
-from tests.localcloud.conftest import ROOT, free_port
+from tests.running_cloud import ROOT, free_port
 
 
 def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:

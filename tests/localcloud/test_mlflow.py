@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.localcloud.conftest import client_of, make_cloud, make_role, until
+from tests.running_cloud import client_of, make_cloud, make_role, until
 
 
 def call(base: str, path: str, request: dict[str, Any] | None = None) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from localcloud.patches import MENDS
-from tests.localcloud.conftest import Client, make_role, queue_of, received, until
+from tests.running_cloud import Client, make_role, queue_of, received, until
 
 HANDLER = """
 import boto3, os, sys

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localcloud.conftest import Client
+from tests.running_cloud import Client
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from localcloud import LocalCloud
-from tests.localcloud.conftest import Client, client_of
+from tests.running_cloud import Client, client_of
 
 
 def test_kms_signs_with_p256_so_that_anyone_can_verify(client: Client) -> None:

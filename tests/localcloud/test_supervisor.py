@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from localcloud import LocalCloud, LocalCloudError, liveness
-from tests.localcloud.conftest import Client, client_of, make_cloud, make_role, queue_of, until
+from tests.running_cloud import Client, client_of, make_cloud, make_role, queue_of, until
 
 
 def test_state_survives_a_stop_and_a_start(tmp_path: Path) -> None:

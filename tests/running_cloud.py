@@ -1,0 +1,99 @@
+"""A local cloud that runs for a test, and what tests do with it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from localcloud import LocalCloud
+
+ROOT = Path(__file__).resolve().parents[1]
+Client = Callable[[str], Any]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_cloud(folder: Path) -> LocalCloud:
+    return LocalCloud(
+        folder,
+        port=free_port(),
+        job_python=Path(sys.executable),
+        lambda_python=ROOT / ".venv-lambda/bin/python",
+        stop_grace=1.0,
+    )
+
+
+def client_of(cloud: LocalCloud, **credentials: str) -> Client:
+    environment = cloud.env()
+    keys = credentials or {
+        "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
+    }
+    session = boto3.Session(region_name=environment["AWS_REGION"], **keys)
+    return lambda service: session.client(service, endpoint_url=cloud.endpoint)
+
+
+def make_role(client: Client, name: str, service: str, statements: list[dict[str, Any]]) -> str:
+    iam = client("iam")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": service},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": "000000000000"}},
+            }
+        ],
+    }
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    if statements:
+        iam.put_role_policy(
+            RoleName=name,
+            PolicyName="own",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+        )
+    return str(made["Role"]["Arn"])
+
+
+def queue_of(client: Client, name: str) -> tuple[str, str]:
+    """A new queue's address and ARN."""
+    sqs = client("sqs")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, found["Attributes"]["QueueArn"]
+
+
+def received(client: Client, url: str) -> list[dict[str, Any]]:
+    """All messages that wait in a queue now, with their attributes."""
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = client("sqs").receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        if not answer.get("Messages"):
+            return found
+        for message in answer["Messages"]:
+            client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            found.append(message)
+
+
+def until(check: Callable[[], Any], seconds: float = 30.0) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s")
