@@ -98,7 +98,7 @@ def _prepare(
     tools()
     card_set = trainable(cards) if cards else None
     cloud = local.cloud(state_dir, port)
-    local.check_port(cloud)
+    cloud.check_ports()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import socket
 import sys
 import time
 from collections import deque
@@ -51,7 +50,6 @@ def up(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
     if which.status().running:
         say(f"running already at {which.endpoint}")
         return
-    check_port(which)
     began = time.monotonic()
     with activity("starting the local cloud") as task:
         which.start(task.update)
@@ -179,26 +177,6 @@ def cloud(state_dir: Path | None = None, port: int = DEFAULT_PORT) -> LocalCloud
         job_python=Path(sys.executable),
         lambda_python=ROOT / ".venv-lambda" / "bin" / "python",
     )
-
-
-def check_port(which: LocalCloud) -> None:
-    """Refuses a port that somebody else holds, before anything is started.
-
-    Raises:
-        CliError: The port is in use, and not by this local cloud.
-    """
-    if which.status().running:
-        return
-    for port in (which.port, which.mlflow_port):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                raise CliError(
-                    f"port {port} is in use by another program; stop it, or choose other ports: "
-                    f"--port {which.port + 1 if which.port < 65535 else DEFAULT_PORT}"
-                ) from None
 
 
 def options(state_dir: Path | None, port: int) -> str:

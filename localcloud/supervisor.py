@@ -157,8 +157,7 @@ class LocalCloud:
                     f"{self.state_dir}: its local cloud (process {server.pid}) does not answer on "
                     f"port {server.port}; stop it first, its log: {self.log}"
                 )
-            self._check_port(self.port, "port")
-            self._check_port(self.mlflow_port, "MLflow's port")
+            self.check_ports()
             for python in (self.job_python, self.lambda_python):
                 if not os.access(python, os.X_OK):
                     raise LocalCloudError(f"{python}: is no interpreter; make setup makes it")
@@ -202,6 +201,17 @@ class LocalCloud:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    def check_ports(self) -> None:
+        """Refuses ports that others hold, unless the server of this folder runs already.
+
+        Raises:
+            LocalCloudError: A port is taken.
+        """
+        if self.status().running:
+            return
+        self._check_port(self.port, "port")
+        self._check_port(self.mlflow_port, "MLflow's port")
+
     @staticmethod
     def _check_port(port: int, what: str) -> None:
         with socket.socket() as probe:
@@ -222,6 +232,9 @@ class LocalCloud:
             **{key: os.environ[key] for key in kept if key in os.environ},
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONUNBUFFERED": "1",
+            # What the caller keeps for real accounts must not reach what runs in this one.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "TMPDIR": str(self.state_dir / "tmp"),
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,

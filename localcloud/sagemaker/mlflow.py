@@ -159,7 +159,7 @@ def start_server() -> None:
 
 
 def _environment() -> dict[str, str]:
-    kept = ("HOME", "LANG", "TMPDIR")
+    kept = ("HOME", "LANG", "TMPDIR", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
     return {
         **{key: os.environ[key] for key in kept if key in os.environ},
         "PATH": f"{settings().job_python.parent}:/usr/local/bin:/usr/bin:/bin",

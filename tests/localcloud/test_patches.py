@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from localcloud import LocalCloud
 from localcloud.patches import MENDS
-from tests.running_cloud import Client, make_role, queue_of, received, until
+from tests.running_cloud import Client, client_of, make_role, queue_of, received, until
 
 HANDLER = """
 import boto3, os, sys
@@ -180,7 +181,9 @@ def test_settings_of_latest_are_those_of_the_unqualified_function(
     assert found["MaximumEventAgeInSeconds"] == 99
 
 
-def test_plain_http_on_the_loopback_counts_as_secure_transport(client: Client) -> None:
+def test_plain_http_on_the_loopback_counts_as_secure_transport(
+    cloud: LocalCloud, client: Client
+) -> None:
     s3 = client("s3")
     s3.create_bucket(
         Bucket="tls-only", CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
@@ -202,8 +205,23 @@ def test_plain_http_on_the_loopback_counts_as_secure_transport(client: Client) -
             }
         ),
     )
-    s3.put_object(Bucket="tls-only", Key="k", Body=b"x")
-    assert s3.get_object(Bucket="tls-only", Key="k")["Body"].read() == b"x"
+    # Bucket policies do not bind the account's root, so somebody else has to ask.
+    iam = client("iam")
+    iam.create_user(UserName="reader")
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    iam.put_user_policy(
+        UserName="reader",
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    reader = client_of(
+        cloud,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )("s3")
+    reader.put_object(Bucket="tls-only", Key="k", Body=b"x")
+    assert reader.get_object(Bucket="tls-only", Key="k")["Body"].read() == b"x"
 
 
 def test_a_package_event_reaches_a_rule_in_awss_shape(client: Client) -> None:

@@ -178,3 +178,20 @@ def test_the_servers_last_words_are_shown_when_it_cannot_start(tmp_path: Path) -
     cloud.lambda_python = tmp_path / "no-python"
     with pytest.raises(LocalCloudError, match="no interpreter"):
         cloud.start()
+
+
+def test_the_callers_own_aws_configuration_stays_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/config").write_text("this is no configuration file")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cloud = make_cloud(tmp_path / "cloud")
+    with contextlib.ExitStack() as stack:
+        cloud.start()
+        stack.callback(cloud.stop)
+        environment = Path(f"/proc/{cloud.status().pid}/environ")
+        if not environment.exists():
+            pytest.skip("this system does not show a process's environment")
+        variables = environment.read_bytes().decode().split("\0")
+    assert {"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null"} <= set(variables)
