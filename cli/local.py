@@ -34,10 +34,22 @@ app = typer.Typer(
 DEFAULT_PORT = 4566
 DEFAULT_STATE = Path(".local-cloud")
 StateDir = Annotated[
-    Path, typer.Option(help="Where its buckets, jobs and logs are kept.", rich_help_panel="Which")
+    Path,
+    typer.Option(
+        envvar="CARDS_LOCAL_STATE",
+        help="Where its buckets, jobs and logs are kept.",
+        rich_help_panel="Which",
+    ),
 ]
 Port = Annotated[
-    int, typer.Option(min=1, max=65535, help="Its port on 127.0.0.1.", rich_help_panel="Which")
+    int,
+    typer.Option(
+        min=1,
+        max=65535,
+        envvar="CARDS_LOCAL_PORT",
+        help="Its port on 127.0.0.1.",
+        rich_help_panel="Which",
+    ),
 ]
 
 

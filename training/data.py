@@ -33,6 +33,7 @@ from recognition.camera import (
 from recognition.cardset import CardSet, Split, read_card_set, split_cards
 from recognition.scan import stretch
 from training.config import STUDENT_STAGES, TEACHER_STAGES, TrainingConfig
+from training.ranks import ALONE, Ranks
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -126,11 +127,13 @@ class Batch:
         views: uint8 (B, S, S, 3) camera views.
         scans: uint8 (B, S, S, 3) clean scans of the same cards.
         cards: int64 (B,) number of the known card, -1 for a virtual card.
+        fed: How many of the scans, the first ones, the trained model sees beside the views.
     """
 
     views: Pixels
     scans: Pixels
     cards: Numbers
+    fed: int
 
 
 class Batches:
@@ -140,11 +143,14 @@ class Batches:
         cards: The card set.
         first: First step that is wanted; a resumed run begins later.
         steps: Where to stop.
+        ranks: The process that they are for; it gets its part of every batch.
     """
 
-    def __init__(self, cards: Cards, steps: int, first: int = 0) -> None:
+    def __init__(self, cards: Cards, steps: int, first: int = 0, ranks: Ranks = ALONE) -> None:
         self._cards = cards
         self._config = cards.config
+        self._ranks = ranks
+        self._places = self._ranks.rows(cards.config)
         self._first = first
         self._steps = steps
         self._rows: dict[str, list[int]] = {}
@@ -170,11 +176,14 @@ class Batches:
     def batch(self, step: int) -> Batch:
         """The batch of one step; the same for every call."""
         config = self._config
-        shape = (config.batch_size, config.image_size, config.image_size, 3)
+        shape = (len(self._places), config.image_size, config.image_size, 3)
         batch = Batch(
-            np.empty(shape, np.uint8), np.empty(shape, np.uint8), np.empty(shape[0], np.int64)
+            np.empty(shape, np.uint8),
+            np.empty(shape, np.uint8),
+            np.empty(shape[0], np.int64),
+            config.fed_scans // self._ranks.world,
         )
-        for place in range(config.batch_size):
+        for row, place in enumerate(self._places):
             position = step * config.batch_size + place
             epoch, turn = divmod(position, len(self._ids))
             card = int(self._order(epoch)[turn])
@@ -182,13 +191,13 @@ class Batches:
                 config.seed, "train", self._ids[card], _FIRST_VIEW[config.stage] + epoch
             )
             scan = self._scan(card, rng)
-            batch.cards[place] = card
+            batch.cards[row] = card
             if rng.random() < config.virtual_share:
                 other = self._scan(int(rng.integers(len(self._ids))), rng)
                 scan = virtual_card(scan, other, rng)
-                batch.cards[place] = -1
-            batch.views[place] = camera_view(scan, config.image_size, rng)
-            batch.scans[place] = stretch(scan, config.image_size)
+                batch.cards[row] = -1
+            batch.views[row] = camera_view(scan, config.image_size, rng)
+            batch.scans[row] = stretch(scan, config.image_size)
         return batch
 
     def _scan(self, card: int, rng: np.random.Generator) -> Pixels:

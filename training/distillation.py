@@ -30,6 +30,7 @@ from training.loop import Normaliser
 from training.losses import Criterion, LossInputs
 from training.machine import autocast, placed, prepare_machine
 from training.models import CardModel, build_model
+from training.ranks import Ranks
 from training.run import Run
 from training.teaching import fed_images, fit
 
@@ -42,8 +43,9 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
         raise ConfigError("--parent-model-package-arn: a student needs the ARN of its parent")
     teacher_model, teacher_config = load_model(teacher_channel, TEACHER)
     _check_contract(config, teacher_config, "teacher")
-    device = prepare_machine(config)
-    with Run(config, environment) as run:
+    ranks = Ranks.read()
+    device = prepare_machine(config, ranks)
+    with Run(config, environment, ranks) as run:
         cards = Cards.load(cards_channel, config)
         total = config.total_steps(len(cards.scan_ids))
         run.describe(cards, total)
@@ -76,8 +78,12 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
                 answer.maps,
             )
 
-        model, history = fit(model, criterion.to(device), cards, forward, normalise, run.report)
+        model, history = fit(
+            model, criterion.to(device), cards, forward, normalise, run.report, ranks
+        )
         run.trained(history)
+        if not ranks.first:
+            return
         outcome = evaluate_model(Embedder(model, config, device), cards, teacher)
         run.measured(outcome)
         write_model(environment.model_dir, model, cards, outcome)

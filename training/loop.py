@@ -25,6 +25,7 @@ from training.config import TrainingConfig
 from training.data import Batch
 from training.losses import Criterion, LossInputs, ShareWatch, gradient_shares
 from training.models import CardModel
+from training.ranks import ALONE, Ranks, average_gradients, gathered
 
 #: The average follows the weights closely at first: decay is at most (1 + step) / (10 + step).
 _EMA_DELAY = 10
@@ -78,6 +79,7 @@ def train(
     config: TrainingConfig,
     total: int,
     report: Report,
+    ranks: Ranks = ALONE,
 ) -> tuple[CardModel, History]:
     """Trains a model in place and returns its averaged copy.
 
@@ -89,6 +91,7 @@ def train(
         config: Rates, clipping, precision.
         total: Optimiser steps.
         report: Told about progress.
+        ranks: This process among those of the run; each is given its part of the batches.
 
     Returns:
         The model with averaged weights (and the trained model's BatchNorm statistics), in
@@ -111,7 +114,7 @@ def train(
     with _stop_signal() as stopping:
         for step, batch in enumerate(batches):
             rate = schedule.set(step)
-            inputs = forward(model, batch)
+            inputs = gathered(forward(model, batch), ranks)
             terms = criterion(inputs)
             loss = torch.stack(list(terms.values())).sum()
             if not bool(torch.isfinite(loss)):
@@ -127,6 +130,7 @@ def train(
                     watch.check()
             schedule.optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
+            average_gradients(schedule.parameters, ranks)
             norm = nn.utils.clip_grad_norm_(schedule.parameters, config.clip_norm)
             if not bool(torch.isfinite(norm)):
                 _not_finite(step, terms, "gradient")

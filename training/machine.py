@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,20 +9,16 @@ import torch
 from torch import nn
 
 from training.config import ConfigError, TrainingConfig
+from training.ranks import Ranks
 
 
-def prepare_machine(config: TrainingConfig) -> torch.device:
-    """Sets threads and determinism, and chooses the device.
+def prepare_machine(config: TrainingConfig, ranks: Ranks) -> torch.device:
+    """Sets threads and determinism, and chooses the device: each process its own GPU.
 
     Raises:
-        ConfigError: Several processes were started; this version trains in one.
+        ConfigError: The batch cannot be divided among the processes, or one has no GPU.
     """
-    world = os.environ.get("WORLD_SIZE", "1")
-    if world not in ("", "1"):
-        raise ConfigError(
-            f"WORLD_SIZE {world}: this version trains in one process and would make {world} "
-            "models; submit it to an instance with one GPU"
-        )
+    ranks.check(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -31,7 +26,15 @@ def prepare_machine(config: TrainingConfig) -> torch.device:
     # It would overwrite every new tensor once, to catch reads of uninitialised memory.
     deterministic: Any = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if ranks.local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"LOCAL_RANK {ranks.local_rank}: this machine has {torch.cuda.device_count()} GPUs; "
+            "start as many processes"
+        )
+    torch.cuda.set_device(ranks.local_rank)
+    return torch.device("cuda", ranks.local_rank)
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:

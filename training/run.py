@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,7 @@ from training.environment import JobEnvironment
 from training.evaluation import Outcome
 from training.loop import History, StopRequested
 from training.progress import ConsoleReport
+from training.ranks import ALONE, Ranks
 from training.tracking import Tracker
 
 #: Problems of a card set that are shown one by one.
@@ -20,12 +22,21 @@ _SHOWN_PROBLEMS = 10
 
 
 class Run:
-    """Opens tracking and progress, and closes both however the job ends."""
+    """Opens tracking and progress, and closes both however the job ends.
 
-    def __init__(self, config: TrainingConfig, environment: JobEnvironment) -> None:
+    Of several processes the first one alone tracks and talks.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, environment: JobEnvironment, ranks: Ranks = ALONE
+    ) -> None:
         self._config = config
         self._label = f"{config.model_type} {config.stage}"
         self._started = time.monotonic()
+        if not ranks.first:
+            self.tracker = Tracker()
+            self.report = ConsoleReport(self._label, self.tracker, io.StringIO())
+            return
         self.tracker = Tracker.start(
             environment.job_name or f"{config.model_type}-{config.stage}-{config.recipe}",
             parameters=config.to_dict(),

@@ -161,18 +161,8 @@ def submit(plan: TrainingPlan, session: Any = None) -> str:
     Returns:
         The job's name.
 
-    Raises:
-        SubmitError: The plan is for several processes, which the jobs refuse so far.
     """
     import boto3
-
-    if plan.distributed:
-        compute = plan.compute
-        raise SubmitError(
-            f"--instance {compute.instance_type} --count {compute.instance_count}: has several "
-            f"GPUs, and the jobs use one so far; name an instance with one, such as "
-            f"{LARGE_INSTANCE}"
-        )
 
     with staged_source() as source:
         _fit(plan, _sdk_session(session or boto3.Session(region_name=plan.region)), str(source))

@@ -19,14 +19,16 @@ from training.loop import History, Normaliser, Report, recalibrate, train
 from training.losses import Criterion, LossInputs
 from training.machine import autocast, placed, prepare_machine
 from training.models import CardModel, build_model
+from training.ranks import Ranks, average_statistics, joined, share_weights
 from training.run import Run
 
 
 def train_teacher(config: TrainingConfig, environment: JobEnvironment) -> None:
     """The whole job: reads the ``cards`` channel, trains, evaluates, writes the model."""
     channel = environment.channel("cards", "one folder a card, <card_id>/<image>")
-    device = prepare_machine(config)
-    with Run(config, environment) as run:
+    ranks = Ranks.read()
+    device = prepare_machine(config, ranks)
+    with Run(config, environment, ranks) as run:
         cards = Cards.load(channel, config)
         total = config.total_steps(len(cards.scan_ids))
         run.describe(cards, total)
@@ -38,11 +40,15 @@ def train_teacher(config: TrainingConfig, environment: JobEnvironment) -> None:
         def forward(model: CardModel, batch: Batch) -> LossInputs:
             with autocast(config, device):
                 embeddings = model(fed_images(batch, normalise))
-            views, scans = embeddings.float().split([len(batch.views), config.fed_scans])
+            views, scans = embeddings.float().split([len(batch.views), batch.fed])
             return LossInputs(views, scans, torch.from_numpy(batch.cards).to(device))
 
-        model, history = fit(model, criterion.to(device), cards, forward, normalise, run.report)
+        model, history = fit(
+            model, criterion.to(device), cards, forward, normalise, run.report, ranks
+        )
         run.trained(history)
+        if not ranks.first:
+            return
         outcome = evaluate_model(Embedder(model, config, device), cards)
         run.measured(outcome)
         write_model(environment.model_dir, model, cards, outcome)
@@ -58,21 +64,26 @@ def fit(
     forward: Callable[[CardModel, Batch], LossInputs],
     normalise: Normaliser,
     report: Report,
+    ranks: Ranks,
 ) -> tuple[CardModel, History]:
     """Trains on the cards' batches, then measures BatchNorm's statistics for what is kept."""
     config = cards.config
     total = config.total_steps(len(cards.scan_ids))
-    stream = iter(Batches(cards, total + config.normalisation_batches))
-    model, history = train(model, criterion, islice(stream, total), forward, config, total, report)
-    with autocast(config, normalise.device):
-        recalibrate(model, (fed_images(batch, normalise) for batch in stream), model)
+    stream = iter(Batches(cards, total + config.normalisation_batches, ranks=ranks))
+    ours = islice(stream, total)
+    with joined(ranks, normalise.device):
+        share_weights(model, ranks)
+        share_weights(criterion, ranks)
+        model, history = train(model, criterion, ours, forward, config, total, report, ranks)
+        with autocast(config, normalise.device):
+            recalibrate(model, (fed_images(batch, normalise) for batch in stream), model)
+        average_statistics(model, ranks)
     return model, history
 
 
 def fed_images(batch: Batch, normalise: Normaliser) -> Tensor:
     """A batch's views and the first of its scans, as many as the configuration shares."""
-    fed = normalise.config.fed_scans
-    return normalise(np.concatenate([batch.views, batch.scans[:fed]]))
+    return normalise(np.concatenate([batch.views, batch.scans[: batch.fed]]))
 
 
 def random_directions(count: int, config: TrainingConfig) -> Tensor:

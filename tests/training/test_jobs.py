@@ -219,13 +219,3 @@ def test_a_student_of_the_wrong_parents_is_refused(
     given = ["--recipe", "tiny", "--parent-model-package-arn", PARENT, *arguments]
     assert train_student_distillation.main(given) == 1
     assert message in (tmp_path / "output" / "failure").read_text()
-
-
-def test_many_processes_are_refused_rather_than_making_many_models(
-    card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for key, value in variables(tmp_path, cards=card_folder).items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    assert train_teacher.main(["--recipe", "tiny"]) == 1
-    assert "trains in one process" in (tmp_path / "output" / "failure").read_text()

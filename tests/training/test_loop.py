@@ -66,6 +66,7 @@ def batches(count: int, seed: int = 0) -> list[Batch]:
             rng.integers(0, 256, (8, 2, 2, 3), dtype=np.uint8),
             rng.integers(0, 256, (8, 2, 2, 3), dtype=np.uint8),
             np.arange(8),
+            8,
         )
         for _ in range(count)
     ]
