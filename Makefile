@@ -49,10 +49,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.python
 	@$(PY) -m pip install -q --progress-bar off -c constraints.txt -e '.[lambda,cdk,recognition,training,export,local,dev]'
 	@touch $@
 
-# Node and npm come as a wheel, so that Python is the only prerequisite.
+# Node and npm come as a wheel, so that Python is the only prerequisite. Linked into the virtual
+# environment: whoever activates it has `cdk`, and the CDK's Python library finds its `node`.
 $(VENV)/.node-installed: package.json package-lock.json $(VENV)/.installed
 	@echo "Installing the CDK command line into node_modules …"
 	@PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" ci --loglevel=error --no-progress >/dev/null
+	@ln -sf "$(NODE)/bin/node" $(VENV)/bin/node
+	@ln -sf ../../node_modules/.bin/cdk $(VENV)/bin/cdk
 	@touch $@
 
 # The local cloud runs Lambdas here: nothing but what Lambda's runtime has, so that a forgotten

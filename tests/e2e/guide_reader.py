@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.e2e.cloud import ROOT
 
 _FENCE = re.compile(r"^```(?P<language>[a-z]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+_REMARK = re.compile(r"<!-- (?P<remark>.*?) -->\n\Z")
 _HEADING = re.compile(r"^#{1,6} (?P<title>.+)$", re.MULTILINE)
 
 
@@ -24,12 +25,14 @@ class Block:
         language: As the fence names it; empty where it does not.
         heading: The nearest heading above.
         line: The fence's line in the file, counted from 1.
+        remark: A comment right above the fence, for the tests; empty where there is none.
     """
 
     language: str
     code: str
     heading: str
     line: int
+    remark: str = ""
 
     @property
     def id(self) -> str:
@@ -50,8 +53,17 @@ def blocks(file: Path, *languages: str) -> list[Block]:
     for fence in fences:
         above = [match["title"] for match in headings if match.start() < fence.start()]
         line = text.count("\n", 0, fence.start()) + 1
+        remark = _REMARK.search(text, 0, fence.start())
         if fence["language"] in languages:
-            found.append(Block(fence["language"], fence["code"], above[-1] if above else "", line))
+            found.append(
+                Block(
+                    fence["language"],
+                    fence["code"],
+                    above[-1] if above else "",
+                    line,
+                    remark["remark"] if remark else "",
+                )
+            )
     return found
 
 
@@ -110,6 +122,5 @@ def bare_environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
         if not key.startswith(("AWS_", "CDK_", "MLFLOW_", "SAGEMAKER_", "CARDS_"))
         or key == "AWS_CA_BUNDLE"
     }
-    programs = [str(Path(sys.executable).parent), str(ROOT / "node_modules/.bin")]
-    path = os.pathsep.join([*programs, kept.get("PATH", os.defpath)])
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
     return {**kept, "HOME": str(home), "PATH": path, **more}
