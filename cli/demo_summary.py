@@ -12,7 +12,7 @@ from cli.aws import Aws
 
 if TYPE_CHECKING:
     from cli.demo_recognise import Views
-    from cli.lineage import Branch
+    from cli.lineage_drawing import Branch
     from registry.packages import Package
 
 SUMMARY_FILE = "summary.json"
@@ -56,15 +56,13 @@ def collect(
     for entry in manifest["lineage"]:
         if "stage" in entry:
             chain[entry["stage"]] = find(aws, entry["name"])
-    tree = lineage_tree(aws, chain["stage2"])
-    _add_release(tree, str(manifest["name"]), str(manifest["release"]))
     return {
         "release": manifest["release"],
         "compiler": manifest["compiler"],
         "gate": manifest["gate"],
         "acceptance_threshold": manifest["acceptance_threshold"],
         "card_set": manifest["card_set"],
-        "lineage": _tree_document(tree),
+        "lineage": _tree_document(lineage_tree(aws, chain["stage2"])),
         "figures": {
             stage: {"name": package.label, "arn": package.arn, **figures(package)}
             for stage, package in chain.items()
@@ -161,14 +159,16 @@ def next_commands(name: str, release: str, which: str) -> list[str]:
         release: The folder of the pulled release.
         which: Options of `cards local` for this local cloud; empty for the default one.
     """
+    from registry.names import GROUP
+
     return [
         f'eval "$(cards local env{which})"',
         "cards registry list",
         f"cards registry lineage {name}",
         f"cards release verify {release}",
         f"cards recognise {release} YOUR-PHOTO.jpg",
-        "aws sagemaker list-model-packages --model-package-group-name "
-        "pokemon-card-recognition-models --sort-by CreationTime --sort-order Descending",
+        f"aws sagemaker list-model-packages --model-package-group-name {GROUP} "
+        "--sort-by CreationTime --sort-order Descending",
         f"cards demo --cards YOUR-SCANS/{which}",
         f"cards local down{which}",
     ]
@@ -189,16 +189,6 @@ def _figure_row(title: str, row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _add_release(tree: Branch, compiled: str, release: str) -> None:
-    """Hangs the release below the compiled version that it ships."""
-    from cli.lineage import Branch
-
-    if tree.label.startswith(f"{compiled} "):
-        tree.children.append(Branch(f"release {release}"))
-    for child in tree.children:
-        _add_release(child, compiled, release)
-
-
 def _tree_document(branch: Branch) -> dict[str, Any]:
     return {
         "label": branch.label,
@@ -207,6 +197,6 @@ def _tree_document(branch: Branch) -> dict[str, Any]:
 
 
 def _branch(document: Mapping[str, Any]) -> Branch:
-    from cli.lineage import Branch
+    from cli.lineage_drawing import Branch
 
     return Branch(document["label"], [_branch(child) for child in document["children"]])

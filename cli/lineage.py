@@ -2,74 +2,213 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
-from cli.options import AsJson, Name
+from cli.options import AsJson
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cli.lineage_drawing import Branch, Drawing
+    from registry.lineage_record import Change
     from registry.packages import Package
 
+EPILOG = """
+Examples: cards registry lineage student-efficientnet-lite0-stage2-v1
 
-@dataclass
-class Branch:
-    """A node of the lineage tree."""
+cards registry lineage student-efficientnet-lite0-stage2-v1 --format svg --out lineage.svg
 
-    label: str
-    children: list[Branch] = field(default_factory=list)
+cards registry lineage --repair
+"""
+
+
+class Format(StrEnum):
+    """How a lineage is written."""
+
+    TREE = "tree"
+    MERMAID = "mermaid"
+    DOT = "dot"
+    SVG = "svg"
+    JSON = "json"
 
 
 def lineage(
-    name: Name, as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A model's name, such as student-efficientnet-lite0-stage2-v1, or an ARN; with "
+            "--repair it may be left out: every version of the group.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="For people, for a document, or for machines.")
+    ] = Format.TREE,
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file and not to the terminal.")
+    ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Write what SageMaker Lineage lacks of the version, its ancestors and its "
+            "descendants, and tell what differs.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Draws what a version was made from and what was made from it."""
-    from cli.console import print_json, show_tree
+    from cli.console import print_json, say
+    from cli.errors import CliError
     from cli.parents import package as find
 
     aws = Aws(environment)
-    tree = lineage_tree(aws, find(aws, name))
-    if as_json:
-        print_json(_tree_document(tree))
+    if repair:
+        if out or form is not Format.TREE:
+            raise CliError("--repair: draws nothing; leave --format and --out to another call")
+        _repair(aws, find(aws, name) if name else None, as_json)
+        return
+    if name is None:
+        raise CliError("NAME is missing; cards registry list shows what there is")
+    drawn = family_drawing(aws, find(aws, name))
+    form = Format.JSON if as_json else form
+    if out:
+        _write(out, _text(drawn, form))
+        say(f"wrote {out}")
+    elif form is Format.JSON:
+        from cli.lineage_drawing import document
+
+        print_json(document(drawn))
+    elif form is Format.TREE:
+        _show(drawn)
     else:
-        show_tree(tree)
+        say(_text(drawn, form).rstrip("\n"))
+
+
+def family_drawing(aws: Aws, package: Package) -> Drawing:
+    """A version's ancestors, itself, its descendants, their card sets and their releases."""
+    from cli.lineage_drawing import drawing
+    from registry.lineage import ancestors, descendants
+    from registry.releases import is_complete, release_of
+
+    sagemaker = aws.client("sagemaker")
+    packages = [
+        *ancestors(sagemaker, package),
+        package,
+        *descendants(sagemaker, package),
+    ]
+    wanted = {each.arn: release_of(each) for each in packages}
+    releases = {
+        arn: release
+        for arn, release in wanted.items()
+        if release and is_complete(aws.client("s3"), aws.deployment.release_bucket, release)
+    }
+    return drawing(packages, package, releases)
 
 
 def lineage_tree(aws: Aws, package: Package) -> Branch:
-    """The tree from a version's oldest ancestor down to all that was made from the version."""
-    from registry.lineage import ancestors
+    """The tree from a version's oldest ancestor, or its cards, down to what was made from it."""
+    from cli.lineage_drawing import tree
+
+    return tree(family_drawing(aws, package))[0]
+
+
+def _show(drawn: Drawing) -> None:
+    from cli.console import show_tree
+    from cli.lineage_drawing import tree
+
+    for root in tree(drawn):
+        show_tree(root)
+
+
+def _text(drawn: Drawing, form: Format) -> str:
+    """The drawing as a file's contents."""
+    import json
+
+    from cli.lineage_drawing import document, dot, mermaid, tree
+    from cli.lineage_svg import svg
+
+    if form is Format.SVG:
+        return svg(drawn)
+    if form is Format.MERMAID:
+        return mermaid(drawn)
+    if form is Format.DOT:
+        return dot(drawn)
+    if form is Format.JSON:
+        return json.dumps(document(drawn), indent=2) + "\n"
+    lines: list[str] = []
+
+    def walk(branch: Branch, depth: int) -> None:
+        lines.append(f"{'  ' * depth}{'└ ' if depth else ''}{branch.label}")
+        for child in branch.children:
+            walk(child, depth + 1)
+
+    for root in tree(drawn):
+        walk(root, 0)
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    aside = path.with_name(f".{path.name}.tmp")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _repair(aws: Aws, package: Package | None, as_json: bool) -> None:
+    from cli.console import activity, print_json, say
+    from registry.lineage_record import UNEXPECTED, record_version
+
+    sagemaker = aws.client("sagemaker")
+    found: list[tuple[str, Change]] = []
+    looked = 0
+    with activity("SageMaker Lineage") as task:
+        for each in _versions(aws, package):
+            looked += 1
+            task.update(each.label)
+            for change in record_version(sagemaker, each):
+                found.append((each.label, change))
+                if not as_json:
+                    task.log(f"{change.done:10} {change.kind} {change.name}")
+    if as_json:
+        print_json({"versions": looked, "changes": [_change(*each) for each in found]})
+        return
+    stray = sum(change.done == UNEXPECTED for _, change in found)
+    if stray:
+        say(
+            f"{stray} unexpected: a parent in Lineage that the version does not record; left as "
+            "it is: aws sagemaker delete-association removes it"
+        )
+    say(f"{looked} version{'s'[: looked != 1]} compared, {len(found) - stray} entities written")
+
+
+def _versions(aws: Aws, package: Package | None) -> Iterable[Package]:
+    """The versions to repair, oldest first, so that a parent is there before its children."""
+    from registry.lineage import ancestors, descendants
     from registry.packages import describe, iterate
 
     sagemaker = aws.client("sagemaker")
-    chain = [package, *ancestors(sagemaker, package)]
-    below: dict[str, list[Package]] = {}
-    # Children were registered after the version; nothing older needs to be looked at.
-    for row in iterate(sagemaker, package.group, created_after=package.created):
-        child = describe(sagemaker, row.arn)
-        if child and child.parent_arn and child.arn != package.arn:
-            below.setdefault(child.parent_arn, []).append(child)
-
-    def grow(of: Package, seen: frozenset[str]) -> Branch:
-        children = sorted(below.get(of.arn, []), key=lambda child: child.version)
-        return Branch(
-            package_line(of),
-            [grow(child, seen | {child.arn}) for child in children if child.arn not in seen],
-        )
-
-    branch = grow(package, frozenset({package.arn}))
-    for ancestor in chain[1:]:
-        branch = Branch(package_line(ancestor), [branch])
-    return branch
+    if package:
+        yield from reversed(ancestors(sagemaker, package))
+        yield package
+        yield from descendants(sagemaker, package)
+        return
+    rows = sorted(iterate(sagemaker, aws.deployment.group_name), key=lambda row: row.version)
+    for row in rows:
+        found = describe(sagemaker, row.arn)
+        if found:
+            yield found
 
 
-def package_line(package: Package) -> str:
-    """One version in one line of a tree: its name, status and first figure."""
-    top1 = package.metadata.get("Top1")
-    figure = f", top-1 {float(top1):.3f}" if top1 else ""
-    return f"{package.label} ({package.approval}{figure})"
-
-
-def _tree_document(branch: Branch) -> dict[str, Any]:
-    children: Sequence[Branch] = branch.children
-    return {"label": branch.label, "children": [_tree_document(child) for child in children]}
+def _change(label: str, change: Change) -> dict[str, Any]:
+    return {"version": label, "done": change.done, "kind": change.kind, "name": change.name}

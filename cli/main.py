@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
 from typing import Annotated
 
 import typer
 
-from cli import data, demo, local, recognise, registry, release, train
-from cli.errors import debugging, describe
+from cli import data, demo, doctor, local, recognise, registry, release, train
+from cli.program import run
 
 app = typer.Typer(
     name="cards",
@@ -37,6 +34,7 @@ app = typer.Typer(
     cards registry list                 what has been registered
     cards release pull --out release/   the signed release of the approved student
     cards recognise release/ photo.jpg
+    cards doctor                        what is wrong, and what to type about it
 
     CARDS_DEBUG=1 shows a traceback where something fails.
     """,
@@ -48,6 +46,7 @@ app.add_typer(registry.app, name="registry")
 app.add_typer(release.app, name="release")
 app.command("recognise")(recognise.recognise)
 app.command("demo")(demo.demo)
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 
 def _version(asked: bool) -> None:
@@ -71,34 +70,8 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command and exits: 0, 1 after one line on stderr, 2 for wrong usage, 130 for Ctrl-C.
-
-    Args:
-        arguments: The command line without its first word; ``sys.argv`` by default.
-    """
-    try:
-        app(args=arguments, prog_name="cards")
-    except SystemExit as end:
-        if end.code == 130:
-            _say("interrupted")
-        raise
-    except KeyboardInterrupt:
-        _say("interrupted")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader (head, less) has what it wants; Python must not complain again at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except Exception as error:
-        if debugging():
-            traceback.print_exc()
-        _say(describe(error))
-        sys.exit(1)
-
-
-def _say(line: str) -> None:
-    sys.stdout.flush()
-    print(f"cards: {line}", file=sys.stderr, flush=True)
+    """Runs the command and exits; see :func:`cli.program.run`."""
+    run(app, "cards", arguments)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,13 @@ def package(aws: Aws, name_or_arn: str) -> Package:
         CliError: There is no such version.
     """
     from registry.names import parse_name
-    from registry.packages import describe, find
+    from registry.packages import describe
+    from registry.queries import named
 
     sagemaker, group = aws.client("sagemaker"), aws.deployment.group_name
     arn: str | None = name_or_arn
     if not name_or_arn.startswith("arn:"):
-        row = find(sagemaker, group, parse_name(name_or_arn))
+        row = named(sagemaker, group, parse_name(name_or_arn))
         arn = row.arn if row else None
     found = describe(sagemaker, arn) if arn else None
     if found is None:

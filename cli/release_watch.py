@@ -24,7 +24,7 @@ def wait_for_release(
     progress: Callable[[JobUpdate], None],
     patience: float = PATIENCE,
 ) -> str:
-    """Waits until the stable channel points to the release of an approved version.
+    """Waits until the release of an approved version is there, and stable unless a newer one is.
 
     Args:
         aws: The clients.
@@ -59,9 +59,25 @@ def wait_for_release(
         pointer, _ = read(s3, aws.deployment.release_bucket)
         if pointer and pointer.release and pointer.package_arn == package.arn:
             return pointer.release
+        if pointer and pointer.release and (own := _beside_a_newer(aws, package)):
+            return own
         progress(JobUpdate(job, "Completed", "publishing the release"))
         _check(aws, package, until, "PublishRelease", f"{job} completed and no release appeared")
         time.sleep(interval)
+
+
+def _beside_a_newer(aws: Aws, package: Package) -> str | None:
+    """The release of a version that the channel passes over, because a newer one is approved."""
+    from registry.channel import compute, newest_release
+
+    bucket = aws.deployment.release_bucket
+    own = newest_release(aws.client("s3"), bucket, package.label)
+    if not own:
+        return None
+    stable = compute(
+        aws.client("sagemaker"), aws.client("s3"), group=aws.deployment.group_name, bucket=bucket
+    )
+    return own if stable.package_arn != package.arn else None
 
 
 def _newest_job(sagemaker: Any, stem: str) -> str | None:

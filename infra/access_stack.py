@@ -1,4 +1,4 @@
-"""Who may do what: the jobs' roles, and the policy of the person who approves."""
+"""Who may do what: the jobs' roles, and the policies of who approves and who looks after it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from infra.constructs.bucket_access import READ, WRITE, listing, objects
 from infra.constructs.containers import repository_arn, training_cpu_image
 from infra.constructs.job_runtime import job_runtime
 from infra.constructs.model_group import READ_PACKAGES, UPDATE_PACKAGES
+from infra.constructs.operator_grants import operator_statements, read_parameters
 from infra.constructs.published_value import publish_value
 from infra.constructs.service_role import SageMakerRole
 from infra.registry_stack import RegistryStack
@@ -70,17 +71,35 @@ class AccessStack(cdk.Stack):
             "Approver",
             description="Look at the models of the group, approve and reject them",
             statements=[
+                read_parameters(self),
                 registry.group.packages(
-                    *READ_PACKAGES, *UPDATE_PACKAGES, "sagemaker:DescribeModelPackageGroup"
+                    *READ_PACKAGES,
+                    *UPDATE_PACKAGES,
+                    "sagemaker:BatchDescribeModelPackage",
+                    "sagemaker:DescribeModelPackageGroup",
                 ),
-                # SageMaker has no resource level for listing groups, which the console begins with.
-                iam.PolicyStatement(actions=["sagemaker:ListModelPackageGroups"], resources=["*"]),
+                # SageMaker has no resource level for listing groups, which the console begins
+                # with, nor for searching.
+                iam.PolicyStatement(
+                    actions=["sagemaker:ListModelPackageGroups", "sagemaker:Search"],
+                    resources=["*"],
+                ),
             ],
+        )
+        operator = iam.ManagedPolicy(
+            self,
+            "Operator",
+            description="Look at the whole deployment, as cards doctor does",
+            statements=operator_statements(self, settings, registry, self.compile_image),
         )
         for key, role in (("training", self.training_role), ("compile", self.compile_role)):
             publish_value(
                 self, settings.environment, f"{key}-role-arn", role.role_arn, f"Role of {key} jobs"
             )
-        cdk.CfnOutput(
-            self, "ApproverPolicyArn", value=approver.managed_policy_arn, description="For people"
-        )
+        for name, policy in (("Approver", approver), ("Operator", operator)):
+            cdk.CfnOutput(
+                self,
+                f"{name}PolicyArn",
+                value=policy.managed_policy_arn,
+                description="For people",
+            )

@@ -1,4 +1,4 @@
-"""Training job has ended -> its model is a version of the group."""
+"""Training job has ended -> its model is a version of the group, and its run names the version."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import boto3
 
 from lambdas.events import detail, log
 from lambdas.settings import required
-from registry.registration import register_training_job
+from registry.deployment import NO_MLFLOW
+from registry.mlflow_api import PACKAGE_ARN_TAG, PACKAGE_NAME_TAG, MlflowError, set_tags
+from registry.registration import Registration, register_training_job
 
 GROUP = required("GROUP_NAME")
 TRAINING_BUCKET = required("TRAINING_BUCKET")
+MLFLOW_URI = required("MLFLOW_URI")
 
-_sagemaker = boto3.client("sagemaker")
-_s3 = boto3.client("s3")
+_session = boto3.Session()
+_sagemaker = _session.client("sagemaker")
+_s3 = _session.client("s3")
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str | None]:
@@ -30,4 +34,16 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str | None]:
         model=registration.name,
         detail=registration.detail,
     )
+    _name_on_run(registration)
     return {"outcome": registration.outcome, "package": registration.arn}
+
+
+def _name_on_run(registration: Registration) -> None:
+    """A run that cannot be told costs no registration; a repeated event tells it again."""
+    if not registration.mlflow_run_id or not registration.arn or MLFLOW_URI == NO_MLFLOW:
+        return
+    tags = {PACKAGE_ARN_TAG: registration.arn, PACKAGE_NAME_TAG: registration.name or ""}
+    try:
+        set_tags(_session, MLFLOW_URI, registration.mlflow_run_id, tags)
+    except MlflowError as error:
+        log("run not tagged", package=registration.arn, cause=str(error))

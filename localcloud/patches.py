@@ -27,6 +27,7 @@ def apply_all(lambda_python: Path) -> None:
     find_unqualified_invoke_settings()
     keep_function_dead_letters()
     keep_bucket_settings()
+    simulate_whole_requests()
 
 
 def mount_sagemaker() -> None:
@@ -335,3 +336,17 @@ def _lifecycle(value: Any) -> bytes:
             parent = SubElement(entry, "AbortIncompleteMultipartUpload")
             SubElement(parent, "DaysAfterInitiation").text = str(abort["DaysAfterInitiation"])
     return tostring(root)
+
+
+def simulate_whole_requests() -> None:
+    """SimulatePrincipalPolicy judges every resource of a request, in the context that it gives.
+
+    MiniStack judges the first resource alone and leaves ContextEntries, permissions boundaries
+    and names below a path out.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+    """
+    from ministack.services import iam
+
+    from localcloud.policy_simulation import simulate_principal_policy
+
+    iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate_principal_policy

@@ -248,6 +248,8 @@ class LocalCloud:
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "LOCALCLOUD_ENDPOINT": self.endpoint,
+            # Functions inherit it: where an App or tracking server is found by its ARN.
+            "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": self.mlflow_url,
             "LOCALCLOUD_STATE_DIR": str(self.state_dir),
             "LOCALCLOUD_JOB_PYTHON": str(self.job_python.absolute()),
             "LOCALCLOUD_LAMBDA_PYTHON": str(self.lambda_python.absolute()),

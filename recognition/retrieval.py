@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from registry.intervals import wilson_interval
+
 Floats = NDArray[np.float32]
 
 FALSE_ACCEPTS = 0.01
 CHUNK = 1024
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -236,24 +237,6 @@ def acceptance_threshold(outside: ArrayLike, false_accepts: float = FALSE_ACCEPT
     # The tiny addend keeps 0.07 * 100 from falling below 7 in binary.
     allowed = math.floor(false_accepts * len(values) + 1e-9)
     return float(np.nextafter(values[allowed], np.float32(np.inf)))
-
-
-def wilson_interval(hits: int, trials: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a rate (E. B. Wilson, 1927); 95 % by default.
-
-    Raises:
-        ValueError: No trials, or hits outside 0 to trials.
-    """
-    if trials < 1 or not 0 <= hits <= trials:
-        raise ValueError(f"{hits} hits of {trials} trials give no rate")
-    rate = hits / trials
-    scale = 1 + z * z / trials
-    centre = (rate + z * z / (2 * trials)) / scale
-    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
-    # At the ends the formula gives 0 and 1 but for rounding.
-    low = 0.0 if hits == 0 else max(0.0, centre - half)
-    high = 1.0 if hits == trials else min(1.0, centre + half)
-    return low, high
 
 
 def auroc(positives: ArrayLike, negatives: ArrayLike) -> float:

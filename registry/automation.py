@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry import channel, compilation, releases
+from registry.approval import leads_to
+from registry.compiled_versions import COMPILATION_REPORT, register_compiled
 from registry.convergence import (
     Approval,
     JobState,
@@ -19,7 +21,7 @@ from registry.convergence import (
     Verdict,
     next_step,
 )
-from registry.metadata import COMPILE_FAILED_JOB, COMPILE_FAILURE, shortened
+from registry.metadata import COMPILE_FAILED_JOB, COMPILE_FAILURE, plain, shortened
 from registry.names import release_id
 from registry.packages import Package, describe
 from registry.recipe import Recipe
@@ -160,10 +162,18 @@ def publish_actions(to: releases.Publisher, recipe: Recipe) -> dict[Step, Action
             reasons = [str(reason) for reason in situation.fidelity.get("reasons", [])]
             reason = "fidelity gate failed: " + ("; ".join(reasons) or "no reason given")
             report = compilation.read_report(
-                to.s3, to.training_bucket, job.name, releases.COMPILATION_REPORT
+                to.s3, to.training_bucket, job.name, COMPILATION_REPORT
             )
-            releases.register_compiled(
-                to, situation.package, recipe, job.name, report, situation.fidelity
+            register_compiled(
+                to.sagemaker,
+                to.s3,
+                group=to.group,
+                bucket=to.training_bucket,
+                source=situation.package,
+                recipe=recipe,
+                job_name=job.name,
+                report=report,
+                fidelity=situation.fidelity,
             )
         else:
             reason = f"{job.state.value} after {job.attempts} attempts: {job.reason or 'no reason'}"
@@ -171,7 +181,7 @@ def publish_actions(to: releases.Publisher, recipe: Recipe) -> dict[Step, Action
             ModelPackageArn=situation.package.arn,
             CustomerMetadataProperties={
                 COMPILE_FAILED_JOB: job.name,
-                COMPILE_FAILURE: shortened(reason),
+                COMPILE_FAILURE: shortened(plain(reason)),
             },
         )
         return reason
@@ -197,7 +207,7 @@ def _why_nothing(situation: Situation) -> str:
     if situation.package is None:
         return "the version does not exist"
     if not situation.seen.releasable:
-        return "only an approved stage-2 student of the group leads to a release"
+        return leads_to(situation.package.name)
     if situation.seen.failure_recorded and situation.seen.approval is Approval.APPROVED:
         return "its failure is recorded on the version; a new recipe or version is needed"
     return "all is as it should be"

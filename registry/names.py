@@ -36,6 +36,8 @@ KEYS_PREFIX = "keys/"
 
 STABLE_CHANNEL = "stable"
 COMPILE_JOB_PREFIX = "compile-"
+#: What the names of our actions in SageMaker Lineage begin with.
+LINEAGE_ACTION_PREFIX = "cards-"
 #: SageMaker's own limit on a job's name.
 JOB_NAME_LIMIT = 63
 
@@ -89,6 +91,11 @@ class ModelName:
     def line(self) -> str:
         """The name without its version: what versions are counted in."""
         return f"{self.model_type}-{self.architecture}-{self.stage}"
+
+    @property
+    def kind(self) -> str:
+        """What it is in words, for example ``stage2 student``."""
+        return f"{self.stage} {self.model_type}"
 
     @property
     def releasable(self) -> bool:

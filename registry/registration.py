@@ -16,9 +16,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from registry import model_card, model_quality
 from registry.archives import ArchiveError, read_member
 from registry.aws import is_missing, split_s3_uri
 from registry.contract import Contract, ContractError
+from registry.failed_runs import MODEL_LINE, failed_version, line_of
+from registry.job_facts import channel_uri, machine_facts
 from registry.metadata import (
     CARD_SET_DIGEST,
     CARD_SET_URI,
@@ -27,12 +30,23 @@ from registry.metadata import (
     PARENT_NAME,
     RESERVED,
     TRAINING_JOB,
-    metric_key,
-    metric_value,
+    MetadataError,
+    check,
+    kept_metrics,
+    plain,
 )
 from registry.name_claims import claim_name
-from registry.names import GROUP, JOBS_PREFIX, STUDENT, TEACHER, check_line
-from registry.packages import APPROVED, PENDING, NewPackage, create, describe, find
+from registry.names import GROUP, JOBS_PREFIX, STUDENT, TEACHER, ModelName, check_line
+from registry.packages import (
+    APPROVED,
+    PENDING,
+    NewPackage,
+    PackageSummary,
+    create,
+    describe,
+    find,
+)
+from registry.validation import verdict
 
 REQUEST_FILE = "registration.json"
 REQUEST_LIMIT = 256 * 1024
@@ -105,22 +119,33 @@ class Registration:
     """What came of looking at a training job.
 
     Attributes:
-        outcome: ``registered``, ``already registered``, ``not ours`` or ``not completed``.
+        outcome: ``registered``, ``registered as failed``, ``already registered``, ``not ours`` or
+            ``not completed``.
         arn: The version's ARN, where there is one.
         name: Its name, likewise.
         detail: One line for the log.
+        mlflow_run_id: The tracked run that the version names, where there is one.
     """
 
     outcome: str
     arn: str | None = None
     name: str | None = None
     detail: str = ""
+    mlflow_run_id: str | None = None
 
 
 def register_training_job(
     sagemaker: Any, s3: Any, *, bucket: str, job_name: str, group: str = GROUP
 ) -> Registration:
-    """Registers the model of a completed training job, once however often it is called.
+    """Registers what a training job made, once however often it is called.
+
+    A job that failed, that was stopped, or that completed and left a damaged or contradictory
+    request, is registered as a rejected version with the reason: there is nothing that a second
+    look would mend. Whatever AWS refuses for the moment is raised, to be tried again.
+
+    What keeps a repeated registration from making a second version: the name's claim belongs to
+    the job (:mod:`registry.name_claims`), a version of that name that was created since the job
+    was is looked for first, and two calls at the same moment send the same client token.
 
     Args:
         sagemaker: A boto3 SageMaker client.
@@ -130,9 +155,8 @@ def register_training_job(
         group: The model package group.
 
     Raises:
-        RegistrationError: The job is ours and completed, and its request is damaged or
-            contradicts what SageMaker and the registry know.
-        MetadataError: Its metadata is incomplete.
+        RegistrationError: The job is ours, has no model that could be registered, and does not
+            say which line of names it belongs to.
     """
     try:
         job = sagemaker.describe_training_job(TrainingJobName=job_name)
@@ -143,62 +167,127 @@ def register_training_job(
     output = job.get("OutputDataConfig", {}).get("S3OutputPath", "")
     if not output.rstrip("/").startswith(f"s3://{bucket}/{JOBS_PREFIX.rstrip('/')}"):
         return Registration("not ours", detail=f"{job_name} writes to {output or 'nowhere'}")
-    if job["TrainingJobStatus"] != "Completed":
-        reason = job.get("FailureReason", "no reason given")
-        return Registration("not completed", detail=f"{job['TrainingJobStatus']}: {reason}")
-    model_uri = job["ModelArtifacts"]["S3ModelArtifacts"]
-    request = _read_request(s3, model_uri, job_name)
-    parent = _parent_metadata(sagemaker, request, group, job_name)
-    claimed = claim_name(
-        s3,
-        bucket,
-        request.model_type,
-        request.architecture,
-        request.stage,
-        source=job["TrainingJobArn"],
-        since=job["CreationTime"],
-    )
-    existing = find(sagemaker, group, claimed, created_after=job["CreationTime"])
+    status = job["TrainingJobStatus"]
+    at = _Place(sagemaker, s3, bucket, group)
+    if status in ("Failed", "Stopped"):
+        reason = job.get("FailureReason") or f"the job was {status.lower()}"
+        return _register_failure(at, job, reason)
+    if status != "Completed":
+        return Registration("not completed", detail=status)
+    try:
+        return _register_model(at, job)
+    except (RegistrationError, MetadataError) as error:
+        return _register_failure(at, job, str(error))
+
+
+@dataclass(frozen=True)
+class _Place:
+    sagemaker: Any
+    s3: Any
+    bucket: str
+    group: str
+
+    def claim(self, job: Mapping[str, Any], line: tuple[str, str, str]) -> ModelName:
+        return claim_name(
+            self.s3, self.bucket, *line, source=job["TrainingJobArn"], since=job["CreationTime"]
+        )
+
+    def existing(self, job: Mapping[str, Any], name: ModelName) -> PackageSummary | None:
+        return find(self.sagemaker, self.group, name, created_after=job["CreationTime"])
+
+
+def _register_failure(at: _Place, job: Mapping[str, Any], reason: str) -> Registration:
+    line = line_of(job)
+    if line is None:
+        raise RegistrationError(
+            f"training job {job['TrainingJobName']}: {reason}; it cannot be registered as failed, "
+            f"because its environment has no {MODEL_LINE}; submit jobs with cards train"
+        )
+    name = at.claim(job, (line.model_type, line.architecture, line.stage))
+    existing = at.existing(job, name)
     if existing:
-        return Registration("already registered", existing.arn, str(claimed))
+        return Registration("already registered", existing.arn, str(name))
+    package = failed_version(at.sagemaker, at.group, job, name, reason)
+    arn = create(at.sagemaker, at.group, package)
+    return Registration("registered as failed", arn, str(name), detail=reason)
+
+
+def _register_model(at: _Place, job: Mapping[str, Any]) -> Registration:
+    job_name, job_arn = job["TrainingJobName"], job["TrainingJobArn"]
+    model_uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+    request = _read_request(at.s3, model_uri, job_name)
+    _check_line(request, job)
+    parent = _parent_metadata(at.sagemaker, request, at.group, job_name)
     environment = job.get("Environment", {})
     image = environment.get(INFERENCE_IMAGE) or job["AlgorithmSpecification"].get("TrainingImage")
     if not image:
         raise RegistrationError(
             f"{job_name}: neither {INFERENCE_IMAGE} nor a training image tells how to serve it"
         )
+    line = (request.model_type, request.architecture, request.stage)
     metadata = {
         **request.metadata,
-        **{metric_key(name): metric_value(value) for name, value in request.metrics.items()},
+        **kept_metrics(request.model_type, request.stage, request.metrics),
         **parent,
+        **machine_facts(job),
         TRAINING_JOB: job_name,
         CARD_SET_DIGEST: request.card_set_digest,
     }
-    cards_uri = _channel_uri(job, CARDS_CHANNEL)
+    cards_uri = channel_uri(job, CARDS_CHANNEL)
     if cards_uri:
         metadata[CARD_SET_URI] = cards_uri
     if request.mlflow_run_id:
         metadata[MLFLOW_RUN] = request.mlflow_run_id
+    # Before a name is claimed: what is refused here is registered as failed under its first name.
+    first = ModelName(*line, 1)
+    metadata |= verdict(first, metadata).metadata()
+    check(*line[::2], {key: plain(value) for key, value in metadata.items()})
+    name = at.claim(job, line)
+    run = request.mlflow_run_id
+    existing = at.existing(job, name)
+    if existing:
+        return Registration("already registered", existing.arn, str(name), mlflow_run_id=run)
     arn = create(
-        sagemaker,
-        group,
+        at.sagemaker,
+        at.group,
         NewPackage(
-            name=claimed,
+            name=name,
             approval=APPROVED if request.model_type == TEACHER else PENDING,
             summary=summarise(metadata, request.metrics, parent.get(PARENT_NAME)),
             model_data_url=model_uri,
             image=image,
             metadata=metadata,
-            generated_by=job["TrainingJobArn"],
+            generated_by=job_arn,
             commit=environment.get(COMMIT),
             approval_reason=(
                 "Teachers are approved on registration: they are distilled from, never deployed."
                 if request.model_type == TEACHER
                 else None
             ),
+            quality_uri=model_quality.put(at.s3, at.bucket, name, request.metrics),
+            card=model_card.card(
+                name,
+                metadata,
+                request.metrics,
+                artifact=model_uri,
+                image=job["AlgorithmSpecification"].get("TrainingImage") or image,
+                job_arn=job_arn,
+                hyperparameters=job.get("HyperParameters"),
+            ),
         ),
     )
-    return Registration("registered", arn, str(claimed), detail=model_uri)
+    return Registration("registered", arn, str(name), detail=model_uri, mlflow_run_id=run)
+
+
+def _check_line(request: RegistrationRequest, job: Mapping[str, Any]) -> None:
+    """A job that was sent to make one thing must not register another."""
+    line = line_of(job)
+    asked = (request.model_type, request.architecture, request.stage)
+    if line and asked != (line.model_type, line.architecture, line.stage):
+        raise RegistrationError(
+            f"training job {job['TrainingJobName']}: was submitted for {line.line} and asks to be "
+            f"registered as {'-'.join(asked)}"
+        )
 
 
 def summarise(metadata: Mapping[str, str], metrics: Mapping[str, float], parent: str | None) -> str:
@@ -245,11 +334,3 @@ def _parent_metadata(
             f"{group}; train from a version that cards registry list shows"
         )
     return {PARENT_ARN: parent.arn, PARENT_NAME: str(parent.name)}
-
-
-def _channel_uri(job: Mapping[str, Any], channel: str) -> str | None:
-    for entry in job.get("InputDataConfig", []):
-        if entry.get("ChannelName") == channel:
-            uri = entry.get("DataSource", {}).get("S3DataSource", {}).get("S3Uri")
-            return str(uri) if uri else None
-    return None

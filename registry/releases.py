@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -20,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
 from registry.compilation import CompilationError, read_report, verdict
+from registry.compiled_versions import COMPILATION_REPORT, register_compiled
 from registry.contract import Contract
 from registry.convergence import Verdict
 from registry.lineage import ancestors
@@ -33,17 +33,21 @@ from registry.manifest import (
     files_of,
     sha256,
 )
-from registry.metadata import COMPILE_JOB, PARENT_ARN, PARENT_NAME, metric_key, metric_value
-from registry.name_claims import claim_name
-from registry.names import COMPILATIONS_PREFIX, KEYS_PREFIX, RELEASES_PREFIX, STUDENT, release_id
-from registry.packages import APPROVED, REJECTED, NewPackage, Package, create, describe, find
+from registry.metadata import COMPILE_JOB
+from registry.names import (
+    COMPILATIONS_PREFIX,
+    COMPILE_JOB_PREFIX,
+    KEYS_PREFIX,
+    RELEASES_PREFIX,
+    name_in_description,
+    release_id,
+)
+from registry.packages import Package, describe
 from registry.recipe import COMPILED_STAGES, Recipe
 
 SIGNING_ALGORITHM = "ECDSA_SHA_256"
-COMPILATION_REPORT = "compilation.json"
 FIDELITY_REPORT = "fidelity.json"
 _CHUNK = 1024**2
-_ARTIFACT = re.compile(r"(onnx|int8|hailo8l)/model\.tar\.gz")
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,20 @@ def is_complete(s3: Any, bucket: str, release: str) -> bool:
     return True
 
 
+def release_of(package: Package) -> str | None:
+    """The release that a compiled version belongs to, by the job that compiled it.
+
+    None for a version that no compile job made, and for an ONNX version, which a release holds
+    beside what it is for. Whether the release is there is another question: :func:`is_complete`.
+    """
+    compilers = {stage: compiler for compiler, stage in COMPILED_STAGES.items()}
+    compiler = compilers.get(package.name.stage) if package.name else None
+    job = package.metadata.get(COMPILE_JOB, "").removeprefix(COMPILE_JOB_PREFIX)
+    source, recipe, _ = ([*job.rsplit("-", 2), "", ""])[:3]
+    name = name_in_description(source)
+    return release_id(name, compiler, recipe) if name and compiler and recipe else None
+
+
 def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> str:
     """Publishes the release of an approved version from its completed compile job.
 
@@ -96,7 +114,17 @@ def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> st
         raise CompilationError(f"{job_name}: its fidelity gate did not pass; nothing is published")
     files = files_of(report, f"{job_name}: {COMPILATION_REPORT}")
     shipped = _shipped(report, files, job_name)
-    packages = register_compiled(to, source, recipe, job_name, report, fidelity)
+    packages = register_compiled(
+        to.sagemaker,
+        to.s3,
+        group=to.group,
+        bucket=to.training_bucket,
+        source=source,
+        recipe=recipe,
+        job_name=job_name,
+        report=report,
+        fidelity=fidelity,
+    )
     release = release_id(source.name, recipe.compiler, recipe.id)
     prefix = f"{RELEASES_PREFIX}{release}/"
     for name, file in shipped.items():
@@ -122,75 +150,6 @@ def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> st
         if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
             raise
     return release
-
-
-def register_compiled(
-    to: Publisher,
-    source: Package,
-    recipe: Recipe,
-    job_name: str,
-    report: Mapping[str, Any],
-    fidelity: Mapping[str, Any],
-) -> dict[str, str]:
-    """Registers what a compile job made; ``Rejected`` with its reasons when the gate failed.
-
-    Returns:
-        Name by stage, for example ``{"onnx": "student-…-onnx-v1", "int8": "student-…-int8-v1"}``.
-    """
-    passed = verdict(fidelity) is Verdict.PASSED
-    reasons = "; ".join(str(reason) for reason in fidelity.get("reasons", []))
-    job = to.sagemaker.describe_processing_job(ProcessingJobName=job_name)
-    parent_arn, parent_name = source.arn, str(source.name)
-    assert source.name is not None
-    names = {}
-    for entry in _package_entries(report, recipe, job_name):
-        stage = entry["stage"]
-        name = claim_name(
-            to.s3,
-            to.training_bucket,
-            STUDENT,
-            source.name.architecture,
-            stage,
-            source=job["ProcessingJobArn"],
-            since=job["CreationTime"],
-        )
-        existing = find(to.sagemaker, to.group, name, created_after=job["CreationTime"])
-        arn = (
-            existing.arn
-            if existing
-            else create(
-                to.sagemaker,
-                to.group,
-                NewPackage(
-                    name=name,
-                    approval=APPROVED if passed else REJECTED,
-                    summary=_summary(entry, recipe, parent_name),
-                    model_data_url=(
-                        f"s3://{to.training_bucket}/{COMPILATIONS_PREFIX}{job_name}/"
-                        f"{entry['artifact']}"
-                    ),
-                    image=source.image,
-                    metadata={
-                        **entry["metadata"],
-                        **{
-                            metric_key(key): metric_value(value)
-                            for key, value in entry["metrics"].items()
-                        },
-                        PARENT_ARN: parent_arn,
-                        PARENT_NAME: parent_name,
-                        COMPILE_JOB: job_name,
-                    },
-                    generated_by=job["ProcessingJobArn"],
-                    approval_reason=(
-                        f"{'Passed' if passed else 'Failed'} the fidelity gate of {job_name}"
-                        + (f": {reasons}" if reasons else "")
-                    ),
-                ),
-            )
-        )
-        names[stage] = str(name)
-        parent_arn, parent_name = arn, str(name)
-    return names
 
 
 def sign(kms: Any, key: str, body: bytes) -> bytes:
@@ -252,29 +211,6 @@ def _shipped(
             f"{job_name}: {COMPILATION_REPORT}: ship names a file that is not in files"
         )
     return {name: files[name] for name in names}
-
-
-def _package_entries(
-    report: Mapping[str, Any], recipe: Recipe, job_name: str
-) -> list[dict[str, Any]]:
-    entries = report.get("packages")
-    allowed = ["onnx", COMPILED_STAGES[recipe.compiler]]
-    if not isinstance(entries, list) or [e.get("stage") for e in entries] != allowed:
-        raise CompilationError(f"{job_name}: {COMPILATION_REPORT}: packages must be {allowed}")
-    for entry in entries:
-        if not _ARTIFACT.fullmatch(str(entry.get("artifact"))):
-            raise CompilationError(f"{job_name}: {entry.get('artifact')!r} is no artifact's name")
-    return entries
-
-
-def _summary(entry: Mapping[str, Any], recipe: Recipe, parent: str) -> str:
-    metadata, metrics = entry["metadata"], entry["metrics"]
-    parts = [f"{metadata.get('Architecture', '?')} as {entry['stage']}"]
-    if "top1" in metrics:
-        parts.append(f"top-1 {metrics['top1']:.3f}")
-    if entry["stage"] != "onnx":
-        parts.append(f"made by {recipe.compiler}")
-    return ", ".join([*parts, f"from {parent}"])
 
 
 def _copy_checked(to: Publisher, key: str, target: str, file: File, job_name: str) -> None:

@@ -97,7 +97,7 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
             report=report,
         )
         write_json(environment.output_data_dir / REGISTRATION, request)
-        run.finished(request)
+        run.finished(request, environment.model_dir)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class Outcome:
         query_views_sha256: SHA-256 (hex) of those views' bytes, by which a machine that renders
             them again can tell whether it got the same ones.
         sample: uint8 (n, S, S, 3), the first few of those views.
+        gallery: float32 (K, D), of the known cards' clean scans.
+        unknown: float32 (U, D), of views of the test part's unseen cards.
     """
 
     test: Evaluation
@@ -80,6 +82,8 @@ class Outcome:
     query_ids: list[str]
     query_views_sha256: str
     sample: Pixels
+    gallery: Floats
+    unknown: Floats
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``evaluation.json``."""
@@ -121,13 +125,14 @@ def evaluate_model(embedder: Embedder, cards: Cards, teacher: Embedder | None = 
     query_embeddings = embedder.embed(queries)
     outside_embeddings = embedder.embed(outside)
     validation_embeddings = embedder.embed(seen_validation)
+    test_embeddings = embedder.embed(test)
     measured = evaluate(
         gallery,
         split.known,
         query_embeddings,
         query_ids,
         outside_embeddings,
-        embedder.embed(test),
+        test_embeddings,
         unseen_gallery=embedder.embed(cards.unseen_gallery(split.unseen_test)),
         unseen_gallery_ids=split.unseen_test,
         unseen_test_ids=test_ids,
@@ -155,4 +160,6 @@ def evaluate_model(embedder: Embedder, cards: Cards, teacher: Embedder | None = 
         query_ids,
         hashlib.sha256(queries.tobytes()).hexdigest(),
         queries[:_SAMPLE],
+        gallery,
+        test_embeddings,
     )

@@ -23,11 +23,15 @@ class ConsoleReport:
         label: What is trained, such as ``student stage1``.
         tracker: Takes every figure.
         stream: Where lines go; a bar appears when it is a terminal.
+
+    Attributes:
+        history: Step and figures of every interval so far.
     """
 
     def __init__(self, label: str, tracker: Tracker, stream: TextIO | None = None) -> None:
         self._label = label
         self._tracker = tracker
+        self.history: list[tuple[int, dict[str, float]]] = []
         self._stream = stream or sys.stdout
         self._bar = None
         if self._stream.isatty():
@@ -59,6 +63,7 @@ class ConsoleReport:
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         """Shows and records the figures of one interval."""
         self._tracker.metrics(figures, step)
+        self.history.append((step, dict(figures)))
         if self._bar is not None:
             note = f"loss {figures['loss']:.3f}, {figures['images_per_second']:.0f} images/s"
             self._bar.update(self._task, note=note)

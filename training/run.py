@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -13,10 +14,13 @@ from training.data import Cards
 from training.environment import JobEnvironment
 from training.evaluation import Outcome
 from training.loop import History, StopRequested
+from training.plots import similarities, training_curves
 from training.progress import ConsoleReport
 from training.ranks import ALONE, Ranks
 from training.tracking import Tracker
 
+#: Our metric -> the guide's name for it.
+_GUIDE_NAMES = {"top1": "top1_acc", "top5": "top5_acc", "similarity": "cosine_similarity"}
 #: Problems of a card set that are shown one by one.
 _SHOWN_PROBLEMS = 10
 
@@ -82,6 +86,7 @@ class Run:
 
     def trained(self, history: History) -> None:
         """Says how the loop went."""
+        self.tracker.figure(training_curves(self.report.history), "plots/training.png")
         shares = ", ".join(f"{name} {share:.0%}" for name, share in history.shares.items())
         self.report.line(
             f"trained on {history.images} images in {history.seconds:.1f} s "
@@ -90,7 +95,11 @@ class Run:
 
     def measured(self, outcome: Outcome) -> None:
         """Says and tracks what the model is worth."""
-        self.tracker.metrics(outcome.metrics(), 0)
+        metrics = outcome.metrics()
+        # Under the names, too, by which the guide asks for them.
+        named = {guide: metrics[ours] for ours, guide in _GUIDE_NAMES.items() if ours in metrics}
+        self.tracker.metrics({**metrics, **named}, 0)
+        self.tracker.figure(similarities(outcome), "plots/similarities.png")
         self.tracker.document(outcome.to_dict(), "evaluation.json")
         test = outcome.test
         low, high = test.top1_interval
@@ -113,8 +122,14 @@ class Run:
             f"validation_top1_unseen={validation.top1_unseen:.4f}"
         )
 
-    def finished(self, request: dict[str, Any]) -> None:
-        """Ends the tracked run."""
+    def finished(self, request: dict[str, Any], model: Path) -> None:
+        """Ends the tracked run.
+
+        Args:
+            request: The request to register the model.
+            model: The folder that becomes ``model.tar.gz``.
+        """
         self.tracker.document(request, "registration.json")
+        self.tracker.model(model)
         self.tracker.finish()
         self.report.line(f"done in {time.monotonic() - self._started:.1f} s")

@@ -17,7 +17,16 @@ from datetime import datetime
 from typing import Any
 
 from registry.deployment import Deployment
-from registry.names import EXPERIMENT, JOB_NAME_LIMIT, JOBS_PREFIX, SOURCE_PREFIX, STUDENT, TEACHER
+from registry.failed_runs import MODEL_LINE
+from registry.names import (
+    EXPERIMENT,
+    JOB_NAME_LIMIT,
+    JOBS_PREFIX,
+    SOURCE_PREFIX,
+    STUDENT,
+    TEACHER,
+    ModelName,
+)
 from registry.packages import Package
 from registry.registration import CARDS_CHANNEL, COMMIT, INFERENCE_IMAGE
 from training.config import resolve
@@ -90,7 +99,7 @@ def plan(
     stage_name = STUDENT_STAGES[stage] if stage else "phase2"
     given = _checked_hyperparameters(hyperparameters or {})
     # The job would refuse a wrong setting too, after the instance has been paid for.
-    resolve(recipe, kind, stage_name, given)
+    config = resolve(recipe, kind, stage_name, given)
     settings: dict[str, Any] = {"recipe": recipe, **given}
     if kind == STUDENT:
         assert teacher and parent
@@ -98,7 +107,12 @@ def plan(
         channels["teacher"] = _artifact(teacher)
         if initial:
             channels["initial"] = _artifact(initial)
-    environment = {"MLFLOW_EXPERIMENT_NAME": EXPERIMENT, INFERENCE_IMAGE: inference}
+    environment = {
+        "MLFLOW_EXPERIMENT_NAME": EXPERIMENT,
+        INFERENCE_IMAGE: inference,
+        # So that a run that fails can be registered under its name.
+        MODEL_LINE: ModelName(kind, config.architecture, stage_name, 1).line,
+    }
     if deployment.mlflow_uri != "none":
         environment["MLFLOW_TRACKING_URI"] = deployment.mlflow_uri
     if commit:

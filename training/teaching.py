@@ -54,7 +54,7 @@ def train_teacher(config: TrainingConfig, environment: JobEnvironment) -> None:
         write_model(environment.model_dir, model, cards, outcome)
         request = registration(model, cards, outcome, mlflow_run_id=run.tracker.run_id)
         write_json(environment.output_data_dir / REGISTRATION, request)
-        run.finished(request)
+        run.finished(request, environment.model_dir)
 
 
 def fit(

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from registry.names import EXPERIMENT
@@ -21,6 +22,9 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOU
 #: Its links are of this machine, and one line a run is enough.
 _QUIET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _VALUE_LIMIT = 500
+_SAMPLING_SECONDS = 5
+#: Files beyond this many bytes are not stored a second time.
+_FILE_LIMIT = 64 * 1024**2
 
 
 class Tracker:
@@ -33,6 +37,7 @@ class Tracker:
     def __init__(self) -> None:
         self.run_id: str | None = None
         self._client: Any = None
+        self._monitor: Any = None
 
     @classmethod
     def start(cls, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> Tracker:
@@ -65,6 +70,7 @@ class Tracker:
                 params=[Param(k, str(v)[:_VALUE_LIMIT]) for k, v in parameters.items()],
             )
             print(f"tracking: run {run.info.run_id} of experiment {experiment}", flush=True)
+            tracker._watch_machine(uri)
         except Exception as error:  # whatever it is, it must not cost the model
             tracker._lost(error)
         return tracker
@@ -83,10 +89,35 @@ class Tracker:
         """Stores a JSON document as an artifact of the run."""
         self._try("log_dict", dict(content), name)
 
+    def figure(self, figure: Any, name: str) -> None:
+        """Stores a matplotlib figure as an artifact of the run."""
+        self._try("log_figure", figure, name)
+
+    def model(self, folder: Path) -> None:
+        """Stores a model's files as artifacts of the run, those that are not large.
+
+        A large one lies where SageMaker uploads it, and in no second place: the run's tag
+        ``model_package_name`` leads there once the model is registered.
+        """
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.stat().st_size <= _FILE_LIMIT:
+                self._try("log_artifact", str(path), "model")
+
     def finish(self, status: str = "FINISHED") -> None:
         """Ends the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        if self._monitor is not None:
+            self._monitor.finish()
+            self._monitor = None
         self._try("set_terminated", status)
         self._client = None
+
+    def _watch_machine(self, uri: str) -> None:
+        """Logs the machine's load beside the metrics, as ``system/…``."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor: Any = SystemMetricsMonitor
+        self._monitor = monitor(self.run_id, sampling_interval=_SAMPLING_SECONDS, tracking_uri=uri)
+        self._monitor.start()
 
     def _try(self, method: str, *arguments: Any, **named: Any) -> None:
         if self._client is None:

@@ -1,6 +1,7 @@
 """What each of the three functions may do, and nothing that its neighbour does.
 
-Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListProcessingJobs``.
+Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListProcessingJobs``,
+``sagemaker:ListArtifacts`` and ``sagemaker:ListAssociations``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from registry.names import (
     COMPILE_JOB_PREFIX,
     JOBS_PREFIX,
     KEYS_PREFIX,
+    LINEAGE_ACTION_PREFIX,
+    MODEL_QUALITY_PREFIX,
     NAMES_PREFIX,
     RELEASES_PREFIX,
 )
@@ -35,16 +38,19 @@ def register_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
         jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
         registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
         objects(bucket, READ, JOBS_PREFIX, NAMES_PREFIX),
-        objects(bucket, WRITE, NAMES_PREFIX),
+        objects(bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX),
         listing(bucket, JOBS_PREFIX, NAMES_PREFIX),
+        *registry.mlflow.tagging_statements(),
     ]
 
 
 def compile_statements(
     registry: RegistryStack, compile_role: iam.IRole, publish_arn: str
 ) -> list[iam.PolicyStatement]:
-    """Look at a version, start or stop its compile job, hand what is released to ``publish``."""
+    """Look at a version, start or stop its compile job, hand what is released to ``publish``,
+    write its lineage."""
     return [
+        *_lineage(registry),
         registry.group.packages(*READ_PACKAGES),
         jobs(
             registry,
@@ -84,12 +90,40 @@ def publish_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
         ),
         _list_jobs(),
         objects(registry.training_bucket, READ, *training),
-        objects(registry.training_bucket, WRITE, NAMES_PREFIX),
+        objects(registry.training_bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX),
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, (*READ, *WRITE), *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
         iam.PolicyStatement(
             actions=["kms:Sign", "kms:GetPublicKey"], resources=[registry.signing_key.key_arn]
+        ),
+    ]
+
+
+def _lineage(registry: RegistryStack) -> list[iam.PolicyStatement]:
+    """Write what a version was made from, and by which job.
+
+    An artifact's ARN ends in a hash that SageMaker makes of its source, so no prefix can be named;
+    nothing here deletes. Actions are ours by their names.
+    """
+    artifacts = registry.format_arn(service="sagemaker", resource="artifact", resource_name="*")
+    actions = registry.format_arn(
+        service="sagemaker", resource="action", resource_name=f"{LINEAGE_ACTION_PREFIX}*"
+    )
+    return [
+        jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
+        iam.PolicyStatement(actions=["sagemaker:CreateArtifact"], resources=[artifacts]),
+        iam.PolicyStatement(
+            actions=[
+                "sagemaker:CreateAction",
+                "sagemaker:DescribeAction",
+                "sagemaker:UpdateAction",
+            ],
+            resources=[actions],
+        ),
+        iam.PolicyStatement(actions=["sagemaker:AddAssociation"], resources=[artifacts, actions]),
+        iam.PolicyStatement(
+            actions=["sagemaker:ListArtifacts", "sagemaker:ListAssociations"], resources=["*"]
         ),
     ]
 

@@ -19,6 +19,9 @@ class FunctionEnvironment:
 
     def register(self) -> dict[str, str]:
         """For ``register_model``."""
+        return {**self._place(), "MLFLOW_URI": self.registry.mlflow.uri}
+
+    def _place(self) -> dict[str, str]:
         return {
             "ENVIRONMENT": self.settings.environment,
             "GROUP_NAME": self.registry.group.group_name,
@@ -44,7 +47,7 @@ class FunctionEnvironment:
     def _converging(self) -> dict[str, str]:
         """What decides a version's next step: both functions must see the same recipe."""
         return {
-            **self.register(),
+            **self._place(),
             "RELEASE_BUCKET": self.registry.release_bucket.bucket_name,
             "COMPILE_IMAGE": self.access.compile_image,
             "COMPILE_RECIPE": self.settings.recipe,

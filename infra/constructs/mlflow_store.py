@@ -11,9 +11,7 @@ from constructs import Construct
 from infra.constructs.bucket_access import READ, WRITE
 from infra.constructs.service_role import SageMakerRole
 from infra.settings import MLFLOW_APP, MLFLOW_NONE
-
-#: The value of the ``mlflow-uri`` parameter where there is no MLflow.
-NO_MLFLOW = "none"
+from registry.deployment import NO_MLFLOW
 
 # What a training job does with MLflow: make the experiment, log a run, read it back. It deletes
 # nothing, so that no job can rewrite history.
@@ -123,6 +121,15 @@ class MlflowStore(Construct):
         return [
             iam.PolicyStatement(actions=[*gate, *_LOGGING], resources=[self.uri]),
             *self._artifacts(),
+        ]
+
+    def tagging_statements(self) -> list[iam.PolicyStatement]:
+        """What it takes to name a run's version on the run."""
+        if self._kind == MLFLOW_NONE:
+            return []
+        gate = ["sagemaker:CallMlflowAppApi"] if self._kind == MLFLOW_APP else []
+        return [
+            iam.PolicyStatement(actions=[*gate, "sagemaker-mlflow:SetTag"], resources=[self.uri])
         ]
 
     def _artifacts(self, *more: str) -> list[iam.PolicyStatement]:

@@ -1,16 +1,32 @@
-"""SageMaker Lineage: artifacts, actions, contexts, and what is associated with what."""
+"""SageMaker Lineage: artifacts, actions, contexts, and what is associated with what.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/lineage-tracking-manual-creation.html has the
+limits, and that creating what exists is an error. No Create call lists ResourceInUse among its
+errors; SageMaker's own SDK takes ValidationException for "already exists"
+(``sagemaker.serve.utils.lineage_utils``).
+
+What SageMaker makes by itself beside a job or a package is not made here: the documentation says
+neither how those entities are named nor of which types they are.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localcloud.sagemaker.errors import in_use, invalid, missing
-from localcloud.sagemaker.store import Record, arn, now, page, selected, store
+from localcloud.sagemaker.errors import AwsError, invalid, missing
+from localcloud.sagemaker.roles import check_action, check_tagging
+from localcloud.sagemaker.store import Record, arn, now, page, selected, store, tag_map
+
+#: How many an account may make by hand.
+LIMITS = {"Action": 3000, "Artifact": 6000, "Context": 500, "Association": 6000}
+_PROPERTIES = 30
+_QUERY_PAGE = 50
+_QUERY_DEPTH = 10
+_ENDS = ("SourceArn", "DestinationArn")
 
 
 @dataclass(frozen=True)
@@ -20,20 +36,24 @@ class Entity:
     kind: str
 
     def create(self, request: Record) -> Record:
-        """Create; an artifact is identified by its source, the others by their name."""
-        if self.kind == "Artifact":
-            source = json.dumps(request["Source"], sort_keys=True)
-            identity = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
-        else:
-            identity = request[f"{self.kind}Name"]
-        key = arn(self.kind.lower(), identity)
-        if key in store().lineage:
-            raise in_use(f"{self.kind} with ARN {key} already exists")
+        """Create; an artifact is identified by its source's address, the others by their name."""
+        name = request.get(f"{self.kind}Name")
+        identity = name if self.kind != "Artifact" else _digest(request["Source"]["SourceUri"])
+        key = arn(self.kind.lower(), str(identity))
+        ours = [record for record in store().lineage.values() if record["Kind"] == self.kind]
+        if key in store().lineage or any(name == r.get(f"{self.kind}Name") for r in ours if name):
+            raise invalid(f"{self.kind} {name or key} already exists")
+        _check_limit(self.kind, len(ours))
+        check_tagging(key, request.get("Tags"))
+        store().tags[key] = tag_map(request.get("Tags"))
         store().lineage[key] = {
-            **{name: value for name, value in request.items() if name != "Tags"},
+            **{member: value for member, value in request.items() if member != "Tags"},
             f"{self.kind}Arn": key,
             "CreationTime": now(),
             "LastModifiedTime": now(),
+            "CreatedBy": {},
+            "LastModifiedBy": {},
+            "LineageGroupArn": arn("lineage-group", "sagemaker-default-lineage-group"),
             "Kind": self.kind,
         }
         return {f"{self.kind}Arn": key}
@@ -44,16 +64,17 @@ class Entity:
         if not given:
             raise invalid(f"{self.kind} is not named")
         key = given if given.startswith("arn:") else arn(self.kind.lower(), given)
-        if key not in store().lineage:
-            raise missing(f"{self.kind} {key} does not exist")
-        return store().lineage[key]
+        return _entity(key, self.kind)
 
     def update(self, request: Record) -> Record:
         """Update: properties are merged."""
         record = self.describe(request)
-        record.setdefault("Properties", {}).update(request.get("Properties") or {})
+        merged = {**record.get("Properties", {}), **(request.get("Properties") or {})}
         for name in request.get("PropertiesToRemove") or []:
-            record["Properties"].pop(name, None)
+            merged.pop(name, None)
+        if len(merged) > _PROPERTIES:
+            raise invalid(f"{self.kind} may have {_PROPERTIES} properties, not {len(merged)}")
+        record["Properties"] = merged
         for name in ("Description", "Status", "ArtifactName"):
             if request.get(name) is not None:
                 record[name] = request[name]
@@ -63,81 +84,126 @@ class Entity:
     def delete(self, request: Record) -> Record:
         """Delete; refused while it is associated with something."""
         if self.kind == "Artifact" and not request.get("ArtifactArn"):
-            source = request["Source"]
-            found = [r for r in store().lineage.values() if r.get("Source") == source]
-            if not found:
-                raise missing("Artifact of that source does not exist")
-            key = found[0]["ArtifactArn"]
+            if not request.get("Source"):
+                raise invalid("Either ArtifactArn or Source must be given")
+            key = _entity(arn("artifact", _digest(request["Source"]["SourceUri"])))["ArtifactArn"]
         else:
             key = self.describe(request)[f"{self.kind}Arn"]
-        if any(key in (a["SourceArn"], a["DestinationArn"]) for a in store().associations):
-            raise in_use(f"{self.kind} {key} is associated with other entities")
+        if any(key in (each[end] for end in _ENDS) for each in store().associations):
+            raise invalid(f"{self.kind} {key} is associated with other entities")
         del store().lineage[key]
+        store().tags.pop(key, None)
         return {f"{self.kind}Arn": key}
 
     def list(self, request: Record) -> Record:
-        """List, filtered by type and source."""
+        """List, filtered by type, source and time."""
         found = [r for r in store().lineage.values() if r["Kind"] == self.kind]
         wanted, uri = request.get(f"{self.kind}Type"), request.get("SourceUri")
         if wanted:
             found = [r for r in found if r.get(f"{self.kind}Type") == wanted]
         if uri:
-            found = [r for r in found if r.get("Source", {}).get("SourceUri") == uri]
-        if request.get("CreatedAfter"):
-            found = [r for r in found if r["CreationTime"] > request["CreatedAfter"]]
-        if request.get("CreatedBefore"):
-            found = [r for r in found if r["CreationTime"] < request["CreatedBefore"]]
+            found = [r for r in found if r["Source"]["SourceUri"] == uri]
         key = f"{self.kind}Name"
-        found = selected(found, request, key)
+        chosen = _between(selected(found, request, key), request, "Created", "CreationTime")
         return page(
-            found, request, f"{self.kind}Summaries", order="Descending", name_key=key, size=10
+            chosen, request, f"{self.kind}Summaries", order="Descending", name_key=key, size=10
         )
 
 
 def add_association(request: Record) -> Record:
-    ends = {"SourceArn": request["SourceArn"], "DestinationArn": request["DestinationArn"]}
-    for existing in store().associations:
-        if all(existing[key] == value for key, value in ends.items()):
-            raise in_use(
-                f"Association from {ends['SourceArn']} to {ends['DestinationArn']} already exists"
-            )
-    store().associations.append({**request, "CreationTime": now()})
+    ends = {end: request[end] for end in _ENDS}
+    # Both ends are resources of the call; the server itself has asked for the source alone.
+    check_action("sagemaker:AddAssociation", ends["DestinationArn"])
+    for end in ends.values():
+        _entity(end)
+    if _association(ends):
+        raise invalid(
+            f"Association from {ends['SourceArn']} to {ends['DestinationArn']} already exists"
+        )
+    _check_limit("Association", len(store().associations))
+    store().associations.append({**request, "CreationTime": now(), "CreatedBy": {}})
     return ends
 
 
 def delete_association(request: Record) -> Record:
-    ends = {"SourceArn": request["SourceArn"], "DestinationArn": request["DestinationArn"]}
-    kept = [a for a in store().associations if {k: a[k] for k in ends} != ends]
-    if len(kept) == len(store().associations):
+    ends = {end: request[end] for end in _ENDS}
+    check_action("sagemaker:DeleteAssociation", ends["DestinationArn"])
+    found = _association(ends)
+    if found is None:
         raise missing(f"No association from {ends['SourceArn']} to {ends['DestinationArn']}")
-    store().associations[:] = kept
+    store().associations.remove(found)
     return ends
 
 
 def list_associations(request: Record) -> Record:
-    keys = ("SourceArn", "DestinationArn", "AssociationType")
+    for end in _ENDS:
+        if request.get(end):
+            _entity(request[end])
     found = []
     for record in store().associations:
-        if any(request.get(key) and request[key] != record.get(key) for key in keys):
-            continue
         source, target = _vertex(record["SourceArn"]), _vertex(record["DestinationArn"])
-        found.append(
-            {
-                **record,
-                "SourceType": source["Type"],
-                "DestinationType": target["Type"],
-                "SourceName": source["Name"],
-                "DestinationName": target["Name"],
-            }
-        )
-    return page(found, request, "AssociationSummaries", order="Descending", size=10)
+        row = {
+            **record,
+            "SourceType": source["Type"],
+            "DestinationType": target["Type"],
+            "SourceName": source["Name"],
+            "DestinationName": target["Name"],
+        }
+        keys = (*_ENDS, "AssociationType", "SourceType", "DestinationType")
+        if all(not request.get(key) or request[key] == row.get(key) for key in keys):
+            found.append({key: value for key, value in row.items() if value})
+    return page(
+        _between(found, request, "Created", "CreationTime"),
+        request,
+        "AssociationSummaries",
+        order="Descending",
+        size=10,
+        sort_keys={
+            key: lambda row, key=key: str(row.get(key, ""))  # type: ignore[misc]
+            for key in (*_ENDS, "SourceType", "DestinationType")
+        },
+    )
 
 
 def query_lineage(request: Record) -> Record:
-    """Walks the associations from the start on, breadth first, to the depth asked for."""
-    direction = request.get("Direction") or "Both"
-    depth = int(request.get("MaxDepth") or 10)
+    """Walks the associations from the start on, breadth first, to the depth asked for.
+
+    A filter chooses among what the walk has met; it does not end the walk.
+    """
     starts = list(request.get("StartArns") or [])
+    if not starts:
+        raise invalid("StartArns must name an entity")
+    for start in starts:
+        _entity(start)
+    depth = int(request.get("MaxDepth") or _QUERY_DEPTH)
+    seen, edges = _walk(starts, request.get("Direction") or "Both", depth)
+    filters = request.get("Filters") or {}
+    met = [key for key in seen if key not in starts and _chosen(key, filters)]
+    start = int(request.get("NextToken") or 0)
+    end = start + int(request.get("MaxResults") or _QUERY_PAGE)
+    answer: Record = {
+        "Vertices": [
+            {key: value for key, value in _vertex(each).items() if key != "Name"}
+            for each in met[start:end]
+        ]
+    }
+    if end < len(met):
+        answer["NextToken"] = str(end)
+    if request.get("IncludeEdges", True) and not start:
+        shown = {*starts, *met}
+        answer["Edges"] = [
+            {
+                **{key: record[key] for key in _ENDS},
+                "AssociationType": record.get("AssociationType", "AssociatedWith"),
+            }
+            for record in edges
+            if all(record[key] in shown for key in _ENDS)
+        ]
+    return answer
+
+
+def _walk(starts: list[str], direction: str, depth: int) -> tuple[dict[str, int], list[Record]]:
+    """What is met, each with its distance, and along which edges."""
     seen = dict.fromkeys(starts, 0)
     edges: dict[tuple[str, str], Record] = {}
     todo = deque(starts)
@@ -146,45 +212,85 @@ def query_lineage(request: Record) -> Record:
         if seen[here] >= depth:
             continue
         for record in store().associations:
-            ends = (record["SourceArn"], record["DestinationArn"])
-            if direction in ("Both", "Descendants") and ends[0] == here:
-                other = ends[1]
-            elif direction in ("Both", "Ascendants") and ends[1] == here:
-                other = ends[0]
+            source, target = (record[end] for end in _ENDS)
+            if direction in ("Both", "Descendants") and source == here:
+                other = target
+            elif direction in ("Both", "Ascendants") and target == here:
+                other = source
             else:
                 continue
-            edges[ends] = record
+            edges[source, target] = record
             if other not in seen:
                 seen[other] = seen[here] + 1
                 todo.append(other)
-    answer: Record = {
-        "Vertices": [
-            {key: value for key, value in _vertex(a).items() if key != "Name"}
-            for a in seen
-            if a not in starts
-        ]
-    }
-    if request.get("IncludeEdges", True):
-        answer["Edges"] = [
-            {
-                "SourceArn": source,
-                "DestinationArn": target,
-                "AssociationType": record.get("AssociationType", "AssociatedWith"),
-            }
-            for (source, target), record in edges.items()
-        ]
-    return answer
+    return seen, list(edges.values())
+
+
+def _chosen(key: str, filters: Mapping[str, Any]) -> bool:
+    """Whether a vertex is one of those that a query's filters ask for."""
+    record, vertex = store().lineage[key], _vertex(key)
+    properties = record.get("Properties", {})
+    return (
+        (not filters.get("Types") or vertex["Type"] in filters["Types"])
+        and (not filters.get("LineageTypes") or vertex["LineageType"] in filters["LineageTypes"])
+        and all(properties.get(k) == v for k, v in (filters.get("Properties") or {}).items())
+        and bool(list(_between([record], filters, "Created", "CreationTime")))
+        and bool(list(_between([record], filters, "Modified", "LastModifiedTime")))
+    )
+
+
+def _between(
+    records: list[Record], request: Mapping[str, Any], word: str, key: str
+) -> Iterator[Record]:
+    """The records between ``<word>After`` and ``<word>Before``."""
+    after, before = request.get(f"{word}After"), request.get(f"{word}Before")
+    for record in records:
+        if (after is None or record[key] > after) and (before is None or record[key] < before):
+            yield record
+
+
+def _entity(key: str, kind: str | None = None) -> Record:
+    """An entity's record.
+
+    Raises:
+        AwsError: There is none of that kind.
+    """
+    record = store().lineage.get(key)
+    if record is None or (kind and record["Kind"] != kind):
+        raise missing(f"{kind or 'Entity'} {key} does not exist")
+    return record
+
+
+def _association(ends: Mapping[str, str]) -> Record | None:
+    for record in store().associations:
+        if all(record[end] == ends[end] for end in _ENDS):
+            return record
+    return None
 
 
 def _vertex(key: str) -> dict[str, Any]:
-    record = store().lineage.get(key, {})
-    kind = record.get("Kind", "Artifact")
+    record = store().lineage[key]
+    kind = record["Kind"]
     return {
         "Arn": key,
         "Type": record.get(f"{kind}Type", ""),
         "LineageType": kind,
         "Name": record.get(f"{kind}Name", ""),
     }
+
+
+def _digest(uri: str) -> str:
+    """The end of an artifact's ARN, which IAM's reference calls a hash of its source."""
+    return hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
+
+
+def _check_limit(kind: str, there: int) -> None:
+    if there >= LIMITS[kind]:
+        raise AwsError(
+            "ResourceLimitExceeded",
+            f"The account-level service limit for manually created {kind.lower()}s is "
+            f"{LIMITS[kind]}",
+        )
 
 
 OPERATIONS: dict[str, Callable[[Record], Record]] = {

@@ -125,9 +125,24 @@ def _text_faults(shape: Shape, value: str, path: str) -> Iterator[str]:
             yield f"{start} regular expression pattern: {pattern}"
 
 
+#: Java's Unicode classes in Python's words, for use within brackets.
+_CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\d",
+    r"\p{Z}": " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+    # Marks, symbols and punctuation: of ASCII all that is printed, of the rest what is left.
+    r"\p{M}": "\u0300-\u036f",
+    r"\p{S}": r"!-/:-@\[-`{-~" + "\u00a1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e",
+    r"\p{P}": "\u2030-\u205e\u2060-\u2fff\u3001-\ud7ff\uf900-\uffff\U00010000-\U0010ffff",
+}
+
+
 def _python_pattern(pattern: str) -> str:
-    """Java's Unicode classes in Python's words."""
-    return pattern.replace(r"\p{L}", r"\w").replace(r"\p{Z}", r"\s").replace(r"\p{N}", r"\d")
+    """One of the service model's patterns as Python reads it."""
+    for java, python in _CLASSES.items():
+        pattern = pattern.replace(java, python)
+    # Behind some stands a length that the end of the text is to be repeated by.
+    return re.sub(r"\$\{\d+,\d+\}$", "", pattern)
 
 
 def _joined(path: str, name: str) -> str:

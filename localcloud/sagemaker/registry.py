@@ -6,7 +6,7 @@ from typing import Any
 
 from localcloud.sagemaker import events
 from localcloud.sagemaker.errors import AwsError, invalid
-from localcloud.sagemaker.roles import check_tagging
+from localcloud.sagemaker.roles import check_action, check_tagging
 from localcloud.sagemaker.store import Record, arn, last, now, page, selected, store, tag_map
 
 _PAIRS = 50
@@ -157,6 +157,7 @@ def batch_describe_model_package(request: Record) -> Record:
     found, errors = {}, {}
     for key in request["ModelPackageArnList"]:
         try:
+            check_action("sagemaker:BatchDescribeModelPackage", key)
             record = package(key)
         except AwsError as error:
             errors[key] = {"ErrorCode": error.code, "ErrorResponse": str(error)}

@@ -60,19 +60,29 @@ def check_tagging(resource_arn: str, tags: Any) -> None:
     Raises:
         AwsError: The caller may not set them.
     """
+    if tags:
+        check_action("sagemaker:AddTags", resource_arn)
+
+
+def check_action(action: str, resource_arn: str) -> None:
+    """What the server does not ask of a request: a second action, or a second resource.
+
+    Raises:
+        AwsError: The caller may not do that.
+    """
     from ministack import app
 
     # A template's resources are made by CloudFormation, which has asked already.
-    if not tags or not app.AUTH or not caller_key.get():
+    if not app.AUTH or not caller_key.get():
         return
     verdict = iam_evaluator.enforce(
-        caller_key.get(), "sagemaker:AddTags", "sagemaker", get_region(), resource_arn
+        caller_key.get(), action, "sagemaker", get_region(), resource_arn
     )
     if verdict is not None:
         who = getattr(verdict, "principal_arn", "") or "the caller"
         raise denied(
-            f"User: {who} is not authorized to perform: sagemaker:AddTags on resource: "
-            f"{resource_arn} because no identity-based policy allows the sagemaker:AddTags action"
+            f"User: {who} is not authorized to perform: {action} on resource: {resource_arn} "
+            f"because no identity-based policy allows the {action} action"
         )
 
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localcloud.sagemaker import jobs, lineage, mlflow, model, registry, runner, store
+from localcloud.sagemaker import jobs, lineage, mlflow, model, registry, runner, search, store
 from localcloud.sagemaker.errors import AwsError, invalid
 from localcloud.sagemaker.roles import caller_key
 from localcloud.sagemaker.store import LOCK, Record, arn, last
@@ -41,6 +41,7 @@ OPERATIONS: dict[str, Callable[[Record], Record]] = {
     **jobs.OPERATIONS,
     **lineage.OPERATIONS,
     **mlflow.OPERATIONS,
+    **search.OPERATIONS,
 }
 
 
@@ -102,6 +103,9 @@ def resource_arn(body: bytes) -> str:
     """The resource that a request is about, for IAM; ``*`` where SageMaker has none to name."""
     request = _parsed(body)
     package = request.get("ModelPackageArn") or request.get("ModelPackageName")
+    batch = request.get("ModelPackageArnList")
+    if isinstance(batch, list) and batch:
+        package = batch[0]  # The others are asked for one by one, where they are read.
     if isinstance(package, str):
         return package if package.startswith("arn:") else arn("model-package", package)
     for key, kind in (
@@ -114,9 +118,8 @@ def resource_arn(body: bytes) -> str:
     ):
         if isinstance(request.get(key), str):
             return arn(kind, last(request[key]))
-    starts = request.get("StartArns")
-    if isinstance(starts, list) and starts:
-        return str(starts[0])
+    if "SourceArn" in request and "DestinationArn" not in request:
+        return "*"  # A list of associations; one association's calls name both ends.
     for key in ("ResourceArn", "ArtifactArn", "ActionArn", "ContextArn", "SourceArn", "Arn"):
         if isinstance(request.get(key), str):
             return str(request[key])

@@ -26,6 +26,8 @@ from training.watch import JobFailed
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 NAME = "student-efficientnet-lite0-stage2-v1"
 ARN = "arn:aws:sagemaker:us-east-2:000000000000:model-package/group/3"
+OTHER = "arn:aws:sagemaker:us-east-2:000000000000:model-package/group/4"
+NEWER = "student-efficientnet-lite0-stage2-v2"
 JOB = f"compile-{NAME}-01234567-1"
 STUDENT = Package(
     ARN, 3, "group", parse_name(NAME), "Approved", "", WHEN, "s3://b/model.tar.gz", "", {}
@@ -103,6 +105,33 @@ class Cloud:
             "get_object", {"Body": StreamingBody(io.BytesIO(body), len(body)), "ETag": '"e"'}
         )
 
+    def releases(self, *names: str) -> None:
+        self.on["s3"].add_response(
+            "list_objects_v2",
+            {
+                "Contents": [
+                    {"Key": f"releases/{name}/manifest.json", "LastModified": WHEN}
+                    for name in names
+                ]
+            },
+        )
+
+    def approved(self, arn: str, name: str) -> None:
+        self.on["sagemaker"].add_response(
+            "list_model_packages",
+            {
+                "ModelPackageSummaryList": [
+                    {
+                        "ModelPackageArn": arn,
+                        "ModelPackageDescription": name,
+                        "CreationTime": WHEN,
+                        "ModelPackageStatus": "Completed",
+                        "ModelApprovalStatus": "Approved",
+                    }
+                ]
+            },
+        )
+
     def function_log(self, *lines: str) -> None:
         self.on["cloudformation"].add_response(
             "describe_stacks",
@@ -146,7 +175,30 @@ def test_a_version_is_followed_from_approval_to_the_channel(cloud: Cloud) -> Non
     cloud.job("Completed")
     cloud.pointer(None)
     cloud.version()
-    cloud.pointer("arn:aws:sagemaker:us-east-2:000000000000:model-package/group/2")
+    cloud.pointer(OTHER)
+    cloud.releases()
+    cloud.version()
+    cloud.pointer(ARN)
+    assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"
+
+
+def test_a_release_that_a_newer_one_stands_before_is_not_waited_for(cloud: Cloud) -> None:
+    cloud.jobs(JOB)
+    cloud.job("Completed")
+    cloud.pointer(OTHER)
+    cloud.releases(f"{NAME}.r")
+    cloud.approved(OTHER, NEWER)
+    cloud.releases(f"{NEWER}.r")
+    assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"
+
+
+def test_a_release_that_is_about_to_be_stable_is_waited_for(cloud: Cloud) -> None:
+    cloud.jobs(JOB)
+    cloud.job("Completed")
+    cloud.pointer(OTHER)
+    cloud.releases(f"{NAME}.r")
+    cloud.approved(ARN, NAME)
+    cloud.releases(f"{NAME}.r")
     cloud.version()
     cloud.pointer(ARN)
     assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"

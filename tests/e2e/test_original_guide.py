@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.skipif(not TYPED, reason="the original guide is not bes
 SPECIFICATION = {
     "Containers": [
         {
-            "Image": "763104351884.dkr.ecr.us-east-2.amazonaws.com/pytorch-inference:2.6.0-cpu-py312",
+            "Image": "763104351884.dkr.ecr.us-east-2.amazonaws.com/pytorch-inference:2.6.0-cpu",
             "ModelDataUrl": "s3://somewhere/model.tar.gz",
         }
     ],
@@ -59,7 +58,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     try:
         reader.bash('cards local up\neval "$(cards local env)"')
         reader.bash("cdk bootstrap && cdk deploy --all --require-approval never")
-        reader.bash(f"cards data draw --count 32 --out {home}/cards && cards data push {home}/cards")
+        reader.bash(f"cards data draw --count 32 --out {home}/cards")
+        reader.bash(f"cards data push {home}/cards")
         events, sagemaker = client(reader, "events"), client(reader, "sagemaker")
         rules = [rule["Name"] for rule in events.list_rules()["Rules"]]
         for rule in rules:
@@ -94,7 +94,8 @@ def packages(reader: Reader) -> dict[str, dict[str, Any]]:
 def filled(reader: Reader, code: str) -> str:
     """The block with its placeholders replaced by what a reader would put there."""
     known = packages(reader) if "run-id" in code or "<model-package-arn>" in code else {}
-    for stage, word in (("phase2", "teacher"), ("stage1", "student-stage1"), ("stage2", "student-stage2")):
+    words = {"phase2": "teacher", "stage1": "student-stage1", "stage2": "student-stage2"}
+    for stage, word in words.items():
         for name, package in known.items():
             if f"-{stage}-" in name:
                 run = package["CustomerMetadataProperties"]["MlflowRunId"]
@@ -106,8 +107,8 @@ def filled(reader: Reader, code: str) -> str:
         # The one block that is no Python.
         .replace("sm_client.list-model-packages", "sm_client.list_model_packages")
         .replace("InferenceSpecification={...}", f"InferenceSpecification={SPECIFICATION!r}")
-        .replace("CustomerMetadataProperties={...}", "CustomerMetadataProperties={'Stage': 'stage1'}")
-    )  # fmt: skip
+        .replace("CustomerMetadataProperties={...}", "CustomerMetadataProperties={'Stage': '1'}")
+    )
 
 
 @pytest.mark.parametrize("block", TYPED, ids=lambda block: block.id)
@@ -143,6 +144,4 @@ def test_a_block_works_as_written(reader: Reader, block: Block) -> None:
             "student-efficientnet-lite0-stage2-v1": "PendingManualApproval",
         }
     elif "update-model-package" in code:
-        assert (
-            after["student-efficientnet-lite0-stage2-v1"]["ModelApprovalStatus"] == "Approved"
-        )
+        assert after["student-efficientnet-lite0-stage2-v1"]["ModelApprovalStatus"] == "Approved"

@@ -255,6 +255,39 @@ def test_the_lineage_goes_from_the_shipped_model_to_the_teacher(
     assert walked[-1] == trained["teacher"]["name"]
 
 
+def test_the_automation_has_written_every_versions_lineage(deployed: Cloud, pulled: Path) -> None:
+    sagemaker = deployed.client("sagemaker")
+    versions = deployed.json(CLI, "registry", "list", "--json")
+
+    def last_written() -> bool:
+        """A decision's edge is the last that is written of a version."""
+        decided = [row["arn"] for row in versions if row["approval"] != "PendingManualApproval"]
+        found = [sagemaker.list_artifacts(SourceUri=arn)["ArtifactSummaries"] for arn in decided]
+        return all(
+            rows
+            and sagemaker.list_associations(
+                SourceArn=rows[0]["ArtifactArn"], DestinationType="Approval"
+            )["AssociationSummaries"]
+            for rows in found
+        )
+
+    until(last_written, 30, "every decision is in SageMaker Lineage")
+    compared = deployed.json(CLI, "registry", "lineage", "--repair", "--json")
+    assert compared == {"versions": len(versions), "changes": []}
+    actions = sagemaker.list_actions(ActionType="Distillation")["ActionSummaries"]
+    described = sagemaker.describe_action(ActionName=actions[0]["ActionName"])["Properties"]
+    assert {"Job", "ContainerImage", "CardSetUri", "CardSetDigest"} <= set(described)
+
+
+def test_the_lineage_is_drawn_from_the_cards_to_the_release(deployed: Cloud, pulled: Path) -> None:
+    manifest = json.loads((pulled / "manifest.json").read_text())
+    drawn = deployed.json(CLI, "registry", "lineage", manifest["name"], "--json")
+    names = [node["name"] for node in drawn["nodes"]]
+    assert names[0].startswith("card set ")
+    assert names[-1] == manifest["release"]
+    assert {entry["name"] for entry in manifest["lineage"]} <= set(names)
+
+
 def test_what_was_compiled_is_registered_as_approved(deployed: Cloud, pulled: Path) -> None:
     listed = deployed.json(CLI, "registry", "list", "--json")
     rows = {row["name"]: row for row in listed}

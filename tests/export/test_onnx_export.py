@@ -47,7 +47,7 @@ def test_batchnorm_is_folded_and_the_rest_is_as_reported(exported: Exported) -> 
     assert exported.report.nodes == counted
 
 
-def test_parameters_are_counted_from_what_ships(exported: Exported) -> None:
+def test_mistake_11_parameters_are_counted_from_what_ships(exported: Exported) -> None:
     convolutions = 3 * 16 * 9 + 16 * 32 * 9 + 32 * 64 * 9
     biases = 16 + 32 + 64
     linear = 256 * 768 + 768

@@ -26,7 +26,10 @@ ROLES = (TRAINER, COMPILER, REGISTER, COMPILE, PUBLISH)
 WITHOUT_RESOURCE_LEVEL = {
     "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",
+    "sagemaker:ListArtifacts",
+    "sagemaker:ListAssociations",
     "sagemaker:ListModelPackageGroups",
+    "sagemaker:Search",
     "sagemaker:ListProcessingJobs",
 }
 
@@ -41,7 +44,7 @@ def allows(statements: list[dict[str, Any]], action: str, resource: str) -> bool
     )
 
 
-def test_no_policy_allows_a_wildcard_action(deployment: Assembly) -> None:
+def test_mistake_16_no_policy_allows_a_wildcard_action(deployment: Assembly) -> None:
     seen = 0
     for path, statement in deployment.statements():
         assert "NotAction" not in statement and "NotResource" not in statement, path
@@ -114,6 +117,12 @@ NEEDED = [
     (COMPILE, "s3:GetObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
     (COMPILE, "s3:GetObject", f"{RELEASES}/channels/stable.json"),
     (COMPILE, "s3:GetObject", f"{RELEASES}/releases/x/manifest.json"),
+    (COMPILE, "sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/student-1"),
+    (COMPILE, "sagemaker:CreateArtifact", f"{SAGEMAKER}:artifact/0a1b"),
+    (COMPILE, "sagemaker:CreateAction", f"{SAGEMAKER}:action/cards-approval-x-0a1b"),
+    (COMPILE, "sagemaker:UpdateAction", f"{SAGEMAKER}:action/cards-training-x-0a1b"),
+    (COMPILE, "sagemaker:AddAssociation", f"{SAGEMAKER}:artifact/0a1b"),
+    (COMPILE, "sagemaker:AddAssociation", f"{SAGEMAKER}:action/cards-approval-x-0a1b"),
     (PUBLISH, "sagemaker:CreateModelPackage", GROUP),
     (PUBLISH, "sagemaker:UpdateModelPackage", PACKAGE),
     (PUBLISH, "sagemaker:DescribeProcessingJob", COMPILE_JOB),
@@ -144,6 +153,13 @@ FORBIDDEN = [
     (COMPILE, "sagemaker:UpdateModelPackage", PACKAGE),
     (COMPILE, "sagemaker:CreateProcessingJob", f"{SAGEMAKER}:processing-job/abalone"),
     (COMPILE, "s3:PutObject", f"{RELEASES}/channels/stable.json"),
+    # Lineage is added to, never taken from, and by one function alone.
+    (COMPILE, "sagemaker:CreateAction", f"{SAGEMAKER}:action/approval-of-others"),
+    (COMPILE, "sagemaker:DeleteArtifact", f"{SAGEMAKER}:artifact/0a1b"),
+    (COMPILE, "sagemaker:DeleteAssociation", f"{SAGEMAKER}:artifact/0a1b"),
+    (PUBLISH, "sagemaker:CreateArtifact", f"{SAGEMAKER}:artifact/0a1b"),
+    (REGISTER, "sagemaker:CreateArtifact", f"{SAGEMAKER}:artifact/0a1b"),
+    (TRAINER, "sagemaker:CreateArtifact", f"{SAGEMAKER}:artifact/0a1b"),
     (PUBLISH, "sagemaker:CreateProcessingJob", COMPILE_JOB),
     (PUBLISH, "s3:PutObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
     (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/manifest.json"),
@@ -247,15 +263,39 @@ def test_the_compile_role_reads_exactly_the_archive_that_jobs_are_given(
 
 
 def test_the_approver_approves_in_this_group_and_does_nothing_else(deployment: Assembly) -> None:
-    (policy,) = deployment.of_type("AWS::IAM::ManagedPolicy")
-    statements = policy.properties["PolicyDocument"]["Statement"]
+    statements = policy_of(deployment, "Approver")
     assert allows(statements, "sagemaker:UpdateModelPackage", PACKAGE)
     other = f"{SAGEMAKER}:model-package/abalone/1"
     assert not allows(statements, "sagemaker:UpdateModelPackage", other)
     assert {a for s in statements for a in as_list(s["Action"])} == {
+        "sagemaker:BatchDescribeModelPackage",
         "sagemaker:DescribeModelPackage",
         "sagemaker:DescribeModelPackageGroup",
         "sagemaker:ListModelPackageGroups",
         "sagemaker:ListModelPackages",
+        "sagemaker:Search",
         "sagemaker:UpdateModelPackage",
+        "ssm:GetParametersByPath",
     }
+
+
+def test_the_operator_looks_at_everything_and_changes_nothing(deployment: Assembly) -> None:
+    statements = policy_of(deployment, "Operator")
+    reading = ("Describe", "Get", "List", "Simulate")
+    actions = {a for s in statements for a in as_list(s["Action"])} - {"sagemaker:CallMlflowAppApi"}
+    assert not {a for a in actions if not a.partition(":")[2].startswith(reading)}
+    assert allows(statements, "s3:GetObject", f"{RELEASES}/channels/stable.json")
+    assert not allows(statements, "s3:GetObject", f"{TRAINING}/cards/0a1b/base1-1/front.png")
+    stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
+    assert allows(statements, "cloudformation:DescribeStacks", f"{stack}/cards-dev-access/1")
+    assert not allows(statements, "cloudformation:DescribeStacks", f"{stack}/abalone/1")
+
+
+def policy_of(deployment: Assembly, name: str) -> list[dict[str, Any]]:
+    """The statements of one of the policies for people."""
+    (policy,) = [
+        each
+        for each in deployment.of_type("AWS::IAM::ManagedPolicy")
+        if each.logical_id.startswith(name)
+    ]
+    return list(policy.properties["PolicyDocument"]["Statement"])

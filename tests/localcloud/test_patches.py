@@ -71,6 +71,8 @@ def needed(code: str) -> str:
         " print(bool(l._event_invoke_config({'event_invoke_configs': {'$LATEST': {1: 2}}}, '')))",
         "from ministack.core import iam_evaluator as i; import inspect;"
         " print('127.' in inspect.getsource(i.pin_request_origin))",
+        "from ministack.services import iam; import inspect;"
+        " print('ContextEntries' in inspect.getsource(iam._simulate_principal_policy))",
     ],
 )
 def test_a_patch_is_still_needed(code: str) -> None:
@@ -222,6 +224,47 @@ def test_plain_http_on_the_loopback_counts_as_secure_transport(
     )("s3")
     reader.put_object(Bucket="tls-only", Key="k", Body=b"x")
     assert reader.get_object(Bucket="tls-only", Key="k")["Body"].read() == b"x"
+
+
+def test_a_simulation_judges_each_resource_in_the_context_that_is_given(client: Client) -> None:
+    package = "arn:aws:sagemaker:us-east-2:000000000000:model-package/models/1"
+    role = make_role(
+        client,
+        "simulated",
+        "lambda.amazonaws.com",
+        [
+            {
+                "Effect": "Allow",
+                "Action": "sagemaker:UpdateModelPackage",
+                "Resource": package,
+                "Condition": {"Null": {"sagemaker:ModelApprovalStatus": "true"}},
+            }
+        ],
+    )
+
+    def decisions(*resources: str, **context: str) -> list[str]:
+        answer = client("iam").simulate_principal_policy(
+            PolicySourceArn=role,
+            ActionNames=["sagemaker:UpdateModelPackage"],
+            ResourceArns=list(resources),
+            ContextEntries=[
+                {
+                    "ContextKeyName": f"sagemaker:{key}",
+                    "ContextKeyValues": [value],
+                    "ContextKeyType": "string",
+                }
+                for key, value in context.items()
+            ],
+        )
+        assert [row["EvalResourceName"] for row in answer["EvaluationResults"]] == list(resources)
+        return [row["EvalDecision"] for row in answer["EvaluationResults"]]
+
+    assert decisions(package, f"{package}0") == ["allowed", "implicitDeny"]
+    assert decisions(package, ModelApprovalStatus="Approved") == ["implicitDeny"]
+    with pytest.raises(client("iam").exceptions.NoSuchEntityException):
+        client("iam").simulate_principal_policy(
+            PolicySourceArn=f"{role}-gone", ActionNames=["s3:GetObject"]
+        )
 
 
 def test_a_package_event_reaches_a_rule_in_awss_shape(client: Client) -> None:

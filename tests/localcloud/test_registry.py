@@ -166,33 +166,3 @@ def test_an_operation_that_is_not_there_is_named(client: Client) -> None:
     with pytest.raises(ClientError, match="CreateEndpoint is not part") as error:
         client("sagemaker").create_endpoint(EndpointName="e", EndpointConfigName="c")
     assert code(error) == "UnknownOperationException"
-
-
-def test_lineage_is_walked_and_repeats_are_refused(client: Client) -> None:
-    sagemaker = client("sagemaker")
-    data, model = (
-        sagemaker.create_artifact(
-            Source={"SourceUri": f"s3://b/{name}"}, ArtifactType=name, ArtifactName=name
-        )["ArtifactArn"]
-        for name in ("data", "model")
-    )
-    action = sagemaker.create_action(
-        ActionName="train",
-        Source={"SourceUri": "job"},
-        ActionType="Training",
-    )["ActionArn"]
-    sagemaker.add_association(SourceArn=data, DestinationArn=action)
-    sagemaker.add_association(SourceArn=action, DestinationArn=model)
-    walked = sagemaker.query_lineage(StartArns=[model], Direction="Ascendants", IncludeEdges=True)
-    assert {v["Arn"] for v in walked["Vertices"]} == {data, action}
-    assert len(walked["Edges"]) == 2
-    for again in (
-        lambda: sagemaker.add_association(SourceArn=data, DestinationArn=action),
-        lambda: sagemaker.create_action(
-            ActionName="train", Source={"SourceUri": "job"}, ActionType="Training"
-        ),
-        lambda: sagemaker.delete_artifact(ArtifactArn=data),
-    ):
-        with pytest.raises(ClientError) as error:
-            again()
-        assert code(error) == "ResourceInUse"

@@ -1,18 +1,25 @@
+import re
+from pathlib import Path
+
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.metadata import (
     PAIR_LIMIT,
-    SCHEMAS,
     VALUE_LIMIT,
     MetadataError,
     check,
     faults,
     metric_key,
     metric_value,
+    plain,
     shortened,
+    template,
+    template_text,
 )
+from registry.metadata_schema import SCHEMAS
 from registry.names import STAGES
 
 STUDENT = {
@@ -29,6 +36,7 @@ STUDENT = {
     "Purpose": "edge_deployment_hailo8l",
     "InferenceTarget": "raspberry-pi-hailo8l",
     "TrainingApproach": "distillation",
+    "Top1": "0.9",
 }
 
 
@@ -90,3 +98,48 @@ def test_metric_values_fit_and_are_close(value: float) -> None:
 def test_shortened_text_fits(text: str, limit: int) -> None:
     assert len(shortened(text, limit)) <= limit
     assert text == shortened(text, 600)
+
+
+def test_the_committed_template_is_the_schema_s() -> None:
+    committed = Path(__file__).resolve().parents[2] / "config/model_metadata_template.json"
+    assert committed.read_text(encoding="utf-8") == template_text()
+
+
+def test_every_example_of_the_schema_has_its_form() -> None:
+    for kind, keys in template()["kinds"].items():
+        model_type, _, stage = kind.partition(" ")
+        example = {key: plain(field["example"]) for key, field in keys.items()}
+        if kind == "failed run":
+            model_type, stage = "student", "stage1"
+            example["Stage"] = stage
+        assert faults(model_type, stage, example) == [], kind
+
+
+@pytest.mark.parametrize("text", ["a (b; c), 25% …", "line\nbreak", "", "\x00", "x" * 300])
+def test_plain_text_is_what_sagemaker_takes(text: str) -> None:
+    taken = value_pattern().fullmatch(shortened(plain(text)))
+    assert taken is not None
+
+
+@given(st.text(max_size=400))
+def test_any_text_becomes_a_value_that_sagemaker_takes(text: str) -> None:
+    value = shortened(plain(text))
+    assert not [
+        fault
+        for fault in faults("student", "stage1", {**STUDENT, "Note": value})
+        if "Note" in fault
+    ]
+
+
+def value_pattern() -> re.Pattern[str]:
+    """The service model's own pattern for a value, less the length behind its end."""
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    pattern = model.shape_for("CustomerMetadataValue").metadata["pattern"].partition("$")[0]
+    for java, python in ((r"\p{L}", "a-zA-Z"), (r"\p{Z}", " "), (r"\p{N}", "0-9")):
+        pattern = pattern.replace(java, python)
+    return re.compile(pattern)
+
+
+def test_a_value_that_sagemaker_refuses_is_named() -> None:
+    found = faults("student", "stage1", {**STUDENT, "Note": "a, b"})
+    assert found == ["Note holds ',', which SageMaker does not take there"]

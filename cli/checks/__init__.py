@@ -1,0 +1,1 @@
+"""What `cards doctor` looks at: one file a subject, its judgement apart from its looks."""

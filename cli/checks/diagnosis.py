@@ -1,0 +1,209 @@
+"""Checks, what they find, and running them all: no check ends another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cli.aws import Aws
+from cli.errors import describe, one_line
+
+if TYPE_CHECKING:
+    from registry.deployment import Deployment
+
+#: Seconds for one connection and one answer, and how often a request is tried: a doctor must not
+#: hang on what is broken.
+_CONNECT, _READ, _TRIES = 3, 10, 2
+_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
+
+
+class State(StrEnum):
+    """How something stands."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNCHECKED = "not checked"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        state: How it stands.
+        line: What was found, in one line.
+        remedy: A command that can be typed, or what else to do; empty where all is well.
+    """
+
+    state: State
+    line: str
+    remedy: str = ""
+
+
+def ok(line: str) -> Finding:
+    """All is well."""
+    return Finding(State.OK, line)
+
+
+def warning(line: str, remedy: str) -> Finding:
+    """It works, and somebody should look at it."""
+    return Finding(State.WARNING, line, remedy)
+
+
+def failed(line: str, remedy: str) -> Finding:
+    """Something does not work."""
+    return Finding(State.FAILED, line, remedy)
+
+
+def unchecked(line: str, remedy: str = "") -> Finding:
+    """It could not be looked at."""
+    return Finding(State.UNCHECKED, line, remedy)
+
+
+@dataclass
+class Site:
+    """Where the checks look: the caller's AWS, with clients that give up soon.
+
+    Attributes:
+        aws: Session and environment.
+    """
+
+    aws: Aws
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client with short timeouts, one a service."""
+        if service not in self._clients:
+            from botocore.config import Config
+
+            settings = Config(
+                connect_timeout=_CONNECT,
+                read_timeout=_READ,
+                retries={"total_max_attempts": _TRIES, "mode": "standard"},
+            )
+            self._clients[service] = self.aws.session.client(service, config=settings)
+        return self._clients[service]
+
+    @property
+    def environment(self) -> str:
+        """Which deployment."""
+        return self.aws.environment
+
+    def stack(self, name: str) -> str:
+        """A stack's name: ``registry``, ``access`` or ``automation`` of the environment."""
+        return f"cards-{self.environment}-{name}"
+
+    @property
+    def deploy(self) -> str:
+        """The command that puts the stacks right."""
+        return f"cdk deploy --all -c cards.environment={self.environment}"
+
+    @cached_property
+    def caller(self) -> str:
+        """ARN of whoever asks."""
+        return str(self.client("sts").get_caller_identity()["Arn"])
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """What the stacks wrote to SSM."""
+        from registry.deployment import Deployment
+
+        return Deployment.read(self.client("ssm"), self.environment)
+
+    @cached_property
+    def automation(self) -> list[dict[str, Any]]:
+        """The automation stack's resources, as ListStackResources gives them."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        return [
+            dict(row)
+            for page in pages.paginate(StackName=self.stack("automation"))
+            for row in page["StackResourceSummaries"]
+        ]
+
+    def automation_parts(self, kind: str) -> dict[str, str]:
+        """Physical id by logical id of one kind, for example ``AWS::SQS::Queue``."""
+        return {
+            row["LogicalResourceId"]: row["PhysicalResourceId"]
+            for row in self.automation
+            if row["ResourceType"] == kind and row.get("PhysicalResourceId")
+        }
+
+    @cached_property
+    def functions(self) -> dict[str, dict[str, Any]]:
+        """Configuration by short name (``RegisterModel``); one that is gone is left out."""
+        from botocore.exceptions import ClientError
+
+        from registry.aws import error_code
+
+        found = {}
+        for logical, name in self.automation_parts("AWS::Lambda::Function").items():
+            try:
+                answer = self.client("lambda").get_function_configuration(FunctionName=name)
+            except ClientError as error:
+                if error_code(error) != "ResourceNotFoundException":
+                    raise
+                continue
+            found[logical.partition("Function")[0]] = dict(answer)
+        return found
+
+
+@dataclass(frozen=True)
+class Check:
+    """One subject.
+
+    Attributes:
+        name: Of one or two words.
+        look: Looks and judges.
+        needs: Names of checks without whose success this one cannot be made.
+    """
+
+    name: str
+    look: Callable[[Site], Iterable[Finding]]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finding with the name of its check."""
+
+    check: str
+    finding: Finding
+
+
+def run(checks: Sequence[Check], site: Site, tell: Callable[[str], None]) -> list[Row]:
+    """Makes every check, in order; what one of them raises becomes its finding.
+
+    Args:
+        checks: In an order in which whatever is needed comes first.
+        site: Where to look.
+        tell: Told the name of each check before it is made.
+    """
+    rows: list[Row] = []
+    blocked: dict[str, str] = {}
+    for check in checks:
+        tell(check.name)
+        cause = next((blocked[need] for need in check.needs if need in blocked), None)
+        findings = [unchecked(f"needs {cause}")] if cause else _made(check, site)
+        if any(each.state in (State.FAILED, State.UNCHECKED) for each in findings):
+            blocked[check.name] = cause or check.name
+        rows += [Row(check.name, each) for each in findings]
+    return rows
+
+
+def _made(check: Check, site: Site) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        findings += check.look(site)
+    except Exception as error:
+        answer = getattr(error, "response", None)
+        code = answer.get("Error", {}).get("Code", "") if isinstance(answer, dict) else ""
+        if code in _DENIED:
+            remedy = "ask for the Operator policy of the access stack (OperatorPolicyArn)"
+            findings.append(unchecked(f"you may not look: {describe(error)}", remedy))
+        else:
+            findings.append(unchecked(one_line(describe(error))))
+    return findings

@@ -1,0 +1,61 @@
+"""The MLflow experiment that every run is logged to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from cli.aws import Aws
+from cli.errors import CliError, one_line
+
+#: MLflow's own defaults wait for a silent server for many minutes.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The experiment after it was looked for.
+
+    Attributes:
+        made: Whether it was made now.
+        words: What happened.
+    """
+
+    name: str
+    made: bool
+    words: str
+
+
+def ensure_experiment(aws: Aws) -> Experiment:
+    """Finds the experiment in the deployment's MLflow, or makes it.
+
+    Raises:
+        CliError: MLflow's client is not installed, or MLflow cannot be reached.
+    """
+    from registry.deployment import NO_MLFLOW
+    from registry.names import EXPERIMENT
+
+    uri = aws.deployment.mlflow_uri
+    if uri == NO_MLFLOW:
+        words = "not made: this deployment has no MLflow; cdk deploy --all -c cards.mlflow=app"
+        return Experiment(EXPERIMENT, False, words)
+    for key, value in PATIENCE.items():
+        os.environ.setdefault(key, value)
+    try:
+        import mlflow
+    except ImportError:
+        raise CliError(
+            "MLflow's client is not installed; "
+            "pip install 'card-recognition-registry[training]', or make setup"
+        ) from None
+    # The plug-in that signs requests to SageMaker asks MLflow for the address, not the client.
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(uri)
+    try:
+        if client.get_experiment_by_name(EXPERIMENT):
+            return Experiment(EXPERIMENT, False, "is there")
+        client.create_experiment(EXPERIMENT)
+    except mlflow.exceptions.MlflowException as error:
+        cause = one_line(str(error))[:300]
+        raise CliError(f"MLflow at {uri}: {cause}; cards doctor looks closer") from None
+    return Experiment(EXPERIMENT, True, "made")

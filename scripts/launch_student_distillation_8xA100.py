@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Distils a student in both stages on eight A100s: `cards train student` on that machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson
+from cli.program import script
+
+INSTANCE = "ml.p4d.24xlarge"
+
+
+def launch(
+    cards: Annotated[
+        str | None,
+        typer.Option(help="Card set: a folder or an S3 address. By default the teacher's own."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Training recipe. By default the teacher's own.")
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Name or ARN of the teacher. By default the newest approved one."),
+    ] = None,
+    instance: Annotated[str, typer.Option(help="SageMaker instance type.")] = INSTANCE,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show stage 1's request and send nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Distils a student: stage 1, then stage 2 from what stage 1 made; each is registered.
+
+    One process for each of the machine's GPUs; the batch of the recipe is divided among them.
+    """
+    from cli.errors import CliError
+    from cli.parents import parent, teacher_for
+    from cli.train import Stage, student
+    from registry.metadata import CARD_SET_URI
+
+    aws = Aws(environment)
+    source = parent(aws, teacher) if teacher else teacher_for(aws)
+    card_set = cards or source.metadata.get(CARD_SET_URI)
+    if not card_set:
+        raise CliError(
+            f"{source.label}: does not say what it was trained on; name it: --cards S3URI"
+        )
+    student(
+        cards=card_set,
+        stage=Stage.both,
+        parent=source.arn,
+        recipe=recipe or source.metadata.get("Recipe", "full"),
+        instance=instance,
+        wait=not dry_run,
+        dry_run=dry_run,
+        as_json=as_json,
+        environment=environment,
+    )
+
+
+if __name__ == "__main__":
+    script(launch)

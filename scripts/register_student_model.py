@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Registers a student after the fact, from its finished training job."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson
+from cli.program import script
+
+
+def register(
+    job: Annotated[
+        str | None,
+        typer.Option(help="Training job. By default the newest finished one not yet registered."),
+    ] = None,
+    stage: Annotated[
+        str, typer.Option(help="stage1 or stage2, for a job that does not say it.")
+    ] = "stage1",
+    parent: Annotated[
+        str | None,
+        typer.Option(help="Name or ARN of what it was made from, for a job that does not say it."),
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="Architecture part of its name, such as efficientnet-lite0."),
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE that neither the job nor its artifact says."),
+    ] = None,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Registers a student from its finished training job.
+
+    A job of this product says everything itself. Of any other job, what its record and its artifact
+    say is read, and the rest is asked for.
+    """
+    from cli.console import print_json, say
+    from cli.errors import CliError
+    from cli.parents import parent as find
+    from cli.retroactive import (
+        document,
+        parse_statements,
+        register_job,
+        register_newest,
+        say_registered,
+    )
+    from registry.names import STUDENT
+
+    aws = Aws(environment)
+    if job:
+        made = register_job(
+            aws,
+            job,
+            model_type=STUDENT,
+            stage=stage,
+            architecture=architecture,
+            parent=find(aws, parent) if parent else None,
+            stated=parse_statements(state or []),
+        )
+    else:
+        newest, registered = register_newest(aws, STUDENT)
+        if newest is None and not registered:
+            raise CliError(
+                "no finished student job is in this deployment; train one: "
+                "cards train student --cards …, or name one: --job NAME"
+            )
+        if newest is None:
+            if as_json:
+                print_json({"outcome": "already registered", "names": registered})
+            else:
+                say(f"every finished student job is registered: {', '.join(registered)}")
+            return
+        made = newest
+    if as_json:
+        print_json(document(made))
+    else:
+        say_registered(made)
+
+
+if __name__ == "__main__":
+    script(register)

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Checks what the stacks provisioned, makes the MLflow experiment, writes the metadata template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson
+from cli.program import script
+
+TEMPLATE = Path(__file__).resolve().parent.parent / "config" / "model_metadata_template.json"
+
+
+def setup(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
+    """Sets up the project, as often as you like: group, MLflow experiment, metadata template.
+
+    The Model Package Group is the stack's: it is checked here, never made beside it.
+    """
+    from cli.console import print_json, say
+    from cli.errors import CliError
+    from cli.experiment import ensure_experiment
+    from registry.aws import is_missing
+    from registry.metadata import template_text
+
+    aws = Aws(environment)
+    group = aws.deployment.group_name
+    try:
+        aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName=group)
+    except Exception as error:
+        if is_missing(error):
+            raise CliError(
+                f"group {group}: was deployed and is gone; deploy again: cdk deploy --all"
+            ) from None
+        raise
+    experiment = ensure_experiment(aws)
+    text = template_text()
+    same = TEMPLATE.is_file() and TEMPLATE.read_text(encoding="utf-8") == text
+    if not same:
+        TEMPLATE.parent.mkdir(exist_ok=True)
+        partial = TEMPLATE.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(TEMPLATE)
+    if as_json:
+        print_json(
+            {
+                "group": group,
+                "experiment": experiment.name,
+                "experiment_made": experiment.made,
+                "template": str(TEMPLATE),
+                "template_written": not same,
+            }
+        )
+        return
+    say(f"Model Package Group  {group}: is there, as the stack made it")
+    say(f"MLflow experiment    {experiment.name}: {experiment.words}")
+    say(f"Metadata template    {TEMPLATE}: {'is up to date' if same else 'written'}")
+
+
+if __name__ == "__main__":
+    script(setup)
