@@ -11,7 +11,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint types clean
+.PHONY: help setup demo test bench lint types clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ demo: $(SETUP) ## Run the whole path on this machine. CARDS=DIR uses your own sc
 
 test: lint types ## Run every check and every test.
 	@$(PY) -m pytest
+
+bench: $(SETUP) ## Measure the registry's queries against the guide's own; about a minute.
+	@$(PY) -m bench.registry_queries
 
 lint: $(SETUP) ## Check style.
 	@$(VENV)/bin/ruff check .

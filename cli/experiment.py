@@ -32,8 +32,7 @@ def ensure_experiment(aws: Aws) -> Experiment:
     Raises:
         CliError: MLflow's client is not installed, or MLflow cannot be reached.
     """
-    from registry.deployment import NO_MLFLOW
-    from registry.names import EXPERIMENT
+    from registry.names import EXPERIMENT, NO_MLFLOW
 
     uri = aws.deployment.mlflow_uri
     if uri == NO_MLFLOW:

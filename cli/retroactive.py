@@ -27,7 +27,7 @@ def register_newest(aws: Aws, model_type: str) -> tuple[Registration | None, lis
     """
     from registry.registration import register_training_job
 
-    sagemaker = aws.client("sagemaker")
+    deployment, sagemaker = aws.deployment, aws.client("sagemaker")
     registered: list[str] = []
     pages = sagemaker.get_paginator("list_training_jobs").paginate(
         NameContains=f"{model_type}-",
@@ -41,9 +41,9 @@ def register_newest(aws: Aws, model_type: str) -> tuple[Registration | None, lis
             made = register_training_job(
                 sagemaker,
                 aws.client("s3"),
-                bucket=aws.deployment.training_bucket,
+                bucket=deployment.training_bucket,
                 job_name=row["TrainingJobName"],
-                group=aws.deployment.group_name,
+                group=deployment.group_name,
             )
             if made.outcome == "already registered" and made.name:
                 registered.append(made.name)

@@ -8,8 +8,8 @@ import boto3
 
 from lambdas.events import detail, log
 from lambdas.settings import required
-from registry.deployment import NO_MLFLOW
 from registry.mlflow_api import PACKAGE_ARN_TAG, PACKAGE_NAME_TAG, MlflowError, set_tags
+from registry.names import NO_MLFLOW
 from registry.registration import Registration, register_training_job
 
 GROUP = required("GROUP_NAME")

@@ -28,6 +28,7 @@ def apply_all(lambda_python: Path) -> None:
     keep_function_dead_letters()
     keep_bucket_settings()
     simulate_whole_requests()
+    authorise_by_resource()
 
 
 def mount_sagemaker() -> None:
@@ -107,6 +108,8 @@ def run_functions_in(python: Path) -> None:
     # The worker's environment starts from the server's, which is not the function's business;
     # the supervisor gives the server hardly any that a function could set to the same value.
     kept = {"LANG", "TMPDIR", "GATEWAY_PORT", "PYTHONDONTWRITEBYTECODE"}
+    # Where an App or tracking server of MLflow is found by its ARN.
+    kept |= {"SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"}
     popen = lambda_runtime.subprocess.Popen
 
     class ScrubbedPopen(popen):  # type: ignore[valid-type, misc]
@@ -350,3 +353,30 @@ def simulate_whole_requests() -> None:
     from localcloud.policy_simulation import simulate_principal_policy
 
     iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate_principal_policy
+
+
+def authorise_by_resource() -> None:
+    """Rights that AWS gives on a resource are not asked for on everything, nor by another name.
+
+    Actions: https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+    """
+    from ministack.core import iam_actions
+
+    from localcloud import authorisation
+
+    their_resource = iam_actions.extract_resource_arn
+    their_action = iam_actions.extract_iam_action
+
+    def resource(
+        service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any
+    ) -> Any:
+        _query, region, account = rest
+        own = authorisation.resource(service, headers, body, region, account)
+        return own or their_resource(service, method, path, headers, body, *rest)
+
+    def action(service: str, method: str, path: str, *rest: Any) -> Any:
+        own = authorisation.action(service, method, path)
+        return own or their_action(service, method, path, *rest)
+
+    iam_actions.extract_resource_arn = resource
+    iam_actions.extract_iam_action = action

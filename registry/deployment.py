@@ -8,8 +8,6 @@ from typing import Any
 from registry.names import PARAMETER_ROOT, PARAMETERS
 
 DEFAULT_ENVIRONMENT = "dev"
-#: The parameter ``mlflow-uri`` of a deployment without MLflow.
-NO_MLFLOW = "none"
 
 
 class DeploymentError(RuntimeError):

@@ -42,6 +42,8 @@ LINEAGE_ACTION_PREFIX = "cards-"
 JOB_NAME_LIMIT = 63
 
 PARAMETER_ROOT = "/cards"
+#: The parameter ``mlflow-uri`` of a deployment without MLflow.
+NO_MLFLOW = "none"
 #: The SSM parameters by which the commands and jobs find what was deployed.
 PARAMETERS = (
     "group-name",

@@ -54,6 +54,8 @@ CARDS_CHANNEL = "cards"
 #: Environment variable of a training job that names the image to serve its model with.
 INFERENCE_IMAGE = "CARDS_INFERENCE_IMAGE"
 COMMIT = "CARDS_COMMIT"
+#: Type, architecture and stage of a name.
+Line = tuple[str, str, str]
 
 
 class RegistrationError(ValueError):
@@ -168,7 +170,7 @@ def register_training_job(
     if not output.rstrip("/").startswith(f"s3://{bucket}/{JOBS_PREFIX.rstrip('/')}"):
         return Registration("not ours", detail=f"{job_name} writes to {output or 'nowhere'}")
     status = job["TrainingJobStatus"]
-    at = _Place(sagemaker, s3, bucket, group)
+    at = Place(sagemaker, s3, bucket, group)
     if status in ("Failed", "Stopped"):
         reason = job.get("FailureReason") or f"the job was {status.lower()}"
         return _register_failure(at, job, reason)
@@ -181,22 +183,33 @@ def register_training_job(
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
+    """Where versions and their names are written.
+
+    Attributes:
+        sagemaker: A boto3 SageMaker client.
+        s3: A boto3 S3 client.
+        bucket: The training bucket; names are claimed there.
+        group: The model package group.
+    """
+
     sagemaker: Any
     s3: Any
     bucket: str
     group: str
 
-    def claim(self, job: Mapping[str, Any], line: tuple[str, str, str]) -> ModelName:
+    def claim(self, job: Mapping[str, Any], line: Line) -> ModelName:
+        """The name that belongs to a job: its own from an earlier call, or the line's next."""
         return claim_name(
             self.s3, self.bucket, *line, source=job["TrainingJobArn"], since=job["CreationTime"]
         )
 
     def existing(self, job: Mapping[str, Any], name: ModelName) -> PackageSummary | None:
+        """The version of a job's name, where it was registered before."""
         return find(self.sagemaker, self.group, name, created_after=job["CreationTime"])
 
 
-def _register_failure(at: _Place, job: Mapping[str, Any], reason: str) -> Registration:
+def _register_failure(at: Place, job: Mapping[str, Any], reason: str) -> Registration:
     line = line_of(job)
     if line is None:
         raise RegistrationError(
@@ -212,25 +225,14 @@ def _register_failure(at: _Place, job: Mapping[str, Any], reason: str) -> Regist
     return Registration("registered as failed", arn, str(name), detail=reason)
 
 
-def _register_model(at: _Place, job: Mapping[str, Any]) -> Registration:
-    job_name, job_arn = job["TrainingJobName"], job["TrainingJobArn"]
-    model_uri = job["ModelArtifacts"]["S3ModelArtifacts"]
-    request = _read_request(at.s3, model_uri, job_name)
+def _register_model(at: Place, job: Mapping[str, Any]) -> Registration:
+    job_name = job["TrainingJobName"]
+    request = read_request(at.s3, job)
     _check_line(request, job)
-    parent = _parent_metadata(at.sagemaker, request, at.group, job_name)
-    environment = job.get("Environment", {})
-    image = environment.get(INFERENCE_IMAGE) or job["AlgorithmSpecification"].get("TrainingImage")
-    if not image:
-        raise RegistrationError(
-            f"{job_name}: neither {INFERENCE_IMAGE} nor a training image tells how to serve it"
-        )
-    line = (request.model_type, request.architecture, request.stage)
     metadata = {
         **request.metadata,
         **kept_metrics(request.model_type, request.stage, request.metrics),
-        **parent,
-        **machine_facts(job),
-        TRAINING_JOB: job_name,
+        **_parent_metadata(at.sagemaker, request, at.group, job_name),
         CARD_SET_DIGEST: request.card_set_digest,
     }
     cards_uri = channel_uri(job, CARDS_CHANNEL)
@@ -238,22 +240,55 @@ def _register_model(at: _Place, job: Mapping[str, Any]) -> Registration:
         metadata[CARD_SET_URI] = cards_uri
     if request.mlflow_run_id:
         metadata[MLFLOW_RUN] = request.mlflow_run_id
+    line = (request.model_type, request.architecture, request.stage)
+    return register_version(at, job, line, metadata, request.metrics)
+
+
+def register_version(
+    at: Place,
+    job: Mapping[str, Any],
+    line: Line,
+    metadata: Mapping[str, str],
+    metrics: Mapping[str, float],
+) -> Registration:
+    """Registers the model of a completed job under its line's next name, once.
+
+    Args:
+        at: Where.
+        job: DescribeTrainingJob's answer; artifact, image and machines are taken from it.
+        line: Type, architecture and stage of the name.
+        metadata: What is known beside that.
+        metrics: Everything that was measured, for the model quality report and the card.
+
+    Raises:
+        RegistrationError: Nothing tells how to serve the model.
+        MetadataError: The metadata is incomplete or contradictory; no name is claimed then.
+    """
+    job_name, job_arn = job["TrainingJobName"], job["TrainingJobArn"]
+    model_uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+    environment = job.get("Environment", {})
+    image = environment.get(INFERENCE_IMAGE) or job["AlgorithmSpecification"].get("TrainingImage")
+    if not image:
+        raise RegistrationError(
+            f"{job_name}: neither {INFERENCE_IMAGE} nor a training image tells how to serve it"
+        )
+    metadata = {**metadata, **machine_facts(job), TRAINING_JOB: job_name}
     # Before a name is claimed: what is refused here is registered as failed under its first name.
-    first = ModelName(*line, 1)
-    metadata |= verdict(first, metadata).metadata()
+    metadata |= verdict(ModelName(*line, 1), metadata).metadata()
     check(*line[::2], {key: plain(value) for key, value in metadata.items()})
     name = at.claim(job, line)
-    run = request.mlflow_run_id
+    run = metadata.get(MLFLOW_RUN)
     existing = at.existing(job, name)
     if existing:
         return Registration("already registered", existing.arn, str(name), mlflow_run_id=run)
+    teacher = name.model_type == TEACHER
     arn = create(
         at.sagemaker,
         at.group,
         NewPackage(
             name=name,
-            approval=APPROVED if request.model_type == TEACHER else PENDING,
-            summary=summarise(metadata, request.metrics, parent.get(PARENT_NAME)),
+            approval=APPROVED if teacher else PENDING,
+            summary=summarise(metadata, metrics, metadata.get(PARENT_NAME)),
             model_data_url=model_uri,
             image=image,
             metadata=metadata,
@@ -261,14 +296,14 @@ def _register_model(at: _Place, job: Mapping[str, Any]) -> Registration:
             commit=environment.get(COMMIT),
             approval_reason=(
                 "Teachers are approved on registration: they are distilled from, never deployed."
-                if request.model_type == TEACHER
+                if teacher
                 else None
             ),
-            quality_uri=model_quality.put(at.s3, at.bucket, name, request.metrics),
+            quality_uri=model_quality.put(at.s3, at.bucket, name, metrics),
             card=model_card.card(
                 name,
                 metadata,
-                request.metrics,
+                metrics,
                 artifact=model_uri,
                 image=job["AlgorithmSpecification"].get("TrainingImage") or image,
                 job_arn=job_arn,
@@ -303,8 +338,14 @@ def summarise(metadata: Mapping[str, str], metrics: Mapping[str, float], parent:
     return ", ".join(parts)
 
 
-def _read_request(s3: Any, model_uri: str, job_name: str) -> RegistrationRequest:
-    bucket, key = split_s3_uri(model_uri)
+def read_request(s3: Any, job: Mapping[str, Any]) -> RegistrationRequest:
+    """What a completed training job says about its model.
+
+    Raises:
+        RegistrationError: It says nothing, or nothing that could be registered.
+    """
+    job_name = job["TrainingJobName"]
+    bucket, key = split_s3_uri(job["ModelArtifacts"]["S3ModelArtifacts"])
     output_key = f"{key.rpartition('/')[0]}/output.tar.gz"
     label = f"training job {job_name}: {REQUEST_FILE}"
     try:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.aws import split_s3_uri
-from registry.deployment import DEFAULT_ENVIRONMENT, NO_MLFLOW
-from registry.names import PARAMETER_ROOT
+from registry.deployment import DEFAULT_ENVIRONMENT
+from registry.names import NO_MLFLOW, PARAMETER_ROOT
 
 #: Where an App or server of ours keeps artifacts, within its bucket.
 ARTIFACT_PREFIX = "mlflow"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from registry.registration import COMMIT
 from training.artifacts import architecture_text
 from training.config import TrainingConfig
 from training.data import Cards
@@ -50,6 +52,8 @@ class Run:
                 "stage": config.stage,
                 "training_job": environment.job_name,
                 "parent": config.parent_model_package_arn,
+                "recipe": config.recipe,
+                "commit": os.environ.get(COMMIT, ""),
             },
         )
         self.tracker.document(config.to_dict(), "config.json")

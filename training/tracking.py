@@ -6,6 +6,7 @@ in one line, and the job goes on without tracking.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -115,6 +116,8 @@ class Tracker:
         """Logs the machine's load beside the metrics, as ``system/…``."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+        # It tells the log that it starts and stops.
+        logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
         monitor: Any = SystemMetricsMonitor
         self._monitor = monitor(self.run_id, sampling_interval=_SAMPLING_SECONDS, tracking_uri=uri)
         self._monitor.start()

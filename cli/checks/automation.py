@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -163,12 +164,12 @@ def queues(site: Site) -> Iterator[Finding]:
         waiting = sum(int(value) for value in attributes.values())
         if waiting:
             well = False
-            yield judge_queue(logical, url, waiting)
+            yield judge_queue(logical, url, waiting, _endpoint_option(site))
     if well:
         yield ok(f"{len(found)} dead-letter queues, all empty")
 
 
-def judge_queue(logical: str, url: str, waiting: int) -> Finding:
+def judge_queue(logical: str, url: str, waiting: int, option: str = "") -> Finding:
     """A queue's events: which step gave up on them, and how to look at them and repeat them."""
     undelivered = "Undelivered" in logical
     name = logical.partition("Undelivered" if undelivered else "Failed")[0]
@@ -177,9 +178,15 @@ def judge_queue(logical: str, url: str, waiting: int) -> Finding:
     return failed(
         f"{events} {how} {name}",
         f"aws sqs receive-message --queue-url {url} --max-number-of-messages 10 "
-        "--visibility-timeout 0 --message-attribute-names All; mend the cause, send the body to "
-        f"the function again (aws lambda invoke), then: aws sqs purge-queue --queue-url {url}",
+        f"--visibility-timeout 0 --message-attribute-names All{option}; mend the cause, send the "
+        "body to the function again (aws lambda invoke), then: "
+        f"aws sqs purge-queue --queue-url {url}{option}",
     )
+
+
+def _endpoint_option(site: Site) -> str:
+    """Version 1 of the AWS CLI takes SQS's address from this option alone, not the environment."""
+    return f" --endpoint-url {os.environ['AWS_ENDPOINT_URL']}" if site.aws.is_local else ""
 
 
 CHECKS = (

@@ -12,9 +12,8 @@ _SETUP = "python scripts/setup_sagemaker_project.py"
 
 def mlflow(site: Site) -> Iterator[Finding]:
     """The App or server is up, answers, and holds the experiment."""
-    from registry.deployment import NO_MLFLOW
     from registry.mlflow_api import MlflowError, find_experiment
-    from registry.names import EXPERIMENT
+    from registry.names import EXPERIMENT, NO_MLFLOW
 
     uri = site.deployment.mlflow_uri
     if uri == NO_MLFLOW:

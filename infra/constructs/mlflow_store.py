@@ -11,7 +11,7 @@ from constructs import Construct
 from infra.constructs.bucket_access import READ, WRITE
 from infra.constructs.service_role import SageMakerRole
 from infra.settings import MLFLOW_APP, MLFLOW_NONE
-from registry.deployment import NO_MLFLOW
+from registry.names import NO_MLFLOW
 
 # What a training job does with MLflow: make the experiment, log a run, read it back. It deletes
 # nothing, so that no job can rewrite history.

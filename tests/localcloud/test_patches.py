@@ -71,6 +71,16 @@ def needed(code: str) -> str:
         " print(bool(l._event_invoke_config({'event_invoke_configs': {'$LATEST': {1: 2}}}, '')))",
         "from ministack.core import iam_evaluator as i; import inspect;"
         " print('127.' in inspect.getsource(i.pin_request_origin))",
+        "from ministack.core import iam_actions as a; headers = {'x-amz-target': 'AmazonSSM.Get"
+        'ParametersByPath\'}; body = b\'{"Path": "/a"}\';'
+        " print(a.extract_resource_arn('ssm', 'POST', '/', headers, body, {}, '1', 'r') != '*')",
+        "from ministack.core import iam_actions as a; headers = {'x-amz-target': 'AWSEvents.List"
+        'TargetsByRule\'}; body = b\'{"Rule": "a"}\';'
+        " print(a.extract_resource_arn('events', 'POST', '/', headers, body, {}, '1', 'r') != '*')",
+        "from ministack.core import iam_actions as a; body = b'Action=GetRole&RoleName=a';"
+        " print(a.extract_resource_arn('iam', 'POST', '/', {}, body, {}, '1', 'r') != '*')",
+        "from ministack.core import iam_actions as a; path = '/2019-09-30/functions/f/concurrency';"
+        " print('Get' in a.extract_iam_action('lambda', 'GET', path, {}, b'', {}))",
         "from ministack.services import iam; import inspect;"
         " print('ContextEntries' in inspect.getsource(iam._simulate_principal_policy))",
     ],
@@ -224,6 +234,31 @@ def test_plain_http_on_the_loopback_counts_as_secure_transport(
     )("s3")
     reader.put_object(Bucket="tls-only", Key="k", Body=b"x")
     assert reader.get_object(Bucket="tls-only", Key="k")["Body"].read() == b"x"
+
+
+def test_parameters_below_a_path_are_a_right_of_their_own(
+    cloud: LocalCloud, client: Client
+) -> None:
+    iam, path = client("iam"), "arn:aws:ssm:us-east-2:000000000000:parameter/ours"
+    client("ssm").put_parameter(Name="/ours/a", Value="1", Type="String")
+    iam.create_user(UserName="looker")
+    allowed = {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": f"{path}*"}
+    iam.put_user_policy(
+        UserName="looker",
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    key = iam.create_access_key(UserName="looker")["AccessKey"]
+    ssm = client_of(
+        cloud,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )("ssm")
+    assert [each["Value"] for each in ssm.get_parameters_by_path(Path="/ours")["Parameters"]] == [
+        "1"
+    ]
+    with pytest.raises(ssm.exceptions.ClientError, match="AccessDenied"):
+        ssm.get_parameters_by_path(Path="/theirs")
 
 
 def test_a_simulation_judges_each_resource_in_the_context_that_is_given(client: Client) -> None:

@@ -27,6 +27,8 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ListModelPackages": registry.list_model_packages,
     "Search": search.search,
 }
+#: One for all: reading SageMaker's model takes longer than a test.
+_session = boto3.Session("test", "test", region_name="us-east-2")
 
 
 class InProcess:
@@ -40,8 +42,7 @@ class InProcess:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.operations = dict(_OPERATIONS)
-        session = boto3.Session("test", "test", region_name="us-east-2")
-        self.client = session.client("sagemaker", endpoint_url="http://127.0.0.1:9")
+        self.client = _session.client("sagemaker", endpoint_url="http://127.0.0.1:9")
         self.client.meta.events.register("before-send.sagemaker", self._answer)
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:

@@ -1,0 +1,59 @@
+"""What IAM is asked for a request, where MiniStack asks for something else than AWS."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+
+def resource(
+    service: str, headers: Mapping[str, str], body: bytes, region: str, account: str
+) -> str | None:
+    """The ARN that a request needs the right on; None where MiniStack knows it.
+
+    Args:
+        service: MiniStack's name of it.
+        headers: Of the request, keys in lower case.
+        body: Of the request.
+        region: Where it was sent.
+        account: Whose it is.
+    """
+    operation = str(headers.get("x-amz-target", "")).rpartition(".")[2]
+    if service == "ssm" and operation == "GetParametersByPath":
+        path = _field(body, "Path")
+        return path and f"arn:aws:ssm:{region}:{account}:parameter/{path.lstrip('/')}"
+    if service == "events" and operation in ("DescribeRule", "ListTargetsByRule"):
+        rule = _field(body, "Name" if operation == "DescribeRule" else "Rule")
+        bus = _field(body, "EventBusName")
+        # The default bus has no place in a rule's ARN.
+        place = f"{bus}/" if bus and bus != "default" else ""
+        return rule and f"arn:aws:events:{region}:{account}:rule/{place}{rule}"
+    if service == "iam":
+        query = parse_qs(body.decode(errors="replace"))
+        asked = query.get("Action", [""])[0]
+        if asked == "SimulatePrincipalPolicy":
+            return query.get("PolicySourceArn", [None])[0]
+        if asked == "GetRole" and "RoleName" in query:
+            return f"arn:aws:iam::{account}:role/{query['RoleName'][0]}"
+    return None
+
+
+def action(service: str, method: str, path: str) -> str | None:
+    """The action that a request is; None where MiniStack knows it."""
+    if (
+        service == "lambda"
+        and method == "GET"
+        and re.search(r"/functions/[^/]+/concurrency$", path)
+    ):
+        return "lambda:GetFunctionConcurrency"
+    return None
+
+
+def _field(body: bytes, key: str) -> str | None:
+    try:
+        value = json.loads(body)[key]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return value if isinstance(value, str) and value else None
