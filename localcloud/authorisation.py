@@ -42,13 +42,13 @@ def resource(
 
 def action(service: str, method: str, path: str) -> str | None:
     """The action that a request is; None where MiniStack knows it."""
-    if (
-        service == "lambda"
-        and method == "GET"
-        and re.search(r"/functions/[^/]+/concurrency$", path)
-    ):
-        return "lambda:GetFunctionConcurrency"
-    return None
+    setting = re.search(r"/functions/[^/]+/(concurrency|event-invoke-config)$", path)
+    if service != "lambda" or method != "GET" or not setting:
+        return None
+    return {
+        "concurrency": "lambda:GetFunctionConcurrency",
+        "event-invoke-config": "lambda:GetFunctionEventInvokeConfig",
+    }[setting[1]]
 
 
 def _field(body: bytes, key: str) -> str | None:

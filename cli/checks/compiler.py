@@ -45,18 +45,19 @@ def _look(site: Site, image: str, parts: re.Match[str]) -> Finding:
         return unchecked(f"{image} lies in {parts['region']}, which is not asked from here")
     wanted = {"imageTag": parts["tag"]} if parts["tag"] else {"imageDigest": parts["digest"]}
     try:
-        site.client("ecr").describe_images(
+        found = site.client("ecr").describe_images(
             registryId=parts["account"], repositoryName=parts["repository"], imageIds=[wanted]
-        )
+        )["imageDetails"]
     except ClientError as error:
         if error_code(error) not in ("RepositoryNotFoundException", "ImageNotFoundException"):
             raise
-        return failed(
-            f"the image with the Dataflow Compiler is missing: {image}",
-            "build it from the wheel that Hailo's developer zone gives you, then: "
-            f"docker push {image}",
-        )
-    return ok(f"hailo, in {image}")
+        found = []
+    if found:
+        return ok(f"hailo, in {image}")
+    return failed(
+        f"the image with the Dataflow Compiler is missing: {image}",
+        f"build it from the wheel that Hailo's developer zone gives you, then: docker push {image}",
+    )
 
 
 CHECKS = (Check("compiler", compiler, ("automation",)),)

@@ -203,10 +203,13 @@ def judge_caller(
         yield ok(f"you may {', '.join(may)}")
     for words, rights in duties.items():
         denied = [str(right) for right in rights if not allowed[right]]
+        line = f"you may not {words}: {', '.join(denied)}"
         if denied and words == "look at models":
-            yield failed(f"you may not {words}: {', '.join(denied)}", attach)
+            yield failed(line, attach)
+        elif denied and words == "approve":
+            yield warning(line, attach)
         elif denied:
-            yield warning(f"you may not {words}: {', '.join(denied)}", attach)
+            yield warning(line, "where that is your work, an administrator allows you these")
 
 
 def roles(site: Site) -> Iterator[Finding]:
@@ -269,13 +272,13 @@ def _principal(site: Site, arn: str) -> str | None:
 
 
 def _attach(site: Site, principal: str) -> str:
-    """The command that gives the caller the approver's and the operator's rights."""
+    """The command that gives the caller the approver's rights."""
     answer = site.client("cloudformation").describe_stacks(StackName=site.stack("access"))
     outputs = {row["OutputKey"]: row["OutputValue"] for row in answer["Stacks"][0]["Outputs"]}
     kind, _, path = principal.rpartition(":")[2].partition("/")
     policy = outputs.get("ApproverPolicyArn", "ApproverPolicyArn")
     return (
-        f"an administrator gives them, for approving: aws iam attach-{kind}-policy "
+        f"an administrator types: aws iam attach-{kind}-policy "
         f"--{kind}-name {path.rpartition('/')[2]} --policy-arn {policy}"
     )
 

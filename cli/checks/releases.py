@@ -154,12 +154,12 @@ def _recipe(site: Site) -> Recipe | None:
 
 
 def _repeat(site: Site, package_arn: str) -> str:
-    """The command that makes the automation look at a version again."""
+    """The command, for either version of the AWS CLI, that makes the automation look again."""
     function = site.functions.get("CompileApproved", {}).get("FunctionName", "CompileApproved")
-    payload = json.dumps({"detail": {"ModelPackageArn": package_arn}})
+    event = json.dumps({"detail": {"ModelPackageArn": package_arn}})
     return (
-        f"aws lambda invoke --function-name {function} "
-        f"--cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout"
+        f"aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout "
+        f"<<< '{event}'"
     )
 
 

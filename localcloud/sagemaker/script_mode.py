@@ -119,7 +119,7 @@ def _install(
         log.write(line)
 
     outcome = command.run(
-        [str(container.python), "-m", "pip", "install", "-r", str(requirements)],
+        [str(container.python), "-m", "pip", "install", "-q", "-r", str(requirements)],
         cwd=container.code,
         env=environment,
         stop=container.stop,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -87,7 +86,7 @@ def well(check: str) -> None:
 def typed(deployed: Cloud, remedy: str) -> str:
     """Types a remedy as it stands."""
     assert remedy.startswith("aws ")
-    return deployed.must(*shlex.split(remedy.partition(";")[0]))
+    return deployed.must("bash", "-c", remedy.partition(";")[0])
 
 
 @contextmanager
@@ -346,7 +345,12 @@ def test_an_approval_that_nobody_acted_on_is_found(
 def test_a_rejected_version_that_devices_still_pull_is_found_and_mended_by_the_remedy(
     deployed: Cloud, after: ExitStack, at_once: None
 ) -> None:
+    events, rule = deployed.client("events"), part(deployed, "AWS::Events::Rule", "CompileApproved")
+    # Otherwise the automation would have put it right before anybody could look.
+    after.callback(events.enable_rule, Name=rule)
+    events.disable_rule(Name=rule)
     arn = register(deployed, NAME, "Rejected", after)
+    events.enable_rule(Name=rule)
     bucket = deployed.deployment.release_bucket
     s3, release = deployed.client("s3"), f"{NAME}.onnx-int8-01234567"
     s3.put_object(Bucket=bucket, Key=f"releases/{release}/manifest.json", Body=b"{}")
@@ -398,7 +402,7 @@ def test_the_operators_policy_is_enough_to_make_every_check(
     assert "you may not approve: sagemaker:UpdateModelPackage to approve" in {
         row["line"] for row in left
     }
-    assert "attach-user-policy --user-name person-Operator" in left[0]["remedy"]
+    assert any("attach-user-policy --user-name person-Operator" in row["remedy"] for row in left)
 
 
 def test_an_approver_may_approve_and_is_told_what_could_not_be_looked_at(

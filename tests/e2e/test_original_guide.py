@@ -129,6 +129,10 @@ def test_a_block_works_as_written(reader: Reader, block: Block) -> None:
         with pytest.raises(AssertionError, match="Tags are not supported"):
             reader.python(tagged)
         reader.python(code.replace("    Tags=[...]\n", ""))
+    elif "run-id" in block.code:
+        # In the interpreter in which the block above has just been typed.
+        (before,) = [one.code for one in TYPED if "set_tracking_uri" in one.code]
+        reader.python(before + code)
     else:
         reader.python(code)
     after = packages(reader)

@@ -81,6 +81,9 @@ def needed(code: str) -> str:
         " print(a.extract_resource_arn('iam', 'POST', '/', {}, body, {}, '1', 'r') != '*')",
         "from ministack.core import iam_actions as a; path = '/2019-09-30/functions/f/concurrency';"
         " print('Get' in a.extract_iam_action('lambda', 'GET', path, {}, b'', {}))",
+        "from ministack.core import iam_actions as a;"
+        " path = '/2019-09-25/functions/f/event-invoke-config';"
+        " print('Event' in a.extract_iam_action('lambda', 'GET', path, {}, b'', {}))",
         "from ministack.services import iam; import inspect;"
         " print('ContextEntries' in inspect.getsource(iam._simulate_principal_policy))",
     ],
