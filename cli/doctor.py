@@ -65,27 +65,41 @@ def checks() -> Sequence[Check]:
 
 
 def _report(rows: Sequence[Row]) -> None:
-    from cli.console import is_terminal, say, show
+    from cli.console import is_terminal, say
 
-    width = max(len(row.check) for row in rows)
-    for row in rows:
-        state, line, remedy = row.finding.state.value, row.finding.line, row.finding.remedy
-        if is_terminal():
-            from rich.text import Text
-
-            mark, colour = _MARKS.get(state, ("–", "dim"))
-            text = Text(f"{mark} ", style=colour)
-            text.append(f"{row.check:<{width}}  ", style="bold")
-            text.append(line if state in _MARKS else f"{state}: {line}", style="")
-            if remedy:
-                text.append(f"\n{' ' * (width + 4)}→ {remedy}", style="cyan")
-            show(text)
-        else:
-            say(f"{state:<11}  {row.check:<{width}}  {line}")
-            if remedy:
-                say(f"{'':<11}  {'':<{width}}  remedy: {remedy}")
+    if is_terminal():
+        _draw(rows)
+    else:
+        width = max(len(row.check) for row in rows)
+        for row in rows:
+            say(f"{row.finding.state.value:<11}  {row.check:<{width}}  {row.finding.line}")
+            if row.finding.remedy:
+                say(f"{'':<11}  {'':<{width}}  remedy: {row.finding.remedy}")
     counts = Counter(row.finding.state.value for row in rows)
     say(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+def _draw(rows: Sequence[Row]) -> None:
+    """For a terminal: findings in columns; remedies in one piece each, to be copied."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cli.console import console
+
+    width = max(len(row.check) for row in rows)
+    screen = console()
+    for row in rows:
+        state, remedy = row.finding.state.value, row.finding.remedy
+        mark, colour = _MARKS.get(state, ("–", "dim"))
+        line = row.finding.line if state in _MARKS else f"{state}: {row.finding.line}"
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=1)
+        grid.add_column(width=width)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(mark, style=colour), Text(row.check, style="bold"), Text(line))
+        screen.print(grid)
+        if remedy:
+            screen.print(Text(f"{' ' * (width + 3)}→ {remedy}", style="cyan"), soft_wrap=True)
 
 
 def _document(rows: Sequence[Row]) -> dict[str, object]:

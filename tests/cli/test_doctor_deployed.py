@@ -128,7 +128,9 @@ def test_a_fresh_deployment_is_well_but_for_the_experiment_that_setup_makes(
         assert check in found
 
 
-def test_the_experiment_is_found_once_it_is_made(deployed: Cloud) -> None:
+@pytest.fixture(scope="module")
+def experiment(deployed: Cloud) -> str:
+    """The experiment, once it is made."""
     server = deployed.variables["SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"]
     made = urllib.request.Request(
         f"{server}/api/2.0/mlflow/experiments/create",
@@ -136,7 +138,10 @@ def test_the_experiment_is_found_once_it_is_made(deployed: Cloud) -> None:
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(made, timeout=30):
-        pass
+        return EXPERIMENT
+
+
+def test_the_experiment_is_found_once_it_is_made(experiment: str) -> None:
     well("mlflow")
 
 
@@ -175,15 +180,12 @@ def test_a_throttled_function_is_found_and_mended_by_the_remedy(
     well("functions")
 
 
-@pytest.mark.parametrize("which", ["RegisterModelUndelivered", "PublishReleaseFailed"])
-def test_a_dead_letter_is_found_and_shown_by_the_remedy(
-    deployed: Cloud, after: ExitStack, which: str
-) -> None:
-    url = part(deployed, "AWS::SQS::Queue", which)
+def test_a_dead_letter_is_found_and_shown_by_the_remedy(deployed: Cloud, after: ExitStack) -> None:
+    url = part(deployed, "AWS::SQS::Queue", "PublishReleaseFailed")
     after.callback(deployed.client("sqs").purge_queue, QueueUrl=url)
     deployed.client("sqs").send_message(QueueUrl=url, MessageBody='{"detail": "the lost one"}')
     wrong = failing("queues")
-    assert wrong["line"].startswith("1 event could not be ")
+    assert wrong["line"] == "1 event could not be handled by PublishRelease"
     assert "the lost one" in typed(deployed, wrong["remedy"])
     # Looking at it takes it away from nobody.
     assert failing("queues")["line"] == wrong["line"]
@@ -393,7 +395,7 @@ def person(deployed: Cloud, monkeypatch: pytest.MonkeyPatch, *policies: str) -> 
 
 
 def test_the_operators_policy_is_enough_to_make_every_check(
-    deployed: Cloud, monkeypatch: pytest.MonkeyPatch
+    deployed: Cloud, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with person(deployed, monkeypatch, "Operator"):
         found = look()

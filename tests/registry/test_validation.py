@@ -112,5 +112,8 @@ def test_what_stands_is_the_recorded_verdict_and_what_was_found_since() -> None:
     assert standing(name, failed).faults == ("Top1 is not above chance",)
     later = {**metadata, "Validation": "passed", "CompileFailure": "the gate failed"}
     assert standing(name, later).faults == ("its compilation failed: the gate failed",)
+    assert standing(name, {"FailureReason": "stopped"}).faults == (
+        "its training run failed: stopped",
+    )
     # Nobody talks a failed run into a passed one by editing its metadata.
     assert not standing(name, {"Validation": "passed", "FailureReason": "stopped"}).passed
