@@ -62,6 +62,8 @@ def up(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
     if which.status().running:
         say(f"running already at {which.endpoint}")
         return
+    # Before anything is made that a refusal would leave behind.
+    which.check_ports()
     began = time.monotonic()
     with activity("starting the local cloud") as task:
         which.start(task.update)

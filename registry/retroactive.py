@@ -13,23 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry import model_card, model_quality
 from registry.job_facts import channel_uri, machine_facts
-from registry.metadata import (
-    CARD_SET_URI,
-    PARENT_ARN,
-    PARENT_NAME,
-    TRAINING_JOB,
-    check,
-    kept_metrics,
-    plain,
-)
+from registry.metadata import CARD_SET_URI, PARENT_ARN, PARENT_NAME, TRAINING_JOB, kept_metrics
 from registry.metadata_schema import SCHEMAS
-from registry.name_claims import claim_name
 from registry.names import STUDENT, TEACHER, ModelName
-from registry.packages import APPROVED, PENDING, NewPackage, Package, create, find
-from registry.registration import Registration, RegistrationError, summarise
-from registry.validation import verdict
+from registry.packages import Package
+from registry.registration import Place, Registration, RegistrationError, register_version
 
 #: What training code calls these metrics -> what we call them.
 METRIC_NAMES = {
@@ -159,7 +148,7 @@ def register(
             student has no parent.
         MetadataError: A value is of the wrong form.
     """
-    name, job_arn = job["TrainingJobName"], job["TrainingJobArn"]
+    name = job["TrainingJobName"]
     if job["TrainingJobStatus"] != "Completed":
         raise RegistrationError(
             f"training job {name}: is {job['TrainingJobStatus']}, not Completed"
@@ -194,44 +183,13 @@ def register(
         metadata |= {PARENT_ARN: parent.arn, PARENT_NAME: parent.label}
     if stated:
         metadata |= {_STATED: " ".join(sorted(stated)), _STATED_BY: by}
-    metadata |= verdict(line, metadata).metadata()
-    check(line.model_type, line.stage, {key: plain(value) for key, value in metadata.items()})
-    claimed = claim_name(s3, bucket, line.model_type, line.architecture, line.stage, source=job_arn)
-    existing = find(sagemaker, group, claimed, created_after=job["CreationTime"])
-    if existing:
-        return Registration("already registered", existing.arn, str(claimed))
-    artifact = job["ModelArtifacts"]["S3ModelArtifacts"]
-    image = job["AlgorithmSpecification"]["TrainingImage"]
-    metrics = {**facts.metrics, **_numbers(stated)}
-    arn = create(
-        sagemaker,
-        group,
-        NewPackage(
-            name=claimed,
-            approval=APPROVED if line.model_type == TEACHER else PENDING,
-            summary=summarise(metadata, metrics, parent.label if parent else None),
-            model_data_url=artifact,
-            image=image,
-            metadata=metadata,
-            generated_by=job_arn,
-            approval_reason=(
-                "Teachers are approved on registration: they are distilled from, never deployed."
-                if line.model_type == TEACHER
-                else None
-            ),
-            quality_uri=model_quality.put(s3, bucket, claimed, metrics),
-            card=model_card.card(
-                claimed,
-                metadata,
-                metrics,
-                artifact=artifact,
-                image=image,
-                job_arn=job_arn,
-                hyperparameters=job.get("HyperParameters"),
-            ),
-        ),
+    return register_version(
+        Place(sagemaker, s3, bucket, group),
+        job,
+        (line.model_type, line.architecture, line.stage),
+        metadata,
+        {**facts.metrics, **_numbers(stated)},
     )
-    return Registration("registered", arn, str(claimed), detail=artifact)
 
 
 def _metrics(job: Mapping[str, Any]) -> dict[str, float]:
