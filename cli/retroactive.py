@@ -122,6 +122,61 @@ def register_job(
             stated = {**stated, **_asked(error.missing, model_type, stage)}
 
 
+def run(
+    aws: Aws,
+    model_type: str,
+    job: str | None,
+    *,
+    stage: str,
+    architecture: str | None,
+    stated: list[str] | None,
+    as_json: bool,
+    parent: Package | None = None,
+) -> None:
+    """What both scripts do: register a job, or the newest one, and tell what came of it.
+
+    Raises:
+        CliError: There is no job to register.
+    """
+    from cli.console import print_json, say
+
+    if job:
+        made: Registration | None = register_job(
+            aws,
+            job,
+            model_type=model_type,
+            stage=stage,
+            architecture=architecture,
+            parent=parent,
+            stated=parse_statements(stated or []),
+        )
+        registered: list[str] = []
+    else:
+        made, registered = register_newest(aws, model_type)
+    if made is None and not registered:
+        raise CliError(
+            f"no finished {model_type} job is in this deployment; train one: "
+            f"cards train {model_type} --cards …, or name one: --job NAME"
+        )
+    if made is None and as_json:
+        print_json({"outcome": "already registered", "names": registered})
+    elif made is None:
+        say(f"every finished {model_type} job is registered: {', '.join(registered)}")
+    elif as_json:
+        print_json(
+            {
+                "outcome": made.outcome,
+                "name": made.name,
+                "arn": made.arn,
+                "detail": made.detail or None,
+            }
+        )
+    else:
+        say(f"{made.outcome}: {made.name}")
+        for line in filter(None, (made.arn, made.detail)):
+            say(f"  {line}")
+
+
 def parse_statements(pairs: list[str]) -> dict[str, str]:
     """Reads ``KEY=VALUE`` pairs.
 
@@ -137,27 +192,6 @@ def parse_statements(pairs: list[str]) -> dict[str, str]:
             raise CliError(f"--set {key}: is given twice")
         stated[key] = value
     return stated
-
-
-def say_registered(made: Registration) -> None:
-    """Tells a person what came of it."""
-    from cli.console import say
-
-    say(f"{made.outcome}: {made.name}")
-    if made.arn:
-        say(f"  {made.arn}")
-    if made.detail:
-        say(f"  {made.detail}")
-
-
-def document(made: Registration) -> dict[str, Any]:
-    """The same for a machine."""
-    return {
-        "outcome": made.outcome,
-        "name": made.name,
-        "arn": made.arn,
-        "detail": made.detail or None,
-    }
 
 
 def _inspected(aws: Aws, job: dict[str, Any]) -> Inspection:

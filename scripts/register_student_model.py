@@ -40,47 +40,21 @@ def register(
     A job of this product says everything itself. Of any other job, what its record and its artifact
     say is read, and the rest is asked for.
     """
-    from cli.console import print_json, say
-    from cli.errors import CliError
     from cli.parents import parent as find
-    from cli.retroactive import (
-        document,
-        parse_statements,
-        register_job,
-        register_newest,
-        say_registered,
-    )
+    from cli.retroactive import run
     from registry.names import STUDENT
 
     aws = Aws(environment)
-    if job:
-        made = register_job(
-            aws,
-            job,
-            model_type=STUDENT,
-            stage=stage,
-            architecture=architecture,
-            parent=find(aws, parent) if parent else None,
-            stated=parse_statements(state or []),
-        )
-    else:
-        newest, registered = register_newest(aws, STUDENT)
-        if newest is None and not registered:
-            raise CliError(
-                "no finished student job is in this deployment; train one: "
-                "cards train student --cards …, or name one: --job NAME"
-            )
-        if newest is None:
-            if as_json:
-                print_json({"outcome": "already registered", "names": registered})
-            else:
-                say(f"every finished student job is registered: {', '.join(registered)}")
-            return
-        made = newest
-    if as_json:
-        print_json(document(made))
-    else:
-        say_registered(made)
+    run(
+        aws,
+        STUDENT,
+        job,
+        stage=stage,
+        architecture=architecture,
+        stated=state,
+        as_json=as_json,
+        parent=find(aws, parent) if parent else None,
+    )
 
 
 if __name__ == "__main__":

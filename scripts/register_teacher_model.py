@@ -34,46 +34,18 @@ def register(
     The artifact's place, hyper-parameters, metrics, instance, duration and image are read from the
     job, parameters from the artifact. What neither says is asked for, and never invented.
     """
-    from cli.console import print_json, say
-    from cli.errors import CliError
-    from cli.retroactive import (
-        document,
-        parse_statements,
-        register_job,
-        register_newest,
-        say_registered,
-    )
+    from cli.retroactive import run
     from registry.names import TEACHER
 
-    aws = Aws(environment)
-    if job:
-        made = register_job(
-            aws,
-            job,
-            model_type=TEACHER,
-            stage=stage,
-            architecture=architecture,
-            parent=None,
-            stated=parse_statements(state or []),
-        )
-    else:
-        newest, registered = register_newest(aws, TEACHER)
-        if newest is None and not registered:
-            raise CliError(
-                "no finished teacher job is in this deployment; train one: "
-                "cards train teacher --cards …, or name one: --job NAME"
-            )
-        if newest is None:
-            if as_json:
-                print_json({"outcome": "already registered", "names": registered})
-            else:
-                say(f"every finished teacher job is registered: {', '.join(registered)}")
-            return
-        made = newest
-    if as_json:
-        print_json(document(made))
-    else:
-        say_registered(made)
+    run(
+        Aws(environment),
+        TEACHER,
+        job,
+        stage=stage,
+        architecture=architecture,
+        stated=state,
+        as_json=as_json,
+    )
 
 
 if __name__ == "__main__":
