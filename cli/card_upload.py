@@ -122,6 +122,21 @@ def resolve(s3: Any, bucket: str, cards: str, progress: UploadProgress) -> str:
     return push(s3, bucket, trainable(Path(cards)), progress).uri
 
 
+def newest(s3: Any, bucket: str) -> str | None:
+    """The prefix of the card set that was pushed last and completely; None without any."""
+    from registry.names import CARDS_PREFIX
+
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=CARDS_PREFIX, Delimiter="/"
+    )
+    found = []
+    for page in pages:
+        for row in page.get("CommonPrefixes", []):
+            marker = s3.list_objects_v2(Bucket=bucket, Prefix=row["Prefix"] + MARKER, MaxKeys=1)
+            found += [(each["LastModified"], row["Prefix"]) for each in marker.get("Contents", [])]
+    return f"s3://{bucket}/{max(found)[1]}" if found else None
+
+
 def trainable(folder: Path) -> CardSet:
     """Reads a card folder and refuses what a job would refuse after it has been paid for.
 

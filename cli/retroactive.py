@@ -3,178 +3,96 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cli.aws import Aws
-from cli.errors import CliError
+from cli.errors import CliError, one_line
 
 if TYPE_CHECKING:
-    from registry.packages import Package
-    from registry.registration import Registration
-    from training.artifact_inspection import Inspection
+    from registry.metadata_schema import Form
+    from registry.registration import Place, Registration
+    from registry.retroactive import Asked, Findings
 
-#: How many of the newest jobs are looked at for one that nobody registered.
-_LOOK_BACK = 50
-
-
-def register_newest(aws: Aws, model_type: str) -> tuple[Registration | None, list[str]]:
-    """Registers the newest finished job of ours that is not registered yet.
-
-    Returns:
-        The registration, or None where every job is registered; and the names of those that are.
-    """
-    from registry.registration import register_training_job
-
-    deployment, sagemaker = aws.deployment, aws.client("sagemaker")
-    registered: list[str] = []
-    pages = sagemaker.get_paginator("list_training_jobs").paginate(
-        NameContains=f"{model_type}-",
-        StatusEquals="Completed",
-        SortBy="CreationTime",
-        SortOrder="Descending",
-        PaginationConfig={"MaxItems": _LOOK_BACK},
-    )
-    for page in pages:
-        for row in page["TrainingJobSummaries"]:
-            made = register_training_job(
-                sagemaker,
-                aws.client("s3"),
-                bucket=deployment.training_bucket,
-                job_name=row["TrainingJobName"],
-                group=deployment.group_name,
-            )
-            if made.outcome == "already registered" and made.name:
-                registered.append(made.name)
-            elif made.outcome.startswith("registered"):
-                return made, registered
-    return None, registered
+Job = Annotated[
+    str | None,
+    typer.Option(help="Training job. By default the newest finished one not yet registered."),
+]
+Statements = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Metadata that neither the job nor its artifact says; repeatable. It is kept that, "
+        "and by whom, it was stated.",
+    ),
+]
+Weights = Annotated[
+    str, typer.Option(help="Which file of the artifact holds the model, where there are several.")
+]
+#: How many names of registered versions are said where there is nothing to do.
+_SHOWN = 5
 
 
-def register_job(
-    aws: Aws,
-    job_name: str,
-    *,
+def register(
+    environment: str,
     model_type: str,
-    stage: str,
-    architecture: str | None,
-    parent: Package | None,
-    stated: dict[str, str],
-) -> Registration:
-    """Registers one finished job: by its own request where it wrote one, else from what it left.
-
-    Raises:
-        CliError: There is no such job, or its line of names is not known.
-        RegistrationError: As :func:`registry.retroactive.register`.
-    """
-    from registry.aws import is_missing
-    from registry.failed_runs import line_of
-    from registry.names import ModelName
-    from registry.registration import register_training_job
-    from registry.retroactive import UnknownFactsError, facts_of, register
-
-    sagemaker, s3 = aws.client("sagemaker"), aws.client("s3")
-    bucket, group = aws.deployment.training_bucket, aws.deployment.group_name
-    try:
-        job = sagemaker.describe_training_job(TrainingJobName=job_name)
-    except Exception as error:
-        if is_missing(error):
-            raise CliError(f"training job {job_name}: does not exist in {aws.region}") from None
-        raise
-    line = line_of(job)
-    if line is not None:
-        return register_training_job(sagemaker, s3, bucket=bucket, job_name=job_name, group=group)
-    if job["TrainingJobStatus"] != "Completed":
-        raise CliError(
-            f"training job {job_name}: is {job['TrainingJobStatus']}; "
-            "only a completed one has a model"
-        )
-    counted = _inspected(aws, job)
-    if not architecture:
-        seen = (
-            f" (the artifact is a {counted.vision_transformer})"
-            if (counted.vision_transformer)
-            else ""
-        )
-        raise CliError(
-            f"training job {job_name}: its name in the registry is not known{seen}; give the "
-            "architecture part of it, such as --architecture dinov3-vitl16"
-        )
-    facts = facts_of(job, model_type, {"Parameters": str(counted.parameters)})
-    while True:
-        try:
-            return register(
-                sagemaker,
-                s3,
-                group=group,
-                bucket=bucket,
-                job=job,
-                line=ModelName(model_type, architecture, stage, 1),
-                facts=facts,
-                stated=stated,
-                by=aws.client("sts").get_caller_identity()["Arn"],
-                parent=parent,
-            )
-        except UnknownFactsError as error:
-            if not sys.stdin.isatty():
-                raise
-            stated = {**stated, **_asked(error.missing, model_type, stage)}
-
-
-def run(
-    aws: Aws,
-    model_type: str,
-    job: str | None,
+    job_name: str | None,
     *,
-    stage: str,
+    stage: str | None,
     architecture: str | None,
-    stated: list[str] | None,
+    parent: str | None,
+    statements: list[str] | None,
+    weights: str,
     as_json: bool,
-    parent: Package | None = None,
 ) -> None:
-    """What both scripts do: register a job, or the newest one, and tell what came of it.
+    """Registers a job's model, or the newest job's that nobody registered, and says so.
 
     Raises:
-        CliError: There is no job to register.
+        CliError: There is no such job or none at all, it has not ended, or the caller may not
+            register.
     """
     from cli.console import print_json, say
+    from cli.parents import parent as find
+    from registry.registration import Place
+    from registry.retroactive import Asked
 
-    if job:
-        made: Registration | None = register_job(
-            aws,
-            job,
-            model_type=model_type,
+    aws = Aws(environment)
+    deployment = aws.deployment
+    at = Place(
+        aws.client("sagemaker"),
+        aws.client("s3"),
+        deployment.training_bucket,
+        deployment.group_name,
+    )
+    stated = parse_statements(statements or [])
+    with _rights(aws):
+        job = _described(aws, at, job_name) if job_name else _newest(at, model_type, as_json)
+        if job is None:
+            return
+        asked = Asked(
+            model_type,
             stage=stage,
             architecture=architecture,
-            parent=parent,
-            stated=parse_statements(stated or []),
+            parent=find(aws, parent) if parent else None,
+            stated=stated,
+            by=str(aws.client("sts").get_caller_identity()["Arn"]),
         )
-        registered: list[str] = []
-    else:
-        made, registered = register_newest(aws, model_type)
-    if made is None and not registered:
-        raise CliError(
-            f"no finished {model_type} job is in this deployment; train one: "
-            f"cards train {model_type} --cards …, or name one: --job NAME"
-        )
-    if made is None and as_json:
-        print_json({"outcome": "already registered", "names": registered})
-    elif made is None:
-        say(f"every finished {model_type} job is registered: {', '.join(registered)}")
-    elif as_json:
-        print_json(
-            {
-                "outcome": made.outcome,
-                "name": made.name,
-                "arn": made.arn,
-                "detail": made.detail or None,
-            }
-        )
+        made = _register(aws, at, job, asked, weights)
+    if made.arn is None:
+        raise CliError(f"training job {job['TrainingJobName']}: {made.outcome} ({made.detail})")
+    _name_on_run(aws, made)
+    if as_json:
+        document = {"outcome": made.outcome, "name": made.name, "arn": made.arn}
+        print_json({**document, "detail": made.detail or None})
     else:
         say(f"{made.outcome}: {made.name}")
-        for line in filter(None, (made.arn, made.detail)):
-            say(f"  {line}")
+        say(f"  {made.arn}")
+        if made.detail:
+            say(f"  {made.detail}")
 
 
 def parse_statements(pairs: list[str]) -> dict[str, str]:
@@ -186,34 +104,167 @@ def parse_statements(pairs: list[str]) -> dict[str, str]:
     stated: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals or not key or not value:
+        if not equals or not key or not value.strip():
             raise CliError(f"--set {pair}: must be KEY=VALUE, such as --set NumClasses=17592")
         if key in stated:
             raise CliError(f"--set {key}: is given twice")
-        stated[key] = value
+        stated[key] = value.strip()
     return stated
 
 
-def _inspected(aws: Aws, job: dict[str, Any]) -> Inspection:
-    from registry.archives import extract
-    from registry.aws import split_s3_uri
-    from training.artifact_inspection import inspect
+def _described(aws: Aws, at: Place, job_name: str) -> dict[str, Any]:
+    from botocore.exceptions import ClientError
 
-    bucket, key = split_s3_uri(job["ModelArtifacts"]["S3ModelArtifacts"])
-    with tempfile.TemporaryDirectory(prefix="cards-artifact-") as folder:
-        archive = Path(folder) / "model.tar.gz"
-        aws.client("s3").download_file(bucket, key, str(archive))
-        extract(archive, Path(folder) / "model")
-        return inspect(Path(folder) / "model")
+    from registry.aws import is_missing
+
+    try:
+        return dict(at.sagemaker.describe_training_job(TrainingJobName=job_name))
+    except ClientError as error:
+        if is_missing(error):
+            raise CliError(f"training job {job_name}: does not exist in {aws.region}") from None
+        raise
 
 
-def _asked(missing: tuple[str, ...], model_type: str, stage: str) -> dict[str, str]:
-    import typer
+def _newest(at: Place, model_type: str, as_json: bool) -> dict[str, Any] | None:
+    """The newest job that is not registered and says what it is; None, and it is said, where
+    each one is registered."""
+    from cli.console import print_json, say
+    from registry.retroactive import jobs_by_registration, tells_itself
 
+    registered: list[str] = []
+    silent: list[str] = []
+    for job, name in jobs_by_registration(
+        at.sagemaker, bucket=at.bucket, group=at.group, model_type=model_type
+    ):
+        if job is None:
+            registered.append(name)
+        elif tells_itself(at.s3, at.bucket, job):
+            return job
+        else:
+            silent.append(name)
+    if silent:
+        raise CliError(
+            f"training job {silent[0]}: does not say what its model is, and every other "
+            f"{model_type} job is registered; name it: --job {silent[0]}"
+        )
+    if not registered:
+        raise CliError(
+            f"no finished {model_type} job is in this deployment; train one: "
+            f"cards train {model_type} --cards …, or name one: --job NAME"
+        )
+    if as_json:
+        print_json({"outcome": "already registered", "names": registered})
+    else:
+        more = f" and {len(registered) - _SHOWN} more" if len(registered) > _SHOWN else ""
+        say(
+            f"every finished {model_type} job is registered: {', '.join(registered[:_SHOWN])}{more}"
+        )
+    return None
+
+
+def _register(
+    aws: Aws, at: Place, job: Mapping[str, Any], asked: Asked, weights: str
+) -> Registration:
+    """By the job's own request where it wrote one, else from what it left."""
+    from dataclasses import replace
+
+    from registry.registration import register_training_job
+    from registry.retroactive import Findings, UnknownFactsError, register, tells_itself
+
+    if tells_itself(at.s3, at.bucket, job):
+        return register_training_job(
+            at.sagemaker, at.s3, bucket=at.bucket, job_name=job["TrainingJobName"], group=at.group
+        )
+    found: Findings = Findings()
+    if job["TrainingJobStatus"] == "Completed":
+        found = _inspected(at.s3, job, asked.model_type, weights)
+    while True:
+        try:
+            return register(at, job, found, asked)
+        except UnknownFactsError as error:
+            if not sys.stdin.isatty():
+                raise
+            asked = replace(asked, stated={**asked.stated, **_prompted(error.missing)})
+
+
+def _inspected(s3: Any, job: Mapping[str, Any], model_type: str, weights: str) -> Findings:
+    """Reads the artifact from S3 as it comes; nothing of it is unpacked to disk but pickles."""
+    from botocore.exceptions import ClientError
+
+    from registry.archives import ArchiveError, walk
+    from registry.aws import is_missing, split_s3_uri
+    from training.artifact_inspection import InspectionError, inspect
+
+    uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+    if not uri.endswith(".tar.gz"):
+        raise CliError(
+            f"{uri}: is no model.tar.gz, which a model package needs; the job was told to leave "
+            "its output uncompressed"
+        )
+    bucket, key = split_s3_uri(uri)
+    try:
+        stream = s3.get_object(Bucket=bucket, Key=key)["Body"]
+    except ClientError as error:
+        if is_missing(error):
+            raise CliError(f"{uri}: is not there any more, so there is no model") from None
+        raise
+    try:
+        return inspect(walk(stream, key), model_type, weights)
+    except (ArchiveError, InspectionError) as error:
+        raise CliError(f"{uri}: {error}") from None
+
+
+def _prompted(missing: tuple[str, ...]) -> dict[str, str]:
+    """Asks a person at a terminal; whatever is not of the form is asked for again."""
     from registry.metadata_schema import SCHEMAS
 
-    schema = SCHEMAS[model_type, stage]
-    return {
-        key: typer.prompt(f"{key}: {schema[key].meaning} ({schema[key].form.words})")
-        for key in missing
-    }
+    fields = {key: each for schema in SCHEMAS.values() for key, each in schema.items()}
+    answers = {}
+    for key in missing:
+        form = fields[key].form
+
+        def checked(text: str, form: Form = form) -> str:
+            if not form.fits(text.strip()):
+                raise typer.BadParameter(f"must be {form.words}")
+            return text.strip()
+
+        answers[key] = typer.prompt(
+            f"{key}: {fields[key].meaning} ({form.words})", value_proc=checked
+        )
+    return answers
+
+
+def _name_on_run(aws: Aws, made: Registration) -> None:
+    """Names the version on its MLflow run, as the function does that registers after an event."""
+    from cli.console import complain
+    from registry.mlflow_api import PACKAGE_ARN_TAG, PACKAGE_NAME_TAG, MlflowError, set_tags
+    from registry.names import NO_MLFLOW
+
+    uri = aws.deployment.mlflow_uri
+    if not made.mlflow_run_id or not made.arn or uri == NO_MLFLOW:
+        return
+    tags = {PACKAGE_ARN_TAG: made.arn, PACKAGE_NAME_TAG: made.name or ""}
+    try:
+        set_tags(aws.session, uri, made.mlflow_run_id, tags)
+    except MlflowError as error:
+        complain(f"registered, but its MLflow run does not name it yet: {one_line(str(error))}")
+
+
+@contextmanager
+def _rights(aws: Aws) -> Iterator[None]:
+    """Says what a caller lacks who may not do what registering needs."""
+    from botocore.exceptions import ClientError
+
+    from registry.aws import error_code
+
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) not in ("AccessDenied", "AccessDeniedException"):
+            raise
+        said = one_line(str(error.response["Error"].get("Message", "")))
+        raise CliError(
+            f"{error.operation_name} is denied ({said}); registering needs, beside reading jobs "
+            "and artifacts, sagemaker:CreateModelPackage in the group, s3:PutObject below names/ "
+            f"and model-quality/ of {aws.deployment.training_bucket}; cards doctor looks closer"
+        ) from None

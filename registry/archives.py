@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -107,3 +109,39 @@ def read_member(stream: IO[bytes], name: str, limit_bytes: int, label: str = "ar
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ArchiveError(f"{label}: not a readable tar archive ({error})") from error
     raise ArchiveError(f"{label}: {name} is not in it")
+
+
+def walk(
+    stream: IO[bytes], label: str = "archive", limit_bytes: int = DEFAULT_LIMIT
+) -> Iterator[tuple[str, int, IO[bytes]]]:
+    """The files of a (gzipped) tar, one after the other, without unpacking them.
+
+    Args:
+        stream: The archive's bytes, read once from start to end.
+        label: What to call the archive in an error.
+        limit_bytes: How much the members may hold together.
+
+    Yields:
+        A file's name without a leading ``./``, its bytes' number, and its content, which can be
+        read until the next file is asked for.
+
+    Raises:
+        ArchiveError: Damaged; a member leaves the archive, is a link or a device; too large.
+    """
+    total = 0
+    try:
+        with tarfile.open(fileobj=stream, mode="r|*") as tar:
+            for count, member in enumerate(tar, start=1):
+                _checked(member, label)
+                total += member.size
+                if count > MEMBER_COUNT_LIMIT or total > limit_bytes:
+                    raise ArchiveError(
+                        f"{label}: holds more than {limit_bytes} bytes or "
+                        f"{MEMBER_COUNT_LIMIT} members"
+                    )
+                if member.isfile():
+                    content = tar.extractfile(member)
+                    assert content is not None, "it is a file"
+                    yield member.name.removeprefix("./"), member.size, content
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ArchiveError(f"{label}: not a readable tar archive ({error})") from error

@@ -24,7 +24,8 @@ from registry.packages import FAILED, REJECTED, NewPackage, describe
 
 #: Environment variable of a training job: what its model is to be called, without the version.
 MODEL_LINE = "CARDS_MODEL_LINE"
-_PARENT = "parent-model-package-arn"
+#: Hyper-parameter of a student's training job.
+PARENT_PARAMETER = "parent-model-package-arn"
 
 
 def line_of(job: Mapping[str, Any]) -> ModelName | None:
@@ -62,7 +63,7 @@ def failed_version(
     cards = channel_uri(job, "cards")
     if cards:
         metadata[CARD_SET_URI] = cards
-    parent_arn = _decoded(settings.get(_PARENT))
+    parent_arn = _decoded(settings.get(PARENT_PARAMETER))
     parent = describe(sagemaker, parent_arn) if parent_arn.startswith("arn:") else None
     if parent and parent.group == group and parent.name:
         metadata |= {PARENT_ARN: parent.arn, PARENT_NAME: str(parent.name)}

@@ -40,6 +40,9 @@ VALIDATION = "Validation"
 VALIDATION_FAULTS = "ValidationFaults"
 #: What the fidelity gate said about a compiled version: passed or failed.
 FIDELITY_GATE = "FidelityGate"
+#: Keys that a person stated on registration because no source says them, and who did.
+STATED = "Stated"
+STATED_BY = "StatedBy"
 INSTANCE_TYPE = "InstanceType"
 INSTANCE_COUNT = "InstanceCount"
 TRAINING_SECONDS = "TrainingSeconds"
@@ -47,7 +50,7 @@ RESERVED = frozenset(
     {MODEL_NAME, PARENT_ARN, PARENT_NAME, TRAINING_JOB, COMPILE_JOB, CARD_SET_URI}
     | {CARD_SET_DIGEST, MLFLOW_RUN, COMPILE_FAILURE, COMPILE_FAILED_JOB, APPROVAL_REASON}
     | {FAILURE_REASON, VALIDATION, VALIDATION_FAULTS, FIDELITY_GATE}
-    | {INSTANCE_TYPE, INSTANCE_COUNT, TRAINING_SECONDS}
+    | {INSTANCE_TYPE, INSTANCE_COUNT, TRAINING_SECONDS, STATED, STATED_BY}
 )
 
 #: The first of a pair can never be the larger one.

@@ -153,6 +153,10 @@ _TRAINED: Fields = {
                         "s3://bucket/cards/0f3a/"),
     "CardSetDigest": Field(TEXT, "", "Digest of the card list and the images", CARDS, "0f3a"),
     "MlflowRunId": Field(TEXT, "", "The run that logged it", CONFIGURATION, "9d5e…"),
+    "Stated": Field(TEXT, "", "Keys whose values a person stated: no source says them", REGISTRY,
+                    "NumClasses Top1"),
+    "StatedBy": Field(TEXT, "", "Who stated them", REGISTRY,
+                      "arn:aws:iam::123456789012:user/someone"),
     **LINKS,
 }  # fmt: skip
 

@@ -17,7 +17,10 @@ INSTANCE = "ml.p4d.24xlarge"
 def launch(
     cards: Annotated[
         str | None,
-        typer.Option(help="Card set: a folder or an S3 address. By default the teacher's own."),
+        typer.Option(
+            help="Card set: a folder or an S3 address. By default the teacher's own, or where it "
+            "does not say one the newest that was pushed."
+        ),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Training recipe. By default the teacher's own.")
@@ -36,7 +39,12 @@ def launch(
     """Distils a student: stage 1, then stage 2 from what stage 1 made; each is registered.
 
     One process for each of the machine's GPUs; the batch of the recipe is divided among them.
+
+    \b
+    python scripts/launch_student_distillation_8xA100.py --dry-run
+    python scripts/launch_student_distillation_8xA100.py --recipe demo --instance ml.m5.xlarge
     """
+    from cli.card_upload import newest
     from cli.errors import CliError
     from cli.parents import parent, teacher_for
     from cli.train import Stage, student
@@ -45,9 +53,11 @@ def launch(
     aws = Aws(environment)
     source = parent(aws, teacher) if teacher else teacher_for(aws)
     card_set = cards or source.metadata.get(CARD_SET_URI)
+    card_set = card_set or newest(aws.client("s3"), aws.deployment.training_bucket)
     if not card_set:
         raise CliError(
-            f"{source.label}: does not say what it was trained on; name it: --cards S3URI"
+            f"{source.label} does not say what it was trained on, and no card set was pushed: "
+            "cards data push DIR"
         )
     student(
         cards=card_set,

@@ -7,55 +7,58 @@ from typing import Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, Environment
 from cli.options import AsJson
 from cli.program import script
+from cli.retroactive import Job, Statements, Weights, register
 
 
-def register(
-    job: Annotated[
-        str | None,
-        typer.Option(help="Training job. By default the newest finished one not yet registered."),
-    ] = None,
+def register_student(
+    job: Job = None,
     stage: Annotated[
-        str, typer.Option(help="stage1 or stage2, for a job that does not say it.")
-    ] = "stage1",
+        str | None, typer.Option(help="stage1 or stage2, for a job that does not say it.")
+    ] = None,
     parent: Annotated[
         str | None,
-        typer.Option(help="Name or ARN of what it was made from, for a job that does not say it."),
+        typer.Option(
+            help="Name or ARN of what it was made from, for a job that does not say it: a "
+            "teacher for stage 1, a stage-1 student for stage 2."
+        ),
     ] = None,
     architecture: Annotated[
         str | None,
-        typer.Option(help="Architecture part of its name, such as efficientnet-lite0."),
+        typer.Option(
+            help="Architecture part of its name, such as efficientnet-lite0, where no rule makes "
+            "it from what the job says."
+        ),
     ] = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="KEY=VALUE that neither the job nor its artifact says."),
-    ] = None,
+    state: Statements = None,
+    weights: Weights = "",
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Registers a student from its finished training job.
 
-    A job of this product says everything itself. Of any other job, what its record and its artifact
-    say is read, and the rest is asked for.
-    """
-    from cli.parents import parent as find
-    from cli.retroactive import run
-    from registry.names import STUDENT
+    A job of this product says everything itself. Of any other, what its record and its artifact
+    say is read (of a model.onnx in it also whether the Hailo compiler is expected to take it).
+    Sources that contradict each other are refused, and what none of them says is asked for.
 
-    aws = Aws(environment)
-    run(
-        aws,
-        STUDENT,
+    \b
+    python scripts/register_student_model.py
+    python scripts/register_student_model.py --job distil-7 --parent teacher-dinov3-vitl16-phase2-v1
+    """
+    register(
+        environment,
+        "student",
         job,
         stage=stage,
         architecture=architecture,
-        stated=state,
+        parent=parent,
+        statements=state,
+        weights=weights,
         as_json=as_json,
-        parent=find(aws, parent) if parent else None,
     )
 
 
 if __name__ == "__main__":
-    script(register)
+    script(register_student)

@@ -7,46 +7,53 @@ from typing import Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, Environment
 from cli.options import AsJson
 from cli.program import script
+from cli.retroactive import Job, Statements, Weights, register
 
 
-def register(
-    job: Annotated[
+def register_teacher(
+    job: Job = None,
+    stage: Annotated[
         str | None,
-        typer.Option(help="Training job. By default the newest finished one not yet registered."),
+        typer.Option(help="phase1 or phase2; by default what the job says, else phase2."),
     ] = None,
     architecture: Annotated[
         str | None,
-        typer.Option(help="Architecture part of its name, such as dinov3-vitl16."),
+        typer.Option(
+            help="Architecture part of its name, such as dinov3-vitl16, where no rule makes it "
+            "from what the job says."
+        ),
     ] = None,
-    stage: Annotated[str, typer.Option(help="phase1 or phase2.")] = "phase2",
-    state: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="KEY=VALUE that neither the job nor its artifact says."),
-    ] = None,
+    state: Statements = None,
+    weights: Weights = "",
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Registers a teacher from its finished training job.
 
-    The artifact's place, hyper-parameters, metrics, instance, duration and image are read from the
-    job, parameters from the artifact. What neither says is asked for, and never invented.
-    """
-    from cli.retroactive import run
-    from registry.names import TEACHER
+    A job of this product says everything itself. Of any other, the artifact's place,
+    hyper-parameters, metrics, instance, duration and image are read from the job; parameters,
+    embedding length and shape from the artifact. Sources that contradict each other are refused,
+    and what none of them says is asked for, never invented.
 
-    run(
-        Aws(environment),
-        TEACHER,
+    \b
+    python scripts/register_teacher_model.py
+    python scripts/register_teacher_model.py --job dinov3-finetune-7 --set NumClasses=17592
+    """
+    register(
+        environment,
+        "teacher",
         job,
         stage=stage,
         architecture=architecture,
-        stated=state,
+        parent=None,
+        statements=state,
+        weights=weights,
         as_json=as_json,
     )
 
 
 if __name__ == "__main__":
-    script(register)
+    script(register_teacher)

@@ -16,6 +16,9 @@ def setup(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
     """Sets up the project, as often as you like: group, MLflow experiment, metadata template.
 
     The Model Package Group is the stack's: it is checked here, never made beside it.
+
+    \b
+    python scripts/setup_sagemaker_project.py
     """
     from cli.console import print_json, say
     from cli.errors import CliError

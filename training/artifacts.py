@@ -20,7 +20,7 @@ import numpy as np
 from torch import nn
 
 from registry.archives import ArchiveError, extract
-from registry.names import STUDENT, TEACHER
+from registry.facts import of_kind
 from training.config import ConfigError, TrainingConfig
 from training.data import Cards
 from training.evaluation import Outcome
@@ -183,9 +183,7 @@ def registration(
         "Parameters": str(report.parameters if report else parameter_count(model)),
         "EmbeddingDim": str(config.embedding_dim),
         "NumClasses": str(len(cards.split.known)),
-        "ModelType": config.model_type,
-        "Purpose": _PURPOSE[config.model_type],
-        "InferenceTarget": _TARGET[config.model_type],
+        **of_kind(config.model_type),
         "TrainingApproach": approach_text(config),
         "Recipe": config.recipe,
         "InputSize": str(config.image_size),
@@ -216,10 +214,6 @@ def registration(
         },
         "mlflow_run_id": mlflow_run_id,
     }
-
-
-_PURPOSE = {TEACHER: "knowledge_distillation_source", STUDENT: "edge_deployment_hailo8l"}
-_TARGET = {TEACHER: "cloud-gpu", STUDENT: "raspberry-pi-hailo8l"}
 
 
 def architecture_text(config: TrainingConfig) -> str:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localcloud import LocalCloud
-from registry.names import PARAMETERS
-from tests.registry.training_jobs import TrainingJobs, request
-from tests.running_cloud import Client, client_of, make_cloud
+from tests.registry.training_jobs import request
+from tests.scripts.conftest import Place
 
-ROOT = Path(__file__).resolve().parents[2]
-TEACHER = {
+TEACHER, STUDENT = "register_teacher_model.py", "register_student_model.py"
+#: A network of width 64 and depth 2, an embedding of 768, and ArcFace's centres of 17,592 cards.
+SHAPES = {
     "backbone.patch_embed.proj.weight": [64, 3, 8, 8],
     "backbone.reg_token": [1, 4, 64],
     **{f"backbone.blocks.{block}.attn.qkv.weight": [192, 64] for block in range(2)},
@@ -32,64 +25,14 @@ KNOWN = {
     "TrainingApproach": "Self-supervised + ArcFace fine-tuning",
     "Queries": "920",
 }
-
-
-@dataclass
-class Place:
-    """A cloud with what a deployment tells the commands, and no stacks."""
-
-    client: Client
-    jobs: TrainingJobs
-    group: str
-    variables: dict[str, str]
-
-    def script(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "scripts" / name), *words],
-            cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", **self.variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        print(done.stdout + done.stderr)
-        return done
-
-    def made(self, name: str, *words: str) -> dict[str, Any]:
-        done = self.script(name, *words, "--json")
-        assert done.returncode == 0, done.stderr
-        return dict(json.loads(done.stdout))
-
-    def version(self, arn: str) -> dict[str, Any]:
-        return dict(self.client("sagemaker").describe_model_package(ModelPackageName=arn))
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    running = make_cloud(tmp_path_factory.mktemp("cloud"))
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def place(cloud: LocalCloud) -> Place:
-    client = client_of(cloud)
-    unique = uuid.uuid4().hex[:8]
-    bucket, group = f"training-{unique}", f"models-{unique}"
-    client("s3").create_bucket(
-        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
-    )
-    client("sagemaker").create_model_package_group(ModelPackageGroupName=group)
-    values = dict.fromkeys(PARAMETERS, "none") | {"training-bucket": bucket, "group-name": group}
-    for key, value in values.items():
-        client("ssm").put_parameter(
-            Name=f"/cards/{unique}/{key}", Value=value, Type="String", Overwrite=True
-        )
-    jobs = TrainingJobs.in_bucket(client, bucket)
-    return Place(client, jobs, group, {**cloud.env(), "CARDS_ENVIRONMENT": unique})
+AS_STUDENT = {
+    "Architecture": "efficientnet_lite0",
+    "NumClasses": "17592",
+    "TrainingApproach": "embedding 1",
+    "HailoCompatible": "true",
+    "Normalization": "BatchNorm",
+    "BestSimilarity": "0.9234",
+}
 
 
 def foreign(place: Place, **changes: Any) -> str:
@@ -97,161 +40,180 @@ def foreign(place: Place, **changes: Any) -> str:
     given = {
         "line": "",
         "prefix": "elsewhere",
-        "shapes": TEACHER,
+        "shapes": SHAPES,
         "prints": "loss=0.5 top1_acc=0.968",
         "hyperparameters": {"backbone": "vit_tiny_dinov3", "embedding_dim": 768},
     }
     return place.jobs.run(None, **{**given, **changes})
 
 
+def student_job(place: Place, **changes: Any) -> str:
+    given = {
+        "shapes": {"head.weight": [768, 1280]},
+        "hyperparameters": {"embedding_dim": 768, "teacher_model": "dinov3_vittiny"},
+    }
+    return foreign(place, **{**given, **changes})
+
+
 def statements(**known: str) -> list[str]:
     return [word for key, value in known.items() for word in ("--set", f"{key}={value}")]
 
 
+def teacher_words(job: str, **changes: str) -> list[str]:
+    return ["--job", job, "--architecture", "dinov3-vittiny", *statements(**{**KNOWN, **changes})]
+
+
 def test_a_foreign_teacher_is_registered_from_its_job_and_its_artifact(place: Place) -> None:
     job = foreign(place)
-    words = ["--job", job, "--architecture", "dinov3-vittiny", *statements(**KNOWN)]
-    made = place.made("register_teacher_model.py", *words)
+    made = place.answer(TEACHER, *teacher_words(job))
     assert made["name"] == "teacher-dinov3-vittiny-phase2-v1"
-    version = place.version(made["arn"])
-    told = place.client("sagemaker").describe_training_job(TrainingJobName=job)
-    container = version["InferenceSpecification"]["Containers"][0]
-    assert container["ModelDataUrl"] == told["ModelArtifacts"]["S3ModelArtifacts"]
-    assert "/elsewhere/" in container["ModelDataUrl"], "the artifact stays where it is"
-    assert container["Image"] == told["AlgorithmSpecification"]["TrainingImage"]
-    assert version["ModelApprovalStatus"] == "Approved"
+    version, told = place.version(made["arn"]), place.job(job)
     metadata = version["CustomerMetadataProperties"]
+    assert version["ModelApprovalStatus"] == "Approved"
+    assert (
+        version["InferenceSpecification"]["Containers"][0]["Image"]
+        == (told["AlgorithmSpecification"]["TrainingImage"])
+    )
+    assert version["MetadataProperties"]["GeneratedBy"] == told["TrainingJobArn"]
     assert metadata["Parameters"] == str(PARAMETERS_COUNTED), "statistics are no parameters"
     assert metadata["Architecture"] == "vit_tiny_dinov3" and metadata["EmbeddingDim"] == "768"
     assert metadata["Top1"] == "0.968" and metadata["InstanceType"] == "ml.m5.xlarge"
+    took = told["TrainingEndTime"] - told["TrainingStartTime"]
+    assert metadata["TrainingSeconds"] == str(round(took.total_seconds()))
+    assert version["MetadataProperties"]["CommitId"] == "abc123"
+    assert metadata["CardSetUri"].endswith("/cards/")
     assert metadata["Stated"] == "NumClasses Queries TrainingApproach"
     assert metadata["StatedBy"].endswith(":root")
-    again = place.made("register_teacher_model.py", *words)
+    assert "vit_tiny_dinov3" in version["ModelCard"]["ModelCardContent"]
+    again = place.answer(TEACHER, *teacher_words(job))
     assert (again["outcome"], again["arn"]) == ("already registered", made["arn"])
 
 
 def test_everything_that_nobody_knows_is_asked_for_at_once(place: Place) -> None:
-    job = foreign(place, hyperparameters={}, prints="")
-    done = place.script("register_teacher_model.py", "--job", job, "--architecture", "dinov3-x")
-    assert done.returncode == 1 and done.stdout == ""
+    job = foreign(place, hyperparameters={}, prints="", shapes={"layer.weight": [3, 4]})
+    said = place.refused(TEACHER, "--job", job)
     for key in ("Architecture", "EmbeddingDim", "NumClasses", "TrainingApproach", "Top1"):
-        assert f"--set {key}=…" in done.stderr
-    assert done.stderr.count("\n") == 1, "one line"
-    assert (
-        place.client("sagemaker").list_model_packages(ModelPackageGroupName=place.group)[
-            "ModelPackageSummaryList"
-        ]
-        == []
-    )
+        assert f"--set {key}=…" in said
+    assert "--set Parameters" not in said, "it is counted"
 
 
 @pytest.mark.parametrize(
     ("changes", "words", "said"),
     [
-        ({}, ["--set", "EmbeddingDim=1024"], "cannot be stated as 1024"),
-        ({}, ["--set", "Parameters=304000000"], "cannot be stated as 304000000"),
-        ({"prints": "top1_acc=96.8"}, [], "may be in per cent"),
-        ({"shapes": {}}, [], "Parameters is '0', not a whole number above 0"),
-        ({"shapes": None}, [], "found none"),
+        (
+            {"hyperparameters": {"backbone": "vit_tiny_dinov3", "embedding_dim": 1024}},
+            [],
+            "EmbeddingDim is 1024 by hyper-parameter embedding_dim and 768 by the weights",
+        ),
+        ({"shapes": None}, [], "nothing can be counted"),
         ({}, ["--set", "NumClasses"], "must be KEY=VALUE"),
-        ({}, ["--set", "NumClasses=many"], "not a whole number"),
+        ({}, ["--set", "NumClases=5"], "did you mean NumClasses?"),
     ],
 )
 def test_what_contradicts_or_cannot_be_read_is_refused(
     place: Place, changes: dict[str, Any], words: list[str], said: str
 ) -> None:
-    job = foreign(place, **changes)
-    known = {key: value for key, value in KNOWN.items() if key not in " ".join(words)}
-    given = ["--job", job, "--architecture", "dinov3-x", *statements(**known), *words]
-    done = place.script("register_teacher_model.py", *given)
-    assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert said in place.refused(TEACHER, *teacher_words(foreign(place, **changes)), *words)
 
 
 def test_without_its_part_of_the_name_the_artifact_s_evidence_is_shown(place: Place) -> None:
-    done = place.script("register_teacher_model.py", "--job", foreign(place))
-    assert done.returncode == 1
-    assert "width 64, depth 2, patch 8, register tokens" in done.stderr
-    assert "--architecture" in done.stderr
+    said = place.refused(TEACHER, "--job", foreign(place), *statements(**KNOWN))
+    assert "'vit_tiny_dinov3' (the artifact is a ViT patch 8, width 64, depth 2)" in said
+    assert "--architecture" in said
 
 
 def test_without_a_job_the_newest_unregistered_teacher_of_ours_is_taken(place: Place) -> None:
-    empty = place.script("register_teacher_model.py")
-    assert empty.returncode == 1 and "cards train teacher" in empty.stderr
-    # The name tells nothing: what is looked for is a job of this deployment.
-    jobs = [named(place, "teacher-") for _ in range(2)]
-    first = place.made("register_teacher_model.py")
-    assert first["outcome"] == "registered"
-    second = place.made("register_teacher_model.py")
-    assert second["name"] == "teacher-vit-tiny-phase2-v2"
-    done = place.script("register_teacher_model.py")
+    assert "cards train teacher" in place.refused(TEACHER)
+    jobs = [place.jobs.run(request(), name=f"teacher-{uuid.uuid4().hex[:8]}") for _ in range(2)]
+    # Finished and of this type by their names: one of another deployment, one that says nothing.
+    place.jobs.run(request(), name=f"teacher-{uuid.uuid4().hex[:8]}", prefix="elsewhere")
+    silent = foreign(place, name=f"teacher-{uuid.uuid4().hex[:8]}", prefix="jobs")
+    made = [place.answer(TEACHER) for _ in jobs]
+    assert [each["name"] for each in made] == [
+        "teacher-vit-tiny-phase2-v1",
+        "teacher-vit-tiny-phase2-v2",
+    ]
+    registered = [
+        place.version(each["arn"])["CustomerMetadataProperties"]["TrainingJob"] for each in made
+    ]
+    assert registered == jobs[::-1], "newest first"
+    assert f"--job {silent}" in place.refused(TEACHER)
+    place.answer(TEACHER, *teacher_words(silent))
+    done = place.script(TEACHER)
     assert done.returncode == 0 and "every finished teacher job is registered" in done.stdout
-    assert {
-        place.version(made["arn"])["CustomerMetadataProperties"]["TrainingJob"]
-        for made in (first, second)
-    } == set(jobs)
+    names = place.answer(TEACHER)["names"]
+    assert names[1:] == [each["name"] for each in made]
 
 
-def named(place: Place, prefix: str) -> str:
-    return place.jobs.run(request(), name=f"{prefix}{uuid.uuid4().hex[:8]}")
-
-
-def test_a_foreign_student_needs_its_parent(place: Place) -> None:
-    teacher = place.made(
-        "register_teacher_model.py",
-        "--job", foreign(place), "--architecture", "dinov3-vittiny", *statements(**KNOWN),
-    )  # fmt: skip
-    job = foreign(
-        place,
-        shapes={"head.weight": [768, 1280]},
-        hyperparameters={"student_model": "efficientnet_lite0", "embedding_dim": 768},
+def test_a_foreign_student_needs_a_parent_that_fits(place: Place) -> None:
+    teacher = place.answer(TEACHER, *teacher_words(foreign(place)))
+    job = student_job(place)
+    words = ["--job", job, *statements(**AS_STUDENT)]
+    assert "--stage stage1 or --stage stage2" in place.refused(STUDENT, *words)
+    assert "--parent" in place.refused(STUDENT, *words, "--stage", "stage1")
+    parent = ["--parent", teacher["name"]]
+    assert "made from a student of stage1" in place.refused(
+        STUDENT, *words, *parent, "--stage", "stage2"
     )
-    words = [
-        "--job", job, "--stage", "stage1", "--architecture", "efficientnet-lite0",
-        *statements(
-            NumClasses="17592", TrainingApproach="embedding 1", TeacherModel="dinov3-vittiny",
-            BestSimilarity="0.9234", HailoCompatible="true", Normalization="BatchNorm",
-            Queries="920",
-        ),
-    ]  # fmt: skip
-    alone = place.script("register_student_model.py", *words)
-    assert alone.returncode == 1 and "--parent" in alone.stderr
-    made = place.made("register_student_model.py", *words, "--parent", teacher["name"])
-    version = place.version(made["arn"])
+    first = place.answer(STUDENT, *words, *parent, "--stage", "stage1")
+    assert first["name"] == "student-efficientnet-lite0-stage1-v1"
+    version = place.version(first["arn"])
     assert version["ModelApprovalStatus"] == "PendingManualApproval"
     metadata = version["CustomerMetadataProperties"]
     assert metadata["ParentModelPackageArn"] == teacher["arn"]
-    assert metadata["BestSimilarity"] == "0.9234" and metadata["Stage"] == "stage1"
+    assert metadata["TeacherModel"] == "dinov3_vittiny", "as the job says it, and agreed"
+    # A job may name its parent and stage itself.
+    said = {"stage": 2, "parent-model-package-arn": first["arn"], "embedding_dim": 768}
+    words = ["--job", student_job(place, hyperparameters=said), *statements(**AS_STUDENT)]
+    second = place.answer(STUDENT, *words)
+    assert second["name"] == "student-efficientnet-lite0-stage2-v1"
+    metadata = place.version(second["arn"])["CustomerMetadataProperties"]
+    assert metadata["TeacherModel"] == "dinov3-vittiny", "by its parents' own teacher"
 
 
-def test_a_job_that_is_not_there_or_has_not_completed_is_named(place: Place) -> None:
-    done = place.script("register_student_model.py", "--job", "no-such-job")
-    assert done.returncode == 1 and "no-such-job: does not exist in us-east-2" in done.stderr
-    job = foreign(place, fails="bad")
-    done = place.script("register_teacher_model.py", "--job", job, "--architecture", "x")
-    assert done.returncode == 1 and "is Failed" in done.stderr
+def test_a_job_that_is_not_there_or_has_no_model_is_named(place: Place) -> None:
+    assert "no-such-job: does not exist in us-east-2" in place.refused(
+        STUDENT, "--job", "no-such-job"
+    )
+    failed = foreign(place, fails="bad")
+    assert "is Failed" in place.refused(TEACHER, "--job", failed, "--architecture", "x")
+    gone = foreign(place)
+    uri = place.job(gone)["ModelArtifacts"]["S3ModelArtifacts"]
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    place.client("s3").delete_object(Bucket=bucket, Key=key)
+    assert f"{uri}: is not there any more" in place.refused(TEACHER, *teacher_words(gone))
 
 
 def test_a_failed_job_of_ours_is_registered_as_failed(place: Place) -> None:
     job = place.jobs.run(request(), fails="out of memory")
-    made = place.made("register_teacher_model.py", "--job", job)
+    made = place.answer(TEACHER, "--job", job)
     assert made["outcome"] == "registered as failed"
     assert place.version(made["arn"])["ModelApprovalStatus"] == "Rejected"
 
 
+def test_a_job_of_ours_that_does_not_name_its_line_is_registered_by_its_request(
+    place: Place,
+) -> None:
+    made = place.answer(TEACHER, "--job", place.jobs.run(request(), line=""))
+    assert made["name"] == "teacher-vit-tiny-phase2-v1"
+    assert "Stated" not in place.version(made["arn"])["CustomerMetadataProperties"]
+
+
+def test_a_person_who_may_not_register_is_told_what_it_takes(place: Place) -> None:
+    reader = place.as_user("ssm:GetParametersByPath", "sagemaker:Describe*", "sagemaker:List*",
+                           "sagemaker:Search", "s3:Get*", "s3:List*")  # fmt: skip
+    said = reader.refused(TEACHER, *teacher_words(foreign(place)))
+    assert "is denied" in said and "sagemaker:CreateModelPackage" in said
+
+
 @pytest.mark.parametrize(
     "name",
-    [
-        "setup_sagemaker_project.py",
-        "register_teacher_model.py",
-        "register_student_model.py",
-        "launch_student_distillation_8xA100.py",
-    ],
+    ["setup_sagemaker_project.py", TEACHER, STUDENT, "launch_student_distillation_8xA100.py"],
 )
 def test_every_script_explains_itself_and_names_what_is_not_deployed(
     place: Place, name: str
 ) -> None:
     shown = place.script(name, "--help")
     assert shown.returncode == 0 and "--environment" in shown.stdout
-    done = place.script(name, "--environment", "nowhere")
-    assert done.returncode == 1 and "cdk deploy --all" in done.stderr
-    assert done.stderr.startswith(f"{name}: ") and done.stderr.count("\n") == 1
+    assert f"python scripts/{name}" in shown.stdout, "an example"
+    assert "cdk deploy --all" in place.refused(name, "--environment", "nowhere")
