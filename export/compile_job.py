@@ -83,8 +83,8 @@ def run(options: argparse.Namespace) -> str:
         held_out = render(options.cards, artifact, images)
         _say(f"rendered {len(held_out.queries.images)} query views, "
              f"{len(held_out.calibration.images)} calibration views")  # fmt: skip
-        if not artifact.views_sha256:
-            _say("reference.npz has no views_sha256: that these are PyTorch's views is not checked")
+        if not artifact.views_digest:
+            _say("reference.npz has no views_digest: that these are PyTorch's views is not checked")
         shutil.copyfile(artifact.model, output / ONNX)
         made = chosen.compile(output / ONNX, held_out.calibration.images, artifact.contract, output)
         _say(f"compiled {made.path.name} ({made.path.stat().st_size:,} bytes) by {chosen.name}")
@@ -175,6 +175,7 @@ def _judge(
             unseen_gallery=runtime.embed(held_out.outside_gallery.images),
             unseen_gallery_ids=held_out.outside_gallery.card_ids,
             unseen_test_ids=held_out.outside_test.card_ids,
+            unseen_validation_ids=held_out.outside.card_ids,
         )
         _say(f"{stage}: top-1 {evaluations[stage].top1:.3f}")
     swapped = np.ascontiguousarray(held_out.gallery.images[..., ::-1])
@@ -276,13 +277,7 @@ def _metadata(
 
 def _metrics(stage: str, figures: dict[str, float], measured: Evaluation) -> dict[str, float]:
     prefix = "onnx_" if stage == "onnx" else ""
-    metrics = {
-        key: float(value)
-        for key, value in measured.to_dict().items()
-        if isinstance(value, int | float) and np.isfinite(value)
-    }
-    low, high = measured.top1_interval
-    metrics |= {"top1_low": low, "top1_high": high}
+    metrics = measured.figures()
     for key in ("cosine_mean", "cosine_worst"):
         metrics[key] = figures[prefix + key]
     return metrics

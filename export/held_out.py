@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from export.calibration import Pixels
 from export.student_artifact import ArtifactError, StudentArtifact
 from recognition.camera import Stream, camera_views
 from recognition.cardset import CardSet, read_card_set
+from recognition.views_digest import card_digest, views_digest
 
 #: Views are rendered from scans of this multiple of the network's input, against aliasing.
 SCAN_SCALE = 2
@@ -97,11 +95,12 @@ def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> 
 
 def _require_same_views(images: Pixels, artifact: StudentArtifact) -> None:
     """Another OpenCV renders other views, and the gate would blame the model for them."""
-    found = hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
-    if artifact.views_sha256 and found != artifact.views_sha256:
+    step = artifact.views_per_card
+    found = views_digest([card_digest(images[i : i + step]) for i in range(0, len(images), step)])
+    if artifact.views_digest and found != artifact.views_digest:
         raise ArtifactError(
             f"the query views rendered here ({found[:12]}…) are not those that PyTorch embedded "
-            f"({artifact.views_sha256[:12]}…); compile with the scans and the OpenCV that the "
+            f"({artifact.views_digest[:12]}…); compile with the scans and the OpenCV that the "
             "student was trained with"
         )
 

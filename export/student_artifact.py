@@ -42,7 +42,7 @@ class StudentArtifact:
         reference_ids: Card id of each.
         seed: Of the run; the views are rendered again from it.
         views_per_card: Query views of each known card.
-        views_sha256: Of the query views' bytes as training rendered them; empty where the
+        views_digest: Of the query views' pixels as training rendered them; empty where the
             artifact does not say.
         unseen_views: Views of the held-out cards of each part, in all.
         top1: What the training job measured with PyTorch.
@@ -56,7 +56,7 @@ class StudentArtifact:
     reference_ids: list[str]
     seed: int
     views_per_card: int
-    views_sha256: str
+    views_digest: str
     unseen_views: int
     top1: float
 
@@ -95,7 +95,7 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
             reference = np.asarray(saved["embeddings"], dtype=np.float32)
             ids = [str(card_id) for card_id in saved["card_ids"]]
             seed, per_card = int(saved["seed"]), int(saved["per_card"])
-            views_sha256 = str(saved["views_sha256"]) if "views_sha256" in saved else ""
+            views_digest = str(saved["views_digest"]) if "views_digest" in saved else ""
         unseen_views, backbone = int(config["unseen_views"]), str(config["backbone"])
         evaluation = _json(into / "evaluation.json")
         top1 = float(evaluation["top1"])
@@ -111,8 +111,8 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
             f"{archive.name}: {per_card} query views of a card and {unseen_views} views of unseen "
             f"cards; both must be 1 to {_VIEWS_LIMIT}"
         )
-    if views_sha256 and not _SHA256.fullmatch(views_sha256):
-        raise ArtifactError(f"{archive.name}: reference.npz: views_sha256 is no SHA-256 in hex")
+    if views_digest and not _SHA256.fullmatch(views_digest):
+        raise ArtifactError(f"{archive.name}: reference.npz: views_digest is no SHA-256 in hex")
     if reference.shape != (len(ids), contract.embedding_dim) or not len(ids):
         raise ArtifactError(
             f"{archive.name}: reference.npz holds {reference.shape} for {len(ids)} views of "
@@ -133,7 +133,7 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
         reference_ids=ids,
         seed=seed,
         views_per_card=per_card,
-        views_sha256=views_sha256,
+        views_digest=views_digest,
         unseen_views=unseen_views,
         top1=top1,
     )

@@ -134,8 +134,8 @@ class Split:
         }
 
 
-def split_cards(card_ids: Sequence[str], seed: int) -> Split:
-    """Holds out about 5 % of the cards for validation and 5 % for test, by hash.
+def split_cards(card_ids: Sequence[str], seed: int, share: float = UNSEEN_SHARE) -> Split:
+    """Holds out about a share of the cards for validation and as many for test, by hash.
 
     A card's part follows from the seed and its own id, so adding cards moves none. Only where a
     set is so small that the hash leaves a part empty does the card with the lowest hash fill it
@@ -151,8 +151,8 @@ def split_cards(card_ids: Sequence[str], seed: int) -> Split:
             f"{FEWEST_CARDS_TO_SPLIT}, so that some can be held out"
         )
     place = {card_id: _unit_hash(f"split|{seed}|{card_id}") for card_id in ids}
-    validation = {card_id for card_id in ids if place[card_id] < UNSEEN_SHARE}
-    test = {card_id for card_id in ids if UNSEEN_SHARE <= place[card_id] < 2 * UNSEEN_SHARE}
+    validation = {card_id for card_id in ids if place[card_id] < share}
+    test = {card_id for card_id in ids if share <= place[card_id] < 2 * share}
     for part in (validation, test):
         if not part:
             part.add(min(set(ids) - validation - test, key=place.__getitem__))

@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from registry.intervals import wilson_interval
+from recognition.clustered_intervals import (
+    Clusters,
+    Interval,
+    auroc_interval,
+    mean_interval,
+    rate_interval,
+    statistic_interval,
+)
 
 Floats = NDArray[np.float32]
 
@@ -27,11 +34,14 @@ CHUNK = 1024
 class Evaluation:
     """What an embedding is worth on held-out views. Rates are in [0, 1].
 
+    Every figure with an ``…_interval`` has its 95 % interval over cards, not over views: see
+    :mod:`recognition.clustered_intervals`.
+
     Attributes:
         top1: Share of the known cards' queries whose own card has the highest similarity. An
             equal similarity of another card counts as a miss.
         top5: Share whose card is among the best five, counted likewise.
-        top1_interval: Wilson's 95 % interval of ``top1``.
+        mean_average_precision: Mean of 1 / rank of the own card: a query has one right card.
         queries: Number of the known cards' queries.
         gallery: Number of gallery rows.
         cards: Number of distinct cards in the gallery.
@@ -40,36 +50,48 @@ class Evaluation:
         threshold: Similarity from which a match is accepted: the lowest at which no more than
             1 % of the validation part's unseen queries are.
         false_accept_rate: Share of the test part's unseen queries accepted at that threshold.
-        false_accept_interval: Wilson's 95 % interval of it.
         true_accept_rate: Share of the known cards' queries accepted, right or wrong.
         accepted_right: Share of the known cards' queries accepted and right.
+        intra_distance: Mean of 1 − cosine between a known card's query and its own card.
+        inter_distance: Mean of 1 − cosine between that query and every other card.
         mean_similarity: Mean cosine between a known card's query and its own card.
         mean_best_other: Mean cosine between that query and the best other card.
         unseen_validation: Number of queries behind ``threshold``.
         unseen_test: Number of queries behind ``false_accept_rate``.
+        unseen_cards: Number of cards behind those.
         top1_unseen: Zero-shot: top-1 of the test part's unseen queries once the clean scans of
             their cards have joined the gallery; None where those were not given.
-        top1_unseen_interval: Wilson's 95 % interval of it.
     """
 
     top1: float
     top5: float
-    top1_interval: tuple[float, float]
+    mean_average_precision: float
     queries: int
     gallery: int
     cards: int
     auroc: float
     threshold: float
     false_accept_rate: float
-    false_accept_interval: tuple[float, float]
     true_accept_rate: float
     accepted_right: float
+    intra_distance: float
+    inter_distance: float
     mean_similarity: float
     mean_best_other: float
     unseen_validation: int
     unseen_test: int
+    unseen_cards: int
+    top1_interval: Interval
+    top5_interval: Interval
+    mean_average_precision_interval: Interval
+    auroc_interval: Interval
+    threshold_interval: Interval
+    false_accept_interval: Interval
+    accepted_right_interval: Interval
+    intra_distance_interval: Interval
+    inter_distance_interval: Interval
     top1_unseen: float | None = None
-    top1_unseen_interval: tuple[float, float] | None = None
+    top1_unseen_interval: Interval | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``evaluation.json``: plain numbers; what was not measured is left out."""
@@ -79,6 +101,17 @@ class Evaluation:
             if value is not None:
                 document[item.name] = list(value) if isinstance(value, tuple) else value
         return document
+
+    def figures(self) -> dict[str, float]:
+        """Every finite number by name, an interval as ``…_low`` and ``…_high``."""
+        flat: dict[str, float] = {}
+        for name, value in self.to_dict().items():
+            if isinstance(value, list):
+                what = name.removesuffix("_interval")
+                flat[f"{what}_low"], flat[f"{what}_high"] = value
+            else:
+                flat[name] = float(value)
+        return {name: value for name, value in flat.items() if math.isfinite(value)}
 
 
 @dataclass(frozen=True)
@@ -121,6 +154,7 @@ def evaluate(
     unseen_gallery: ArrayLike | None = None,
     unseen_gallery_ids: Sequence[str] | None = None,
     unseen_test_ids: Sequence[str] | None = None,
+    unseen_validation_ids: Sequence[str] | None = None,
     false_accepts: float = FALSE_ACCEPTS,
     chunk: int = CHUNK,
 ) -> Evaluation:
@@ -136,6 +170,8 @@ def evaluate(
         unseen_gallery: (H, D) clean scans of the test part's cards, for ``top1_unseen``.
         unseen_gallery_ids: Card id of each of its rows.
         unseen_test_ids: Card id of each row of ``unseen_test``.
+        unseen_validation_ids: Card id of each row of ``unseen_validation``; without them its rows
+            count as so many cards.
         false_accepts: Share of validation queries that the threshold may let through.
         chunk: Queries compared at once; bounds the memory.
 
@@ -147,13 +183,16 @@ def evaluate(
     outside = _rows(unseen_validation, None, "unseen_validation", base.dimensions)
     test = _rows(unseen_test, unseen_test_ids, "unseen_test", base.dimensions)
 
-    own, other, rank = base.ranks(known, query_ids, chunk)
+    own, other, others, rank = base.ranks(known, query_ids, chunk)
     best_known = np.maximum(own, other)
     best_outside = base.best(outside, chunk)
     best_test = base.best(test, chunk)
     threshold = acceptance_threshold(best_outside, false_accepts)
     accepted = best_known >= threshold
     false = best_test >= threshold
+    of_known = Clusters(query_ids, len(known))
+    of_outside = Clusters(unseen_validation_ids, len(outside))
+    of_test = Clusters(unseen_test_ids, len(test))
 
     top1_unseen = interval_unseen = None
     given = (unseen_gallery is not None, unseen_gallery_ids is not None)
@@ -170,29 +209,40 @@ def evaluate(
             [*gallery_ids, *unseen_gallery_ids],
             "gallery with unseen cards",
         )
-        _, _, unseen_rank = wide.ranks(test, unseen_test_ids, chunk)
-        hits = int((unseen_rank == 1).sum())
-        top1_unseen = hits / len(test)
-        interval_unseen = wilson_interval(hits, len(test))
+        *_, unseen_rank = wide.ranks(test, unseen_test_ids, chunk)
+        top1_unseen = float((unseen_rank == 1).mean())
+        interval_unseen = rate_interval(unseen_rank == 1, of_test)
 
-    hits = int((rank == 1).sum())
     return Evaluation(
-        top1=hits / len(known),
+        top1=float((rank == 1).mean()),
         top5=float((rank <= 5).mean()),
-        top1_interval=wilson_interval(hits, len(known)),
+        mean_average_precision=float((1 / rank).mean()),
         queries=len(known),
         gallery=len(base.given),
         cards=len(base.cards),
         auroc=auroc(best_known, best_test),
         threshold=threshold,
         false_accept_rate=float(false.mean()),
-        false_accept_interval=wilson_interval(int(false.sum()), len(test)),
         true_accept_rate=float(accepted.mean()),
         accepted_right=float((accepted & (rank == 1)).mean()),
+        intra_distance=float(1 - own.mean(dtype=np.float64)),
+        inter_distance=float(1 - others.mean(dtype=np.float64)),
         mean_similarity=float(own.mean(dtype=np.float64)),
         mean_best_other=float(other.mean(dtype=np.float64)),
         unseen_validation=len(outside),
         unseen_test=len(test),
+        unseen_cards=of_test.count,
+        top1_interval=rate_interval(rank == 1, of_known),
+        top5_interval=rate_interval(rank <= 5, of_known),
+        mean_average_precision_interval=mean_interval(1 / rank, of_known),
+        auroc_interval=auroc_interval(best_known, of_known, best_test, of_test),
+        threshold_interval=statistic_interval(
+            best_outside, of_outside, lambda values: acceptance_threshold(values, false_accepts)
+        ),
+        false_accept_interval=rate_interval(false, of_test),
+        accepted_right_interval=rate_interval(accepted & (rank == 1), of_known),
+        intra_distance_interval=mean_interval(1 - own, of_known),
+        inter_distance_interval=mean_interval(1 - others, of_known),
         top1_unseen=top1_unseen,
         top1_unseen_interval=interval_unseen,
     )
@@ -287,8 +337,9 @@ class _Gallery:
 
     def ranks(
         self, queries: Floats, query_ids: Sequence[str], chunk: int
-    ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Similarity of the own card, of the best other card, and the own card's rank from 1."""
+    ) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+        """Of each query: similarity of its own card, of the best other one, the mean over the
+        others, and its own card's rank from 1."""
         wanted = np.asarray(query_ids, dtype=np.str_)
         column = np.minimum(np.searchsorted(self.cards, wanted), len(self.cards) - 1)
         missing = self.cards[column] != wanted
@@ -298,6 +349,7 @@ class _Gallery:
             )
         own = np.empty(len(queries), dtype=np.float32)
         other = np.full(len(queries), -1.0, dtype=np.float32)
+        others = np.full(len(queries), -1.0, dtype=np.float32)
         rank = np.empty(len(queries), dtype=np.int64)
         for rows, scores in self.scores(queries, chunk):
             at = column[rows][:, None]
@@ -305,9 +357,10 @@ class _Gallery:
             own[rows] = mine[:, 0]
             rank[rows] = (scores >= mine).sum(axis=1)
             if len(self.cards) > 1:
+                others[rows] = (scores.sum(axis=1) - mine[:, 0]) / (len(self.cards) - 1)
                 np.put_along_axis(scores, at, -np.inf, axis=1)
                 other[rows] = scores.max(axis=1)
-        return own, other, rank
+        return own, other, others, rank
 
 
 def _rows(

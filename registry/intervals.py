@@ -22,8 +22,10 @@ class Rate:
     high: float
 
 
-def wilson_interval(hits: int, trials: int, z: float = Z95) -> tuple[float, float]:
+def wilson_interval(hits: float, trials: float, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval of a rate; 95 % by default.
+
+    Neither number need be whole: trials that depend on each other count as fewer.
 
     Raises:
         ValueError: No trials, or hits outside 0 to trials.

@@ -9,6 +9,7 @@ pickle, they cannot run code.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from registry.archives import ArchiveError, extract
@@ -97,6 +99,15 @@ def _load_unpacked(
     return model.eval(), config
 
 
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 (hex) over a model's weights and statistics, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Writes through a temporary name, so that a file is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +147,7 @@ def write_student_extras(
     ``reference.npz`` lets the compile job compare its ONNX and INT8 builds with PyTorch without
     having PyTorch: ``embeddings`` float32 (Q, D), normalised, of the query views; ``card_ids``
     (Q,); ``seed``, ``per_card`` and ``stream`` by which ``recognition.camera`` renders the very
-    views again, and ``views_sha256`` by which one knows that it did.
+    views again, and ``views_digest`` by which one knows that it did.
 
     Returns:
         What the export says about the graph: its parameters, and what the Hailo compiler would
@@ -145,14 +156,14 @@ def write_student_extras(
     from export.onnx_export import export_onnx
 
     folder.mkdir(parents=True, exist_ok=True)
-    report = export_onnx(model, cards.config.contract, folder / ONNX, outcome.sample)
+    report = export_onnx(model, cards.config.contract, folder / ONNX, outcome.seen.sample)
     arrays: dict[str, Any] = {
-        "embeddings": outcome.queries,
-        "card_ids": np.asarray(outcome.query_ids),
+        "embeddings": outcome.seen.embeddings,
+        "card_ids": np.asarray(outcome.seen.card_ids),
         "seed": np.int64(cards.config.seed),
-        "per_card": np.int64(len(outcome.query_ids) // len(cards.split.known)),
+        "per_card": np.int64(len(outcome.seen.card_ids) // len(cards.split.known)),
         "stream": np.asarray("query"),
-        "views_sha256": np.asarray(outcome.query_views_sha256),
+        "views_digest": np.asarray(outcome.seen.digest),
     }
     write_file(folder / REFERENCE, lambda partial: np.savez(partial, **arrays))
     return report

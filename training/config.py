@@ -24,6 +24,8 @@ RECIPES = Path(__file__).resolve().parent / "recipes"
 TEACHER_STAGES = ("phase2",)
 STUDENT_STAGES = ("stage1", "stage2")
 MAP_STRIDES = (2, 4, 8, 16, 32)
+#: Terms that compare the networks' feature maps, place by place.
+MAP_TERMS = ("feature_map", "attention", "high_frequency")
 TARGETS = ("view", "scan")
 PRECISIONS = ("fp32", "bf16")
 POOLS = ("token", "avg")
@@ -62,6 +64,10 @@ class TrainingConfig:
             the head learns at ``frozen_learning_rate``, with a schedule of its own.
         trainable_blocks: How many of a ViT's last blocks are trained; 0 trains all.
         batch_size: Cards in a batch, over all processes.
+        accumulate: Parts that a process's rows of a batch go through the network in, one after
+            the other. Terms that compare cards compare those of one part.
+        shared_norms: Whether several processes measure BatchNorm's statistics together, as one
+            process would.
         scan_share: Clean scans fed beside the views, as a share of the batch.
         virtual_share: Share of a batch that are virtual cards (see ``training.data``).
         head_rate_factor: The head's learning rate over the backbone's.
@@ -73,6 +79,13 @@ class TrainingConfig:
         kl_scale: What cosines are multiplied with to become logits.
         normalisation_batches: Batches by which BatchNorm's statistics are measured again for the
             averaged weights.
+        validations: How often the averaged model is validated while it trains, evenly spread.
+        patience: Validations in a row that may bring nothing better before the run ends with the
+            best weights; 0 never ends it.
+        divergence: How many times its mean over the first 20 steps the loss may become; 0 allows
+            anything.
+        held_out_share: Share of the cards that nothing is trained on, for validation and for test
+            each.
         validation_views: Views of known cards in validation, in all (at least one a card).
         query_views: Likewise for the queries that are reported.
         unseen_views: Views of cards never trained on, in all, for validation and for test each.
@@ -103,6 +116,8 @@ class TrainingConfig:
     frozen_share: float = 0.0
     trainable_blocks: int = 0
     batch_size: int = 64
+    accumulate: int = 1
+    shared_norms: bool = True
     scan_share: float = 0.25
     virtual_share: float = 0.0
     # Optimiser.
@@ -118,10 +133,13 @@ class TrainingConfig:
     channels_last: bool = False
     # Losses.
     distillation_target: str = "view"
+    teacher_views: int = 0
     weight_embedding: float = 0.0
     weight_relational: float = 0.0
     weight_kl: float = 0.0
     weight_feature_map: float = 0.0
+    weight_attention: float = 0.0
+    weight_high_frequency: float = 0.0
     weight_arcface: float = 0.0
     weight_contrastive: float = 0.0
     map_stride: int = 16
@@ -132,10 +150,16 @@ class TrainingConfig:
     contrastive_temperature: float = 0.1
     # Afterwards.
     normalisation_batches: int = 0
+    validations: int = 0
+    patience: int = 0
+    divergence: float = 3.0
+    held_out_share: float = 0.05
     validation_views: int = 1000
     query_views: int = 2000
     unseen_views: int = 400
     # The machine; no influence on the result beyond rounding.
+    compile: bool = False
+    checkpoint_minutes: float = 5.0
     threads: int = 0
     render_threads: int = 1
     prefetch: int = 4
@@ -179,12 +203,20 @@ class TrainingConfig:
             raise ConfigError("no loss: every weight_… is 0")
         if self.weight_contrastive and not self.scan_share:
             raise ConfigError("weight_contrastive: needs clean scans; set scan_share above 0")
+        compared = [name for name in MAP_TERMS if name in self.terms]
+        if self.patience and not self.validations:
+            raise ConfigError(f"patience {self.patience}: needs validations above 0")
+        if self.teacher_views and compared:
+            raise ConfigError(
+                f"teacher_views {self.teacher_views}: keeps the teacher's embeddings, and "
+                f"weight_{compared[0]} needs its maps; set one of them to 0"
+            )
         if self.map_stride not in MAP_STRIDES:
             raise ConfigError(f"map_stride {self.map_stride}: must be one of {MAP_STRIDES}")
-        if self.weight_feature_map and self.distillation_target != "view":
+        if compared and self.distillation_target != "view":
             raise ConfigError(
-                "weight_feature_map: a view's places are those of the view, not of the scan; set "
-                "distillation_target view"
+                f"weight_{compared[0]}: a view's places are those of the view, not of the scan; "
+                "set distillation_target view"
             )
         foreign = set(self.terms) - set(TERMS[self.model_type])
         if foreign:
@@ -239,7 +271,7 @@ class TrainingConfig:
 #: Which loss terms each type of model can have.
 TERMS: Mapping[str, tuple[str, ...]] = {
     TEACHER: ("arcface", "contrastive"),
-    STUDENT: ("embedding", "relational", "kl", "feature_map", "arcface", "contrastive"),
+    STUDENT: ("embedding", "relational", "kl", *MAP_TERMS, "arcface", "contrastive"),
 }
 
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -256,7 +288,14 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "frozen_share": (0, 0.9),
     "trainable_blocks": (0, 64),
     "batch_size": (2, 65536),
+    "accumulate": (1, 4096),
     "scan_share": (0, 1),
+    "teacher_views": (0, 100_000),
+    "validations": (0, 1000),
+    "patience": (0, 1000),
+    "divergence": (0, 1e6),
+    "held_out_share": (0.001, 0.4),
+    "checkpoint_minutes": (0, 1440),
     "virtual_share": (0, 1),
     "learning_rate": (1e-8, 1),
     "frozen_learning_rate": (1e-8, 1),

@@ -77,7 +77,7 @@ class Cards:
             CardSetError: Nothing usable in it, or too few cards to hold any out.
         """
         card_set = read_card_set(channel, config.contract)
-        split = split_cards(card_set.card_ids, config.seed)
+        split = split_cards(card_set.card_ids, config.seed, config.held_out_share)
         known = card_set.only(split.known)
         scans, scan_ids = known.all_scans(config.contract, scale=SCAN_SCALE)
         return cls(config, card_set, split, scans, scan_ids, known.first_scans(config.contract))
@@ -128,12 +128,38 @@ class Batch:
         scans: uint8 (B, S, S, 3) clean scans of the same cards.
         cards: int64 (B,) number of the known card, -1 for a virtual card.
         fed: How many of the scans, the first ones, the trained model sees beside the views.
+        sources: int64 (B,) number of the known card that a row was made from, virtual or not.
+        turns: int64 (B,) number of its view; with its source it says which picture this is.
     """
 
     views: Pixels
     scans: Pixels
     cards: Numbers
     fed: int
+    sources: Numbers
+    turns: Numbers
+
+    def part(self, place: int, parts: int) -> Batch:
+        """One of equal parts, each with its share of the scans that are fed.
+
+        Raises:
+            ValueError: The batch does not divide.
+        """
+        if parts == 1:
+            return self
+        fed, rest = self.fed // parts, (len(self.cards) - self.fed) // parts
+        if fed * parts != self.fed or rest * parts != len(self.cards) - self.fed:
+            raise ValueError(f"{len(self.cards)} rows, {self.fed} fed: no {parts} equal parts")
+        begin = self.fed + place * rest
+        rows = np.r_[place * fed : (place + 1) * fed, begin : begin + rest]
+        return Batch(
+            self.views[rows],
+            self.scans[rows],
+            self.cards[rows],
+            fed,
+            self.sources[rows],
+            self.turns[rows],
+        )
 
 
 class Batches:
@@ -141,17 +167,15 @@ class Batches:
 
     Args:
         cards: The card set.
-        first: First step that is wanted; a resumed run begins later.
         steps: Where to stop.
         ranks: The process that they are for; it gets its part of every batch.
     """
 
-    def __init__(self, cards: Cards, steps: int, first: int = 0, ranks: Ranks = ALONE) -> None:
+    def __init__(self, cards: Cards, steps: int, ranks: Ranks = ALONE) -> None:
         self._cards = cards
         self._config = cards.config
         self._ranks = ranks
         self._places = self._ranks.rows(cards.config)
-        self._first = first
         self._steps = steps
         self._rows: dict[str, list[int]] = {}
         for row, card_id in enumerate(cards.scan_ids):
@@ -159,11 +183,12 @@ class Batches:
         self._ids = list(self._rows)
         self._orders: dict[int, Numbers] = {}
 
-    def __iter__(self) -> Iterator[Batch]:
+    def begin(self, first: int = 0) -> Iterator[Batch]:
+        """The batches from a step on; a resumed run begins later."""
         ahead: deque[Future[Batch]] = deque()
         with single_threaded_opencv(), ThreadPoolExecutor(self._config.render_threads) as pool:
             try:
-                for step in range(self._first, self._steps):
+                for step in range(first, self._steps):
                     ahead.append(pool.submit(self.batch, step))
                     if len(ahead) > self._config.prefetch:
                         yield ahead.popleft().result()
@@ -182,16 +207,20 @@ class Batches:
             np.empty(shape, np.uint8),
             np.empty(shape[0], np.int64),
             config.fed_scans // self._ranks.world,
+            np.empty(shape[0], np.int64),
+            np.empty(shape[0], np.int64),
         )
-        for row, place in enumerate(self._places):
-            position = step * config.batch_size + place
-            epoch, turn = divmod(position, len(self._ids))
-            card = int(self._order(epoch)[turn])
+        for row, slot in enumerate(self._places):
+            position = step * config.batch_size + slot
+            epoch, place = divmod(position, len(self._ids))
+            card = int(self._order(epoch)[place])
+            turn = epoch % config.teacher_views if config.teacher_views else epoch
             rng = view_generator(
-                config.seed, "train", self._ids[card], _FIRST_VIEW[config.stage] + epoch
+                config.seed, "train", self._ids[card], _FIRST_VIEW[config.stage] + turn
             )
             scan = self._scan(card, rng)
-            batch.cards[row] = card
+            batch.cards[row] = batch.sources[row] = card
+            batch.turns[row] = turn
             if rng.random() < config.virtual_share:
                 other = self._scan(int(rng.integers(len(self._ids))), rng)
                 scan = virtual_card(scan, other, rng)

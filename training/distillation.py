@@ -6,11 +6,9 @@ and a classification term over the known cards, beginning at stage 1's weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from registry.names import STUDENT, TEACHER
 from training.artifacts import (
@@ -18,21 +16,25 @@ from training.artifacts import (
     ArtifactError,
     load_model,
     registration,
+    weights_digest,
     write_json,
     write_model,
     write_student_extras,
 )
 from training.config import ConfigError, TrainingConfig
-from training.data import Batch, Cards, Pixels
+from training.data import Batch, Cards
 from training.environment import JobEnvironment
 from training.evaluation import Embedder, evaluate_model
-from training.loop import Normaliser
+from training.loop import History, Surroundings
 from training.losses import Criterion, LossInputs
 from training.machine import autocast, placed, prepare_machine
-from training.models import CardModel, build_model
-from training.ranks import Ranks
+from training.models import CardModel, Teacher
+from training.normaliser import Normaliser
+from training.pretrained import begin
+from training.ranks import Ranks, joined
 from training.run import Run
-from training.teaching import fed_images, fit
+from training.teacher_targets import Targets
+from training.teaching import fed_images, fit, forget, surroundings
 
 
 def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
@@ -42,49 +44,25 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
     if not config.parent_model_package_arn:
         raise ConfigError("--parent-model-package-arn: a student needs the ARN of its parent")
     teacher_model, teacher_config = load_model(teacher_channel, TEACHER)
+    assert isinstance(teacher_model, Teacher)
     _check_contract(config, teacher_config, "teacher")
     ranks = Ranks.read()
     device = prepare_machine(config, ranks)
-    with Run(config, environment, ranks) as run:
+    with Run(config, environment, ranks) as run, joined(ranks, device):
         cards = Cards.load(cards_channel, config)
         total = config.total_steps(len(cards.scan_ids))
         run.describe(cards, total)
-        model = _initial_student(config, environment)
+        model, origin = _initial_student(config, environment)
+        learnt_from = {"teacher": weights_digest(teacher_model), "initial": origin}
         placed(model, config, device)
         placed(teacher_model, teacher_config, device).requires_grad_(False)
         teacher = Embedder(teacher_model, teacher_config, device)
-        targets = Targets(teacher, teacher_model, cards)
-        channels = (model.map_channels, teacher_model.map_channels)
-        criterion = Criterion(config, targets.known, channels)
-        normalise = Normaliser(config, device)
-
-        def forward(model: CardModel, batch: Batch) -> LossInputs:
-            count, maps = len(batch.views), None
-            images = fed_images(batch, normalise)
-            with autocast(config, device):
-                if targets.with_maps:
-                    embeddings, maps = model.forward_with_map(images)
-                    maps = maps[:count].float()
-                else:
-                    embeddings = model(images)
-            answer = targets.of(batch)
-            return LossInputs(
-                embeddings[:count].float(),
-                embeddings[count:].float(),
-                torch.from_numpy(batch.cards).to(device),
-                answer.views,
-                answer.scans,
-                maps,
-                answer.maps,
-            )
-
-        model, history = fit(
-            model, criterion.to(device), cards, forward, normalise, run.report, ranks
-        )
+        around = surroundings(run, environment, cards, learnt_from, ranks, device)
+        model, history = distil(model, teacher, cards, around)
         run.trained(history)
+        outcome = evaluate_model(Embedder(model, config, device), cards, teacher, ranks)
         if not ranks.first:
             return
-        outcome = evaluate_model(Embedder(model, config, device), cards, teacher)
         run.measured(outcome)
         write_model(environment.model_dir, model, cards, outcome)
         report = write_student_extras(environment.model_dir, model, cards, outcome)
@@ -98,68 +76,60 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
         )
         write_json(environment.output_data_dir / REGISTRATION, request)
         run.finished(request, environment.model_dir)
+        forget(around)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The teacher's answer to a batch: embeddings (B, D) and maps; None where no term asks."""
+def distil(
+    model: CardModel, teacher: Embedder, cards: Cards, around: Surroundings
+) -> tuple[CardModel, History]:
+    """Trains a student on the cards, by the terms of their configuration.
 
-    views: Tensor | None = None
-    scans: Tensor | None = None
-    maps: Tensor | None = None
-
-
-class Targets:
-    """The teacher's answers to a student's batches.
-
-    The known cards' clean scans are embedded once. What is different in every batch (camera
-    views, virtual cards) is embedded when it comes.
-
-    Attributes:
-        known: float32 (K, D), of the known cards' clean scans.
-        with_maps: Whether a term compares maps.
+    Args:
+        model: The student, on its device.
+        teacher: Stays as it is.
+        cards: The card set and the configuration.
+        around: Progress, processes, checkpoints.
     """
+    config, device = cards.config, teacher.device
+    assert isinstance(teacher.model, Teacher)
+    targets = Targets(teacher, teacher.model, cards, around.ranks)
+    channels = (model.map_channels, teacher.model.map_channels)
+    criterion = Criterion(config, targets.known, channels).to(device)
+    normalise = Normaliser(config, device)
 
-    def __init__(self, teacher: Embedder, model: CardModel, cards: Cards) -> None:
-        config = cards.config
-        self._model, self._teacher = model, teacher
-        self._normalise = Normaliser(teacher.config, teacher.device)
-        self._of_views = config.distillation_target == "view"
-        self._needed = bool(set(config.terms) & {"embedding", "relational", "kl", "feature_map"})
-        self.with_maps = "feature_map" in config.terms
-        self.known = torch.from_numpy(teacher.embed(cards.gallery)).to(teacher.device)
-
-    @torch.no_grad()
-    def of(self, batch: Batch) -> Answer:
-        """Targets of the views and of the clean scans."""
-        if not self._needed:
-            return Answer()
-        numbers = torch.from_numpy(batch.cards).to(self.known.device)
-        scans = self.known[numbers.clamp_min(0)]
-        virtual = numbers < 0
-        if virtual.any():
-            embedded, _ = self._ask(batch.scans[batch.cards < 0], with_map=False)
-            scans[virtual] = embedded
-        if not self._of_views:
-            return Answer(scans, scans)
-        views, maps = self._ask(batch.views, with_map=self.with_maps)
-        return Answer(views, scans, maps)
-
-    def _ask(self, images: Pixels, with_map: bool) -> tuple[Tensor, Tensor | None]:
-        maps = None
-        with autocast(self._teacher.config, self._teacher.device):
-            if with_map:
-                embeddings, maps = self._model.forward_with_map(self._normalise(images))
-                maps = maps.float()
+    def forward(model: CardModel, batch: Batch) -> LossInputs:
+        count, maps = len(batch.views), None
+        images = fed_images(batch, normalise)
+        with autocast(config, device):
+            if targets.with_maps:
+                embeddings, maps = model.forward_with_map(images)
+                maps = maps[:count].float()
             else:
-                embeddings = self._model(self._normalise(images))
-        return functional.normalize(embeddings.float(), dim=1), maps
+                embeddings = model(images)
+        answer = targets.of(batch)
+        return LossInputs(
+            embeddings[:count].float(),
+            embeddings[count:].float(),
+            torch.from_numpy(batch.cards).to(device),
+            answer.views,
+            answer.scans,
+            maps,
+            answer.maps,
+            answer.pictures,
+        )
+
+    around = replace(
+        around,
+        gathered=targets.remember if around.ranks.world > 1 else lambda inputs: None,
+        kept=targets,
+    )
+    return fit(model, criterion, cards, forward, normalise, around)
 
 
-def _initial_student(config: TrainingConfig, environment: JobEnvironment) -> CardModel:
-    """Random (or published) weights for stage 1, stage 1's for stage 2."""
+def _initial_student(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardModel, str]:
+    """Random (or published) weights for stage 1, stage 1's for stage 2; and their digest."""
     if config.stage == "stage1":
-        return build_model(config)
+        return begin(config, environment)
     folder = environment.channel("initial", "the stage-1 student's model.tar.gz")
     model, earlier = load_model(folder, STUDENT)
     if (earlier.stage, earlier.backbone) != ("stage1", config.backbone):
@@ -168,7 +138,7 @@ def _initial_student(config: TrainingConfig, environment: JobEnvironment) -> Car
             f"{config.backbone} of stage1"
         )
     _check_contract(config, earlier, "initial")
-    return model
+    return model, weights_digest(model)
 
 
 def _check_contract(config: TrainingConfig, other: TrainingConfig, channel: str) -> None:

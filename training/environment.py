@@ -21,6 +21,8 @@ class JobEnvironment:
     Attributes:
         model_dir: What is in it at the end becomes ``model.tar.gz``.
         output_data_dir: What is in it at the end becomes ``output.tar.gz``.
+        checkpoint_dir: What SageMaker copies to S3 while the job runs, and puts back when it is
+            started again.
         failure_file: The reason of a failure; SageMaker shows its beginning.
         channels: Folder by lower-case channel name.
         job_name: SageMaker's name of the job; empty outside of it.
@@ -28,6 +30,7 @@ class JobEnvironment:
 
     model_dir: Path
     output_data_dir: Path
+    checkpoint_dir: Path
     failure_file: Path
     channels: Mapping[str, Path]
     job_name: str
@@ -38,8 +41,11 @@ class JobEnvironment:
         given = os.environ if variables is None else variables
         prefix = "SM_CHANNEL_"
         output = Path(given.get("SM_OUTPUT_DIR") or _OPT_ML / "output")
+        model = Path(given.get("SM_MODEL_DIR") or _OPT_ML / "model")
         return cls(
-            model_dir=Path(given.get("SM_MODEL_DIR") or _OPT_ML / "model"),
+            model_dir=model,
+            # SageMaker names this folder in no variable; it lies beside the model's.
+            checkpoint_dir=model.parent / "checkpoints",
             output_data_dir=Path(given.get("SM_OUTPUT_DATA_DIR") or output / "data"),
             failure_file=output / "failure",
             channels={

@@ -68,13 +68,12 @@ def _is_expected(error: Exception) -> bool:
     from export.onnx_export import ExportError
     from recognition.cardset import CardSetError
     from training.artifacts import ArtifactError
-    from training.loop import StopRequested, TrainingError
+    from training.errors import StopRequested, TrainingError
     from training.losses import IdleTermError
+    from training.pretrained import WeightsError
 
-    return isinstance(
-        error,
-        CardSetError | ArtifactError | ExportError | StopRequested | TrainingError | IdleTermError,
-    )
+    ours = (ArtifactError, ExportError, WeightsError, TrainingError, IdleTermError)
+    return isinstance(error, (CardSetError, StopRequested, *ours))
 
 
 def _write_failure(path: Path, reason: str) -> None:

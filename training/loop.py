@@ -1,45 +1,45 @@
 """The training loop: one model, a stream of batches, weighted terms.
 
-AdamW, linear warm-up and cosine decay, gradient clipping, an exponential moving average of the
-weights, bf16 autocast and channels-last where the recipe says so. What differs between a teacher
-and a student is in the ``forward`` that the caller gives.
+AdamW, linear warm-up and cosine decay, gradient accumulation and clipping, an exponential moving
+average of the weights, bf16 autocast and channels-last where the recipe says so. What differs
+between a teacher and a student is in the ``forward`` that the caller gives. A run that is killed
+goes on from its checkpoint and ends with the same model.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.averaging import Average, put
+from training.checkpoints import Checkpoints
 from training.config import TrainingConfig
 from training.data import Batch
+from training.errors import StopRequested, TrainingError
+from training.guard import Figures, Guard
+from training.interruption import stop_signal
 from training.losses import Criterion, LossInputs, ShareWatch, gradient_shares
 from training.models import CardModel
-from training.ranks import ALONE, Ranks, average_gradients, gathered
+from training.ranks import ALONE, Ranks, any_of, average_gradients, gathered
+from training.schedule import Schedule
 
-#: The average follows the weights closely at first: decay is at most (1 + step) / (10 + step).
-_EMA_DELAY = 10
 #: Terms are watched for this share of the steps before an idle one stops the job.
 _WATCH_SHARE = 0.1
 _WATCH_EVERY = 10
+#: Several processes ask each other this often whether one of them was told to stop.
+_ASK_EVERY = 8
 
-
-class TrainingError(RuntimeError):
-    """Training that cannot go on; names the step and the cause."""
-
-
-class StopRequested(RuntimeError):
-    """SIGTERM came: the job was stopped, or its machine is being taken back."""
+Forward = Callable[[CardModel, Batch], LossInputs]
+#: Figures of a model on the validation views; among them the score that early stopping follows.
+Validate = Callable[[CardModel], dict[str, float]]
+SCORE = "validation_score"
 
 
 class Report(Protocol):
@@ -51,6 +51,22 @@ class Report(Protocol):
     def figures(self, step: int, figures: dict[str, float]) -> None:
         """Means since the last call: loss, each term's share, learning rate, images a second."""
 
+    def validated(self, step: int, figures: dict[str, float]) -> None:
+        """What the averaged model is worth on the validation views."""
+
+    def line(self, text: str) -> None:
+        """One line about anything else."""
+
+
+class Stateful(Protocol):
+    """Something beside the model that a resumed run has to find again."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from :meth:`state_dict`."""
+
 
 @dataclass
 class History:
@@ -59,9 +75,10 @@ class History:
     Attributes:
         steps: Optimiser steps done.
         images: Images trained on (views and clean scans).
-        seconds: Time in the loop.
+        seconds: Time in the loop, that of interrupted parts included.
         loss: Mean weighted loss of the last figures.
         shares: Each term's share of the gradient, mean over the run.
+        stopped_early: Whether validation ended the run before its last step.
     """
 
     steps: int = 0
@@ -69,161 +86,282 @@ class History:
     seconds: float = 0.0
     loss: float = math.nan
     shares: dict[str, float] = field(default_factory=dict)
+    stopped_early: bool = False
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run has around it beside its data; without any of it a loop is just a loop.
+
+    Attributes:
+        report: Told about progress.
+        ranks: This process among those of the run; each is given its part of the batches.
+        checkpoints: Where the run can go on from.
+        keep_bad_batch: Folder for a batch that cannot be trained on.
+        validate: Measures the averaged model now and then, as often as the configuration says.
+        gathered: Told each batch's inputs once they are whole.
+        kept: Part of every checkpoint.
+    """
+
+    report: Report
+    ranks: Ranks = ALONE
+    checkpoints: Checkpoints | None = None
+    keep_bad_batch: Path | None = None
+    validate: Validate | None = None
+    gathered: Callable[[LossInputs], None] = lambda inputs: None
+    kept: Stateful | None = None
 
 
 def train(
     model: CardModel,
     criterion: Criterion,
-    batches: Iterable[Batch],
-    forward: Callable[[CardModel, Batch], LossInputs],
+    batches: Callable[[int], Iterable[Batch]],
+    forward: Forward,
     config: TrainingConfig,
     total: int,
-    report: Report,
-    ranks: Ranks = ALONE,
+    around: Surroundings,
 ) -> tuple[CardModel, History]:
-    """Trains a model in place and returns its averaged copy.
+    """Trains a model in place and gives it its averaged weights.
 
     Args:
         model: On its device; trained in place.
         criterion: The weighted terms; its own parameters are trained, too.
-        batches: ``total`` batches.
+        batches: The batches from a step on, which counts from 0, to the run's last.
         forward: Runs the model on a batch and gives the loss its inputs.
         config: Rates, clipping, precision.
         total: Optimiser steps.
-        report: Told about progress.
-        ranks: This process among those of the run; each is given its part of the batches.
+        around: Progress, processes, checkpoints.
 
     Returns:
         The model with averaged weights (and the trained model's BatchNorm statistics), in
         evaluation mode, and the history.
 
     Raises:
-        TrainingError: The loss or the gradient is not finite.
+        TrainingError: The loss or the gradient is not finite, the loss diverges, or a checkpoint
+            cannot be written or read.
         IdleTermError: A loss term contributes nothing.
-        StopRequested: SIGTERM.
+        StopRequested: SIGTERM; the checkpoint is written.
     """
-    schedule = _Schedule(model, criterion, config, total)
-    average = _Average(model, config.ema_decay)
-    watch = ShareWatch(criterion.weights)
-    history = History()
-    sums = _Sums()
-    share_sums, share_count = dict.fromkeys(criterion.weights, 0.0), 0
-    watched = max(1, int(total * _WATCH_SHARE))
-    started = last = time.monotonic()
-    model.train()
-    with _stop_signal() as stopping:
-        for step, batch in enumerate(batches):
-            rate = schedule.set(step)
-            inputs = gathered(forward(model, batch), ranks)
-            terms = criterion(inputs)
-            loss = torch.stack(list(terms.values())).sum()
-            if not bool(torch.isfinite(loss)):
-                _not_finite(step, terms)
-            if step % _WATCH_EVERY == 0:
-                shares = gradient_shares(terms, inputs.trained)
-                for name, share in shares.items():
-                    share_sums[name] += share
-                share_count += 1
-                sums.add_shares(shares)
-                watch.add(shares)
-                if watched <= step < watched + _WATCH_EVERY:
-                    watch.check()
-            schedule.optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            average_gradients(schedule.parameters, ranks)
-            norm = nn.utils.clip_grad_norm_(schedule.parameters, config.clip_norm)
-            if not bool(torch.isfinite(norm)):
-                _not_finite(step, terms, "gradient")
-            schedule.optimiser.step()
-            average.update(model, step)
-            history.steps = step + 1
-            history.images += len(inputs.views) + len(inputs.scans)
-            sums.add(float(loss.detach()), terms)
-            report.step(step + 1, total, history.images)
-            now = time.monotonic()
-            if now - last >= config.log_seconds or step + 1 == total:
-                pace = history.images / (now - started)
-                figures = sums.take()
-                history.loss = figures["loss"]
-                report.figures(
-                    step + 1, {**figures, "learning_rate": rate, "images_per_second": pace}
-                )
-                last = now
-            if stopping.is_set:
+    run = _Run(model, criterion, forward, config, total, around)
+    with stop_signal() as stopping:
+        run.resume()
+        for batch in () if run.history.stopped_early else batches(run.history.steps):
+            run.step(batch)
+            # Every process must take the same turn, or those that go on wait for the others.
+            asked = around.ranks.world == 1 or run.history.steps % _ASK_EVERY == 0
+            if asked and any_of(stopping.is_set, around.ranks, run.device):
+                run.save()
                 raise StopRequested(
-                    f"stopped by SIGTERM after step {step + 1} of {total}; nothing was registered"
+                    f"stopped by SIGTERM after step {run.history.steps} of {total}; nothing was "
+                    "registered, the checkpoint is kept: the same job goes on from there"
                 )
-    if history.steps != total:
-        raise TrainingError(f"{history.steps} batches came, {total} were expected")
-    watch.check()
-    history.seconds = time.monotonic() - started
-    history.shares = {name: value / max(1, share_count) for name, value in share_sums.items()}
-    return average.model(model), history
+            run.save_in_time()
+            if run.history.stopped_early:
+                break
+    return run.end()
 
 
-def recalibrate(
-    model: nn.Module, images: Iterator[Tensor], forward: Callable[[Tensor], object]
-) -> None:
-    """Measures BatchNorm's statistics anew, as plain means over the given batches.
+class _Run:
+    """The state of a run between two steps, and how to get from one to the next."""
 
-    Without batches the running statistics stay.
+    def __init__(
+        self,
+        model: CardModel,
+        criterion: Criterion,
+        forward: Forward,
+        config: TrainingConfig,
+        total: int,
+        around: Surroundings,
+    ) -> None:
+        self.device = next(model.parameters()).device
+        self.history = History()
+        self._model, self._criterion, self._forward = model, criterion, forward
+        self._config, self._total, self._around = config, total, around
+        self._schedule = Schedule(model, criterion, config, total)
+        self._average = Average(model, config.ema_decay)
+        self._guard = Guard(around.keep_bad_batch, config.divergence, around.ranks.rank)
+        self._watch = ShareWatch(criterion.weights)
+        self._watched = max(1, int(total * _WATCH_SHARE))
+        self._share_sums = dict.fromkeys(criterion.weights, 0.0)
+        self._share_count = 0
+        self._sums = _Sums()
+        self._best = _Best()
+        self._rate = 0.0
+        self._earlier = 0.0
+        self._begun = self._told = self._saved = time.monotonic()
+        self._images_here = 0
+        model.train()
 
-    The averaged weights never trained with the running statistics that they inherit
-    (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407, do the same).
-    """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    first = next(iter(images), None)
-    if not norms or first is None:
-        return
-    momenta = [norm.momentum for norm in norms]
-    model.train()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    with torch.no_grad():
-        for batch in itertools.chain([first], images):
-            forward(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.eval()
+    def step(self, batch: Batch) -> None:
+        """Trains on one batch."""
+        config, ranks, step = self._config, self._around.ranks, self.history.steps
+        self._rate = self._schedule.set(step)
+        if config.drop_path:
+            # What is dropped is a matter of the step, too: a resumed run drops the same.
+            torch.manual_seed((config.seed << 32) + step * ranks.world + ranks.rank)
+        self._schedule.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for place in range(config.accumulate):
+            part = batch.part(place, config.accumulate)
+            inputs = gathered(self._forward(self._model, part), ranks)
+            self._around.gathered(inputs)
+            terms = {
+                name: value / config.accumulate for name, value in self._criterion(inputs).items()
+            }
+            if step % _WATCH_EVERY == 0 and place == 0:
+                self._measure_shares(step, terms, inputs)
+            torch.autograd.backward(torch.stack(list(terms.values())).sum())
+            for name, value in terms.items():
+                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+            self.history.images += len(inputs.views) + len(inputs.scans)
+            self._images_here += len(inputs.views) + len(inputs.scans)
+        average_gradients(self._schedule.parameters, ranks)
+        norm = nn.utils.clip_grad_norm_(self._schedule.parameters, config.clip_norm)
+        self._schedule.optimiser.step()
+        self._average.update(self._model, step)
+        self.history.steps = step + 1
+        loss = torch.stack(list(sums.values())).sum()
+        self._sums.add_all(self._guard.add(step + 1, batch, loss, norm, sums))
+        self._around.report.step(step + 1, self._total, self.history.images)
+        self._tell()
+        self._validate()
+
+    def resume(self) -> None:
+        """Goes on from the newest checkpoint, where there is one."""
+        if self._around.checkpoints is None:
+            return
+        found = self._around.checkpoints.load(self.device)
+        if found is None:
+            return
+        step, state = found
+        if self._around.kept is not None:
+            self._around.kept.load_state_dict(state["kept"])
+        self._model.load_state_dict(state["model"])
+        self._criterion.load_state_dict(state["criterion"])
+        self._schedule.optimiser.load_state_dict(state["optimiser"])
+        self._guard.load_state_dict(state["guard"])
+        self._watch.load_state_dict(state["watch"])
+        self._share_sums, self._share_count = state["shares"], state["share_count"]
+        self._best = _Best(**state["best"]).on(self.device)
+        for value, kept in zip(self._average.values, state["average"], strict=True):
+            value.copy_(kept)
+        self.history.steps, self.history.images = step, state["images"]
+        self.history.stopped_early = state["stopped_early"]
+        self._earlier = state["seconds"]
+        self._around.report.line(f"resumed after step {step} of {self._total}")
+
+    def save(self) -> None:
+        """Writes a checkpoint, of figures that have all been looked at."""
+        self._sums.add_all(self._guard.flush())
+        self._saved = time.monotonic()
+        if self._around.checkpoints is None:
+            return
+        state = {
+            "model": self._model.state_dict(),
+            "criterion": self._criterion.state_dict(),
+            "optimiser": self._schedule.optimiser.state_dict(),
+            "average": self._average.values,
+            "guard": self._guard.state_dict(),
+            "watch": self._watch.state_dict(),
+            "shares": self._share_sums,
+            "share_count": self._share_count,
+            "best": vars(self._best),
+            "kept": self._around.kept.state_dict() if self._around.kept is not None else {},
+            "images": self.history.images,
+            "stopped_early": self.history.stopped_early,
+            "seconds": self._seconds(),
+        }
+        self._around.checkpoints.save(self.history.steps, state)
+
+    def save_in_time(self) -> None:
+        """Writes a checkpoint when the last one is old."""
+        if time.monotonic() - self._saved >= 60 * self._config.checkpoint_minutes:
+            self.save()
+
+    def end(self) -> tuple[CardModel, History]:
+        """Checks that the run is whole, and gives the model the weights that are kept."""
+        self._sums.add_all(self._guard.flush())
+        history = self.history
+        if history.steps != self._total and not history.stopped_early:
+            raise TrainingError(f"{history.steps} batches came, {self._total} were expected")
+        self._watch.check()
+        history.seconds = self._seconds()
+        count = max(1, self._share_count)
+        history.shares = {name: value / count for name, value in self._share_sums.items()}
+        best = self._best.values
+        put(self._model, self._average.values if best is None else best)
+        return self._model.eval(), history
+
+    def _seconds(self) -> float:
+        return self._earlier + time.monotonic() - self._begun
+
+    def _measure_shares(self, step: int, terms: dict[str, Tensor], inputs: LossInputs) -> None:
+        shares = gradient_shares(terms, inputs.trained)
+        for name, share in shares.items():
+            self._share_sums[name] += share
+        self._share_count += 1
+        self._sums.add_shares(shares)
+        self._watch.add(shares)
+        if self._watched <= step < self._watched + _WATCH_EVERY:
+            self._watch.check()
+
+    def _tell(self) -> None:
+        now, step = time.monotonic(), self.history.steps
+        if now - self._told < self._config.log_seconds and step != self._total:
+            return
+        self._sums.add_all(self._guard.flush())
+        figures = self._sums.take()
+        self.history.loss = figures["loss"]
+        pace = self._images_here / max(1e-9, now - self._begun)
+        self._around.report.figures(
+            step, {**figures, "learning_rate": self._rate, "images_per_second": pace}
+        )
+        self._told = now
+
+    def _validate(self) -> None:
+        config, step = self._config, self.history.steps
+        if self._around.validate is None or step not in validation_steps(config, self._total):
+            return
+        with self._average.applied(self._model):
+            figures = self._around.validate(self._model)
+        self._around.report.validated(step, figures)
+        if config.patience and self._best.tired(figures[SCORE], self._average, config.patience):
+            self.history.stopped_early = True
+            self._around.report.line(
+                f"stopped early after step {step} of {self._total}: no better validation score "
+                f"than {self._best.score:.4f} in {config.patience} validations; those weights "
+                "are kept"
+            )
 
 
-class Normaliser:
-    """uint8 NHWC arrays to normalised float NCHW tensors, by the contract."""
-
-    def __init__(self, config: TrainingConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
-        contract = config.contract
-        mean = torch.tensor(contract.mean, device=device)
-        std = torch.tensor(contract.std, device=device)
-        self._scale = (1 / (255 * std)).view(1, 3, 1, 1)
-        self._offset = (-mean / std).view(1, 3, 1, 1)
-        self._format = torch.channels_last if config.channels_last else torch.contiguous_format
-
-    def __call__(self, images: np.ndarray) -> Tensor:
-        """uint8 (N, S, S, 3) to float32 (N, 3, S, S)."""
-        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
-        return (pixels.float() * self._scale + self._offset).contiguous(memory_format=self._format)
+def validation_steps(config: TrainingConfig, total: int) -> frozenset[int]:
+    """After which steps the averaged model is validated: evenly, the last step left out."""
+    count = config.validations
+    return frozenset(round(total * (i + 1) / (count + 1)) for i in range(count)) - {0, total}
 
 
-class _Average:
-    """The exponential moving average of a model's parameters."""
+@dataclass
+class _Best:
+    """The best validated weights so far; early stopping keeps them."""
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self._decay = decay
-        self._values = [p.detach().clone() for p in model.parameters()]
+    score: float = -math.inf
+    waited: int = 0
+    values: list[Tensor] | None = None
 
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        decay = min(self._decay, (1 + step) / (_EMA_DELAY + step))
-        current = [p.detach() for p in model.parameters()]
-        torch._foreach_lerp_(self._values, current, 1 - decay)
+    def tired(self, score: float, average: Average, patience: int) -> bool:
+        """Takes a score; whether there were ``patience`` of them in a row that were no better."""
+        if score > self.score:
+            self.score, self.waited = score, 0
+            self.values = [value.clone() for value in average.values]
+        else:
+            self.waited += 1
+        return self.waited >= patience
 
-    @torch.no_grad()
-    def model(self, model: CardModel) -> CardModel:
-        for parameter, value in zip(model.parameters(), self._values, strict=True):
-            parameter.copy_(value)
-        return model.eval()
+    def on(self, device: torch.device) -> _Best:
+        """The same, its weights on a device."""
+        if self.values is not None:
+            self.values = [value.to(device) for value in self.values]
+        return self
 
 
 class _Sums:
@@ -236,112 +374,18 @@ class _Sums:
         total, count = self._values.get(name, (0.0, 0))
         self._values[name] = (total + value, count + 1)
 
-    def add(self, loss: float, terms: dict[str, Tensor]) -> None:
-        self._add("loss", loss)
-        for name, value in terms.items():
-            self._add(f"loss_{name}", float(value.detach()))
+    def add_all(self, steps: Iterable[Figures]) -> None:
+        for figures in steps:
+            self._add("loss", figures.loss)
+            self._add("gradient_norm", figures.norm)
+            for name, value in figures.terms.items():
+                self._add(f"loss_{name}", value)
 
     def add_shares(self, shares: dict[str, float]) -> None:
         for name, share in shares.items():
             self._add(f"share_{name}", share)
 
-    def take(self) -> dict[str, float]:
+    def take(self) -> dict[str, Any]:
         means = {name: total / count for name, (total, count) in self._values.items()}
         self._values = {}
         return means
-
-
-@dataclass
-class _Stop:
-    is_set: bool = False
-
-
-@contextmanager
-def _stop_signal() -> Iterator[_Stop]:
-    """Notes SIGTERM instead of dying in the middle of a step; restores the handler after."""
-    stop = _Stop()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.is_set = True
-
-    try:
-        previous = signal.signal(signal.SIGTERM, note)
-    except ValueError:  # not the main thread; the process then ends as it would
-        yield stop
-        return
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
-    """Linear warm-up, then a cosine to zero; anew where the frozen part ends.
-
-    Args:
-        config: The rates and shares.
-        step: Counts from 0.
-        total: Steps of the run.
-
-    Returns:
-        The backbone's rate; while it is frozen, the head's.
-    """
-    frozen = frozen_steps(config, total)
-    peak = config.frozen_learning_rate if step < frozen else config.learning_rate
-    here, length = (step, frozen) if step < frozen else (step - frozen, total - frozen)
-    warm = config.warmup_share * length
-    if here < warm:
-        return peak * (here + 1) / max(1.0, warm)
-    return peak * 0.5 * (1 + math.cos(math.pi * (here - warm) / max(1.0, length - warm)))
-
-
-def frozen_steps(config: TrainingConfig, total: int) -> int:
-    """How many of the first steps leave the backbone as it is."""
-    return int(config.frozen_share * total)
-
-
-class _Schedule:
-    """Sets the optimiser's rates, and which parameters have a gradient at all."""
-
-    def __init__(
-        self, model: CardModel, criterion: Criterion, config: TrainingConfig, total: int
-    ) -> None:
-        self._config, self._total = config, total
-        self._backbone = model.trainable_backbone_parameters(config.trainable_blocks)
-        for parameter in model.backbone.parameters():
-            parameter.requires_grad_(False)
-        head = [*model.head_parameters(), *criterion.parameters()]
-        groups = []
-        for parameters, factor in ((self._backbone, 0.0), (head, 1.0)):
-            # Biases and norms without decay.
-            for decayed in (True, False):
-                some = [p for p in parameters if (p.ndim > 1) == decayed]
-                if some:
-                    decay = config.weight_decay if decayed else 0.0
-                    groups.append({"params": some, "weight_decay": decay, "head": factor})
-        self.optimiser = torch.optim.AdamW(
-            groups,
-            lr=config.learning_rate,
-            betas=(0.9, config.second_moment_decay),
-            fused=True,
-        )
-        self.parameters = [*self._backbone, *head]
-
-    def set(self, step: int) -> float:
-        """Prepares a step; returns the learning rate."""
-        frozen = frozen_steps(self._config, self._total)
-        if step in (0, frozen):
-            for parameter in self._backbone:
-                parameter.requires_grad_(step >= frozen)
-        rate = learning_rate(self._config, step, self._total)
-        for group in self.optimiser.param_groups:
-            faster = group["head"] and step >= frozen
-            group["lr"] = rate * (self._config.head_rate_factor if faster else 1.0)
-        return rate
-
-
-def _not_finite(step: int, terms: dict[str, Tensor], what: str = "loss") -> None:
-    values = ", ".join(f"{name} {float(value.detach()):g}" for name, value in terms.items())
-    raise TrainingError(
-        f"the {what} is not finite at step {step} ({values}); lower learning_rate or clip_norm"
-    )

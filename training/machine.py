@@ -42,11 +42,15 @@ def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextMan
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
-def placed(model: nn.Module, config: TrainingConfig, device: torch.device) -> nn.Module:
-    """The model on the device, in the memory format that the configuration asks for."""
+def placed(model: nn.Module, config: TrainingConfig, device: torch.device) -> Any:
+    """The model on the device, in the memory format that the configuration asks for, compiled
+    where it does."""
     # torch's stubs know `memory_format` only together with a tensor.
-    return (
+    there: Any = (
         model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.channels_last
         else model.to(device)
     )
+    if config.compile:
+        there.backbone.compile()
+    return there

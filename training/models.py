@@ -6,6 +6,7 @@ are not L2-normalised: the host does that (see ``registry.contract``).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,9 +27,9 @@ class Teacher(nn.Module):
     recipes shrink the same architecture (class and register tokens, rotary positions).
     """
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: TrainingConfig, weights: Path | None = None) -> None:
         super().__init__()
-        self.backbone = _backbone(config, **_vit_options(config))
+        self.backbone = _backbone(config, weights, **_vit_options(config))
         features = int(self.backbone.num_features)
         self.projection = nn.Sequential(
             nn.Linear(features, config.projection_width, bias=False),
@@ -72,9 +73,9 @@ class Student(nn.Module):
     trains; an export folds it into the layer.
     """
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: TrainingConfig, weights: Path | None = None) -> None:
         super().__init__()
-        self.backbone = _backbone(config)
+        self.backbone = _backbone(config, weights)
         strides = [info["reduction"] for info in self.backbone.feature_info]
         self._map_stage = strides.index(config.map_stride)
         self.projection = nn.Sequential(
@@ -110,15 +111,21 @@ class Student(nn.Module):
 CardModel = Teacher | Student
 
 
-def build_model(config: TrainingConfig) -> CardModel:
+def build_model(config: TrainingConfig, weights: Path | None = None) -> CardModel:
     """The network of a configuration, its initial weights drawn from the configuration's seed.
+
+    Args:
+        config: Names and shapes the network.
+        weights: A checkpoint of the backbone, in timm's names or its publisher's; replaces what
+            ``config.pretrained`` says.
 
     Raises:
         ConfigError: timm knows no such backbone, or cannot build it in that shape.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return Teacher(config) if config.model_type == TEACHER else Student(config)
+        kind = Teacher if config.model_type == TEACHER else Student
+        return kind(config, weights)
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -139,17 +146,22 @@ def _vit_options(config: TrainingConfig) -> dict[str, Any]:
     return {**options, "img_size": config.image_size, "global_pool": config.pool}
 
 
-def _backbone(config: TrainingConfig, **options: Any) -> Any:
+def _backbone(config: TrainingConfig, weights: Path | None = None, **options: Any) -> Any:
     mend_torchvision()
     import timm
 
     if config.backbone not in timm.list_models():
         raise ConfigError(f"backbone {config.backbone!r}: this timm ({timm.__version__}) has none")
+    if weights is not None:
+        options["pretrained_cfg_overlay"] = {"file": str(weights)}
     try:
         return timm.create_model(
-            config.backbone, pretrained=config.pretrained, num_classes=0, **options
+            config.backbone,
+            pretrained=config.pretrained or weights is not None,
+            num_classes=0,
+            **options,
         )
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError, KeyError, OSError) as error:
         raise ConfigError(
             f"backbone {config.backbone}: cannot be built with {options}: {error}"
         ) from error

@@ -49,7 +49,7 @@ def similarities(outcome: Outcome) -> Any:
     Returns:
         A matplotlib figure.
     """
-    known = (outcome.queries @ outcome.gallery.T).max(axis=1)
+    known = (outcome.seen.embeddings @ outcome.gallery.T).max(axis=1)
     unknown = (outcome.unknown @ outcome.gallery.T).max(axis=1)
     everything = np.concatenate([known, unknown])
     bins = np.linspace(float(everything.min()), float(everything.max()) + 1e-6, _BINS)

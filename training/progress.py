@@ -74,6 +74,12 @@ class ConsoleReport:
         values = " ".join(f"{name}={figures[name]:.5g}" for name in _FIRST)
         self.line(f"step={step} {values} {shares}".rstrip())
 
+    def validated(self, step: int, figures: Mapping[str, float]) -> None:
+        """Shows and records what the averaged model is worth by now."""
+        self._tracker.metrics(figures, step)
+        values = " ".join(f"{name}={value:.4f}" for name, value in figures.items())
+        self.line(f"step={step} {values}")
+
     def line(self, text: str) -> None:
         """One line about anything else."""
         if self._bar is not None:

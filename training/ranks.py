@@ -75,13 +75,17 @@ class Ranks:
         Raises:
             ConfigError: Names a batch size that can.
         """
+        pieces = self.world * config.accumulate
         parts = (config.batch_size, config.fed_scans)
-        if any(part % self.world for part in parts) or not config.batch_size:
-            step = self.world if config.scan_share in (0.0, 1.0) else 2 * self.world
+        if any(part % pieces for part in parts):
+            step = pieces if config.scan_share in (0.0, 1.0) else 2 * pieces
             above = -(-config.batch_size // step) * step
+            among = f"{self.world} processes"
+            if config.accumulate > 1:
+                among += f" and {config.accumulate} parts each"
             raise ConfigError(
                 f"batch_size {config.batch_size} with {config.fed_scans} clean scans does not "
-                f"divide among {self.world} processes; set --batch-size {above}"
+                f"divide among {among}; set --batch-size {above}"
             )
 
     def rows(self, config: TrainingConfig) -> list[int]:
@@ -121,6 +125,33 @@ def share_weights(module: nn.Module, ranks: Ranks) -> None:
     with torch.no_grad():
         for value in [*module.parameters(), *module.buffers()]:
             torch.distributed.broadcast(value, src=0)
+
+
+def share_bytes(content: bytes, ranks: Ranks, device: torch.device) -> bytes:
+    """What process 0 has, for every process."""
+    if ranks.world == 1:
+        return content
+    box: list[Any] = [content]
+    torch.distributed.broadcast_object_list(box, src=0, device=device)
+    return bytes(box[0])
+
+
+def any_of(flag: bool, ranks: Ranks, device: torch.device) -> bool:
+    """Whether a flag is set in any process; all of them must ask."""
+    if ranks.world == 1:
+        return flag
+    value = torch.tensor([float(flag)], device=device)
+    torch.distributed.all_reduce(value, op=torch.distributed.ReduceOp.MAX)
+    return bool(value.item())
+
+
+def everyones(mine: Any, ranks: Ranks) -> list[Any]:
+    """What each process has, in the order of the processes."""
+    if ranks.world == 1:
+        return [mine]
+    found: list[Any] = [None] * ranks.world
+    torch.distributed.all_gather_object(found, mine)
+    return found
 
 
 def gathered(inputs: LossInputs, ranks: Ranks) -> LossInputs:
@@ -185,15 +216,3 @@ def average_gradients(parameters: Iterable[nn.Parameter], ranks: Ranks) -> None:
     for gradient in gradients:
         gradient.copy_(flat[done : done + gradient.numel()].view_as(gradient))
         done += gradient.numel()
-
-
-def average_statistics(model: nn.Module, ranks: Ranks) -> None:
-    """Averages the running statistics of BatchNorm over the processes."""
-    if ranks.world == 1:
-        return
-    for norm in model.modules():
-        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
-            for statistic in (norm.running_mean, norm.running_var):
-                if statistic is not None:
-                    torch.distributed.all_reduce(statistic)
-                    statistic /= ranks.world

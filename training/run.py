@@ -14,8 +14,9 @@ from training.artifacts import architecture_text
 from training.config import TrainingConfig
 from training.data import Cards
 from training.environment import JobEnvironment
+from training.errors import StopRequested
 from training.evaluation import Outcome
-from training.loop import History, StopRequested
+from training.loop import History
 from training.plots import similarities, training_curves
 from training.progress import ConsoleReport
 from training.ranks import ALONE, Ranks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import tarfile
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from recognition.camera import camera_views
 from recognition.cardset import CardSet, split_cards
 from recognition.retrieval import l2_normalise
+from recognition.views_digest import card_digest, views_digest
 from registry.contract import Contract
 
 SEED = 5
@@ -101,7 +101,12 @@ def write_artifact(
         seed=np.int64(SEED),
         per_card=np.int64(QUERY_VIEWS_PER_CARD),
         stream=np.asarray("query"),
-        views_sha256=np.asarray(hashlib.sha256(views.tobytes()).hexdigest()),
+        views_digest=np.asarray(
+            views_digest(
+                card_digest(views[i : i + QUERY_VIEWS_PER_CARD])
+                for i in range(0, len(views), QUERY_VIEWS_PER_CARD)
+            )
+        ),
     )
     documents: dict[str, dict[str, Any]] = {
         "config.json": {"backbone": "small-student", "unseen_views": UNSEEN_VIEWS},

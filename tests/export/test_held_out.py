@@ -111,7 +111,7 @@ def test_views_that_come_out_differently_here_are_a_fault_not_a_verdict(
 def test_an_artifact_without_the_views_digest_is_still_rendered(
     exported: Exported, student: StudentArtifact, held_out: HeldOut
 ) -> None:
-    older = dataclasses.replace(student, views_sha256="")
+    older = dataclasses.replace(student, views_digest="")
     again = render(exported.cards_folder, older, 30)
     assert np.array_equal(again.queries.images, held_out.queries.images)
 

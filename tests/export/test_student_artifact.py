@@ -84,7 +84,7 @@ def pickled(content: Path) -> None:
         (reference(per_card=np.int64(-1)), "-1 query views"),
         (reference(embeddings=np.ones((3, 768), np.float32)), "reference.npz holds"),
         (reference(embeddings=np.zeros((40, 768), np.float32)), "of another length than 1"),
-        (reference(views_sha256=np.asarray("none")), "views_sha256 is no SHA-256"),
+        (reference(views_digest=np.asarray("none")), "views_digest is no SHA-256"),
         (pickled, "reference.npz"),
     ],
 )

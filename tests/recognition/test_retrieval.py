@@ -18,7 +18,6 @@ from recognition.retrieval import (
     evaluate,
     l2_normalise,
 )
-from registry.intervals import wilson_interval
 
 scores = hnp.arrays(
     np.float32, st.integers(1, 120), elements=st.sampled_from(np.linspace(-1, 1, 21).tolist())
@@ -115,7 +114,14 @@ def test_evaluation_counted_by_hand() -> None:
     assert result.auroc == pytest.approx((4 + 1 + 0.5) / 8)
     assert result.top1_unseen is None
     document = json.loads(json.dumps(result.to_dict()))
-    assert document["top1_interval"] == pytest.approx(wilson_interval(2, 4))
+    low, high = document["top1_interval"]
+    assert 0 < low < 0.5 < high < 1
+    # Ranks are 1, 1 and two that are not: the mean of their inverses is between top-1 and 1.
+    assert result.top1 < result.mean_average_precision < 1
+    assert result.intra_distance == pytest.approx(1 - result.mean_similarity)
+    assert result.inter_distance > 1 - result.mean_best_other
+    figures = result.figures()
+    assert (figures["top1_low"], figures["top1_high"]) == (low, high)
     assert "top1_unseen" not in document
 
 

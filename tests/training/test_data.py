@@ -55,12 +55,12 @@ def test_unseen_cards_are_never_rendered_for_training(
 
 def test_a_batch_depends_on_its_step_alone(tiny_cards: Load) -> None:
     cards = tiny_cards(render_threads=3)
-    streamed = list(Batches(cards, 6))
+    streamed = list(Batches(cards, 6).begin())
     for step in (5, 0, 3):
         alone = Batches(cards, 6).batch(step)
         for name in ("views", "scans", "cards"):
             np.testing.assert_array_equal(getattr(alone, name), getattr(streamed[step], name))
-    resumed = list(Batches(cards, 6, first=4))
+    resumed = list(Batches(cards, 6).begin(4))
     np.testing.assert_array_equal(resumed[0].views, streamed[4].views)
     assert len(resumed) == 2
 
@@ -68,7 +68,7 @@ def test_a_batch_depends_on_its_step_alone(tiny_cards: Load) -> None:
 def test_each_pass_shows_every_card_once_in_another_order_and_view(tiny_cards: Load) -> None:
     cards = tiny_cards(batch_size=10, virtual_share=0)
     assert len(cards.split.known) == 10
-    first, second = list(Batches(cards, 2))
+    first, second = list(Batches(cards, 2).begin())
     assert sorted(first.cards) == sorted(second.cards) == list(range(10))
     assert first.cards.tolist() != second.cards.tolist()
     place = second.cards.tolist().index(first.cards[0])
@@ -93,7 +93,7 @@ def test_a_renderers_error_reaches_the_loop(
 
     monkeypatch.setattr(module, "camera_view", fail)
     with pytest.raises(MemoryError, match="no room"):
-        list(Batches(tiny_cards(), 3))
+        list(Batches(tiny_cards(), 3).begin())
 
 
 def test_evaluation_views_are_of_the_asked_cards_and_streams_differ(tiny_cards: Load) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from training.config import TrainingConfig
 from training.data import Cards
+from training.errors import TrainingError
 from training.evaluation import Embedder, evaluate_model
-from training.loop import TrainingError
 from training.models import build_model
 
 Tiny = Callable[..., TrainingConfig]
@@ -60,6 +60,7 @@ def test_a_perfect_and_a_blind_model(tiny_cards: Callable[..., Cards]) -> None:
     outcome = evaluate_model(sighted, cards, teacher=sighted)
     assert outcome.test.top1 > 0.3
     assert outcome.similarity == pytest.approx(1.0, abs=1e-6)
-    assert outcome.metrics()["queries"] == len(outcome.query_ids) == len(outcome.queries) == 20
+    assert outcome.metrics()["queries"] == 20
+    assert len(outcome.seen.card_ids) == len(outcome.seen.embeddings) == 20
     assert outcome.to_dict()["validation"]["queries"] == 20
     assert outcome.test.unseen_test == outcome.validation.unseen_test == 8

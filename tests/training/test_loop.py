@@ -1,29 +1,27 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from training.averaging import recalibrate
 from training.config import TrainingConfig
 from training.data import Batch
-from training.loop import (
-    Normaliser,
-    StopRequested,
-    TrainingError,
-    frozen_steps,
-    learning_rate,
-    recalibrate,
-    train,
-)
+from training.errors import StopRequested, TrainingError
+from training.loop import SCORE, Surroundings, train, validation_steps
 from training.losses import Criterion, IdleTermError, LossInputs
+from training.normaliser import Normaliser
+from training.schedule import frozen_steps, learning_rate
 
 Tiny = Callable[..., TrainingConfig]
 
@@ -52,11 +50,19 @@ class Silent:
 
     def __init__(self) -> None:
         self.lines: list[dict[str, float]] = []
+        self.validations: list[tuple[int, dict[str, float]]] = []
+        self.said: list[str] = []
 
     def step(self, step: int, total: int, images: int) -> None: ...
 
     def figures(self, step: int, figures: dict[str, float]) -> None:
         self.lines.append(figures)
+
+    def validated(self, step: int, figures: dict[str, float]) -> None:
+        self.validations.append((step, figures))
+
+    def line(self, text: str) -> None:
+        self.said.append(text)
 
 
 def batches(count: int, seed: int = 0) -> list[Batch]:
@@ -67,6 +73,8 @@ def batches(count: int, seed: int = 0) -> list[Batch]:
             rng.integers(0, 256, (8, 2, 2, 3), dtype=np.uint8),
             np.arange(8),
             8,
+            np.arange(8),
+            np.zeros(8, np.int64),
         )
         for _ in range(count)
     ]
@@ -84,14 +92,16 @@ def run(config: TrainingConfig, count: int, given: list[Batch] | None = None, **
     model = Small()
     criterion = Criterion(config, torch.eye(8, 6))
     report = Silent()
+    whole = batches(count) if given is None else given
+    around = {k: v for k, v in settings.items() if k != "forward"}
     result = train(
         model,
         criterion,
-        batches(count) if given is None else given,
+        lambda first: whole[first:],
         settings.get("forward", forward),
         config,
         count,
-        report,
+        Surroundings(report, **around),
     )
     return *result, report
 
@@ -137,8 +147,95 @@ def test_nan_stops_and_names_the_step_and_term(tiny: Tiny) -> None:
         return replace(inputs, views=inputs.views * math.nan) if broken.calls == 4 else inputs
 
     broken.calls = 0
-    with pytest.raises(TrainingError, match=r"not finite at step 3 \(arcface nan.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"not finite at step 4 \(arcface nan.*learning_rate"):
         run(tiny(), 6, forward=broken)
+
+
+def test_the_batch_that_gave_nan_is_kept(tiny: Tiny, tmp_path: Path) -> None:
+    given = batches(6)
+
+    def broken(model: nn.Module, batch: Batch) -> LossInputs:
+        inputs = forward(model, batch)
+        bad = np.array_equal(batch.views, given[3].views)
+        return replace(inputs, views=inputs.views * math.nan) if bad else inputs
+
+    with pytest.raises(TrainingError, match=r"output as bad-batch\.npz"):
+        run(tiny(), 6, given, forward=broken, keep_bad_batch=tmp_path / "data")
+    kept = np.load(tmp_path / "data" / "bad-batch.npz")
+    np.testing.assert_array_equal(kept["views"], given[3].views)
+    np.testing.assert_array_equal(kept["cards"], given[3].cards)
+    assert json.loads(str(kept["about"])) == {
+        "step": 4,
+        "terms": {"arcface": "nan", "contrastive": "nan"},
+    }
+
+
+def test_a_loss_that_grows_stops_the_job(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny(learning_rate=1e-8, log_seconds=1000, scan_share=1.0, divergence=1.3)
+
+    def growing(model: nn.Module, batch: Batch) -> LossInputs:
+        inputs = forward(model, batch)
+        growing.calls += 1
+        # Answers that point away from every prototype make ArcFace's loss large.
+        wrong = -50 * torch.eye(8, 6)[batch.cards]
+        bad = growing.calls > 25
+        return replace(inputs, views=inputs.views * 0 + wrong) if bad else inputs
+
+    growing.calls = 0
+    with pytest.raises(TrainingError, match=r"training diverges: the loss was .* divergence 0"):
+        run(config, 80, forward=growing, keep_bad_batch=tmp_path)
+    assert (tmp_path / "bad-batch.npz").is_file()
+    growing.calls = 0
+    assert run(replace(config, divergence=0.0), 60, forward=growing)[1].steps == 60
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_add_up_to_the_batch(tiny: Tiny, parts: int) -> None:
+    # ArcFace judges each row by itself, so parts of a batch give the batch's gradient.
+    config = tiny(weight_contrastive=0.0, scan_share=1.0, ema_decay=0)
+    whole, _, _ = run(config, 5)
+    seen: list[int] = []
+
+    def count(model: nn.Module, batch: Batch) -> LossInputs:
+        seen.append(len(batch.views))
+        return forward(model, batch)
+
+    divided, history, _ = run(replace(config, accumulate=parts), 5, forward=count)
+    assert seen == [8 // parts] * 5 * parts and history.images == 5 * 16
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(divided.state_dict()[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_validation_is_of_the_average_and_leaves_training_alone(tiny: Tiny) -> None:
+    seen: list[Tensor] = []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert not model.training
+        seen.append(model.projection.bias.detach().clone())
+        return {SCORE: 0.5}
+
+    config = tiny(validations=2)
+    assert validation_steps(config, 9) == {3, 6}
+    model, _, report = run(config, 9, validate=validate)
+    plain, _, _ = run(tiny(), 9)
+    assert [step for step, _ in report.validations] == [3, 6] and len(seen) == 2
+    for name, value in plain.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+
+
+def test_early_stopping_keeps_the_best_weights(tiny: Tiny) -> None:
+    scores = iter([0.2, 0.6, 0.5, 0.6])
+    seen: list[Tensor] = []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        seen.append(model.projection.weight.detach().clone())
+        return {SCORE: next(scores)}
+
+    config = tiny(validations=9, patience=2)
+    model, history, report = run(config, 50, validate=validate)
+    assert history.stopped_early and history.steps == 20
+    assert torch.equal(model.projection.weight, seen[1])
+    assert "no better validation score than 0.6000" in report.said[-1]
 
 
 def test_a_term_that_contributes_nothing_stops_the_job(tiny: Tiny) -> None:

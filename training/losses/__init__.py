@@ -7,16 +7,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.config import TrainingConfig
+from training.config import MAP_TERMS, TrainingConfig
 from training.losses.arcface import ArcFace
+from training.losses.attention import attention_loss
 from training.losses.contrastive import contrastive_loss
 from training.losses.embedding import embedding_loss
 from training.losses.feature_map import FeatureMapLoss
+from training.losses.high_frequency import HighFrequencyLoss
 from training.losses.kl import kl_loss
 from training.losses.relational import relational_loss
 from training.losses.shares import IdleTermError, ShareWatch, gradient_shares
 
-__all__ = ["Criterion", "IdleTermError", "LossInputs", "ShareWatch", "gradient_shares"]
+__all__ = [
+    "MAP_TERMS",
+    "Criterion",
+    "IdleTermError",
+    "LossInputs",
+    "ShareWatch",
+    "gradient_shares",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class LossInputs:
         teacher_scans: (B, D) the teacher's embeddings of every row's clean scan; likewise.
         view_maps: (B, C, h, w) the trained model's map of the views, where a term needs it.
         teacher_maps: (B, E, H, W) the teacher's; likewise.
+        pictures: int64 (B,) which picture each row is, where the teacher's answers are kept.
     """
 
     views: Tensor
@@ -40,6 +50,7 @@ class LossInputs:
     teacher_scans: Tensor | None = None
     view_maps: Tensor | None = None
     teacher_maps: Tensor | None = None
+    pictures: Tensor | None = None
 
     @property
     def trained(self) -> list[Tensor]:
@@ -55,8 +66,8 @@ class Criterion(nn.Module):
         config: Names the terms, their weights and their settings.
         prototypes: (known cards, D) initial ArcFace prototypes, where that term is used: for a
             student the teacher's embeddings of the clean scans, for a teacher random directions.
-        map_channels: Channels of the student's and of the teacher's map, where the feature-map
-            term is used.
+        map_channels: Channels of the student's and of the teacher's map, where a term compares
+            maps.
     """
 
     def __init__(
@@ -75,12 +86,14 @@ class Criterion(nn.Module):
             self.arcface = ArcFace(
                 prototypes, scale=config.arcface_scale, margin=config.arcface_margin
             )
-
         self.feature_map: FeatureMapLoss | None = None
-        if "feature_map" in self.weights:
-            if map_channels is None:
-                raise ValueError("feature_map needs the maps' channels")
+        self.high_frequency: HighFrequencyLoss | None = None
+        if set(self.weights) & {"feature_map", "high_frequency"} and map_channels is None:
+            raise ValueError("terms that compare maps need the maps' channels")
+        if map_channels and "feature_map" in self.weights:
             self.feature_map = FeatureMapLoss(*map_channels, seed=config.seed)
+        if map_channels and "high_frequency" in self.weights:
+            self.high_frequency = HighFrequencyLoss(*map_channels, seed=config.seed)
 
     def forward(self, batch: LossInputs) -> dict[str, Tensor]:
         """Weighted scalar terms by name; their sum is the loss."""
@@ -96,11 +109,8 @@ class Criterion(nn.Module):
                 batch.cards[:count],
                 temperature=self.config.contrastive_temperature,
             )
-        if name == "feature_map":
-            if self.feature_map is None or batch.view_maps is None or batch.teacher_maps is None:
-                raise ValueError("loss term feature_map needs both networks' maps")
-            difference: Tensor = self.feature_map(batch.view_maps, batch.teacher_maps)
-            return difference
+        if name in MAP_TERMS:
+            return self._of_maps(name, batch)
         embeddings = torch.cat([batch.views, batch.scans])
         if name == "arcface":
             assert self.arcface is not None
@@ -124,3 +134,14 @@ class Criterion(nn.Module):
             scale=self.config.kl_scale,
             temperature=self.config.kl_temperature,
         )
+
+    def _of_maps(self, name: str, batch: LossInputs) -> Tensor:
+        ours, theirs = batch.view_maps, batch.teacher_maps
+        if ours is None or theirs is None:
+            raise ValueError(f"loss term {name} needs both networks' maps")
+        if name == "attention":
+            return attention_loss(ours, theirs)
+        term = self.feature_map if name == "feature_map" else self.high_frequency
+        assert term is not None
+        value: Tensor = term(ours, theirs)
+        return value

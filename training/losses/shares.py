@@ -8,6 +8,7 @@ to the embeddings is measured now and then, and a term that never moves them sto
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,3 +66,12 @@ class ShareWatch:
                     f"most {largest:.2g} of the gradient in {self._measured} measurements; "
                     f"raise weight_{name}, or set it to 0"
                 )
+
+    def state_dict(self) -> dict[str, dict[str, float] | int]:
+        """What a resumed run needs."""
+        return {"largest": dict(self._largest), "measured": self._measured}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from :meth:`state_dict`."""
+        self._largest = {str(k): float(v) for k, v in state["largest"].items()}
+        self._measured = int(state["measured"])

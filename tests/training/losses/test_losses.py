@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.losses.arcface import ArcFace
+from training.losses.attention import attention_loss
 from training.losses.contrastive import contrastive_loss
 from training.losses.embedding import embedding_loss
 from training.losses.feature_map import FeatureMapLoss
+from training.losses.high_frequency import HighFrequencyLoss, high_frequencies
 from training.losses.kl import kl_loss
 from training.losses.relational import relational_loss
 
@@ -165,3 +167,75 @@ def test_gradient_is_right_and_descends(name: str) -> None:
     before = loss(student)
     before.backward()
     assert loss(student.detach() - 1e-3 * student.grad) < before
+
+
+def maps(seed: int, rows: int = 4, channels: int = 6, side: int = 5) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, channels, side, side, generator=generator, dtype=torch.float64)
+
+
+def test_attention_by_hand() -> None:
+    # One channel, 2 × 2: energies 9, 1, 1, 1 and 1, 1, 1, 9; less their mean 6, -2, -2, -2.
+    here = torch.tensor([[3.0, 1], [-1, 1]], dtype=torch.float64).view(1, 1, 2, 2)
+    there = torch.tensor([[1.0, -1], [1, 3]], dtype=torch.float64).view(1, 1, 2, 2)
+    assert attention_loss(here, here).item() == pytest.approx(0, abs=1e-12)
+    correlation = (-12 - 12 + 4 + 4) / 48
+    assert attention_loss(here, there).item() == pytest.approx(1 - correlation)
+
+
+def test_attention_is_of_places_not_of_channels_or_size() -> None:
+    teacher = maps(1, channels=3, side=4)
+    assert attention_loss(teacher.flip(1) * 7, teacher).item() == pytest.approx(0, abs=1e-9)
+    # A finer grid is averaged onto the coarser one.
+    fine = teacher.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert attention_loss(fine, teacher).item() == pytest.approx(0, abs=1e-9)
+    # A map that is the same everywhere looks nowhere.
+    flat = torch.ones_like(teacher).requires_grad_()
+    loss = attention_loss(flat, teacher)
+    assert loss.item() == pytest.approx(1)
+    loss.backward()
+    assert flat.grad is not None and torch.isfinite(flat.grad).all()
+
+
+def test_attention_s_gradient() -> None:
+    student = maps(2).requires_grad_()
+    teacher = maps(3, channels=4)
+    assert torch.autograd.gradcheck(lambda values: attention_loss(values, teacher), (student,))
+    before = attention_loss(student, teacher)
+    before.backward()
+    assert student.grad is not None
+    after = attention_loss(student.detach() - 0.1 * student.grad, teacher)
+    assert after < before
+
+
+def test_high_frequencies_are_what_neighbours_do_not_share() -> None:
+    flat = torch.full((1, 1, 4, 4), 3.0)
+    assert torch.equal(high_frequencies(flat), torch.zeros_like(flat))
+    spike = torch.zeros(1, 1, 3, 3)
+    spike[0, 0, 1, 1] = 9.0
+    found = high_frequencies(spike)[0, 0]
+    assert found[1, 1].item() == pytest.approx(9 - 1)
+    assert found[0, 0].item() == pytest.approx(0 - 9 / 4)
+    assert found[0, 1].item() == pytest.approx(0 - 9 / 6)
+
+
+def test_high_frequency_of_predicting_nothing_is_one_and_of_a_copy_zero() -> None:
+    term = HighFrequencyLoss(6, 6, seed=0).double()
+    teacher = maps(4)
+    assert term(torch.ones_like(teacher), teacher).item() == pytest.approx(1, abs=1e-5)
+    target = high_frequencies(teacher)
+    deviation = target.square().mean(dim=(0, 2, 3)).sqrt()
+    with torch.no_grad():
+        term.adapter.weight.copy_(torch.diag(1 / deviation)[:, :, None, None])
+    # The level of a map is none of this term's business.
+    assert term(teacher + 100, teacher).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_high_frequency_s_gradient_teaches_the_student() -> None:
+    term = HighFrequencyLoss(3, 6, seed=1).double()
+    student, teacher = maps(5, channels=3).requires_grad_(), maps(6)
+    before = term(student, teacher)
+    before.backward()
+    assert student.grad is not None and term.adapter.weight.grad is not None
+    assert term(student.detach() - 0.1 * student.grad, teacher) < before
+    assert torch.autograd.gradcheck(lambda values: term(values, teacher), (student,))
