@@ -11,10 +11,8 @@ number of calls is what counts.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import platform
-import statistics
 import sys
 import tempfile
 import time
@@ -25,6 +23,7 @@ from typing import Any
 
 import boto3
 
+from bench.order_statistics import median_interval
 from localcloud import LocalCloud
 from registry.names import GROUP, parse_name
 from registry.queries import latest, pages
@@ -161,20 +160,6 @@ def alternate(sagemaker: Any, sides: Sequence[Callable[[Any], str]], runs: int) 
                 seconds[place].append(time.perf_counter() - start)
             calls[place] = counted[place].calls
     return [Timed(*each) for each in zip(seconds, calls, answers, strict=True)]
-
-
-def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The median and its 95 % interval by order statistics (the widest there is for few values)."""
-    ordered = sorted(values)
-    count = len(ordered)
-    reach = 0
-    # The lowest order statistic below which the median lies with no more than 2.5 % chance.
-    while (
-        reach + 1 < count / 2
-        and sum(math.comb(count, k) for k in range(reach + 2)) / 2**count <= 0.025
-    ):
-        reach += 1
-    return statistics.median(ordered), ordered[reach], ordered[count - 1 - reach]
 
 
 def report(title: str, right: str, theirs: Timed, ours: Timed) -> None:

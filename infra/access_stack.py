@@ -8,6 +8,7 @@ from constructs import Construct
 
 from infra.constructs.bucket_access import READ, WRITE, listing, objects
 from infra.constructs.containers import repository_arn, training_cpu_image
+from infra.constructs.hub_token import reading_hub_token
 from infra.constructs.job_runtime import job_runtime
 from infra.constructs.model_group import READ_PACKAGES, UPDATE_PACKAGES
 from infra.constructs.operator_grants import operator_statements, read_parameters
@@ -15,7 +16,13 @@ from infra.constructs.published_value import publish_value
 from infra.constructs.service_role import SageMakerRole
 from infra.registry_stack import RegistryStack
 from infra.settings import Settings
-from registry.names import CARDS_PREFIX, COMPILATIONS_PREFIX, JOBS_PREFIX, SOURCE_PREFIX
+from registry.names import (
+    CARDS_PREFIX,
+    COMPILATIONS_PREFIX,
+    JOBS_PREFIX,
+    NO_TOKEN,
+    SOURCE_PREFIX,
+)
 
 
 class AccessStack(cdk.Stack):
@@ -46,6 +53,7 @@ class AccessStack(cdk.Stack):
                 objects(bucket, WRITE, JOBS_PREFIX),
                 listing(bucket, *read_by_training),
                 *registry.mlflow.logging_statements(),
+                *reading_hub_token(self, settings.hub_token_secret),
                 *job_runtime(
                     self, kind="TrainingJobs", repositories=[repository_arn(self, containers)]
                 ),
@@ -65,6 +73,13 @@ class AccessStack(cdk.Stack):
                     repositories=[repository_arn(self, self.compile_image)],
                 ),
             ],
+        )
+        publish_value(
+            self,
+            settings.environment,
+            "hub-token-secret",
+            settings.hub_token_secret or NO_TOKEN,
+            "Secret with the token for published weights",
         )
         approver = iam.ManagedPolicy(
             self,

@@ -77,6 +77,13 @@ _image = _matches(
 )
 
 
+_secret = _matches(
+    r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}"
+    r"|(?!arn:)[A-Za-z0-9/_+=.@-]{1,512}",
+    "the name or the ARN of a secret in AWS Secrets Manager",
+)
+
+
 def _setting(default: Any, check: Check) -> Any:
     return field(default=default, metadata={"check": check})
 
@@ -134,6 +141,8 @@ class Settings:
         compiler_image: ECR image that holds Hailo's Dataflow Compiler; None compiles by ONNX
             Runtime instead, which makes no ``.hef``.
         compile: The compile job.
+        hub_token_secret: Name or ARN of an AWS Secrets Manager secret that holds the token for
+            published weights (DINOv3's need one); None where no job fetches such.
         log_retention_days: Of the functions' log groups.
         retain: Whether buckets, group and key outlive their stack, which is then also protected
             from deletion.
@@ -159,6 +168,7 @@ class Settings:
     mlflow: str = _setting(MLFLOW_APP, _one_of(MLFLOW_APP, MLFLOW_TRACKING_SERVER, MLFLOW_NONE))
     compiler_image: str | None = _setting(None, _image)
     compile: Compile = Compile()
+    hub_token_secret: str | None = _setting(None, _secret)
     log_retention_days: int = _setting(90, _one_of(*LOG_RETENTION_DAYS))
     retain: bool = _setting(True, _one_of(True, False))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from registry.names import PARAMETER_ROOT, PARAMETERS
+from registry.names import NO_TOKEN, PARAMETER_ROOT, PARAMETERS
 
 DEFAULT_ENVIRONMENT = "dev"
 
@@ -22,6 +22,8 @@ class Deployment:
         environment: For example ``dev`` or ``prod``.
         mlflow_uri: ARN of the MLflow App or tracking server, or ``none``.
         compiler: ``hailo`` or ``onnx-int8``.
+        hub_token_secret: Name or ARN of the secret that training jobs fetch published weights
+            with, or ``none``.
     """
 
     environment: str
@@ -34,6 +36,7 @@ class Deployment:
     compile_role_arn: str
     signing_key_arn: str
     compiler: str
+    hub_token_secret: str = NO_TOKEN
 
     @classmethod
     def read(cls, ssm: Any, environment: str = DEFAULT_ENVIRONMENT) -> Deployment:

@@ -44,6 +44,8 @@ JOB_NAME_LIMIT = 63
 PARAMETER_ROOT = "/cards"
 #: The parameter ``mlflow-uri`` of a deployment without MLflow.
 NO_MLFLOW = "none"
+#: What the parameter says where no secret holds a token for published weights.
+NO_TOKEN = "none"
 #: The SSM parameters by which the commands and jobs find what was deployed.
 PARAMETERS = (
     "group-name",
@@ -55,6 +57,7 @@ PARAMETERS = (
     "compile-role-arn",
     "signing-key-arn",
     "compiler",
+    "hub-token-secret",
 )
 
 _WORD = r"[a-z0-9]+"

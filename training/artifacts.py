@@ -246,6 +246,9 @@ def approach_text(config: TrainingConfig) -> str:
     """How it was trained, from the terms that were really used."""
     terms = " + ".join(f"{name} {weight:g}" for name, weight in config.terms.items())
     begin = "pretrained backbone" if config.pretrained else "from random weights"
+    if origin := config.initial_weights:
+        # A file's SHA-256 by its beginning; the whole of it is in config.json.
+        begin = f"from {origin}" if origin.startswith("hub:") else f"from weights {origin[:12]}"
     if config.stage == "stage2":
         begin = "from stage 1"
     virtual = f"; {config.virtual_share:.0%} virtual cards" if config.virtual_share else ""

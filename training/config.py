@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -56,6 +56,8 @@ class TrainingConfig:
         architecture: Lower-case words joined by hyphens; stands in the model's name.
         backbone: timm's name of the backbone.
         pretrained: Whether the backbone begins with timm's published weights (needs the hub).
+        initial_weights: What it did begin with, as the job found it: a checkpoint's SHA-256, or
+            the hub's name for it; empty for random weights.
         layer_scale: Initial value of a ViT's layer scale.
         projection_width: Hidden width of the teacher's projection.
         steps: Optimiser steps; or 0, and ``epochs`` decides.
@@ -102,6 +104,7 @@ class TrainingConfig:
     architecture: str = ""
     backbone: str = ""
     pretrained: bool = False
+    initial_weights: str = ""
     patch_size: int = 0
     depth: int = 0
     width: int = 0
@@ -322,6 +325,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
+#: What a job finds out; nobody sets it.
+_BY_JOB = {"initial_weights"}
+
+
 def recipe_names() -> tuple[str, ...]:
     """The recipes that there are."""
     return tuple(sorted(path.stem for path in RECIPES.glob("*.json")))
@@ -357,7 +364,7 @@ def resolve(
         values |= {"steps": 0, "epochs": 0.0}
     for given, value in overrides.items():
         key = given.replace("-", "_")
-        if key in fixed:
+        if key in fixed or key in _BY_JOB:
             raise ConfigError(f"hyper-parameter {given}: is decided by the job and its recipe")
         values[key] = _convert(key, value, "hyper-parameter ")
     return TrainingConfig(**{**values, **fixed})
@@ -396,10 +403,11 @@ def _convert(key: str, value: Any, where: str) -> Any:
     """A value in its field's type; numbers and booleans may come as text."""
     kinds = _kinds()
     if key not in kinds:
-        near = difflib.get_close_matches(key, kinds, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        known = ", ".join(field.name for field in fields(TrainingConfig))
-        raise ConfigError(f"{where}{key}: is no setting{hint} Known settings: {known}")
+        near = difflib.get_close_matches(key, kinds, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ConfigError(
+            f"{where}{key}: is no setting{hint} (all of them: TrainingConfig in training/config.py)"
+        )
     kind = kinds[key]
     try:
         if kind is bool:

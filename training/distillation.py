@@ -49,11 +49,15 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
     ranks = Ranks.read()
     device = prepare_machine(config, ranks)
     with Run(config, environment, ranks) as run, joined(ranks, device):
+        learnt_from = {"teacher": weights_digest(teacher_model)}
+        if config.stage == "stage1":
+            model, config = begin(config, environment)
+        else:
+            model = _stage_1(config, environment)
+            learnt_from["initial"] = weights_digest(model)
         cards = Cards.load(cards_channel, config)
         total = config.total_steps(len(cards.scan_ids))
         run.describe(cards, total)
-        model, origin = _initial_student(config, environment)
-        learnt_from = {"teacher": weights_digest(teacher_model), "initial": origin}
         placed(model, config, device)
         placed(teacher_model, teacher_config, device).requires_grad_(False)
         teacher = Embedder(teacher_model, teacher_config, device)
@@ -126,10 +130,8 @@ def distil(
     return fit(model, criterion, cards, forward, normalise, around)
 
 
-def _initial_student(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardModel, str]:
-    """Random (or published) weights for stage 1, stage 1's for stage 2; and their digest."""
-    if config.stage == "stage1":
-        return begin(config, environment)
+def _stage_1(config: TrainingConfig, environment: JobEnvironment) -> CardModel:
+    """The student that stage 2 goes on with."""
     folder = environment.channel("initial", "the stage-1 student's model.tar.gz")
     model, earlier = load_model(folder, STUDENT)
     if (earlier.stage, earlier.backbone) != ("stage1", config.backbone):
@@ -138,7 +140,7 @@ def _initial_student(config: TrainingConfig, environment: JobEnvironment) -> tup
             f"{config.backbone} of stage1"
         )
     _check_contract(config, earlier, "initial")
-    return model, weights_digest(model)
+    return model
 
 
 def _check_contract(config: TrainingConfig, other: TrainingConfig, channel: str) -> None:

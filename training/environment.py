@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _OPT_ML = Path("/opt/ml")
+#: Names the secret that holds the token for published weights; see training/pretrained.py.
+TOKEN_SECRET = "CARDS_HUB_TOKEN_SECRET"
 
 
 class ChannelError(ValueError):

@@ -110,6 +110,9 @@ class Student(nn.Module):
 
 CardModel = Teacher | Student
 
+#: What timm raises about options, and its hub's client about what it cannot fetch.
+_UNBUILDABLE = (TypeError, ValueError, RuntimeError, AssertionError, OSError)
+
 
 def build_model(config: TrainingConfig, weights: Path | None = None) -> CardModel:
     """The network of a configuration, its initial weights drawn from the configuration's seed.
@@ -161,7 +164,9 @@ def _backbone(config: TrainingConfig, weights: Path | None = None, **options: An
             num_classes=0,
             **options,
         )
-    except (TypeError, ValueError, RuntimeError, AssertionError, KeyError, OSError) as error:
+    except Exception as error:  # timm, torch and the file's bytes decide which one
+        if weights is None and not isinstance(error, _UNBUILDABLE):
+            raise
         raise ConfigError(
             f"backbone {config.backbone}: cannot be built with {options}: {error}"
         ) from error

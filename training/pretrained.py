@@ -11,16 +11,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from training.config import ConfigError, TrainingConfig
-from training.environment import JobEnvironment
+from training.environment import TOKEN_SECRET, JobEnvironment
 from training.models import CardModel, build_model
 
-#: Name or ARN of the secret that holds the hub's token.
-TOKEN_SECRET = "CARDS_HUB_TOKEN_SECRET"
 CHANNEL = "weights"
 _TOKEN = "HF_TOKEN"
 #: Read without running code from them: safetensors, or torch's own format as weights alone.
@@ -31,7 +30,7 @@ class WeightsError(ValueError):
     """First weights that cannot be had; names them, the cause and the remedy."""
 
 
-def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardModel, str]:
+def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardModel, TrainingConfig]:
     """Builds a network with its first weights.
 
     Args:
@@ -40,17 +39,17 @@ def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardMode
         environment: The job's channels.
 
     Returns:
-        The model, and what tells its first weights from others: the file's SHA-256 (hex), the
-        hub's name for them, or an empty string for random ones.
+        The model, and the configuration with what its weights are called: the file's SHA-256
+        (hex), the hub's name for them, or an empty string for random ones.
 
     Raises:
         WeightsError: The channel does not hold one checkpoint that fits, or the hub refuses.
     """
     if CHANNEL in environment.channels:
         file = _checkpoint(environment.channel(CHANNEL, "one checkpoint of the backbone"))
-        return _loaded(config, file), _sha256(file)
+        return _loaded(config, file), replace(config, initial_weights=_sha256(file))
     if not config.pretrained:
-        return build_model(config), ""
+        return build_model(config), config
     with hub_token(os.environ):
         try:
             model = build_model(config)
@@ -60,7 +59,8 @@ def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardMode
                 f"checkpoint in a channel {CHANNEL}, or name a secret in {TOKEN_SECRET}"
             ) from error
     published: Any = model.backbone.pretrained_cfg
-    return model, f"hub:{published.get('hf_hub_id') or config.backbone}:{published.get('tag', '')}"
+    name = f"hub:{published.get('hf_hub_id') or config.backbone}:{published.get('tag') or ''}"
+    return model, replace(config, initial_weights=name.rstrip(":"))
 
 
 @contextmanager
@@ -97,11 +97,9 @@ def _read_token(name: str, client: Any) -> str:
             f"secret {name}: cannot be read ({error}); the training role needs "
             "secretsmanager:GetSecretValue on it (setting hub_token_secret)"
         ) from None
-    try:
+    with suppress(ValueError):
         document = json.loads(text)
-        text = document["token"] if isinstance(document, dict) else text
-    except (ValueError, KeyError):
-        pass
+        text = document.get("token", "") if isinstance(document, dict) else text
     token = str(text).strip()
     # The value itself is never part of a message.
     if not token or any(c.isspace() or not c.isprintable() for c in token):

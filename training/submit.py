@@ -22,6 +22,7 @@ from registry.names import (
     EXPERIMENT,
     JOB_NAME_LIMIT,
     JOBS_PREFIX,
+    NO_TOKEN,
     SOURCE_PREFIX,
     STUDENT,
     TEACHER,
@@ -30,6 +31,7 @@ from registry.names import (
 from registry.packages import Package
 from registry.registration import CARDS_CHANNEL, COMMIT, INFERENCE_IMAGE
 from training.config import resolve
+from training.environment import TOKEN_SECRET
 from training.source import staged_source
 from training.training_plan import Compute, SubmitError, TrainingPlan, is_distributed
 
@@ -113,6 +115,8 @@ def plan(
         # So that a run that fails can be registered under its name.
         MODEL_LINE: ModelName(kind, config.architecture, stage_name, 1).line,
     }
+    if config.pretrained and deployment.hub_token_secret != NO_TOKEN:
+        environment[TOKEN_SECRET] = deployment.hub_token_secret
     if deployment.mlflow_uri != "none":
         environment["MLFLOW_TRACKING_URI"] = deployment.mlflow_uri
     if commit:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.registry_queries import main, median_interval
+from bench.order_statistics import median_interval
+from bench.registry_queries import main
 
 
 def test_the_measurement_runs_and_ours_is_right_within_three_calls(
