@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli.errors import CliError
 
 if TYPE_CHECKING:
-    from recognition.cardset import CardSet
+    from recognition.pack import AnySet
 
 #: Written last. A leading dot keeps it from being taken for a card.
 MARKER = ".complete.json"
@@ -40,29 +40,31 @@ class Upload:
     sent: int
 
 
-def read_cards(folder: Path) -> CardSet:
-    """Reads and checks a card folder; its problems are in the answer.
+def read_cards(folder: Path) -> AnySet:
+    """Reads and checks a card folder, as it is or packed; its problems are in the answer.
 
     Raises:
         CardSetError: Nothing in it can be used.
     """
-    from recognition.cardset import read_card_set
+    from recognition.pack import open_card_set
     from registry.contract import Contract
 
-    return read_card_set(folder, Contract())
+    return open_card_set(folder, Contract())
 
 
-def card_set_uri(bucket: str, digest: str) -> str:
-    """Where a card set of that digest belongs."""
+def card_set_uri(bucket: str, cards: AnySet) -> str:
+    """Where a card set belongs: packed at each size, and as it is, in places of their own."""
+    from recognition.pack import PackedSet
     from registry.names import CARDS_PREFIX
 
-    return f"s3://{bucket}/{CARDS_PREFIX}{digest[:DIGEST_CHARACTERS]}/"
+    packed = f"-packed-{cards.side}" if isinstance(cards, PackedSet) else ""
+    return f"s3://{bucket}/{CARDS_PREFIX}{cards.digest[:DIGEST_CHARACTERS]}{packed}/"
 
 
 def push(
-    s3: Any, bucket: str, cards: CardSet, progress: UploadProgress = lambda done, total: None
+    s3: Any, bucket: str, cards: AnySet, progress: UploadProgress = lambda done, total: None
 ) -> Upload:
-    """Uploads the usable images of a card set, unless the very set is there already.
+    """Uploads the usable images of a card set, or its pack, unless the very set is there already.
 
     The prefix is made from the digest of the set's contents, so the same cards are uploaded
     once and changed cards never overwrite those that a model was trained on. The marker is
@@ -73,7 +75,7 @@ def push(
     """
     from registry.aws import split_s3_uri
 
-    uri = card_set_uri(bucket, cards.digest)
+    uri = card_set_uri(bucket, cards)
     prefix = split_s3_uri(uri)[1]
     found = _marker(s3, bucket, prefix)
     if found is not None:
@@ -81,9 +83,7 @@ def push(
             raise CliError(f"{uri}: holds another card set ({found[:16]}…); remove it first")
         return Upload(uri, cards.digest, len(cards.cards), cards.images, 0)
     present = _sizes(s3, bucket, prefix)
-    work = [
-        (path, f"{prefix}{card.card_id}/{path.name}") for card in cards.cards for path in card.scans
-    ]
+    work = [(path, prefix + key) for path, key in _files(cards)]
     missing = [(path, key) for path, key in work if present.get(key) != path.stat().st_size]
     with ThreadPoolExecutor(_THREADS) as pool:
         running = [pool.submit(_put, s3, bucket, key, path) for path, key in missing]
@@ -137,7 +137,16 @@ def newest(s3: Any, bucket: str) -> str | None:
     return f"s3://{bucket}/{max(found)[1]}" if found else None
 
 
-def trainable(folder: Path) -> CardSet:
+def _files(cards: AnySet) -> list[tuple[Path, str]]:
+    """What is uploaded, and where below the prefix."""
+    from recognition.pack import PackedSet
+
+    if isinstance(cards, PackedSet):
+        return [(path, path.name) for path in cards.files]
+    return [(path, f"{card.card_id}/{path.name}") for card in cards.cards for path in card.scans]
+
+
+def trainable(folder: Path) -> AnySet:
     """Reads a card folder and refuses what a job would refuse after it has been paid for.
 
     Raises:
@@ -151,7 +160,8 @@ def trainable(folder: Path) -> CardSet:
 
 
 def _put(s3: Any, bucket: str, key: str, path: Path) -> None:
-    s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+    # In parts where it is large: a shard has 256 MiB.
+    s3.upload_file(str(path), bucket, key)
 
 
 def _marker(s3: Any, bucket: str, prefix: str) -> str | None:

@@ -10,7 +10,7 @@ import typer
 from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
 
 if TYPE_CHECKING:
-    from recognition.cardset import CardSet
+    from recognition.pack import AnySet
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +20,8 @@ app = typer.Typer(
     \b
     cards data draw --count 200 --out drawn-cards/
     cards data check my-cards/
-    cards data push my-cards/
+    cards data prepare my-cards/ --out my-pack/
+    cards data push my-pack/
     """,
 )
 _SHOWN_PROBLEMS = 20
@@ -71,6 +72,48 @@ def check(
         )
         return
     report(cards)
+
+
+@app.command(epilog="Example: cards data prepare my-cards/ --out my-pack/ --expect set-list.csv")
+def prepare(
+    source: Annotated[
+        str, typer.Argument(help="The card folder, or an S3 prefix.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The pack to make.", show_default=False)],
+    size: Annotated[
+        int, typer.Option(min=32, max=1024, help="The network's input in pixels.")
+    ] = 224,
+    expect: Annotated[
+        Path | None,
+        typer.Option(help="Ids of the cards that should be there: JSON, CSV, or one a line."),
+    ] = None,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+    as_json: Annotated[bool, typer.Option("--json", help="The report, for machines.")] = False,
+) -> None:
+    """Checks a card set and packs what is good, decoded once, for training to map into memory.
+
+    The report names what is broken, empty, tiny, twice there, perhaps in another card's folder,
+    and missing; DIR/report.json has all of it, DIR/report.png shows the suspicious pairs. What was
+    interrupted goes on where it was. Exits with 1 where nothing can be used.
+    """
+    from cli import data_prepare
+    from cli.console import activity, print_json, say
+
+    expected = data_prepare.expected_ids(expect) if expect else None
+    with activity(f"preparing {source}") as task:
+        folder = Path(source)
+        if source.startswith("s3://"):
+            folder = out.parent / f".{out.name}-source"
+            data_prepare.download(Aws(environment).client("s3"), source, folder, task.update)
+        packed, findings, document = data_prepare.prepare(folder, out, size, expected, task.update)
+        if source.startswith("s3://"):
+            data_prepare.remove_source(folder)
+    if as_json:
+        print_json(document)
+        return
+    for line in data_prepare.lines(packed, findings, out):
+        say(line)
+    say(f"next: cards data push {out}")
 
 
 @app.command(epilog="Example: cards train teacher --cards $(cards data push my-cards/ --quiet)")
@@ -141,7 +184,7 @@ def draw_cards(out: Path, count: int, seed: int) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def report(cards: CardSet) -> None:
+def report(cards: AnySet) -> None:
     """Prints what a card set holds and what was left out of it."""
     from cli.console import say
 

@@ -83,8 +83,9 @@ def _prepare(
 ) -> dict[str, Any]:
     """Everything that can be wrong is found here, before anything is started."""
     from cli import local
-    from cli.card_upload import trainable
     from cli.deploy import tools
+    from recognition.cardset import read_card_set, split_cards
+    from registry.contract import Contract
     from training.config import recipe_names
 
     low, high = SUPPORTED_PYTHON
@@ -96,7 +97,9 @@ def _prepare(
     if recipe not in recipe_names():
         raise CliError(f"--recipe {recipe}: is none of {', '.join(recipe_names())}")
     tools()
-    card_set = trainable(cards) if cards else None
+    card_set = read_card_set(cards, Contract()) if cards else None
+    if card_set:
+        split_cards(card_set.card_ids, _SEED)
     cloud = local.cloud(state_dir, port)
     cloud.check_ports()
     try:
@@ -212,14 +215,15 @@ class Demo:
         say(f"✓ {name} ({seconds(self.times[name])})")
 
     def _cards(self) -> CardSet:
-        from cli.card_upload import read_cards
         from cli.data import draw_cards
+        from recognition.cardset import read_card_set
+        from registry.contract import Contract
 
         if self.cards is None:
             self.folder = self.out / f"cards-{self.count}-{_SEED}"
             if not self.folder.exists():
                 draw_cards(self.folder, self.count, _SEED)
-            self.cards = read_cards(self.folder)
+            self.cards = read_card_set(self.folder, Contract())
         return self.cards
 
     def _start_cloud(self, task: Activity) -> None:

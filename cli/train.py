@@ -268,7 +268,7 @@ def _plan(
     if order.dry_run and not order.cards.startswith("s3://"):
         from pathlib import Path
 
-        cards_uri = card_set_uri(bucket, trainable(Path(order.cards)).digest)
+        cards_uri = card_set_uri(bucket, trainable(Path(order.cards)))
     else:
         cards_uri = resolve(aws.client("s3"), bucket, order.cards, lambda sent, total: None)
     return submit.plan(

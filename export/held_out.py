@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from export.calibration import Pixels
 from export.student_artifact import ArtifactError, StudentArtifact
 from recognition.camera import Stream, camera_views
-from recognition.cardset import CardSet, read_card_set
+from recognition.pack import AnySet, open_card_set
 from recognition.views_digest import card_digest, views_digest
 
 #: Views are rendered from scans of this multiple of the network's input, against aliasing.
@@ -58,7 +60,7 @@ def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> 
         ArtifactError: It is not the card set that the student was trained on, or its query views
             come out differently here.
     """
-    cards = read_card_set(folder, artifact.contract)
+    cards = open_card_set(folder, artifact.contract)
     split = artifact.split
     wanted = {*split.known, *split.unseen_validation, *split.unseen_test}
     missing = sorted(wanted - set(cards.card_ids))
@@ -80,11 +82,11 @@ def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> 
     unseen_validation = per_card(artifact.unseen_views, len(split.unseen_validation))
     unseen_test = per_card(artifact.unseen_views, len(split.unseen_test))
     return HeldOut(
-        gallery=Views(gallery, gallery_ids),
+        gallery=Views(np.asarray(gallery), gallery_ids),
         queries=queries,
         outside=_views(cards, artifact, split.unseen_validation, "validation", unseen_validation),
         outside_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
-        outside_gallery=Views(outside_gallery, outside_ids),
+        outside_gallery=Views(np.asarray(outside_gallery), outside_ids),
         calibration=Views(
             calibration.images[:calibration_images], calibration.card_ids[:calibration_images]
         ),
@@ -117,7 +119,7 @@ def spread(card_ids: Sequence[str], count: int) -> tuple[str, ...]:
 
 
 def _views(
-    cards: CardSet,
+    cards: AnySet,
     artifact: StudentArtifact,
     card_ids: tuple[str, ...],
     stream: Stream,
@@ -125,7 +127,7 @@ def _views(
 ) -> Views:
     chosen = cards.only(card_ids)
     ids = chosen.card_ids
-    scans = chosen.first_scans(artifact.contract, scale=SCAN_SCALE)
+    scans = np.asarray(chosen.first_scans(artifact.contract, scale=SCAN_SCALE))
     images, _ = camera_views(
         scans,
         ids,

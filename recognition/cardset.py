@@ -64,10 +64,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Card:
-    """One identity and its scans (at least one), in the order of their file names."""
+    """One identity and its scans (at least one), in the order of their file names.
+
+    Attributes:
+        digests: SHA-256 (hex) of each scan's file.
+    """
 
     card_id: str
     scans: tuple[Path, ...]
+    digests: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,7 @@ def read_card_set(root: Path, contract: Contract, threads: int = 2) -> CardSet:
         checked = list(pool.map(lambda item: _check(item[1], contract), found.scans))
 
     cards: dict[str, list[Path]] = {}
+    sha256s: dict[str, list[str]] = {}
     digests: list[tuple[str, str]] = []
     owner: dict[str, str] = {}
     for (card_id, path), result in zip(found.scans, checked, strict=True):
@@ -210,6 +216,7 @@ def read_card_set(root: Path, contract: Contract, threads: int = 2) -> CardSet:
         if result.note:
             found.add(subject, result.note, "kept")
         cards.setdefault(card_id, []).append(path)
+        sha256s.setdefault(card_id, []).append(result.sha256)
         digests.append((card_id, result.sha256))
     for card_id in found.folders:
         if card_id not in cards:
@@ -222,7 +229,10 @@ def read_card_set(root: Path, contract: Contract, threads: int = 2) -> CardSet:
             "put scans there as <card_id>/<image>.png or .jpg"
         )
     return CardSet(
-        cards=tuple(Card(card_id, tuple(cards[card_id])) for card_id in sorted(cards)),
+        cards=tuple(
+            Card(card_id, tuple(cards[card_id]), tuple(sha256s[card_id]))
+            for card_id in sorted(cards)
+        ),
         problems=problems,
         digest=_digest(digests),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from registry.names import NO_TOKEN, PARAMETER_ROOT, PARAMETERS
+from registry.names import LATER_PARAMETERS, NO_TOKEN, PARAMETER_ROOT, PARAMETERS
 
 DEFAULT_ENVIRONMENT = "dev"
 
@@ -54,7 +54,7 @@ class Deployment:
         for page in ssm.get_paginator("get_parameters_by_path").paginate(Path=path):
             for parameter in page["Parameters"]:
                 found[parameter["Name"].removeprefix(path)] = parameter["Value"]
-        missing = [key for key in PARAMETERS if key not in found]
+        missing = [key for key in PARAMETERS if key not in found and key not in LATER_PARAMETERS]
         if missing:
             raise DeploymentError(
                 f"environment {environment!r}: SSM parameters {', '.join(missing)} are not under "

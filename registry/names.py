@@ -60,6 +60,9 @@ PARAMETERS = (
     "hub-token-secret",
 )
 
+#: What deployments of an earlier state do not have; they are good for everything else.
+LATER_PARAMETERS = frozenset({"hub-token-secret"})
+
 _WORD = r"[a-z0-9]+"
 _ARCHITECTURE = re.compile(rf"{_WORD}(?:-{_WORD})*")
 # Leaves room for `compile-…-<recipe>-<attempt>` within SageMaker's 63 characters.

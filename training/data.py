@@ -30,7 +30,8 @@ from recognition.camera import (
     single_threaded_opencv,
     view_generator,
 )
-from recognition.cardset import CardSet, Split, read_card_set, split_cards
+from recognition.cardset import Split, split_cards
+from recognition.pack import AnySet, PixelRows, open_card_set
 from recognition.scan import stretch
 from training.config import STUDENT_STAGES, TEACHER_STAGES, TrainingConfig
 from training.ranks import ALONE, Ranks
@@ -52,7 +53,7 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Cards:
-    """A card set, split and in memory.
+    """A card set, split; in memory, or packed and mapped into it.
 
     Attributes:
         card_set: What was read, with its digest and its problems.
@@ -63,11 +64,11 @@ class Cards:
     """
 
     config: TrainingConfig
-    card_set: CardSet
+    card_set: AnySet
     split: Split
-    scans: Pixels
+    scans: Pixels | PixelRows
     scan_ids: tuple[str, ...]
-    gallery: Pixels
+    gallery: Pixels | PixelRows
 
     @classmethod
     def load(cls, channel: Path, config: TrainingConfig) -> Cards:
@@ -76,13 +77,13 @@ class Cards:
         Raises:
             CardSetError: Nothing usable in it, or too few cards to hold any out.
         """
-        card_set = read_card_set(channel, config.contract)
+        card_set = open_card_set(channel, config.contract)
         split = split_cards(card_set.card_ids, config.seed, config.held_out_share)
         known = card_set.only(split.known)
         scans, scan_ids = known.all_scans(config.contract, scale=SCAN_SCALE)
         return cls(config, card_set, split, scans, scan_ids, known.first_scans(config.contract))
 
-    def unseen_gallery(self, card_ids: tuple[str, ...]) -> Pixels:
+    def unseen_gallery(self, card_ids: tuple[str, ...]) -> Pixels | PixelRows:
         """uint8 (n, S, S, 3): the first scans of cards that are not known, in order of the ids."""
         return self.card_set.only(card_ids).first_scans(self.config.contract)
 
@@ -100,7 +101,7 @@ class Cards:
             uint8 (n, S, S, 3) and the card id of each.
         """
         chosen = self.card_set.only(card_ids)
-        scans = chosen.first_scans(self.config.contract, scale=SCAN_SCALE)
+        scans = np.asarray(chosen.first_scans(self.config.contract, scale=SCAN_SCALE))
         per_card = views_per_card(total, len(chosen.cards))
         views, _ = camera_views(
             scans,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from recognition.camera import Stream
+from recognition.pack import PixelRows
 from recognition.retrieval import Evaluation, evaluate, l2_normalise
 from recognition.views_digest import card_digest, views_digest
 from training.config import TrainingConfig
@@ -40,7 +41,7 @@ class Embedder:
     config: TrainingConfig
     device: torch.device
 
-    def embed(self, images: Pixels) -> Floats:
+    def embed(self, images: Pixels | PixelRows) -> Floats:
         """uint8 (N, S, S, 3) to L2-normalised float32 (N, D).
 
         Always in float32, whatever the precision of training: that is what ships, and what the
@@ -56,14 +57,14 @@ class Embedder:
         rows = []
         with torch.inference_mode():
             for start in range(0, len(images), _BATCH):
-                answer = self.model(normalise(images[start : start + _BATCH]))
+                answer = self.model(normalise(np.asarray(images[start : start + _BATCH])))
                 rows.append(answer.float().cpu().numpy())
         try:
             return l2_normalise(np.concatenate(rows))
         except ValueError as error:
             raise TrainingError(f"the trained model's {error}") from None
 
-    def embed_together(self, images: Pixels, ranks: Ranks) -> Floats:
+    def embed_together(self, images: Pixels | PixelRows, ranks: Ranks) -> Floats:
         """As :meth:`embed`, each process a part of the images, all of them for everyone."""
         found = everyones(self.embed(images[_share(len(images), ranks)]), ranks)
         return np.concatenate([rows for rows in found if len(rows)])

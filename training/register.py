@@ -206,9 +206,10 @@ def _digest(places: JobEnvironment, contract: Contract | None) -> str:
     folder = places.channels.get(CARDS_CHANNEL)
     if contract is None or folder is None or not folder.is_dir():
         return ""
-    from recognition.cardset import CardSetError, read_card_set
+    from recognition.cardset import CardSetError
+    from recognition.pack import open_card_set
 
     try:
-        return read_card_set(folder, contract).digest
+        return open_card_set(folder, contract).digest
     except CardSetError as error:
         raise RequestError(f"register_student_model: channel {CARDS_CHANNEL}: {error}") from None

@@ -142,3 +142,21 @@ def test_without_a_region_the_remedy_is_named(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     refused(cards("data", "push", str(card_folder)), "region", "cards local env")
+
+
+def test_a_pack_is_pushed_to_a_place_of_its_own(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    pack = tmp_path / "pack"
+    assert cards("data", "prepare", str(card_folder), "--out", str(pack), "--size", "32").code == 0
+    plain = cards("data", "push", str(card_folder), "--json").json
+    packed = cards("data", "push", str(pack), "--json").json
+    assert packed["digest"] == plain["digest"] and packed["cards"] == plain["cards"]
+    assert packed["uri"] == plain["uri"].rstrip("/") + "-packed-64/"
+    found = [key.rsplit("/", 1)[1] for key in keys(aws, prefix_of(packed["uri"]))]
+    assert sorted(found) == sorted([MARKER, "pack.json", *(p.name for p in pack.glob("scans-*"))])
+    assert cards("data", "push", str(pack), "--json").json["sent"] == 0
+    # And one that lies in S3 as folders can be packed from there.
+    again = tmp_path / "again"
+    done = cards("data", "prepare", plain["uri"], "--out", str(again), "--size", "32", "--json")
+    assert done.json["digest"] == plain["digest"] and not (tmp_path / ".again-source").exists()

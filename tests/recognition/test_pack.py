@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recognition import pack
+from recognition.cardset import CardSet, CardSetError, read_card_set
+from recognition.drawing import draw_card_set
+from recognition.pack import open_card_set, open_pack, verify_pack, write_pack
+from registry.contract import Contract
+
+SIZE = 32
+CONTRACT = Contract(size=SIZE)
+ROW = 3 * (2 * SIZE) ** 2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eleven cards, two of them with a second scan."""
+    root = tmp_path_factory.mktemp("cards")
+    draw_card_set(root, 11, seed=4, height=96)
+    for card in sorted(root.iterdir())[:2]:
+        shutil.copy(next(iter(sorted(root.iterdir())[-1].iterdir())), card / "second.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def card_set(folder: Path) -> CardSet:
+    return read_card_set(folder, CONTRACT)
+
+
+@settings(deadline=None, max_examples=8)
+@given(rows=st.integers(1, 15))
+def test_a_pack_is_the_card_set(
+    card_set: CardSet, tmp_path_factory: pytest.TempPathFactory, rows: int
+) -> None:
+    out = tmp_path_factory.mktemp("pack")
+    write_pack(card_set, out, SIZE, shard_bytes=rows * ROW)
+    packed = open_pack(out)
+    assert len(list(out.glob("scans-*.npy"))) == -(-13 // rows) and not verify_pack(out)
+    assert (packed.card_ids, packed.digest, packed.images) == (
+        card_set.card_ids,
+        card_set.digest,
+        card_set.images,
+    )
+    ours, ids = packed.all_scans(CONTRACT, scale=2)
+    theirs, their_ids = card_set.all_scans(CONTRACT, scale=2)
+    assert ids == their_ids and ours.shape == theirs.shape
+    np.testing.assert_array_equal(np.asarray(ours), theirs)
+    np.testing.assert_array_equal(ours[4], theirs[4])
+    np.testing.assert_array_equal(ours[3:7], theirs[3:7])
+    chosen = packed.card_ids[3:6]
+    np.testing.assert_array_equal(
+        np.asarray(packed.only(chosen).first_scans(CONTRACT, scale=2)),
+        card_set.only(chosen).first_scans(CONTRACT, scale=2),
+    )
+    # The gallery is made from the packed squares: the same picture to a grey level or two.
+    small = np.asarray(packed.first_scans(CONTRACT)).astype(int)
+    assert np.abs(small - card_set.first_scans(CONTRACT)).max() <= 2
+
+
+def test_training_sees_the_same_pixels(card_set: CardSet, folder: Path, tmp_path: Path) -> None:
+    from training.config import resolve
+    from training.data import Batches, Cards
+
+    config = resolve("tiny", "teacher", "phase2", {"image_size": SIZE})
+    write_pack(card_set, tmp_path, SIZE)
+    plain, packed = Cards.load(folder, config), Cards.load(tmp_path, config)
+    assert packed.split == plain.split and packed.scan_ids == plain.scan_ids
+    for step in range(3):
+        one, two = Batches(plain, 3).batch(step), Batches(packed, 3).batch(step)
+        np.testing.assert_array_equal(one.views, two.views)
+        np.testing.assert_array_equal(one.scans, two.scans)
+    views = [cards.views(cards.split.known, "query", 20)[0] for cards in (plain, packed)]
+    np.testing.assert_array_equal(*views)
+
+
+def test_a_smaller_network_may_use_a_pack(card_set: CardSet, tmp_path: Path) -> None:
+    write_pack(card_set, tmp_path, 2 * SIZE)
+    assert open_card_set(tmp_path, CONTRACT).digest == card_set.digest
+    half = open_pack(tmp_path).first_scans(CONTRACT, scale=2)
+    assert half.shape == (11, 64, 64, 3) and half[0].shape == (64, 64, 3)
+    with pytest.raises(CardSetError, match=r"128 px and 256 are needed.*--size 128"):
+        open_pack(tmp_path).first_scans(Contract(size=128), scale=2)
+
+
+def test_packing_goes_on_where_it_was_interrupted(
+    card_set: CardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+    load = pack.decoded
+
+    def counted(path: Path, side: int) -> pack.Scan:
+        decoded.append(path)
+        if len(decoded) == 8:
+            raise KeyboardInterrupt
+        return load(path, side)
+
+    monkeypatch.setattr(pack, "decoded", counted)
+    with pytest.raises(KeyboardInterrupt):
+        write_pack(card_set, tmp_path, SIZE, shard_bytes=3 * ROW, threads=1)
+    assert not (tmp_path / "pack.json").exists() and not list(tmp_path.glob("*.partial"))
+    done = len(list(tmp_path.glob("scans-*.npy")))
+    assert done == 2
+    decoded[:] = [Path()] * 100
+    write_pack(card_set, tmp_path, SIZE, shard_bytes=3 * ROW, threads=1)
+    assert len(decoded) - 100 == 13 - 3 * done
+    ours, theirs = (each.all_scans(CONTRACT, 2)[0] for each in (open_pack(tmp_path), card_set))
+    np.testing.assert_array_equal(np.asarray(ours), theirs)
+
+
+def test_a_full_disk_says_how_much_is_needed_and_keeps_what_is_done(
+    card_set: CardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, saved = np.save, []
+
+    def full(file: object, array: np.ndarray, **options: object) -> None:
+        saved.append(file)
+        if len(saved) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(file, array, **options)
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(CardSetError, match=r"No space left.* MiB are needed.*goes on"):
+        write_pack(card_set, tmp_path, SIZE, shard_bytes=2 * ROW)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def index(root: Path, **changes: object) -> None:
+    path = root / "pack.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no JSON": (lambda root: (root / "pack.json").write_text("{"), "Expecting"),
+    "another format": (lambda root: index(root, format=2), "not of format 1"),
+    "a side of no use": (lambda root: index(root, side=-4), "no number of pixels"),
+    "another digest": (lambda root: index(root, digest="0" * 64), "its digest is not"),
+    "no shards": (lambda root: index(root, shards=[]), "another number of scans"),
+    "a path": (
+        lambda root: index(root, shards=[{"name": "../x.npy", "rows": 1, "sha256": ""}]),
+        "no shard's name",
+    ),
+    "an id": (lambda root: index(root, scans=[["../x", "a.png", "0" * 64]] * 13), "no card id"),
+    "shards that are numbers": (lambda root: index(root, shards=3), "not iterable"),
+    "a cut shard": (
+        lambda root: os.truncate(next(root.glob("scans-*")), 500), "missing, cut short"
+    ),
+    "a lost shard": (lambda root: next(root.glob("scans-*")).unlink(), "missing, cut short"),
+    "a shard of objects": (
+        lambda root: np.save(next(root.glob("scans-*")), np.array([{}]), allow_pickle=True),
+        "missing, cut short",
+    ),
+    "a shard of another shape": (
+        lambda root: np.save(next(root.glob("scans-*")), np.zeros((2, 2), np.uint8)),
+        "of another shape",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_pack_is_one_clear_line(card_set: CardSet, tmp_path: Path, damage: str) -> None:
+    write_pack(card_set, tmp_path, SIZE)
+    spoil, words = DAMAGE[damage]
+    spoil(tmp_path)
+    with pytest.raises(CardSetError, match="cards data prepare") as refusal:
+        open_pack(tmp_path)
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_changed_pixels_are_found_by_verifying(card_set: CardSet, tmp_path: Path) -> None:
+    write_pack(card_set, tmp_path, SIZE)
+    shard = next(tmp_path.glob("scans-*"))
+    content = bytearray(shard.read_bytes())
+    content[-5] ^= 1
+    shard.write_bytes(content)
+    assert verify_pack(tmp_path) == [shard.name]
