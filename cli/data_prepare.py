@@ -209,21 +209,23 @@ def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
     from recognition.suspects_sheet import draw_pairs
     from registry.contract import Contract
 
-    contract = Contract(size=packed.side // 2)
     pairs = [
-        (a.one, a.other, f"{a.one} | {a.other}", f"{a.distance:.1f} grey levels apart")
+        (a.rows, f"{a.one} | {a.other}", f"{a.distance:.1f} grey levels apart")
         for a in findings.alike
     ] + [
-        (s.card_id, s.nearer, f"{s.card_id}/{s.scan} | {s.nearer}",
-         f"a scan of the left card is nearer to the right one: {s.distance:.1f}")
+        (
+            s.rows,
+            f"{s.card_id}/{s.scan} | {s.nearer}",
+            f"{s.distance:.1f} apart; own card {s.own_distance:.1f}",
+        )
         for s in findings.strays
-    ]  # fmt: skip
+    ]
     if not pairs:
         path.unlink(missing_ok=True)
         return
-    drawn = []
-    for one, other, above, below in pairs[:_PICTURED]:
-        scans = [packed.only([each]).first_scans(contract, scale=2)[0] for each in (one, other)]
-        drawn.append((scans[0], scans[1], above, below))
+    scans, _ = packed.all_scans(Contract(size=packed.side // 2), scale=2)
+    drawn = [
+        (scans[rows[0]], scans[rows[1]], above, below) for rows, above, below in pairs[:_PICTURED]
+    ]
     more = f" (the first {_PICTURED} of {len(pairs)})" if len(pairs) > _PICTURED else ""
     draw_pairs(drawn, path, f"Scans to look at{more}")

@@ -38,11 +38,13 @@ class Alike:
         one: A card's id.
         other: Another's.
         distance: In grey levels.
+        rows: Of the two scans, among all of the set's.
     """
 
     one: str
     other: str
     distance: float
+    rows: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Stray:
         nearer: The other card.
         own_distance: To the nearest other scan of its card, in grey levels.
         distance: To the nearest scan of the other card.
+        rows: Of the two scans, among all of the set's.
     """
 
     card_id: str
@@ -62,6 +65,7 @@ class Stray:
     nearer: str
     own_distance: float
     distance: float
+    rows: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def _compare(
 ) -> tuple[tuple[Alike, ...], tuple[Stray, ...]]:
     numbers = np.unique(np.asarray(ids), return_inverse=True)[1]
     several = np.bincount(numbers)[numbers] > 1
-    pairs: dict[tuple[int, int], float] = {}
+    pairs: dict[tuple[int, int], Alike] = {}
     strays = []
     for start in range(0, len(small), _CHUNK):
         distances = _distances(small[start : start + _CHUNK], small)
@@ -120,24 +124,22 @@ def _compare(
             row = start + offset
             same = numbers == numbers[row]
             others = np.where(same, np.inf, line)
-            for near in np.flatnonzero(others < ALIKE):
-                first, second = sorted((int(numbers[row]), int(numbers[near])))
-                known = pairs.get((first, second), np.inf)
-                pairs[first, second] = min(known, float(others[near]))
+            for near in np.flatnonzero(others < ALIKE).tolist():
+                one, other = (row, near) if ids[row] < ids[near] else (near, row)
+                pair = Alike(ids[one], ids[other], float(others[near]), (one, other))
+                known = pairs.setdefault((numbers[one], numbers[other]), pair)
+                if pair.distance < known.distance:
+                    pairs[numbers[one], numbers[other]] = pair
             if several[row]:
                 own = np.where(same, line, np.inf)
                 own[row] = np.inf
                 nearest = int(others.argmin())
                 if others[nearest] < own.min():
+                    far, close = float(own.min()), float(others[nearest])
                     strays.append(
-                        Stray(ids[row], names[row], ids[nearest], float(own.min()),
-                              float(others[nearest]))
-                    )  # fmt: skip
-    labels = np.unique(np.asarray(ids))
-    alike = sorted(
-        (Alike(str(labels[one]), str(labels[two]), far) for (one, two), far in pairs.items()),
-        key=lambda pair: (pair.distance, pair.one),
-    )
+                        Stray(ids[row], names[row], ids[nearest], far, close, (row, nearest))
+                    )
+    alike = sorted(pairs.values(), key=lambda pair: (pair.distance, pair.one))
     return tuple(alike), tuple(strays)
 
 
