@@ -198,6 +198,13 @@ def activity(title: str, *, interval: float = 5.0) -> Iterator[Activity]:
         yield Activity(title, interval, status)
 
 
+def bar(done: int, total: int, width: int = 24) -> str:
+    """How far something is, as a bar of block characters."""
+    share = min(1.0, max(0.0, done / total)) if total > 0 else 0.0
+    full = int(share * width)
+    return "█" * full + "░" * (width - full)
+
+
 def fraction(value: float | None) -> str:
     """A share from 0 to 1 as text with three decimals; a dash where there is none."""
     return "–" if value is None else f"{value:.3f}"

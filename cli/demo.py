@@ -352,4 +352,5 @@ def _show_cdk(task: Activity, line: str) -> None:
 def _gist(line: str) -> str:
     """A log line without what the step's title says already, and without the finer figures."""
     words = line.rpartition(": ")[2] if ": step=" in line else line
-    return " ".join(word for word in words.split() if not word.startswith("share_"))
+    finer = ("share_", "loss_", "gradient_norm")
+    return " ".join(word for word in words.split() if not word.startswith(finer))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,29 @@ import typer
 from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
 from cli.errors import CliError
 from cli.options import AsJson
+from cli.train_options import (
+    Cards,
+    Count,
+    DryRun,
+    Groups,
+    HyperParameters,
+    Instance,
+    KeepAlive,
+    KmsKey,
+    MaxRun,
+    MaxWait,
+    Order,
+    Recipe,
+    Spot,
+    Subnets,
+    Tags,
+    Volume,
+    Wait,
+    Weights,
+    Yes,
+    machines,
+    parse_hyperparameters,
+)
 
 if TYPE_CHECKING:
     from cli.console import Activity
@@ -29,11 +52,13 @@ app = typer.Typer(
     cards train teacher --cards s3://BUCKET/cards/DIGEST/ --wait
     cards train student --cards s3://BUCKET/cards/DIGEST/ --stage both --wait
     cards train student --cards my-cards/ --stage 2 --parent student-efficientnet-lite0-stage1-v3
-    cards train teacher --cards my-cards/ --recipe full --instance ml.p4d.24xlarge --dry-run
+    cards train both --cards my-cards/ --recipe full --instance ml.p4d.24xlarge --dry-run
     """,
 )
 
 
+#: How far a job is, in its log; see training/progress.py.
+_STEP = re.compile(r"\bstep=(\d{1,9})/(\d{1,9})\b")
 #: Seconds from a job's end within which its model must be registered.
 PATIENCE = 120.0
 
@@ -44,49 +69,6 @@ class Stage(StrEnum):
     one = "1"
     two = "2"
     both = "both"
-
-
-Cards = Annotated[
-    str,
-    typer.Option(
-        help="The card set: an S3 prefix, or a folder, which is pushed first.", show_default=False
-    ),
-]
-Recipe = Annotated[
-    str, typer.Option(help="Sizes, steps and losses: tiny, demo, full, or another recipe's name.")
-]
-Instance = Annotated[
-    str | None,
-    typer.Option(help="SageMaker instance; by default the one that the recipe is meant for."),
-]
-Count = Annotated[int, typer.Option(min=1, help="How many instances.")]
-Spot = Annotated[
-    bool, typer.Option("--spot", help="Use spare capacity: cheaper, may be interrupted.")
-]
-HyperParameters = Annotated[
-    list[str] | None,
-    typer.Option("--hp", metavar="KEY=VALUE", help="One setting on top of the recipe; repeatable."),
-]
-Wait = Annotated[bool, typer.Option("--wait", help="Follow the log until the model is registered.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would be sent to SageMaker; send nothing.")
-]
-
-
-@dataclass(frozen=True)
-class Order:
-    """What both commands are asked for."""
-
-    aws: Aws
-    cards: str
-    recipe: str
-    instance: str | None
-    count: int
-    spot: bool
-    hyperparameters: dict[str, Any]
-    wait: bool
-    dry_run: bool
-    as_json: bool
 
 
 @dataclass(frozen=True)
@@ -101,18 +83,31 @@ class Sent:
 def teacher(
     cards: Cards,
     recipe: Recipe = "full",
-    instance: Instance = None,
-    count: Count = 1,
-    spot: Spot = False,
     hp: HyperParameters = None,
+    weights: Weights = None,
     wait: Wait = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
+    instance: Instance = None,
+    count: Count = 1,
+    spot: Spot = False,
+    max_run: MaxRun = 24,
+    max_wait: MaxWait = None,
+    volume: Volume = 100,
+    keep_alive: KeepAlive = 0,
+    subnet: Subnets = None,
+    security_group: Groups = None,
+    kms_key: KmsKey = None,
+    tag: Tags = None,
 ) -> None:
     """Trains a teacher: the large network that students are distilled from."""
-    order = _order(environment, cards, recipe, instance, count, spot, hp, wait, dry_run, as_json)
-    _report(order, [_run(order, _plan(order, "teacher"))])
+    asked = machines(instance, count, spot, max_run, max_wait, volume, keep_alive,
+                     subnet, security_group, kms_key, tag)  # fmt: skip
+    order = Order(Aws(environment), cards, recipe, asked, parse_hyperparameters(hp or []), weights,
+                  wait, dry_run, yes, as_json)  # fmt: skip
+    _report(order, _chain(order, [lambda made: _plan(order, "teacher", weights=order.weights)]))
 
 
 @app.command(epilog="Example: cards train student --cards my-cards/ --stage both --wait")
@@ -127,14 +122,24 @@ def student(
         ),
     ] = None,
     recipe: Recipe = "full",
-    instance: Instance = None,
-    count: Count = 1,
-    spot: Spot = False,
     hp: HyperParameters = None,
+    weights: Weights = None,
     wait: Wait = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
+    instance: Instance = None,
+    count: Count = 1,
+    spot: Spot = False,
+    max_run: MaxRun = 24,
+    max_wait: MaxWait = None,
+    volume: Volume = 100,
+    keep_alive: KeepAlive = 0,
+    subnet: Subnets = None,
+    security_group: Groups = None,
+    kms_key: KmsKey = None,
+    tag: Tags = None,
 ) -> None:
     """Distils a student in two stages: the small network that runs on the device.
 
@@ -142,29 +147,97 @@ def student(
     stage 1  general feature distillation from the teacher
     stage 2  task-specific fine-tuning, from stage 1
     """
-    from cli.console import complain
     from cli.parents import initial_for, teacher_for, teacher_of
     from cli.parents import parent as find
 
-    order = _order(environment, cards, recipe, instance, count, spot, hp, wait, dry_run, as_json)
-    aws = order.aws
-    given = find(aws, parent) if parent else None
+    asked = machines(instance, count, spot, max_run, max_wait, volume, keep_alive,
+                     subnet, security_group, kms_key, tag)  # fmt: skip
+    order = Order(Aws(environment), cards, recipe, asked, parse_hyperparameters(hp or []), weights,
+                  wait, dry_run, yes, as_json)  # fmt: skip
+    given = find(order.aws, parent) if parent else None
     if stage is Stage.two:
-        initial = given or initial_for(aws)
-        plan = _plan(order, "student", stage=2, teacher=teacher_of(aws, initial), initial=initial)
-        _report(order, [_run(order, plan)])
-        return
-    source = given or teacher_for(aws)
-    first = _plan(order, "student", stage=1, teacher=source)
-    if stage is Stage.both and not dry_run:
-        # Stage 2 starts from what stage 1 made, so that is waited for in any case.
-        made = _run(replace(order, wait=True), first)
-        second = _plan(order, "student", stage=2, teacher=source, initial=made.package)
-        _report(order, [made, _run(order, second)])
-        return
-    _report(order, [_run(order, first)])
-    if stage is Stage.both:
-        complain("stage 2 can be shown once stage 1 is registered: it starts from its weights")
+        initial = given or initial_for(order.aws)
+        taught_by = teacher_of(order.aws, initial)
+        steps = [lambda made: _plan(order, "student", 2, taught_by, initial, order.weights)]
+    else:
+        source = given or teacher_for(order.aws)
+        steps = [lambda made: _plan(order, "student", 1, source, weights=order.weights)]
+        if stage is Stage.both:
+            steps.append(lambda made: _plan(order, "student", 2, source, made[-1]))
+    _report(order, _chain(order, steps))
+
+
+@app.command(epilog="Example: cards train both --cards my-cards/ --instance ml.p4d.24xlarge --yes")
+def both(
+    cards: Cards,
+    recipe: Recipe = "full",
+    hp: HyperParameters = None,
+    weights: Weights = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+    instance: Instance = None,
+    count: Count = 1,
+    spot: Spot = False,
+    max_run: MaxRun = 24,
+    max_wait: MaxWait = None,
+    volume: Volume = 100,
+    keep_alive: KeepAlive = 0,
+    subnet: Subnets = None,
+    security_group: Groups = None,
+    kms_key: KmsKey = None,
+    tag: Tags = None,
+) -> None:
+    """Trains a teacher, then both stages of a student of that very teacher, one after the other.
+
+    The teacher is not approved for it: that is for a person to do, and decides which teacher later
+    students are made from.
+    """
+    asked = machines(instance, count, spot, max_run, max_wait, volume, keep_alive,
+                     subnet, security_group, kms_key, tag)  # fmt: skip
+    order = Order(Aws(environment), cards, recipe, asked, parse_hyperparameters(hp or []), weights,
+                  True, dry_run, yes, as_json)  # fmt: skip
+    _report(
+        order,
+        _chain(
+            order,
+            [
+                lambda made: _plan(order, "teacher", weights=order.weights),
+                lambda made: _plan(order, "student", 1, made[0]),
+                lambda made: _plan(order, "student", 2, made[0], made[1]),
+            ],
+        ),
+    )
+
+
+@app.command(epilog="Example: cards train resume student-stage1-full-20260102-030405-6789 --wait")
+def resume(
+    job_name: Annotated[
+        str, typer.Argument(help="A job that was stopped or failed.", show_default=False)
+    ],
+    wait: Wait = False,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Goes on with a job that was stopped: the same job anew, from the old one's checkpoints.
+
+    A job whose spare capacity was taken away needs no help: SageMaker starts it again by itself.
+    """
+    from cli.console import print_json, say
+    from training.resume import resume as again
+
+    aws = Aws(environment)
+    name = again(aws.client("sagemaker"), job_name)
+    package = None
+    if not as_json:
+        say(f"training job {name}, from the checkpoints of {job_name}")
+    if wait:
+        package = _watch(aws, name, quiet=as_json)
+    elif not as_json:
+        say(f"follow it: cards train watch {name}")
+    if as_json:
+        print_json(_sent(name, package))
 
 
 @app.command(epilog="Example: cards train watch teacher-demo-20260102-030405-6789")
@@ -197,73 +270,19 @@ def follow(aws: Aws, job_name: str, tell: Callable[[JobUpdate], None]) -> Packag
         raise CliError(f"{error}; {why(aws, 'RegisterModel')}") from None
 
 
-def _order(
-    environment: str,
-    cards: str,
-    recipe: str,
-    instance: str | None,
-    count: int,
-    spot: bool,
-    hp: list[str] | None,
-    wait: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> Order:
-    settings = parse_hyperparameters(hp or [])
-    return Order(
-        Aws(environment),
-        cards,
-        recipe,
-        instance,
-        count,
-        spot,
-        settings,
-        wait,
-        dry_run,
-        as_json,
-    )
-
-
-def parse_hyperparameters(pairs: list[str]) -> dict[str, Any]:
-    """Reads ``key=value`` pairs; a value that is JSON is taken as such, anything else as text.
-
-    Raises:
-        CliError: A pair without ``=``, or a key twice.
-    """
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise CliError(f"--hp {pair}: must be KEY=VALUE, such as --hp epochs=3")
-        if key in settings:
-            raise CliError(f"--hp {key}: is given twice")
-        try:
-            settings[key] = json.loads(text)
-        except ValueError:
-            settings[key] = text
-    return settings
-
-
 def _plan(
     order: Order,
     kind: str,
-    *,
     stage: int | None = None,
     teacher: Package | None = None,
     initial: Package | None = None,
+    weights: str | None = None,
 ) -> TrainingPlan:
     from cli.card_upload import card_set_uri, resolve, trainable
     from training import submit
     from training.source import git_commit
 
     aws = order.aws
-    compute = submit.default_compute(order.recipe)
-    compute = replace(
-        compute,
-        instance_type=order.instance or compute.instance_type,
-        instance_count=order.count,
-        spot=order.spot,
-    )
     bucket = aws.deployment.training_bucket
     if order.dry_run and not order.cards.startswith("s3://"):
         from pathlib import Path
@@ -280,39 +299,83 @@ def _plan(
         stage=stage,
         teacher=teacher,
         initial=initial,
-        compute=compute,
+        compute=order.compute(),
         hyperparameters=order.hyperparameters,
+        weights_uri=weights,
         commit=git_commit(),
     )
 
 
-def _run(order: Order, plan: TrainingPlan) -> Sent:
+def _chain(order: Order, steps: Sequence[Callable[[list[Package]], TrainingPlan]]) -> list[Sent]:
+    """Sends jobs one after the other, each made from what those before it became.
+
+    A dry run shows those that can be shown: a job that starts from another's weights has to wait
+    for them.
+    """
+    from cli.console import complain
+
+    sent: list[Sent] = []
+    made: list[Package] = []
+    for place, step in enumerate(steps):
+        last = place == len(steps) - 1
+        try:
+            done = _run(replace(order, wait=order.wait or not last), step(made), first=not place)
+        except (Exception, KeyboardInterrupt):
+            if made:
+                complain(f"cards: {made[-1].label} is registered; go on from there: {_next(made)}")
+            raise
+        sent.append(done)
+        if order.dry_run and not last:
+            complain(
+                "what follows can be shown once this is registered: it starts from its weights"
+            )
+            break
+        if done.package is not None:
+            made.append(done.package)
+    return sent
+
+
+def _next(made: list[Package]) -> str:
+    """The command that goes on after a chain broke."""
+    name = made[-1].name
+    stage = 2 if name is not None and name.stage == "stage1" else 1
+    return f"cards train student --stage {stage} --parent {made[-1].label} --cards …"
+
+
+def _run(order: Order, plan: TrainingPlan, first: bool = True) -> Sent:
     """Sends a plan, and waits where that is asked for; a dry run only makes the request."""
+    from dataclasses import asdict
+
     from cli.console import say
+    from cli.train_cost import agreed, announce
     from training import submit
 
+    estimate = announce(order, plan)
+    told = asdict(estimate) if estimate else None
     if order.dry_run:
-        return Sent({"notes": list(plan.notes), "request": submit.request(plan)})
+        return Sent({"notes": list(plan.notes), "estimate": told, "request": submit.request(plan)})
+    if first:
+        agreed(order)
     job_name = submit.submit(plan, order.aws.session)
     if not order.as_json:
-        machines = f"{plan.compute.instance_count} × {plan.compute.instance_type}"
-        say(f"training job {job_name} on {machines}")
+        say(f"training job {job_name}")
     package = _watch(order.aws, job_name, quiet=order.as_json) if order.wait else None
     if not order.as_json and not package:
         say(f"follow it: cards train watch {job_name}")
-    return Sent(
-        {
-            "training_job": job_name,
-            "model_package": package.arn if package else None,
-            "name": package.label if package else None,
-            "approval": package.approval if package else None,
-        },
-        package,
-    )
+    return Sent({**_sent(job_name, package), "estimate": told}, package)
+
+
+def _sent(job_name: str, package: Package | None) -> dict[str, Any]:
+    return {
+        "training_job": job_name,
+        "model_package": package.arn if package else None,
+        "name": package.label if package else None,
+        "approval": package.approval if package else None,
+    }
 
 
 def _report(order: Order, sent: list[Sent]) -> None:
-    """Prints for machines: one document, or a list where two stages were trained."""
+    """Prints for machines: one document, or a list where several jobs were sent."""
     from cli.console import print_json
 
     if order.as_json or order.dry_run:
@@ -321,26 +384,46 @@ def _report(order: Order, sent: list[Sent]) -> None:
 
 
 def _watch(aws: Aws, job_name: str, quiet: bool) -> Package:
-    """Follows a job to its registration; Ctrl-C leaves the job alone and says how to go on."""
+    """Follows a job to its registration; Ctrl-C stops the job only when that is wished for."""
     from cli.console import activity, complain, say
+    from cli.train_cost import wants_to_stop
 
     try:
         if quiet:
             return follow(aws, job_name, lambda update: None)
         with activity(job_name, interval=30) as task:
-            package = follow(aws, job_name, lambda update: _show(task, update))
+            package = follow(aws, job_name, Shown(task))
     except KeyboardInterrupt:
-        complain(
-            f"cards: {job_name} goes on by itself; watch it: cards train watch {job_name}; stop "
-            f"it: aws sagemaker stop-training-job --training-job-name {job_name}"
-        )
+        if wants_to_stop(job_name):
+            aws.client("sagemaker").stop_training_job(TrainingJobName=job_name)
+            complain(f"cards: {job_name} is being stopped; go on: cards train resume {job_name}")
+        else:
+            complain(
+                f"cards: {job_name} goes on by itself; watch it: cards train watch {job_name}; "
+                f"stop it: aws sagemaker stop-training-job --training-job-name {job_name}"
+            )
         raise
     say(f"registered {package.label} ({package.approval})")
     say(f"  {package.description}")
     return package
 
 
-def _show(task: Activity, update: JobUpdate) -> None:
-    for line in update.lines:
-        task.log(line)
-    task.update(update.detail or update.status)
+class Shown:
+    """Shows a job's looks: its log's lines, and a bar of the steps that they tell of."""
+
+    def __init__(self, task: Activity) -> None:
+        self._task = task
+        self._steps = ""
+
+    def __call__(self, update: JobUpdate) -> None:
+        from cli.console import bar
+
+        for line in update.lines:
+            self._task.log(line)
+            if found := _STEP.search(line):
+                done, total = int(found[1]), int(found[2])
+                self._steps = f"{bar(done, total)} step {done} of {total}"
+        training = update.detail in ("", "Training")
+        self._task.update(
+            self._steps if training and self._steps else update.detail or update.status
+        )

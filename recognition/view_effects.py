@@ -49,12 +49,12 @@ def _columns(effects: Sequence[tuple[float, ...]], extra: int = 0) -> Doubles:
 
 
 def _line(cells: int) -> Doubles:
-    return np.linspace(-1.0, 1.0, cells)
+    return np.asarray(np.linspace(-1.0, 1.0, cells), dtype=np.float64)
 
 
 def _centres(cells: int) -> Doubles:
     """The cells' centres in -1 to 1, for a grid whose cells cover all of what it stands for."""
-    return (np.arange(cells) + 0.5) * (2.0 / cells) - 1.0
+    return np.asarray((np.arange(cells) + 0.5) * (2.0 / cells) - 1.0, dtype=np.float64)
 
 
 _LIGHT_X, _LIGHT_Y = _line(LIGHT_GRID)[None, None, :], _line(LIGHT_GRID)[None, :, None]

@@ -18,9 +18,9 @@ from typing import Any
 
 from training.config import ConfigError, TrainingConfig
 from training.environment import TOKEN_SECRET, JobEnvironment
+from training.environment import WEIGHTS_CHANNEL as CHANNEL
 from training.models import CardModel, build_model
 
-CHANNEL = "weights"
 _TOKEN = "HF_TOKEN"
 #: Read without running code from them: safetensors, or torch's own format as weights alone.
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")

@@ -33,6 +33,7 @@ class ConsoleReport:
         self._tracker = tracker
         self.history: list[tuple[int, dict[str, float]]] = []
         self._stream = stream or sys.stdout
+        self._total = 0
         self._bar = None
         if self._stream.isatty():
             from rich.console import Console
@@ -57,6 +58,7 @@ class ConsoleReport:
 
     def step(self, step: int, total: int, images: int) -> None:
         """Moves the bar."""
+        self._total = total
         if self._bar is not None:
             self._bar.update(self._task, completed=step, total=total)
 
@@ -68,17 +70,15 @@ class ConsoleReport:
             note = f"loss {figures['loss']:.3f}, {figures['images_per_second']:.0f} images/s"
             self._bar.update(self._task, note=note)
             return
-        shares = " ".join(
-            f"{name}={value:.3f}" for name, value in figures.items() if name.startswith("share_")
-        )
-        values = " ".join(f"{name}={figures[name]:.5g}" for name in _FIRST)
-        self.line(f"step={step} {values} {shares}".rstrip())
+        others = sorted(set(figures) - set(_FIRST))
+        values = " ".join(f"{name}={figures[name]:.4g}" for name in (*_FIRST, *others))
+        self.line(f"step={step}/{self._total} {values}")
 
     def validated(self, step: int, figures: Mapping[str, float]) -> None:
         """Shows and records what the averaged model is worth by now."""
         self._tracker.metrics(figures, step)
         values = " ".join(f"{name}={value:.4f}" for name, value in figures.items())
-        self.line(f"step={step} {values}")
+        self.line(f"step={step}/{self._total} {values}")
 
     def line(self, text: str) -> None:
         """One line about anything else."""

@@ -110,7 +110,8 @@ class Run:
         low, high = test.top1_interval
         text = (
             f"top1={test.top1:.4f} [{low:.3f}, {high:.3f}] top5={test.top5:.4f} on "
-            f"{test.queries} unseen views of {test.cards} known cards; auroc={test.auroc:.4f}"
+            f"{test.queries} unseen views of {test.cards} known cards; "
+            f"mean_average_precision={test.mean_average_precision:.4f} auroc={test.auroc:.4f}"
         )
         if test.top1_unseen is not None and test.top1_unseen_interval is not None:
             low, high = test.top1_unseen_interval

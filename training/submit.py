@@ -30,10 +30,16 @@ from registry.names import (
 )
 from registry.packages import Package
 from registry.registration import CARDS_CHANNEL, COMMIT, INFERENCE_IMAGE
-from training.config import resolve
-from training.environment import TOKEN_SECRET
+from training.config import TERMS, resolve
+from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
 from training.source import staged_source
-from training.training_plan import Compute, SubmitError, TrainingPlan, is_distributed
+from training.training_plan import (
+    MOST_TAGS,
+    Compute,
+    SubmitError,
+    TrainingPlan,
+    is_distributed,
+)
 
 __all__ = ["Compute", "SubmitError", "TrainingPlan", "plan", "request", "submit"]
 
@@ -49,7 +55,13 @@ STUDENT_STAGES = {1: "stage1", 2: "stage2"}
 SMALL_RECIPES = ("tiny", "demo")
 SMALL_INSTANCE, LARGE_INSTANCE = "ml.m5.xlarge", "ml.g5.2xlarge"
 #: What the console plots, read by SageMaker from the log (`step=40 loss=1.2 top1=0.6`).
-METRICS = ("loss", "learning_rate", "images_per_second", "top1", "top1_unseen", "similarity")
+_TERMS = sorted({*TERMS[TEACHER], *TERMS[STUDENT]})
+METRICS = (
+    *("loss", "learning_rate", "images_per_second", "gradient_norm"),
+    *(f"{what}_{term}" for what in ("loss", "share") for term in _TERMS),
+    *("validation_top1", "validation_top1_unseen", "top1", "top5", "top1_unseen"),
+    *("mean_average_precision", "auroc", "similarity"),
+)
 _NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 _HYPERPARAMETER = re.compile(r"[a-z][a-z0-9_-]{0,99}", re.ASCII)
 _RESERVED = {"recipe", "stage", "parent-model-package-arn"}
@@ -67,6 +79,7 @@ def plan(
     initial: Package | None = None,
     compute: Compute | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
+    weights_uri: str | None = None,
     commit: str | None = None,
     now: datetime | None = None,
 ) -> TrainingPlan:
@@ -83,6 +96,7 @@ def plan(
         initial: The stage-1 student to go on from; stage 2 only. It is the parent.
         compute: The machines; by default the recipe's.
         hyperparameters: Settings on top of the recipe, by name.
+        weights_uri: S3 address of a backbone's checkpoint to begin with, or of its folder.
         commit: The git commit of the code, for the registry.
         now: The time in the job's name.
 
@@ -99,6 +113,11 @@ def plan(
     bucket = f"s3://{deployment.training_bucket}"
     channels = {CARDS_CHANNEL: cards_uri.rstrip("/") + "/"}
     stage_name = STUDENT_STAGES[stage] if stage else "phase2"
+    if weights_uri is not None:
+        if not weights_uri.startswith("s3://") or initial:
+            why = "stage 2 begins with stage 1" if initial else "must be an S3 address"
+            raise SubmitError(f"--weights {weights_uri}: {why}")
+        channels[WEIGHTS_CHANNEL] = weights_uri
     given = _checked_hyperparameters(hyperparameters or {})
     # The job would refuse a wrong setting too, after the instance has been paid for.
     config = resolve(recipe, kind, stage_name, given)
@@ -134,15 +153,19 @@ def plan(
         hyperparameters=settings,
         channels=channels,
         environment=environment,
-        tags={
-            "Application": "card-recognition",
-            "Environment": deployment.environment,
-            "ModelType": kind,
-            "Recipe": recipe,
-        },
+        tags=_tags(
+            {
+                "Application": "card-recognition",
+                "Environment": deployment.environment,
+                "ModelType": kind,
+                "Recipe": recipe,
+            },
+            compute,
+        ),
         output_uri=f"{bucket}/{JOBS_PREFIX.rstrip('/')}",
         code_uri=f"{bucket}/{SOURCE_PREFIX.rstrip('/')}",
         checkpoint_uri=f"{bucket}/{JOBS_PREFIX}{job_name}/checkpoints",
+        config=config,
         notes=notes,
     )
 
@@ -227,6 +250,24 @@ def _checked_hyperparameters(given: Mapping[str, Any]) -> dict[str, Any]:
         if key in _RESERVED:
             raise SubmitError(f"--hp {key}: is set by the command itself; use its own option")
     return dict(given)
+
+
+def _tags(ours: Mapping[str, str], compute: Compute) -> dict[str, str]:
+    """The deployment's tags and the caller's; neither may hide the other."""
+    twice = sorted(set(ours) & set(compute.tags))
+    if twice:
+        raise SubmitError(f"--tag {twice[0]}: is set by the command itself")
+    tags = {**ours, **compute.tags}
+    if len(tags) > MOST_TAGS:
+        raise SubmitError(f"--tag: {len(tags)} tags with the command's own; AWS takes {MOST_TAGS}")
+    return tags
+
+
+def _max_wait(compute: Compute) -> int | None:
+    """SageMaker wants the time that may be spent waiting for capacity included."""
+    if not compute.spot:
+        return None
+    return compute.max_wait_seconds or 2 * compute.max_run_seconds
 
 
 def _job_name(kind: str, stage: int | None, recipe: str, now: datetime) -> str:
@@ -362,8 +403,12 @@ def _send(plan: TrainingPlan, session: Any, source: str) -> None:
         volume_size=compute.volume_gb,
         max_run=compute.max_run_seconds,
         use_spot_instances=compute.spot,
-        # SageMaker wants the time that may be spent waiting for capacity included.
-        max_wait=2 * compute.max_run_seconds if compute.spot else None,
+        max_wait=_max_wait(compute),
+        keep_alive_period_in_seconds=compute.keep_alive_seconds or None,
+        subnets=list(compute.subnets) or None,
+        security_group_ids=list(compute.security_groups) or None,
+        volume_kms_key=compute.kms_key,
+        output_kms_key=compute.kms_key,
         distribution={"torch_distributed": {"enabled": True}} if plan.distributed else None,
         hyperparameters=dict(plan.hyperparameters),
         environment=dict(plan.environment),

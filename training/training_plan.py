@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from training.config import TrainingConfig
 
 _INSTANCE = re.compile(r"ml\.(?P<family>[a-z0-9-]+)\.(?P<size>[a-z0-9-]+)", re.ASCII)
 _GPU_FAMILY = re.compile(r"[pg][0-9]")
@@ -14,6 +16,21 @@ _SINGLE_GPU = re.compile(r"g[0-9][a-z0-9]*\.(|2|4|8|16)xlarge|p2\.xlarge|p3\.2xl
 
 class SubmitError(ValueError):
     """A job that cannot be sent as asked; names the option, the cause and the remedy."""
+
+
+#: SageMaker's own limits (CreateTrainingJob).
+LONGEST_RUN = 28 * 24 * 3600
+LONGEST_KEEP_ALIVE = 3600
+LARGEST_VOLUME_GB = 16384
+MOST_TAGS = 50
+_TAG_KEY = re.compile(r"(?!aws:)[\w\s.:/=+\-@]{1,128}")
+_TAG_VALUE = re.compile(r"[\w\s.:/=+\-@]{0,256}")
+_SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}", re.ASCII)
+_GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
+_KEY = re.compile(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[\w/-]+|alias/[\w/-]+|[0-9a-f-]{36}",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -25,14 +42,65 @@ class Compute:
         instance_count: How many of them.
         spot: Whether spare capacity is used, which may be interrupted; checkpoints carry over.
         max_run_seconds: SageMaker stops the job after this time.
+        max_wait_seconds: With ``spot``: the same, with the time spent waiting for capacity; None
+            is twice the run.
         volume_gb: Disk for channels, code and checkpoints.
+        keep_alive_seconds: How long the machines are kept warm for a next job of the same kind.
+        subnets: Of a VPC in which the job runs, with
+        security_groups: in it.
+        kms_key: Encrypts the machines' disks and what the job writes.
+        tags: Beside the deployment's own.
     """
 
     instance_type: str
     instance_count: int = 1
     spot: bool = False
     max_run_seconds: int = 24 * 3600
+    max_wait_seconds: int | None = None
     volume_gb: int = 100
+    keep_alive_seconds: int = 0
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    kms_key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        limits = (
+            ("--max-run-hours", self.max_run_seconds, 60, LONGEST_RUN),
+            ("--volume-gb", self.volume_gb, 1, LARGEST_VOLUME_GB),
+            ("--keep-alive-minutes", self.keep_alive_seconds, 0, LONGEST_KEEP_ALIVE),
+        )
+        for option, number, low, high in limits:
+            if not low <= number <= high:
+                unit = "GB" if option == "--volume-gb" else "seconds"
+                raise SubmitError(f"{option}: {number} {unit}; SageMaker takes {low} to {high}")
+        if self.keep_alive_seconds and self.spot:
+            raise SubmitError(
+                "--keep-alive-minutes: SageMaker keeps no spare capacity warm; leave out --spot"
+            )
+        if self.max_wait_seconds is not None:
+            if not self.spot:
+                raise SubmitError("--max-wait-hours: is for --spot")
+            if self.max_wait_seconds < self.max_run_seconds:
+                raise SubmitError(
+                    "--max-wait-hours: includes the run, so it cannot be less than --max-run-hours"
+                )
+        if bool(self.subnets) != bool(self.security_groups):
+            raise SubmitError("--subnet, --security-group: a VPC needs both of them, or neither")
+        for option, pattern, values in (
+            ("--subnet", _SUBNET, self.subnets),
+            ("--security-group", _GROUP, self.security_groups),
+            ("--kms-key", _KEY, (self.kms_key,) if self.kms_key else ()),
+        ):
+            for given in values:
+                if not pattern.fullmatch(given):
+                    raise SubmitError(f"{option} {given}: is no id of that kind")
+        for key, value in self.tags.items():
+            if not _TAG_KEY.fullmatch(key) or not _TAG_VALUE.fullmatch(value):
+                raise SubmitError(
+                    f"--tag {key}={value}: AWS takes letters, digits, spaces and _.:/=+-@, and no "
+                    "key that begins with aws:"
+                )
 
 
 @dataclass(frozen=True)
@@ -44,6 +112,7 @@ class TrainingPlan:
         stage: The student's stage (1 or 2), None for a teacher.
         channels: S3 address by channel name.
         distributed: Whether ``torchrun`` starts one process a GPU.
+        config: What recipe and hyper-parameters come to.
         notes: Remarks for the person who submits it.
     """
 
@@ -63,6 +132,7 @@ class TrainingPlan:
     output_uri: str
     code_uri: str
     checkpoint_uri: str
+    config: TrainingConfig
     notes: tuple[str, ...] = ()
 
 

@@ -230,3 +230,121 @@ def test_both_stages_follow_each_other_and_answer_in_one_document(
     assert second.hyperparameters["parent-model-package-arn"] == arn(2)
     assert second.channels["initial"] == made[1].model_data_url
     assert second.channels["teacher"] == first.channels["teacher"]
+
+
+def chain(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[Any]:
+    """Sends nothing; each job becomes a version at once, or is interrupted."""
+    from registry.packages import Package
+    from training import submit
+
+    names = [TEACHER[0], STAGE1[0], "student-efficientnet-lite0-stage2-v1"]
+    plans: list[Any] = []
+
+    def version(number: int) -> Package:
+        url = f"s3://b/jobs/{number}/output/model.tar.gz"
+        return Package(arn(number), number, GROUP, parse_name(names[number - 1]), "Pending", "",
+                       WHEN, url, "", {})  # fmt: skip
+
+    def send(plan: Any, session: Any) -> str:
+        plans.append(plan)
+        return f"job-{len(plans)}"
+
+    def follow(*_: object) -> Package:
+        if len(plans) == fail_at:
+            raise KeyboardInterrupt
+        return version(len(plans))
+
+    monkeypatch.setattr(submit, "submit", send)
+    monkeypatch.setattr("cli.train.follow", follow)
+    return plans
+
+
+def test_both_trains_a_teacher_and_then_its_student(
+    aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = chain(monkeypatch)
+    done = cards("train", "both", "--cards", cards_uri, "--recipe", "tiny", "--json")
+    assert done.code == 0, done
+    assert [document["name"] for document in done.json] == [
+        TEACHER[0], STAGE1[0], "student-efficientnet-lite0-stage2-v1",
+    ]  # fmt: skip
+    assert [(plan.kind, plan.stage) for plan in plans] == [
+        ("teacher", None), ("student", 1), ("student", 2),
+    ]  # fmt: skip
+    # Each is made from the very one before it, approved or not.
+    assert plans[1].channels["teacher"] == plans[2].channels["teacher"]
+    assert plans[1].hyperparameters["parent-model-package-arn"] == arn(1)
+    assert plans[2].hyperparameters["parent-model-package-arn"] == arn(2)
+    assert plans[2].channels["initial"] == "s3://b/jobs/2/output/model.tar.gz"
+
+
+def test_a_chain_that_breaks_says_where_to_go_on(
+    aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain(monkeypatch, fail_at=2)
+    done = cards("train", "both", "--cards", cards_uri, "--recipe", "tiny", "--yes")
+    assert done.code == 130, done
+    assert "job-2 goes on by itself" in done.err
+    assert f"{TEACHER[0]} is registered; go on from there" in done.err
+    assert f"cards train student --stage 1 --parent {TEACHER[0]}" in done.err
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (True, "is being stopped; go on: cards train resume job-1"),
+        (False, "job-1 goes on by itself"),
+    ],
+)
+def test_ctrl_c_stops_the_job_only_when_that_is_wished_for(
+    aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch, wish: bool, words: str
+) -> None:
+    chain(monkeypatch, fail_at=1)
+    stopped: list[str] = []
+
+    class SageMaker:
+        def stop_training_job(self, TrainingJobName: str) -> None:
+            stopped.append(TrainingJobName)
+
+    client = Aws.client
+    other = {"sagemaker": SageMaker()}
+    monkeypatch.setattr(Aws, "client", lambda self, name: other.get(name) or client(self, name))
+    monkeypatch.setattr("cli.train_cost.wants_to_stop", lambda _: wish)
+    done = cards("train", "teacher", "--cards", cards_uri, "--recipe", "tiny", "--wait")
+    assert done.code == 130 and words in done.err, done
+    assert stopped == (["job-1"] if wish else [])
+
+
+def test_what_it_will_take_is_said_first(
+    aws: Stack, card_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain(monkeypatch)
+    done = cards("train", "teacher", "--cards", str(card_folder), "--recipe", "demo")
+    assert done.code == 0, done
+    assert "teacher on 1 × ml.m5.xlarge: " in done.out and " steps, " in done.out
+    assert "costs nothing" in done.out
+    assert done.out.index("costs nothing") < done.out.index("training job job-1")
+
+
+def test_a_step_in_the_log_becomes_a_bar() -> None:
+    from cli.train import Shown
+    from training.watch import JobUpdate
+
+    class Task:
+        said: str = ""
+        logged: tuple[str, ...] = ()
+
+        def log(self, line: str) -> None:
+            self.logged += (line,)
+
+        def update(self, detail: str) -> None:
+            self.said = detail
+
+    task = Task()
+    show = Shown(task)  # type: ignore[arg-type]
+    show(JobUpdate("job", "InProgress", "Downloading"))
+    assert task.said == "Downloading"
+    show(JobUpdate("job", "InProgress", "Training", ("teacher phase2: step=150/300 loss=2 x=1",)))
+    assert task.said == "█" * 12 + "░" * 12 + " step 150 of 300" and len(task.logged) == 1
+    show(JobUpdate("job", "InProgress", "Uploading"))
+    assert task.said == "Uploading"

@@ -87,6 +87,19 @@ PLANS = {
     "many GPUs, spot": lambda: stage2(
         compute=submit.Compute("ml.p4d.24xlarge", 2, spot=True), commit="a" * 40
     ),
+    "every setting of the machines": lambda: stage2(
+        compute=submit.Compute(
+            "ml.g5.xlarge",
+            max_run_seconds=7200,
+            volume_gb=40,
+            keep_alive_seconds=600,
+            subnets=("subnet-0123456789abcdef0",),
+            security_groups=("sg-0123456789abcdef0",),
+            kms_key="alias/cards",
+            tags={"Team": "vision"},
+        )
+    ),
+    "given weights": lambda: plan(recipe="full", weights_uri="s3://training-bucket/weights/"),
     "another region": lambda: plan(region="eu-west-1"),
 }
 
@@ -329,3 +342,55 @@ def channels(request: dict[str, Any]) -> dict[str, str]:
         entry["ChannelName"]: entry["DataSource"]["S3DataSource"]["S3Uri"]
         for entry in request["InputDataConfig"]
     }
+
+
+def test_every_setting_of_the_machines_arrives() -> None:
+    request = request_of("every setting of the machines")
+    resources = request["ResourceConfig"]
+    assert resources["KeepAlivePeriodInSeconds"] == 600
+    assert (resources["VolumeSizeInGB"], resources["VolumeKmsKeyId"]) == (40, "alias/cards")
+    assert request["OutputDataConfig"]["KmsKeyId"] == "alias/cards"
+    assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == 7200
+    assert request["VpcConfig"] == {
+        "Subnets": ["subnet-0123456789abcdef0"],
+        "SecurityGroupIds": ["sg-0123456789abcdef0"],
+    }
+    assert {"Key": "Team", "Value": "vision"} in request["Tags"]
+
+
+def test_a_tag_of_the_commands_own_is_not_replaced() -> None:
+    with pytest.raises(submit.SubmitError, match="--tag Recipe: is set by the command itself"):
+        plan(compute=submit.Compute("ml.m5.xlarge", tags={"Recipe": "mine"}))
+
+
+def test_given_weights_are_a_channel_and_stage_2_has_none() -> None:
+    channels = {
+        each["ChannelName"]: each["DataSource"]["S3DataSource"]["S3Uri"]
+        for each in request_of("given weights")["InputDataConfig"]
+    }
+    assert channels["weights"] == "s3://training-bucket/weights/"
+    with pytest.raises(submit.SubmitError, match=r"--weights .*stage 2 begins with stage 1"):
+        stage2(weights_uri="s3://b/w.pth")
+    with pytest.raises(submit.SubmitError, match="must be an S3 address"):
+        plan(weights_uri="weights.pth")
+
+
+def test_the_console_finds_every_figure_that_the_log_has() -> None:
+    """Each definition reads the line that the job really prints, and no other figure."""
+    import io as text
+
+    from training.progress import ConsoleReport
+    from training.tracking import Tracker
+
+    stream = text.StringIO()
+    report = ConsoleReport("student stage1", Tracker(), stream)
+    figures = {name: float(number) for number, name in enumerate(submit.METRICS, start=1)}
+    report.step(40, 300, 1600)
+    report.figures(40, figures)
+    line = stream.getvalue().strip()
+    assert line.startswith("student stage1: step=40/300 loss=1 ")
+    definitions = request_of("teacher")["AlgorithmSpecification"]["MetricDefinitions"]
+    assert len(definitions) <= 40
+    for definition in definitions:
+        found = re.findall(definition["Regex"], line)
+        assert [float(value) for value in found] == [figures[definition["Name"]]]
