@@ -57,8 +57,9 @@ class Bench:
     ) -> None:
         from registry.names import STUDENT, TEACHER
         from training.config import resolve
-        from training.data import Batches, Cards
+        from training.data import Cards
         from training.evaluation import Embedder
+        from training.gpu_batches import batches_on
         from training.losses import Criterion
         from training.machine import placed, prepare_machine
         from training.models import build_model
@@ -87,7 +88,7 @@ class Bench:
             channels = (self.model.map_channels, teacher.map_channels)
         self._criterion = Criterion(self.config, known, channels).to(self.device)
         self._normalise = Normaliser(self.config, self.device)
-        self._batches = Batches(self.cards, 10**9)
+        self._batches = batches_on(self.device, self.cards, 10**9)
         self._fixed = self._batches.batch(0)
 
     @property

@@ -81,6 +81,7 @@ class TrainingConfig:
         kl_scale: What cosines are multiplied with to become logits.
         normalisation_batches: Batches by which BatchNorm's statistics are measured again for the
             averaged weights.
+        gpu_views: Whether a GPU that trains also renders the views, where there is one.
         validations: How often the averaged model is validated while it trains, evenly spread.
         patience: Validations in a row that may bring nothing better before the run ends with the
             best weights; 0 never ends it.
@@ -162,6 +163,7 @@ class TrainingConfig:
     unseen_views: int = 400
     # The machine; no influence on the result beyond rounding.
     compile: bool = False
+    gpu_views: bool = True
     checkpoint_minutes: float = 5.0
     threads: int = 0
     render_threads: int = 1

@@ -15,13 +15,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from recognition.camera import (
     Stream,
@@ -38,6 +39,8 @@ from training.ranks import ALONE, Ranks
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
+#: Batches on a GPU are tensors there.
+Images = Pixels | Tensor
 
 #: Each stage takes its training views from a range of its own, so that a student's second stage
 #: does not see the first one's views again.
@@ -133,8 +136,8 @@ class Batch:
         turns: int64 (B,) number of its view; with its source it says which picture this is.
     """
 
-    views: Pixels
-    scans: Pixels
+    views: Images
+    scans: Images
     cards: Numbers
     fed: int
     sources: Numbers
@@ -202,33 +205,37 @@ class Batches:
     def batch(self, step: int) -> Batch:
         """The batch of one step; the same for every call."""
         config = self._config
-        shape = (len(self._places), config.image_size, config.image_size, 3)
-        batch = Batch(
-            np.empty(shape, np.uint8),
-            np.empty(shape, np.uint8),
-            np.empty(shape[0], np.int64),
-            config.fed_scans // self._ranks.world,
-            np.empty(shape[0], np.int64),
-            np.empty(shape[0], np.int64),
-        )
+        rows = len(self._places)
+        cards, sources, turns = (np.empty(rows, np.int64) for _ in range(3))
+        scans: list[Pixels] = []
+        generators: list[np.random.Generator] = []
         for row, slot in enumerate(self._places):
-            position = step * config.batch_size + slot
-            epoch, place = divmod(position, len(self._ids))
+            epoch, place = divmod(step * config.batch_size + slot, len(self._ids))
             card = int(self._order(epoch)[place])
             turn = epoch % config.teacher_views if config.teacher_views else epoch
             rng = view_generator(
                 config.seed, "train", self._ids[card], _FIRST_VIEW[config.stage] + turn
             )
             scan = self._scan(card, rng)
-            batch.cards[row] = batch.sources[row] = card
-            batch.turns[row] = turn
+            cards[row] = sources[row] = card
+            turns[row] = turn
             if rng.random() < config.virtual_share:
                 other = self._scan(int(rng.integers(len(self._ids))), rng)
                 scan = virtual_card(scan, other, rng)
-                batch.cards[row] = -1
-            batch.views[row] = camera_view(scan, config.image_size, rng)
-            batch.scans[row] = stretch(scan, config.image_size)
-        return batch
+                cards[row] = -1
+            scans.append(scan)
+            generators.append(rng)
+        views, clean = self._render(scans, generators)
+        fed = config.fed_scans // self._ranks.world
+        return Batch(views, clean, cards, fed, sources, turns)
+
+    def _render(
+        self, scans: Sequence[Pixels], generators: Sequence[np.random.Generator]
+    ) -> tuple[Images, Images]:
+        """A view of each scan, and each scan as the contract has it."""
+        size = self._config.image_size
+        views = [camera_view(scan, size, rng) for scan, rng in zip(scans, generators, strict=True)]
+        return np.stack(views), np.stack([stretch(scan, size) for scan in scans])
 
     def _scan(self, card: int, rng: np.random.Generator) -> Pixels:
         rows = self._rows[self._ids[card]]

@@ -134,8 +134,8 @@ class Guard:
         path = self._folder / name
         document = {"step": figures.step, "terms": {k: str(v) for k, v in figures.terms.items()}}
         arrays: dict[str, Any] = {
-            "views": batch.views,
-            "scans": batch.scans,
+            "views": torch.as_tensor(batch.views).cpu().numpy(),
+            "scans": torch.as_tensor(batch.scans).cpu().numpy(),
             "cards": batch.cards,
             "about": np.asarray(json.dumps(document)),
         }

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.config import MAP_TERMS
-from training.data import Batch, Cards, Pixels
+from training.data import Batch, Cards, Images
 from training.evaluation import Embedder
 from training.losses import LossInputs
 from training.machine import autocast
@@ -124,7 +124,7 @@ class Targets:
                 kept.load_state_dict({key: state[f"{name} {key}"] for key in ("there", "values")})
 
     def _answers(
-        self, kept: _Kept | None, pictures: np.ndarray | None, images: Pixels, rows: np.ndarray
+        self, kept: _Kept | None, pictures: np.ndarray | None, images: Images, rows: np.ndarray
     ) -> Tensor:
         """Answers about some rows of images: kept ones, and new ones where there is none."""
         if kept is None or pictures is None:
@@ -136,7 +136,7 @@ class Targets:
             kept.keep(wanted[missing], answers)
         return kept.of(wanted)
 
-    def _ask(self, images: Pixels, with_map: bool) -> tuple[Tensor, Tensor | None]:
+    def _ask(self, images: Images, with_map: bool) -> tuple[Tensor, Tensor | None]:
         maps = None
         self.asked += len(images)
         with autocast(self._teacher.config, self._teacher.device):

@@ -13,9 +13,10 @@ from training.artifacts import REGISTRATION, registration, write_json, write_mod
 from training.averaging import recalibrate
 from training.checkpoints import Checkpoints, Identity
 from training.config import TrainingConfig
-from training.data import Batch, Batches, Cards
+from training.data import Batch, Cards
 from training.environment import JobEnvironment
 from training.evaluation import Embedder, evaluate_model, validate_model
+from training.gpu_batches import batches_on
 from training.loop import Forward, History, Surroundings, train
 from training.losses import Criterion, LossInputs
 from training.machine import autocast, placed, prepare_machine
@@ -126,13 +127,13 @@ def fit(
     """Trains on the cards' batches, then measures BatchNorm's statistics for what is kept."""
     config, ranks = cards.config, around.ranks
     total = config.total_steps(len(cards.scan_ids))
-    to_measure = Batches(cards, total + config.normalisation_batches, ranks)
+    device = normalise.device
+    to_train = batches_on(device, cards, total, ranks)
+    to_measure = batches_on(device, cards, total + config.normalisation_batches, ranks)
     with shared_statistics(model, ranks if config.shared_norms else Ranks()):
         share_weights(model, ranks)
         share_weights(criterion, ranks)
-        model, history = train(
-            model, criterion, Batches(cards, total, ranks).begin, forward, config, total, around
-        )
+        model, history = train(model, criterion, to_train.begin, forward, config, total, around)
         with autocast(config, normalise.device):
             images = (fed_images(batch, normalise) for batch in to_measure.begin(total))
             recalibrate(model, images, model)
@@ -155,7 +156,10 @@ def average_norms(model: torch.nn.Module, ranks: Ranks) -> None:
 
 def fed_images(batch: Batch, normalise: Normaliser) -> Tensor:
     """A batch's views and the first of its scans, as many as the configuration shares."""
-    return normalise(np.concatenate([batch.views, batch.scans[: batch.fed]]))
+    fed = batch.scans[: batch.fed]
+    if isinstance(batch.views, Tensor):
+        return normalise(torch.cat([batch.views, torch.as_tensor(fed)]))
+    return normalise(np.concatenate([batch.views, fed]))
 
 
 def random_directions(count: int, config: TrainingConfig) -> Tensor:

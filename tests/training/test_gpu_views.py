@@ -1,0 +1,150 @@
+"""Two renderers, one view; on the CPU here, on a GPU by the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from recognition.camera_opencv import render_view
+from recognition.drawing import draw_card
+from recognition.scan import stretch
+from recognition.view_parameters import (
+    Noise,
+    ViewParameters,
+    draw_view,
+    plain_view,
+    view_generator,
+)
+from training.data import Batches, Cards
+from training.gpu_batches import GpuBatches
+from training.gpu_views import render_views, shrink
+from training.jpeg import jpeg
+from training.ranks import ALONE, Ranks
+
+SIZE = 64
+VIEWS = 48
+
+
+@pytest.fixture(scope="module")
+def scans() -> np.ndarray:
+    cards = [stretch(draw_card(number, seed=1, height=336), 2 * SIZE) for number in range(6)]
+    return np.stack([cards[i % 6] for i in range(VIEWS)])
+
+
+def drawn(number: int) -> ViewParameters:
+    return draw_view(view_generator(1, "train", "card", number))
+
+
+def both(scans: np.ndarray, parameters: list[ViewParameters]) -> tuple[np.ndarray, np.ndarray]:
+    ours = render_views(torch.from_numpy(scans), parameters, SIZE).numpy().astype(int)
+    theirs = [render_view(s, p, SIZE) for s, p in zip(scans, parameters, strict=True)]
+    return ours, np.stack(theirs).astype(int)
+
+
+def test_a_view_is_the_same_by_either_renderer(scans: np.ndarray) -> None:
+    parameters = [replace(drawn(i), quality=None) for i in range(VIEWS)]
+    assert any(p.holo.strength for p in parameters) and any(p.sleeve.haze for p in parameters)
+    assert any(p.finger.half_width for p in parameters) and any(
+        p.glare.strength for p in parameters
+    )
+    assert any(p.blur for p in parameters) and any(p.motion.length for p in parameters)
+    ours, theirs = both(scans, parameters)
+    difference = np.abs(ours - theirs).mean(axis=(1, 2, 3))
+    assert difference.max() < 3 and difference.mean() < 1, difference
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
+
+
+def test_and_after_jpeg(scans: np.ndarray) -> None:
+    ours, theirs = both(scans, [drawn(i) for i in range(VIEWS)])
+    difference = np.abs(ours - theirs).mean(axis=(1, 2, 3))
+    assert difference.max() < 4 and difference.mean() < 2, difference
+
+
+def test_a_view_is_itself_in_whatever_batch(scans: np.ndarray) -> None:
+    parameters = [drawn(i) for i in range(VIEWS)]
+    pixels = torch.from_numpy(scans)
+    whole = render_views(pixels, parameters, SIZE).int()
+    assert torch.equal(whole, render_views(pixels, parameters, SIZE).int())
+    for i in range(0, VIEWS, 7):
+        alone = render_views(pixels[i : i + 1], parameters[i : i + 1], SIZE).int()
+        # Kernels are padded to the batch's longest: other sums, the same to a rounding.
+        assert (whole[i] - alone[0]).abs().float().mean() < 0.3
+
+
+def test_a_plain_view_is_the_scan(scans: np.ndarray) -> None:
+    card = scans[:1]
+    seen = render_views(torch.from_numpy(card), [plain_view()], SIZE)[0].numpy().astype(int)
+    small = shrink(torch.from_numpy(card), SIZE)[0].numpy()
+    np.testing.assert_array_equal(small, stretch(card[0], SIZE))
+    inner = np.s_[4:-4, 4:-4]
+    assert np.abs(seen[inner] - small[inner]).mean() < 6
+
+
+def test_noise_is_the_banks(scans: np.ndarray) -> None:
+    quiet = plain_view()
+    # A stretch that runs over the bank's end, too.
+    loud = [replace(quiet, noise=Noise(5.0, start)) for start in (0, 2**20 - 100)]
+    ours, theirs = both(scans[:2], loud)
+    silent, _ = both(scans[:2], [quiet, quiet])
+    assert 3 < (ours - silent).std() < 6
+    assert np.abs(ours - theirs).mean() < 1
+
+
+@pytest.mark.parametrize("quality", [10, 40, 75, 95, 100])
+@pytest.mark.parametrize("side", [64, 50])
+def test_jpeg_is_libjpegs(scans: np.ndarray, quality: int, side: int) -> None:
+    picture = stretch(scans[0], side)
+    _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    theirs = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB).astype(int)
+    ours = jpeg(torch.from_numpy(picture).permute(2, 0, 1)[None].float(), [quality])
+    found = ours[0].permute(1, 2, 0).numpy()
+    lost = np.abs(theirs - picture.astype(int)).mean()
+    assert np.abs(found - theirs).mean() < max(1.0, 0.3 * lost)
+
+
+def test_scans_and_parameters_must_match(scans: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="2 scans but parameters of 1"):
+        render_views(torch.from_numpy(scans[:2]), [plain_view()], SIZE)
+    assert render_views(torch.from_numpy(scans[:0]), [], SIZE).shape == (0, SIZE, SIZE, 3)
+
+
+def test_a_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., Cards]) -> None:
+    """The device is the CPU here; the cards, the order and the numbers are the same."""
+    cards = tiny_cards("stage1", teacher_views=2, weight_feature_map=0.0)
+    ours = GpuBatches(cards, 3, device=torch.device("cpu"))
+    for step, (one, other) in enumerate(zip(ours.begin(), Batches(cards, 3).begin(), strict=True)):
+        for name in ("cards", "sources", "turns", "fed"):
+            assert np.array_equal(getattr(one, name), getattr(other, name)), step
+        assert isinstance(one.views, torch.Tensor) and one.views.dtype == torch.uint8
+        seen = np.abs(one.views.numpy().astype(int) - other.views).mean(axis=(1, 2, 3))
+        assert seen.max() < 6
+        assert np.abs(one.scans.numpy().astype(int) - other.scans).max() <= 1
+    part = ours.batch(0).part(1, 2)
+    assert len(part.views) == 4 and part.fed == 2
+
+
+def test_a_student_learns_from_a_gpu_s_batches(
+    tiny_cards: Callable[..., Cards], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.training import _Quiet
+    from training import teaching
+    from training.distillation import distil
+    from training.evaluation import Embedder
+    from training.loop import Surroundings
+    from training.models import build_model
+
+    def on_a_gpu(device: torch.device, cards: Cards, steps: int, ranks: Ranks = ALONE) -> Batches:
+        return GpuBatches(cards, steps, ranks, device=device)
+
+    monkeypatch.setattr(teaching, "batches_on", on_a_gpu)
+    cards = tiny_cards("stage1")
+    taught_by = tiny_cards().config
+    teacher = Embedder(build_model(taught_by).eval(), taught_by, torch.device("cpu"))
+    _, history = distil(build_model(cards.config), teacher, cards, Surroundings(_Quiet()))
+    assert history.steps == 4 and np.isfinite(history.loss)
