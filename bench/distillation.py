@@ -55,6 +55,8 @@ STAGE_1: Mapping[str, Mapping[str, Any]] = {
     "embedding + feature map": {"weight_embedding": 1.0, "weight_feature_map": 1.0},
     "embedding + attention": {"weight_embedding": 1.0, "weight_attention": 1.0},
     "embedding + high frequency": {"weight_embedding": 1.0, "weight_high_frequency": 1.0},
+    "embedding + relational + feature map": {**BOTH, "weight_feature_map": 1.0},
+    "embedding + relational + high frequency": {**BOTH, "weight_high_frequency": 1.0},
     "the guide's four": GUIDE,
     "embedding, clean scan as target": {"weight_embedding": 1.0, "distillation_target": "scan"},
     "ArcFace alone": {"weight_arcface": 1.0},

@@ -168,11 +168,14 @@ class Bench:
 
     def teacher_alone(self) -> float:
         """Images/s of the teacher's answers."""
+        import numpy as np
+        import torch
+
         assert self.teacher is not None
         views = self._fixed.views
         begun = time.monotonic()
         for _ in range(self.steps):
-            self.teacher.embed(views)
+            self.teacher.embed(np.asarray(torch.as_tensor(views).cpu()))
         return self.steps * len(views) / (time.monotonic() - begun)
 
     def _rate(self, step: Callable[[], None]) -> float:

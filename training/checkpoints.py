@@ -28,16 +28,9 @@ _NAME = re.compile(r"step-(\d{9})\.pt")
 _KEPT = 2
 #: Settings that do not change what is trained; a run may go on with others.
 _MACHINE = {
-    *(
-        "threads",
-        "render_threads",
-        "prefetch",
-        "log_seconds",
-        "checkpoint_minutes",
-        "compile",
-        "gpu_views",
-    ),
-    *("validation_views", "query_views", "unseen_views", "divergence"),
+    *("threads", "render_threads", "prefetch", "log_seconds", "checkpoint_minutes"),
+    *("compile", "gpu_views", "divergence"),
+    *("validation_views", "query_views", "unseen_views"),
 }
 
 
