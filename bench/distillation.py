@@ -223,7 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="variants that hold this text")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="a setting of every run")  # fmt: skip
-    parser.add_argument("--out", type=Path, help="every run's figures, as JSON")
+    parser.add_argument(
+        "--out", type=Path, help="every run's figures, as JSON; what is in it is not repeated"
+    )
     parser.add_argument("--keep", type=Path, help="where teachers and first stages are kept")
     options = parser.parse_args(arguments)
     steps = tuple(int(text) for text in options.steps.split(","))
@@ -251,12 +253,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The first stage that the second one goes on from is needed first.
         chosen[0].sort(key=lambda name: name != "embedding + relational")
         results: list[dict[str, Any]] = []
+        if options.out is not None and options.keep is not None and options.out.is_file():
+            results = json.loads(options.out.read_text(encoding="utf-8"))
+        done = {(row["seed"], row["stage"], row["variant"]) for row in results}
         context = multiprocessing.get_context("spawn")
         with context.Pool(options.workers, maxtasksperchild=1) as pool:
-            for stage, names in (("phase2", ["teacher"]), ("stage1", chosen[0])):
-                _collect(pool, works(stage, names), results, options.out)
-            trained = [name for name in chosen[1] if STAGE_2[name]]
-            _collect(pool, works("stage2", trained), results, options.out)
+            for stage, names in (
+                ("phase2", ["teacher"]),
+                ("stage1", chosen[0]),
+                ("stage2", [name for name in chosen[1] if STAGE_2[name]]),
+            ):
+                left = [w for w in works(stage, names) if (w.seed, stage, w.variant) not in done]
+                _collect(pool, left, results, options.out)
     results += [
         {**row, "stage": "stage2", "variant": "no second stage"}
         for row in results

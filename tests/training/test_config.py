@@ -71,7 +71,7 @@ def test_a_wrong_setting_is_named(key: str, value: str, message: str) -> None:
 
 
 def test_an_unknown_recipe_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="recipe 'big': is none of demo, full, tiny"):
+    with pytest.raises(ConfigError, match="recipe 'big': is none of demo, full, guide, tiny"):
         resolve("big", "teacher", "phase2", {})
 
 
