@@ -11,7 +11,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test bench lint types clean
+.PHONY: help setup demo test bench bench-train ablation lint types clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,12 @@ test: lint types ## Run every check and every test.
 
 bench: $(SETUP) ## Measure the registry's queries against the guide's own; about a minute.
 	@$(PY) -m bench.registry_queries
+
+bench-train: $(SETUP) ## Measure the training loop against the bare step; BENCH_FLAGS='--recipe full' on a GPU.
+	@$(PY) -m bench.training $(BENCH_FLAGS)
+
+ablation: $(SETUP) ## Measure what each term of the distillation brings, over 3 seeds; about an hour.
+	@$(PY) -m bench.distillation $(BENCH_FLAGS)
 
 lint: $(SETUP) ## Check style.
 	@$(VENV)/bin/ruff check .
