@@ -277,7 +277,7 @@ class Demo:
         teacher: Package | None = None,
         initial: Package | None = None,
     ) -> Package:
-        from cli.train import follow
+        from cli.train_watch import follow
         from training import submit
         from training.source import git_commit
 

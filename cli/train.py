@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
-from cli.errors import CliError
 from cli.options import AsJson
 from cli.train_options import (
     Cards,
@@ -38,10 +36,9 @@ from cli.train_options import (
 )
 
 if TYPE_CHECKING:
-    from cli.console import Activity
     from registry.packages import Package
+    from training.estimate import Estimate
     from training.submit import TrainingPlan
-    from training.watch import JobUpdate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,12 +52,6 @@ app = typer.Typer(
     cards train both --cards my-cards/ --recipe full --instance ml.p4d.24xlarge --dry-run
     """,
 )
-
-
-#: How far a job is, in its log; see training/progress.py.
-_STEP = re.compile(r"\bstep=(\d{1,9})/(\d{1,9})\b")
-#: Seconds from a job's end within which its model must be registered.
-PATIENCE = 120.0
 
 
 class Stage(StrEnum):
@@ -77,6 +68,20 @@ class Sent:
 
     document: dict[str, Any]
     package: Package | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job of a chain: which it is, and its plan once those before it are registered."""
+
+    kind: str
+    stage: int | None
+    plan: Callable[[list[Package]], TrainingPlan]
+
+    @property
+    def name(self) -> str:
+        """What it is called beside the others of its chain."""
+        return f"stage {self.stage}" if self.stage else "the teacher"
 
 
 @app.command(epilog="Example: cards train teacher --cards my-cards/ --recipe demo --wait")
@@ -107,7 +112,7 @@ def teacher(
                      subnet, security_group, kms_key, tag)  # fmt: skip
     order = Order(Aws(environment), cards, recipe, asked, parse_hyperparameters(hp or []), weights,
                   wait, dry_run, yes, as_json)  # fmt: skip
-    _report(order, _chain(order, [lambda made: _plan(order, "teacher", weights=order.weights)]))
+    _report(order, _chain(order, [_teacher(order)]))
 
 
 @app.command(epilog="Example: cards train student --cards my-cards/ --stage both --wait")
@@ -158,12 +163,24 @@ def student(
     if stage is Stage.two:
         initial = given or initial_for(order.aws)
         taught_by = teacher_of(order.aws, initial)
-        steps = [lambda made: _plan(order, "student", 2, taught_by, initial, order.weights)]
+        steps = [
+            Step(
+                "student",
+                2,
+                lambda made: _plan(order, "student", 2, taught_by, initial, order.weights),
+            )
+        ]
     else:
         source = given or teacher_for(order.aws)
-        steps = [lambda made: _plan(order, "student", 1, source, weights=order.weights)]
+        steps = [
+            Step(
+                "student", 1, lambda made: _plan(order, "student", 1, source, weights=order.weights)
+            )
+        ]
         if stage is Stage.both:
-            steps.append(lambda made: _plan(order, "student", 2, source, made[-1]))
+            steps.append(
+                Step("student", 2, lambda made: _plan(order, "student", 2, source, made[-1]))
+            )
     _report(order, _chain(order, steps))
 
 
@@ -203,9 +220,9 @@ def both(
         _chain(
             order,
             [
-                lambda made: _plan(order, "teacher", weights=order.weights),
-                lambda made: _plan(order, "student", 1, made[0]),
-                lambda made: _plan(order, "student", 2, made[0], made[1]),
+                _teacher(order),
+                Step("student", 1, lambda made: _plan(order, "student", 1, made[0])),
+                Step("student", 2, lambda made: _plan(order, "student", 2, made[0], made[1])),
             ],
         ),
     )
@@ -225,6 +242,7 @@ def resume(
     A job whose spare capacity was taken away needs no help: SageMaker starts it again by itself.
     """
     from cli.console import print_json, say
+    from cli.train_watch import watch as see
     from training.resume import resume as again
 
     aws = Aws(environment)
@@ -233,7 +251,7 @@ def resume(
     if not as_json:
         say(f"training job {name}, from the checkpoints of {job_name}")
     if wait:
-        package = _watch(aws, name, quiet=as_json)
+        package = see(aws, name, quiet=as_json)
     elif not as_json:
         say(f"follow it: cards train watch {name}")
     if as_json:
@@ -246,28 +264,9 @@ def watch(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Follows a training job's log until its model is registered."""
-    _watch(Aws(environment), job_name, quiet=False)
+    from cli.train_watch import watch as see
 
-
-def follow(aws: Aws, job_name: str, tell: Callable[[JobUpdate], None]) -> Package:
-    """Waits until a training job's model is registered; the demo waits in the same way.
-
-    Raises:
-        JobFailed: The job failed or was stopped.
-        CliError: It was not registered; with what the function that registers said.
-    """
-    from cli.automation_log import why
-    from training.watch import WaitTimeout, Watcher, wait_until_registered
-
-    watcher = Watcher(
-        aws.client("sagemaker"), aws.client("logs"), interval=1.0 if aws.is_local else 10.0
-    )
-    try:
-        return wait_until_registered(
-            job_name, tell, watcher=watcher, group=aws.deployment.group_name, timeout=PATIENCE
-        )
-    except WaitTimeout as error:
-        raise CliError(f"{error}; {why(aws, 'RegisterModel')}") from None
+    see(Aws(environment), job_name, quiet=False)
 
 
 def _plan(
@@ -306,28 +305,43 @@ def _plan(
     )
 
 
-def _chain(order: Order, steps: Sequence[Callable[[list[Package]], TrainingPlan]]) -> list[Sent]:
+def _teacher(order: Order) -> Step:
+    return Step("teacher", None, lambda made: _plan(order, "teacher", weights=order.weights))
+
+
+def _chain(order: Order, steps: Sequence[Step]) -> list[Sent]:
     """Sends jobs one after the other, each made from what those before it became.
 
-    A dry run shows those that can be shown: a job that starts from another's weights has to wait
-    for them.
+    What all of them will take is said, and asked about, before the first is sent. A dry run shows
+    those that can be shown: a job that starts from another's weights has to wait for them.
     """
     from cli.console import complain
+    from cli.train_cost import agreed, announce, jobs
 
+    following = jobs(order, [(step.kind, step.stage) for step in steps])
+    estimates: list[Estimate | None] = []
     sent: list[Sent] = []
     made: list[Package] = []
     for place, step in enumerate(steps):
         last = place == len(steps) - 1
         try:
-            done = _run(replace(order, wait=order.wait or not last), step(made), first=not place)
+            plan = step.plan(made)
+            if not place:
+                estimates = announce(order, plan, following)
+                agreed(order, estimates)
+            waiting = replace(order, wait=order.wait or not last)
+            done = _run(waiting, plan, estimates[place])
         except (Exception, KeyboardInterrupt):
             if made:
-                complain(f"cards: {made[-1].label} is registered; go on from there: {_next(made)}")
+                complain(
+                    f"cards: {made[-1].label} is registered; go on from there: {_next(order, made)}"
+                )
             raise
         sent.append(done)
         if order.dry_run and not last:
             complain(
-                "what follows can be shown once this is registered: it starts from its weights"
+                f"{steps[place + 1].name} can be shown once {step.name} is registered: it starts "
+                "from its weights"
             )
             break
         if done.package is not None:
@@ -335,31 +349,32 @@ def _chain(order: Order, steps: Sequence[Callable[[list[Package]], TrainingPlan]
     return sent
 
 
-def _next(made: list[Package]) -> str:
-    """The command that goes on after a chain broke."""
+def _next(order: Order, made: list[Package]) -> str:
+    """The command that goes on after a chain broke: with all stages that are still to come."""
+    import shlex
+
     name = made[-1].name
-    stage = 2 if name is not None and name.stage == "stage1" else 1
-    return f"cards train student --stage {stage} --parent {made[-1].label} --cards …"
+    stage = "2" if name is not None and name.stage == "stage1" else "both"
+    words = ("--stage", stage, "--parent", made[-1].label, "--cards", order.cards)
+    command = shlex.join(("cards", "train", "student", *words, "--recipe", order.recipe))
+    return f"{command} (and your other options)"
 
 
-def _run(order: Order, plan: TrainingPlan, first: bool = True) -> Sent:
+def _run(order: Order, plan: TrainingPlan, estimate: Estimate | None) -> Sent:
     """Sends a plan, and waits where that is asked for; a dry run only makes the request."""
     from dataclasses import asdict
 
     from cli.console import say
-    from cli.train_cost import agreed, announce
+    from cli.train_watch import watch as see
     from training import submit
 
-    estimate = announce(order, plan)
     told = asdict(estimate) if estimate else None
     if order.dry_run:
         return Sent({"notes": list(plan.notes), "estimate": told, "request": submit.request(plan)})
-    if first:
-        agreed(order)
     job_name = submit.submit(plan, order.aws.session)
     if not order.as_json:
         say(f"training job {job_name}")
-    package = _watch(order.aws, job_name, quiet=order.as_json) if order.wait else None
+    package = see(order.aws, job_name, quiet=order.as_json) if order.wait else None
     if not order.as_json and not package:
         say(f"follow it: cards train watch {job_name}")
     return Sent({**_sent(job_name, package), "estimate": told}, package)
@@ -381,49 +396,3 @@ def _report(order: Order, sent: list[Sent]) -> None:
     if order.as_json or order.dry_run:
         documents = [each.document for each in sent]
         print_json(documents if len(documents) > 1 else documents[0])
-
-
-def _watch(aws: Aws, job_name: str, quiet: bool) -> Package:
-    """Follows a job to its registration; Ctrl-C stops the job only when that is wished for."""
-    from cli.console import activity, complain, say
-    from cli.train_cost import wants_to_stop
-
-    try:
-        if quiet:
-            return follow(aws, job_name, lambda update: None)
-        with activity(job_name, interval=30) as task:
-            package = follow(aws, job_name, Shown(task))
-    except KeyboardInterrupt:
-        if wants_to_stop(job_name):
-            aws.client("sagemaker").stop_training_job(TrainingJobName=job_name)
-            complain(f"cards: {job_name} is being stopped; go on: cards train resume {job_name}")
-        else:
-            complain(
-                f"cards: {job_name} goes on by itself; watch it: cards train watch {job_name}; "
-                f"stop it: aws sagemaker stop-training-job --training-job-name {job_name}"
-            )
-        raise
-    say(f"registered {package.label} ({package.approval})")
-    say(f"  {package.description}")
-    return package
-
-
-class Shown:
-    """Shows a job's looks: its log's lines, and a bar of the steps that they tell of."""
-
-    def __init__(self, task: Activity) -> None:
-        self._task = task
-        self._steps = ""
-
-    def __call__(self, update: JobUpdate) -> None:
-        from cli.console import bar
-
-        for line in update.lines:
-            self._task.log(line)
-            if found := _STEP.search(line):
-                done, total = int(found[1]), int(found[2])
-                self._steps = f"{bar(done, total)} step {done} of {total}"
-        training = update.detail in ("", "Training")
-        self._task.update(
-            self._steps if training and self._steps else update.detail or update.status
-        )

@@ -1,11 +1,13 @@
-"""What a job will probably take, said before it is sent, and the question that follows."""
+"""What jobs will probably take, said before the first is sent, and what is asked about it."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.console import complain, is_terminal, say, seconds
+from cli.console import complain, say, seconds
 from cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -14,87 +16,161 @@ if TYPE_CHECKING:
     from training.estimate import Estimate
     from training.training_plan import TrainingPlan
 
+#: Seconds to wait for the price list: an estimate is no reason to hold a job up.
+_CONNECT, _READ = 3, 10
 
-def announce(order: Order, plan: TrainingPlan) -> Estimate | None:
-    """Prints the estimate of a job; for machines it is in the document instead."""
-    found = _estimate(order, plan)
+
+@dataclass(frozen=True)
+class Job:
+    """A job that is going to be sent; it cannot be planned before its parent is registered.
+
+    Attributes:
+        title: For people, such as ``student stage 1``.
+        config: What recipe and hyper-parameters come to.
+    """
+
+    title: str
+    config: TrainingConfig
+
+
+def jobs(order: Order, kinds: Sequence[tuple[str, int | None]]) -> list[Job]:
+    """The jobs of a chain, by kind and stage.
+
+    Raises:
+        ConfigError: A setting that one of them cannot take; none has been paid for by then.
+    """
+    from training.config import resolve
+    from training.submit import STUDENT_STAGES
+
+    found = []
+    for kind, stage in kinds:
+        name = STUDENT_STAGES[stage] if stage else "phase2"
+        config = resolve(order.recipe, kind, name, order.hyperparameters)
+        found.append(Job(f"{kind} stage {stage}" if stage else kind, config))
+    return found
+
+
+def announce(order: Order, plan: TrainingPlan, chain: Sequence[Job]) -> list[Estimate | None]:
+    """Estimates the jobs of a chain and prints that; for machines it is in the documents instead.
+
+    Args:
+        order: What was asked for.
+        plan: The first job's; all of them have its machines and its card set.
+        chain: All jobs, that first one included.
+    """
+    found = _estimates(order, plan, chain)
     if not order.as_json and not order.dry_run:
-        for line in lines(order, plan, found):
+        for line in lines(order, plan, chain, found):
             say(line)
     return found
 
 
-def agreed(order: Order) -> bool:
+def agreed(order: Order, found: Sequence[Estimate | None]) -> None:
     """Asks whether to send, where there is someone to ask and something to pay.
 
     Raises:
         CliError: The answer was no.
     """
-    if order.yes or order.as_json or order.aws.is_local or not _can_ask():
-        return True
-    say("send it? [y/N] ")
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if order.yes or order.as_json or order.dry_run or order.aws.is_local or not _can_ask():
+        return
+    price = _sum([each.price if each else None for each in found])
+    what = "send it" if len(found) == 1 else f"send these {len(found)} jobs one after the other"
+    if not _yes(f"{what}{'' if price is None else f', about USD {price:.2f}'}?"):
         raise CliError("nothing was sent")
-    return True
 
 
 def wants_to_stop(job_name: str) -> bool:
     """After Ctrl-C: whether the job itself shall stop; without an answer it goes on."""
     if not _can_ask():
         return False
-    complain(f"cards: stop {job_name}, too? What it has learnt so far is kept. [y/N] ")
     try:
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        return _yes(f"cards: stop {job_name}, too? What it has learnt so far is kept.")
     except KeyboardInterrupt:
         return False
 
 
-def lines(order: Order, plan: TrainingPlan, found: Estimate | None) -> list[str]:
-    """The estimate for people."""
+def lines(
+    order: Order, plan: TrainingPlan, chain: Sequence[Job], found: Sequence[Estimate | None]
+) -> list[str]:
+    """The estimates for people: each job's, and the sum of several."""
     compute = plan.compute
     machines = f"{compute.instance_count} × {compute.instance_type}"
     if compute.spot:
         machines += ", spare capacity"
-    title = f"{plan.kind}{f' stage {plan.stage}' if plan.stage else ''}"
-    if found is None:
-        return [f"{title} on {machines}; how many cards there are is not known: no estimate"]
-    told = [f"{title} on {machines}: {found.steps} steps, {found.images} images"]
+    told = []
+    for job, each in zip(chain, found, strict=True):
+        if each is None:
+            told.append(
+                f"{job.title} on {machines}; how many cards there are is not known: no estimate"
+            )
+            continue
+        told.append(f"{job.title} on {machines}: {each.steps} steps, {each.images} images")
+        if not order.aws.is_local:
+            told += [f"  {words}" for words in _words(each.seconds, each.price, each.ceiling)]
+            told += [f"  {each.note}"] if each.note else []
     if order.aws.is_local:
-        return [*told, "  on this machine; costs nothing"]
-    if found.seconds is not None:
-        told.append(f"  about {seconds(found.seconds)}, give or take a factor of two")
-    if found.price is not None and found.ceiling is not None:
-        up_to = " (spare capacity is cheaper)" if compute.spot else ""
-        told.append(
-            f"  about USD {found.price:.2f} at list price, at most USD {found.ceiling:.2f} before "
-            f"SageMaker stops it{up_to}"
+        return [*told, "on this machine; costs nothing"]
+    if len(chain) > 1:
+        sums = (
+            _sum([getattr(each, name, None) for each in found])
+            for name in ("seconds", "price", "ceiling")
         )
-    if found.note:
-        told.append(f"  {found.note}")
+        told += [f"all {len(chain)} jobs: {words}" for words in _words(*sums)]
+    if compute.spot:
+        told.append(
+            "spare capacity is cheaper than the list price; by how much is not known before"
+        )
+    told += plan.notes
     return told
 
 
-def _estimate(order: Order, plan: TrainingPlan) -> Estimate | None:
+def _words(time: float | None, price: float | None, ceiling: float | None) -> list[str]:
+    told = []
+    if time is not None:
+        told.append(f"about {seconds(time)}, give or take a factor of two")
+    at_most = f"at most USD {ceiling:.2f} before SageMaker stops it" if ceiling is not None else ""
+    if price is not None:
+        told.append(f"about USD {price:.2f} at list price, {at_most}")
+    elif at_most:
+        told.append(f"{at_most}, at list price")
+    return told
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """The sum; None where one of them is not known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _estimates(order: Order, plan: TrainingPlan, chain: Sequence[Job]) -> list[Estimate | None]:
     from training.estimate import estimate
 
     scans = _scans(order, plan.channels["cards"])
     if scans is None:
-        return None
+        return [None for _ in chain]
     price, note = _price(order, plan)
-    return estimate(
-        plan.config, plan.compute, scans, teacher=_teacher(plan), instance_price=price, note=note
-    )
+    return [
+        estimate(
+            job.config,
+            plan.compute,
+            scans,
+            teacher=_teacher(job.config),
+            instance_price=price,
+            note=note,
+        )
+        for job in chain
+    ]
 
 
-def _teacher(plan: TrainingPlan) -> TrainingConfig | None:
+def _teacher(config: TrainingConfig) -> TrainingConfig | None:
     """The teacher that the recipe itself would train; the very one may be another."""
     from registry.names import TEACHER
     from training.config import ConfigError, resolve
 
-    if plan.kind == TEACHER:
+    if config.model_type == TEACHER:
         return None
     try:
-        return resolve(plan.config.recipe, TEACHER, "phase2", {})
+        return resolve(config.recipe, TEACHER, "phase2", {})
     except ConfigError:
         return None
 
@@ -102,13 +178,15 @@ def _teacher(plan: TrainingPlan) -> TrainingConfig | None:
 def _price(order: Order, plan: TrainingPlan) -> tuple[float | None, str]:
     if order.aws.is_local:
         return None, ""
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
     from training.estimate import instance_price
 
+    soon = Config(connect_timeout=_CONNECT, read_timeout=_READ, retries={"total_max_attempts": 1})
     try:
         # The price list is served in a few regions only, for all of them.
-        client = order.aws.session.client("pricing", region_name="us-east-1")
+        client = order.aws.session.client("pricing", region_name="us-east-1", config=soon)
         return instance_price(client, plan.region, plan.compute.instance_type), ""
     except (ClientError, BotoCoreError, ValueError) as error:
         return None, f"no price: {' '.join(str(error).split())[:160]}"
@@ -137,5 +215,11 @@ def _scans(order: Order, cards_uri: str) -> int | None:
         return None
 
 
+def _yes(question: str) -> bool:
+    # On stderr, which a person sees even where stdout goes to a file.
+    complain(f"{question} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def _can_ask() -> bool:
-    return sys.stdin.isatty() and is_terminal()
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,7 +102,7 @@ Groups = Annotated[
 KmsKey = Annotated[
     str | None,
     typer.Option(
-        "--kms-key", help="Encrypts disks and output: id, alias or ARN.", rich_help_panel=_MACHINES
+        "--kms-key", help="Encrypts output and disks: a key's id or ARN.", rich_help_panel=_MACHINES
     ),
 ]
 Tags = Annotated[
@@ -158,15 +159,24 @@ def machines(
         "instance_type": instance,
         "instance_count": count,
         "spot": spot,
-        "max_run_seconds": round(3600 * max_run),
-        "max_wait_seconds": None if max_wait is None else round(3600 * max_wait),
+        "max_run_seconds": _seconds("--max-run-hours", 3600, max_run),
+        "max_wait_seconds": (
+            None if max_wait is None else _seconds("--max-wait-hours", 3600, max_wait)
+        ),
         "volume_gb": volume,
-        "keep_alive_seconds": round(60 * keep_alive),
+        "keep_alive_seconds": _seconds("--keep-alive-minutes", 60, keep_alive),
         "subnets": tuple(subnets or ()),
         "security_groups": tuple(groups or ()),
         "kms_key": kms_key,
         "tags": pairs("--tag", tags or []),
     }
+
+
+def _seconds(option: str, unit: int, value: float) -> int:
+    """A time in whole seconds; what SageMaker takes is checked with the other limits."""
+    if not math.isfinite(value):
+        raise CliError(f"{option} {value}: must be a number")
+    return round(unit * value)
 
 
 def parse_hyperparameters(given: list[str]) -> dict[str, Any]:

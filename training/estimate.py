@@ -63,7 +63,7 @@ class Estimate:
         images: Images that are trained on.
         seconds: Of the whole job, to about a factor of two; None where nothing is known.
         hourly: USD an hour of all instances; None where nobody knows.
-        ceiling: USD at most: the longest that the job may run.
+        ceiling: USD at most: the longest that the job may run, and its machines be kept warm.
         note: Why a figure is missing.
     """
 
@@ -105,7 +105,7 @@ def estimate(
     steps = config.total_steps(known)
     images = steps * (config.batch_size + config.fed_scans)
     hourly = None if instance_price is None else instance_price * compute.instance_count
-    speed = _sustained(compute)
+    speed = _sustained(config, compute)
     on_gpu = accelerators(compute.instance_type) != 0
     convolution = _CONVOLUTION_ON_GPU if on_gpu else _CONVOLUTION_ON_CPU
     work = _operations(config, steps, known, teacher, convolution)
@@ -118,7 +118,9 @@ def estimate(
         seconds = _OVERHEAD_SECONDS + work / speed
         if seconds > compute.max_run_seconds:
             note = "the estimate is longer than the job may run: raise --max-run-hours"
-    ceiling = None if hourly is None else hourly * compute.max_run_seconds / 3600
+    # Machines that are kept warm cost as if they ran.
+    longest = compute.max_run_seconds + compute.keep_alive_seconds
+    ceiling = None if hourly is None else hourly * longest / 3600
     return Estimate(steps, images, seconds, hourly, ceiling, note)
 
 
@@ -166,14 +168,15 @@ def accelerators(instance_type: str) -> int | None:
     return table.get(size)
 
 
-def _sustained(compute: Compute) -> float | None:
+def _sustained(config: TrainingConfig, compute: Compute) -> float | None:
     """FLOP/s of all machines together on a ViT."""
     family, _, size = compute.instance_type.removeprefix("ml.").partition(".")
     gpus = accelerators(compute.instance_type)
     if gpus == 0:
         match = _VCPUS.fullmatch(size)
         vcpus = 4 * int(match[1] or 1) if match else {"large": 2}.get(size)
-        each, count = _CPU_TFLOPS, vcpus
+        # A recipe may ask for fewer threads than there are CPUs; the others stand idle.
+        each, count = _CPU_TFLOPS, min(vcpus, config.threads or vcpus) if vcpus else None
     else:
         each, count = _GPU_TFLOPS.get(family, 0.0), gpus
     if not each or not count:

@@ -51,13 +51,20 @@ def resume(sagemaker: Any, job_name: str, now: datetime | None = None) -> str:
             raise SubmitError(f"training job {job_name}: there is none of that name") from None
         raise
     status = job["TrainingJobStatus"]
+    if status == "Stopping":
+        # Its last checkpoint may be on its way still.
+        raise SubmitError(f"training job {job_name}: is Stopping; try again when it has stopped")
     if status not in _RESUMABLE:
         what = "has ended well" if status == "Completed" else f"is {status}"
         raise SubmitError(f"training job {job_name}: {what}; there is nothing to resume")
     if not job.get("CheckpointConfig"):
         raise SubmitError(f"training job {job_name}: kept no checkpoints; train anew")
     name = _name(job_name, now or datetime.now())
-    tags = sagemaker.list_tags(ResourceArn=job["TrainingJobArn"]).get("Tags", [])
+    pages = sagemaker.get_paginator("list_tags").paginate(ResourceArn=job["TrainingJobArn"])
+    # AWS's own tags (aws:…) are listed with the others and refused when they are given.
+    tags = [
+        tag for page in pages for tag in page["Tags"] if not tag["Key"].lower().startswith("aws:")
+    ]
     sagemaker.create_training_job(**request(job, name), Tags=tags)
     return name
 

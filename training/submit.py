@@ -1,18 +1,16 @@
 """Sending training jobs to SageMaker.
 
-The only module that knows the ``sagemaker`` SDK (version 2, script mode); see
-``docs/decisions/0003-sagemaker-sdk.md``. The entry points know SageMaker's own contract alone.
-:func:`plan` decides everything and asks nobody, :func:`submit` sends it; :mod:`training.watch`
-follows it.
+With :mod:`training.sdk_session` the only module that knows the ``sagemaker`` SDK (version 2,
+script mode); see ``docs/decisions/0003-sagemaker-sdk.md``. The entry points know SageMaker's own
+contract alone. :func:`plan` decides everything and asks nobody, :func:`submit` sends it;
+:mod:`training.watch` follows it.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +30,12 @@ from registry.packages import Package
 from registry.registration import CARDS_CHANNEL, COMMIT, INFERENCE_IMAGE
 from training.config import TERMS, resolve
 from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
+from training.sdk_session import (
+    configuration_checked_once,
+    quiet_sdk,
+    sdk_session,
+    takes_disk_key,
+)
 from training.source import staged_source
 from training.training_plan import (
     MOST_TAGS,
@@ -110,6 +114,7 @@ def plan(
     job_name = _job_name(kind, stage, recipe, now or datetime.now())
     image = _image(region, compute.instance_type, "training")
     inference, notes = _inference_image(region, image)
+    notes += _checked_key(compute)
     bucket = f"s3://{deployment.training_bucket}"
     channels = {CARDS_CHANNEL: cards_uri.rstrip("/") + "/"}
     stage_name = STUDENT_STAGES[stage] if stage else "phase2"
@@ -188,7 +193,7 @@ def request(plan: TrainingPlan) -> dict[str, Any]:
         region_name=plan.region, aws_access_key_id="unused", aws_secret_access_key="unused"
     )
     source = f"{plan.code_uri}/{plan.job_name}/source/sourcedir.tar.gz"
-    _fit(plan, _sdk_session(session, record=recorded), source)
+    _fit(plan, sdk_session(session, record=recorded), source)
     return recorded[0]
 
 
@@ -206,7 +211,7 @@ def submit(plan: TrainingPlan, session: Any = None) -> str:
     import boto3
 
     with staged_source() as source:
-        _fit(plan, _sdk_session(session or boto3.Session(region_name=plan.region)), str(source))
+        _fit(plan, sdk_session(session or boto3.Session(region_name=plan.region)), str(source))
     return plan.job_name
 
 
@@ -263,6 +268,20 @@ def _tags(ours: Mapping[str, str], compute: Compute) -> dict[str, str]:
     return tags
 
 
+def _checked_key(compute: Compute) -> tuple[str, ...]:
+    """What there is to say about the caller's key: not every disk takes one, none an alias."""
+    if not compute.kms_key:
+        return ()
+    if not takes_disk_key(compute.instance_type):
+        return (f"{compute.instance_type} encrypts its own disks; --kms-key is for the output",)
+    if compute.kms_key.startswith("alias/") or ":alias/" in compute.kms_key:
+        raise SubmitError(
+            f"--kms-key {compute.kms_key}: SageMaker takes no alias for the disks of "
+            f"{compute.instance_type}; give the key's id or ARN"
+        )
+    return ()
+
+
 def _max_wait(compute: Compute) -> int | None:
     """SageMaker wants the time that may be spent waiting for capacity included."""
     if not compute.spot:
@@ -277,7 +296,7 @@ def _job_name(kind: str, stage: int | None, recipe: str, now: datetime) -> str:
 
 
 def _image(region: str, instance_type: str, scope: str) -> str:
-    _quiet_sdk()
+    quiet_sdk()
     from sagemaker import image_uris
 
     try:
@@ -313,74 +332,8 @@ def _inference_image(region: str, training_image: str) -> tuple[str, tuple[str, 
         return training_image, (note,)
 
 
-def _quiet_sdk() -> None:
-    """Keeps the SDK's remarks out of the commands' output; to be called before it is imported.
-
-    It says on every call which configuration files do not exist, and twice on import that
-    version 3 exists, which the decision document weighs.
-    """
-    import logging
-    import os
-
-    os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
-    # The first configuration of the root logger wins; the SDK's own would print all of botocore.
-    logging.basicConfig(level=logging.WARNING)
-    for name in ("sagemaker", "sagemaker.config", "botocore"):
-        # Its errors are also raised; whoever catches them says them once.
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _sdk_session(session: Any, record: list[dict[str, Any]] | None = None) -> Any:
-    """The SDK's session: without telemetry, and recording instead of sending when told to."""
-    _quiet_sdk()
-    from sagemaker.config.config import load_sagemaker_config
-    from sagemaker.session import Session
-    from sagemaker.session_settings import SessionSettings
-
-    class Recording(Session):
-        """Keeps the request that would be sent."""
-
-        def _intercept_create_request(
-            self, request: Any, create: Any, func_name: Any = None
-        ) -> Any:
-            if record is None:
-                return super()._intercept_create_request(request, create, func_name)
-            record.append(request)
-
-    config = load_sagemaker_config()
-    config.setdefault("SchemaVersion", "1.0")
-    modules = (
-        config.setdefault("SageMaker", {}).setdefault("PythonSDK", {}).setdefault("Modules", {})
-    )
-    modules["TelemetryOptOut"] = True
-    return Recording(
-        boto_session=session,
-        sagemaker_config=config,
-        # Left to itself the SDK asks for SSE-KMS without naming a key. The bucket's own
-        # encryption is the deployment's decision.
-        settings=SessionSettings(encrypt_repacked_artifacts=False),
-    )
-
-
-@contextmanager
-def _configuration_checked_once() -> Iterator[None]:
-    """Keeps the SDK from checking its whole configuration again at each setting that it reads.
-
-    The session has checked it when it was made. Version 2.257.7 repeats that 22 times for one
-    submission: 1.5 of its 2 seconds of CPU time, measured.
-    """
-    # Typed as Any: the name is the SDK's own import, not one that it offers.
-    sdk: Any = importlib.import_module("sagemaker.utils")
-    check = sdk.validate_sagemaker_config
-    sdk.validate_sagemaker_config = lambda *_: None
-    try:
-        yield
-    finally:
-        sdk.validate_sagemaker_config = check
-
-
 def _fit(plan: TrainingPlan, session: Any, source: str) -> None:
-    with _configuration_checked_once():
+    with configuration_checked_once():
         _send(plan, session, source)
 
 
@@ -407,7 +360,7 @@ def _send(plan: TrainingPlan, session: Any, source: str) -> None:
         keep_alive_period_in_seconds=compute.keep_alive_seconds or None,
         subnets=list(compute.subnets) or None,
         security_group_ids=list(compute.security_groups) or None,
-        volume_kms_key=compute.kms_key,
+        volume_kms_key=compute.kms_key if takes_disk_key(compute.instance_type) else None,
         output_kms_key=compute.kms_key,
         distribution={"torch_distributed": {"enabled": True}} if plan.distributed else None,
         hyperparameters=dict(plan.hyperparameters),

@@ -22,13 +22,15 @@ class SubmitError(ValueError):
 LONGEST_RUN = 28 * 24 * 3600
 LONGEST_KEEP_ALIVE = 3600
 LARGEST_VOLUME_GB = 16384
-MOST_TAGS = 50
-_TAG_KEY = re.compile(r"(?!aws:)[\w\s.:/=+\-@]{1,128}")
-_TAG_VALUE = re.compile(r"[\w\s.:/=+\-@]{0,256}")
+MOST_TAGS, MOST_SUBNETS, MOST_GROUPS = 50, 16, 5
+#: Letters and digits of any script; of the blanks AWS takes no line ends and no tabs.
+_TAG_KEY = re.compile(r"(?!(?i:aws:))[\w .:/=+\-@]{1,128}")
+_TAG_VALUE = re.compile(r"[\w .:/=+\-@]{0,256}")
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}", re.ASCII)
 _GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
 _KEY = re.compile(
-    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[\w/-]+|alias/[\w/-]+|[0-9a-f-]{36}",
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[\w/-]+|alias/[\w/-]+"
+    r"|[0-9a-f-]{36}|mrk-[0-9a-f]{32}",
     re.ASCII,
 )
 
@@ -48,7 +50,7 @@ class Compute:
         keep_alive_seconds: How long the machines are kept warm for a next job of the same kind.
         subnets: Of a VPC in which the job runs, with
         security_groups: in it.
-        kms_key: Encrypts the machines' disks and what the job writes.
+        kms_key: Encrypts what the job writes, and the machines' disks where they take a key.
         tags: Beside the deployment's own.
     """
 
@@ -87,11 +89,14 @@ class Compute:
                 )
         if bool(self.subnets) != bool(self.security_groups):
             raise SubmitError("--subnet, --security-group: a VPC needs both of them, or neither")
-        for option, pattern, values in (
-            ("--subnet", _SUBNET, self.subnets),
-            ("--security-group", _GROUP, self.security_groups),
-            ("--kms-key", _KEY, (self.kms_key,) if self.kms_key else ()),
+        keys = () if self.kms_key is None else (self.kms_key,)
+        for option, pattern, values, most in (
+            ("--subnet", _SUBNET, self.subnets, MOST_SUBNETS),
+            ("--security-group", _GROUP, self.security_groups, MOST_GROUPS),
+            ("--kms-key", _KEY, keys, 1),
         ):
+            if len(values) > most:
+                raise SubmitError(f"{option}: {len(values)} are given; SageMaker takes {most}")
             for given in values:
                 if not pattern.fullmatch(given):
                     raise SubmitError(f"{option} {given}: is no id of that kind")

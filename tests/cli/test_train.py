@@ -219,7 +219,7 @@ def test_both_stages_follow_each_other_and_answer_in_one_document(
     made = {1: version(2, STAGE1[0]), 2: version(3, "student-efficientnet-lite0-stage2-v1")}
     monkeypatch.setattr("cli.parents.teacher_for", lambda _: version(1, TEACHER[0]))
     monkeypatch.setattr(submit, "submit", send)
-    monkeypatch.setattr("cli.train.follow", lambda *_: made[len(plans)])
+    monkeypatch.setattr("cli.train_watch.follow", lambda *_: made[len(plans)])
     done = cards(
         "train", "student", "--cards", cards_uri, "--recipe", "tiny", "--wait", "--json"
     )  # fmt: skip
@@ -255,7 +255,7 @@ def chain(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[Any]:
         return version(len(plans))
 
     monkeypatch.setattr(submit, "submit", send)
-    monkeypatch.setattr("cli.train.follow", follow)
+    monkeypatch.setattr("cli.train_watch.follow", follow)
     return plans
 
 
@@ -278,6 +278,12 @@ def test_both_trains_a_teacher_and_then_its_student(
     assert plans[2].channels["initial"] == "s3://b/jobs/2/output/model.tar.gz"
 
 
+def test_a_dry_run_of_a_chain_shows_what_can_be_shown(aws: Stack, cards_uri: str) -> None:
+    done = cards("train", "both", "--cards", cards_uri, "--recipe", "tiny", "--dry-run")
+    assert done.json["request"]["TrainingJobName"].startswith("teacher-tiny-")
+    assert done.err.startswith("stage 1 can be shown once the teacher is registered")
+
+
 def test_a_chain_that_breaks_says_where_to_go_on(
     aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +292,9 @@ def test_a_chain_that_breaks_says_where_to_go_on(
     assert done.code == 130, done
     assert "job-2 goes on by itself" in done.err
     assert f"{TEACHER[0]} is registered; go on from there" in done.err
-    assert f"cards train student --stage 1 --parent {TEACHER[0]}" in done.err
+    # Both of the stages that are still to come, with what was trained on and by which recipe.
+    wanted = f"cards train student --stage both --parent {TEACHER[0]} --cards {cards_uri}"
+    assert f"{wanted} --recipe tiny" in done.err
 
 
 @pytest.mark.parametrize(
@@ -315,6 +323,46 @@ def test_ctrl_c_stops_the_job_only_when_that_is_wished_for(
     assert stopped == (["job-1"] if wish else [])
 
 
+def test_a_chain_that_breaks_after_stage_1_goes_on_with_stage_2(
+    aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain(monkeypatch, fail_at=3)
+    done = cards("train", "both", "--cards", cards_uri, "--recipe", "tiny", "--yes")
+    assert done.code == 130, done
+    assert f"cards train student --stage 2 --parent {STAGE1[0]}" in done.err
+
+
+def test_a_setting_that_only_the_last_job_refuses_is_found_before_the_first_is_paid_for(
+    aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.config import ConfigError, resolve
+
+    setting = "backbone=vit_small_patch16_dinov3"
+    given = dict([setting.split("=")])
+    resolve("tiny", "teacher", "phase2", given)
+    with pytest.raises(ConfigError):
+        resolve("tiny", "student", "stage1", given)
+    plans = chain(monkeypatch)
+    done = cards("train", "both", "--cards", cards_uri, "--recipe", "tiny", "--hp", setting)
+    refused(done, "backbone")
+    assert plans == []
+
+
+def test_a_job_that_has_just_ended_is_not_said_to_be_stopped(
+    aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain(monkeypatch, fail_at=1)
+    registry = Registry()
+    registry.stub.add_client_error("stop_training_job", "ValidationException", "is Completed")
+    client = Aws.client
+    other = {"sagemaker": registry.client}
+    monkeypatch.setattr(Aws, "client", lambda self, name: other.get(name) or client(self, name))
+    monkeypatch.setattr("cli.train_cost.wants_to_stop", lambda _: True)
+    done = cards("train", "teacher", "--cards", cards_uri, "--recipe", "tiny", "--wait")
+    assert done.code == 130, done
+    assert "job-1 was not stopped: StopTrainingJob: ValidationException: is Completed" in done.err
+
+
 def test_what_it_will_take_is_said_first(
     aws: Stack, card_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,7 +375,7 @@ def test_what_it_will_take_is_said_first(
 
 
 def test_a_step_in_the_log_becomes_a_bar() -> None:
-    from cli.train import Shown
+    from cli.train_watch import Shown
     from training.watch import JobUpdate
 
     class Task:
@@ -348,3 +396,21 @@ def test_a_step_in_the_log_becomes_a_bar() -> None:
     assert task.said == "█" * 12 + "░" * 12 + " step 150 of 300" and len(task.logged) == 1
     show(JobUpdate("job", "InProgress", "Uploading"))
     assert task.said == "Uploading"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("option", ["--max-run-hours", "--max-wait-hours", "--keep-alive-minutes"])
+def test_a_time_that_is_no_number_is_refused_by_its_option(option: str, value: str) -> None:
+    done = cards("train", "teacher", "--cards", "s3://b/x", f"{option}={value}")
+    refused(done, option, "must be a number")
+
+
+def test_the_help_names_recipes_that_there_are() -> None:
+    import re
+    from typing import get_args
+
+    from cli.train_options import Recipe
+    from training.config import recipe_names
+
+    named = re.findall(r"\w+", get_args(Recipe)[1].help.partition(": ")[2].partition(", or")[0])
+    assert named and set(named) <= set(recipe_names())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import boto3
 import pytest
@@ -32,6 +33,42 @@ def test_the_demo_is_estimated_within_a_factor_of_two_of_what_it_took() -> None:
     found = estimate(demo, Compute("ml.m5.large"), 200,
                      teacher=resolve("demo", "teacher", "phase2", {}))  # fmt: skip
     assert found.seconds is not None and 40 < found.seconds - 300 < 200
+
+
+def test_cpus_that_the_recipe_does_not_use_make_it_no_faster() -> None:
+    demo = resolve("demo", "teacher", "phase2", {})
+    one, many = (estimate(demo, Compute(f"ml.m5.{size}"), 200) for size in ("large", "24xlarge"))
+    assert demo.threads == 2
+    assert one.seconds == many.seconds
+    free = replace(demo, threads=0)
+    large, larger = (estimate(free, Compute(f"ml.m5.{s}"), 200) for s in ("large", "xlarge"))
+    assert large.seconds and larger.seconds and larger.seconds < large.seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "shape", "measured"),
+    [
+        ("teacher", "phase2", {"width": 192, "heads": 3}, 190),
+        ("teacher", "phase2", {"width": 128}, 300),
+        ("teacher", "phase2", {"width": 192, "heads": 3, "patch_size": 16}, 474),
+        ("student", "stage1", {"precision": "fp32"}, 285),
+    ],
+)
+def test_what_was_measured_on_two_cores_is_met_within_a_factor_of_two(
+    kind: str, stage: str, shape: dict[str, Any], measured: float
+) -> None:
+    """The table "Speed on two cores" in docs/training.md: images a second of a network alone."""
+    config = resolve("demo", kind, stage, {"steps": 10**6, **shape})
+    # The smallest teacher that there is hardly counts.
+    least = resolve("demo", "teacher", "phase2", {"depth": 1, "width": 64, "patch_size": 32})
+    found = estimate(config, Compute("ml.m5.large"), 200, teacher=least)
+    assert found.seconds is not None
+    assert measured / 2 < found.images / (found.seconds - 300) < measured * 2
+
+
+def test_machines_that_are_kept_warm_cost_as_if_they_ran() -> None:
+    warm = replace(P4D, max_run_seconds=3600, keep_alive_seconds=1800)
+    assert estimate(FULL, warm, 17_592, teacher=TEACHER, instance_price=2.0).ceiling == 3.0
 
 
 @settings(deadline=None)
@@ -139,7 +176,17 @@ def test_a_price_list_that_says_nothing_gives_no_price(rows: list[str], words: s
             "--subnet subnet-1: is no id",
         ),
         ({"kms_key": "my key"}, "--kms-key my key: is no id"),
+        ({"kms_key": ""}, "--kms-key : is no id"),
+        (
+            {
+                "subnets": ("subnet-0123456789abcdef0",),
+                "security_groups": tuple(f"sg-0123456789abcdef{n}" for n in range(6)),
+            },
+            "--security-group: 6 are given; SageMaker takes 5",
+        ),
         ({"tags": {"aws:x": "1"}}, "--tag aws:x=1"),
+        ({"tags": {"AWS:x": "1"}}, "--tag AWS:x=1"),
+        ({"tags": {"x": "a\nb"}}, "--tag x=a"),
         ({"tags": {"x": "a,b"}}, "--tag x=a,b"),
     ],
 )
@@ -147,3 +194,17 @@ def test_machines_that_sagemaker_would_not_take(settings: dict, words: str) -> N
     with pytest.raises(SubmitError) as refusal:
         Compute("ml.g5.xlarge", **settings)
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+        "mrk-1234abcd12ab34cd56ef1234567890ab",
+        "arn:aws:kms:us-east-2:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab",
+        "arn:aws-us-gov:kms:us-gov-west-1:111122223333:alias/cards",
+        "alias/cards",
+    ],
+)
+def test_every_form_of_a_key_is_taken(key: str) -> None:
+    assert Compute("ml.g5.xlarge", kms_key=key).kms_key == key

@@ -65,10 +65,20 @@ def test_it_is_sent_under_a_name_of_its_own_with_the_tags() -> None:
     job = described()
     with Stubber(client) as stub:
         stub.add_response("describe_training_job", job, {"TrainingJobName": OLD})
-        stub.add_response("list_tags", {"Tags": tags}, {"ResourceArn": ARN})
+        # A tag of AWS's own is refused when it is given; SageMaker lists it all the same.
+        theirs = [{"Key": "aws:cloudformation:stack-name", "Value": "x"}]
+        stub.add_response("list_tags", {"Tags": theirs, "NextToken": "more"}, {"ResourceArn": ARN})
+        stub.add_response("list_tags", {"Tags": tags}, {"ResourceArn": ARN, "NextToken": "more"})
+        sent: list[dict[str, Any]] = []
+        client.meta.events.register(
+            "before-parameter-build.sagemaker.CreateTrainingJob",
+            lambda params, **_: sent.append(params),
+        )
         stub.add_response("create_training_job", {"TrainingJobArn": ARN})
         name = resume(client, OLD, NOW)
         stub.assert_no_pending_responses()
+    assert sent[0]["TrainingJobName"] == name
+    assert sent[0]["Tags"] == tags
     # One stamp, not a longer name with every resumption.
     assert name.startswith("student-stage1-demo-20260103-040506-") and len(name) == len(OLD)
 
@@ -78,6 +88,7 @@ def test_it_is_sent_under_a_name_of_its_own_with_the_tags() -> None:
     [
         (described("Completed"), "has ended well; there is nothing to resume"),
         (described("InProgress"), "is InProgress"),
+        (described("Stopping"), "is Stopping; try again when it has stopped"),
         (described(CheckpointConfig={"S3Uri": "s3://b/x"}) | {"CheckpointConfig": {}}, "kept no"),
     ],
 )

@@ -28,6 +28,7 @@ from training.config import ConfigError
 
 REGION = "us-east-2"
 ACCOUNT = "111122223333"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CARDS = "s3://training-bucket/cards/0123456789ab"
 DEPLOYMENT = Deployment(
     environment="dev",
@@ -89,15 +90,18 @@ PLANS = {
     ),
     "every setting of the machines": lambda: stage2(
         compute=submit.Compute(
-            "ml.g5.xlarge",
+            "ml.m5.xlarge",
             max_run_seconds=7200,
             volume_gb=40,
             keep_alive_seconds=600,
             subnets=("subnet-0123456789abcdef0",),
             security_groups=("sg-0123456789abcdef0",),
-            kms_key="alias/cards",
+            kms_key=KEY,
             tags={"Team": "vision"},
         )
+    ),
+    "a key, and disks of the machine's own": lambda: plan(
+        compute=submit.Compute("ml.g5.xlarge", kms_key="alias/cards")
     ),
     "given weights": lambda: plan(recipe="full", weights_uri="s3://training-bucket/weights/"),
     "another region": lambda: plan(region="eu-west-1"),
@@ -348,14 +352,29 @@ def test_every_setting_of_the_machines_arrives() -> None:
     request = request_of("every setting of the machines")
     resources = request["ResourceConfig"]
     assert resources["KeepAlivePeriodInSeconds"] == 600
-    assert (resources["VolumeSizeInGB"], resources["VolumeKmsKeyId"]) == (40, "alias/cards")
-    assert request["OutputDataConfig"]["KmsKeyId"] == "alias/cards"
+    assert (resources["VolumeSizeInGB"], resources["VolumeKmsKeyId"]) == (40, KEY)
+    assert request["OutputDataConfig"]["KmsKeyId"] == KEY
     assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == 7200
     assert request["VpcConfig"] == {
         "Subnets": ["subnet-0123456789abcdef0"],
         "SecurityGroupIds": ["sg-0123456789abcdef0"],
     }
     assert {"Key": "Team", "Value": "vision"} in request["Tags"]
+
+
+def test_disks_inside_the_machine_are_given_no_key_and_that_is_said() -> None:
+    """SageMaker refuses VolumeKmsKeyId for instances with local storage (ml.g5, ml.p4d, …)."""
+    request = request_of("a key, and disks of the machine's own")
+    assert "VolumeKmsKeyId" not in request["ResourceConfig"]
+    assert request["OutputDataConfig"]["KmsKeyId"] == "alias/cards"
+    made = plan(compute=submit.Compute("ml.p4d.24xlarge", kms_key="alias/cards"))
+    assert any("ml.p4d.24xlarge encrypts its own disks" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("alias", ["alias/cards", f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/cards"])
+def test_an_alias_is_refused_where_disks_take_a_key(alias: str) -> None:
+    with pytest.raises(submit.SubmitError, match=f"--kms-key {alias}: SageMaker takes no alias"):
+        plan(compute=submit.Compute("ml.m5.xlarge", kms_key=alias))
 
 
 def test_a_tag_of_the_commands_own_is_not_replaced() -> None:
