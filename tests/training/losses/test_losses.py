@@ -56,22 +56,39 @@ def test_relational_ignores_a_rotation_of_the_whole_space() -> None:
 
 def test_kl_by_hand() -> None:
     anchors = unit([1, 0], [0, 1])
-    teacher, student = unit([1, 0]), unit([0, 1])
-    # Logits (s/T) * (1, 0) against (s/T) * (0, 1) with s/T = 2.
+    teacher, student = unit([1, 0], [0, 1]), unit([0, 1], [0, 1])
+    # Logits (s/T) * (1, 0) against (s/T) * (0, 1) with s/T = 2; the second row is a copy.
     p = 1 / (1 + math.exp(-2))
-    by_hand = 4**2 * (p * math.log(p / (1 - p)) + (1 - p) * math.log((1 - p) / p))
+    apart = p * math.log(p / (1 - p)) + (1 - p) * math.log((1 - p) / p)
+    # The teacher's mean is even: what tells its answers apart is their distance to that.
+    told = p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
     value = kl_loss(student, teacher, anchors, scale=8, temperature=4)
-    assert value.item() == pytest.approx(by_hand)
+    assert value.item() == pytest.approx(apart / 2 / told)
+    assert kl_loss(3 * teacher, teacher, anchors, scale=8, temperature=4).item() == (
+        pytest.approx(0, abs=1e-12)
+    )
 
 
-def test_kl_gradient_keeps_its_size_over_the_temperature() -> None:
+@pytest.mark.parametrize("scale", [8.0, 64.0])
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_kl_of_a_constant_answer_is_at_least_one(scale: float, temperature: float) -> None:
+    teacher = numbers(3, rows=30)
+    alike = numbers(8, rows=1).expand(30, -1)
+    assert kl_loss(alike, teacher, teacher, scale=scale, temperature=temperature).item() >= 1
+
+
+def test_kl_keeps_its_size_over_temperature_and_scale() -> None:
+    """Softened answers are told apart by less, and the loss by as much less."""
     teacher, anchors = numbers(3), numbers(4, rows=7)
     sizes = []
-    for temperature in (20.0, 40.0):
+    for scale, temperature in ((8.0, 20.0), (8.0, 40.0), (0.8, 4.0)):
         student = numbers(5).requires_grad_()
-        kl_loss(student, teacher, anchors, scale=8, temperature=temperature).backward()
+        # As little as these answers tell, the smallest information must not decide.
+        kl_loss(student, 3 * teacher, anchors, scale=10 * scale, temperature=temperature).backward()
+        assert student.grad is not None
         sizes.append(student.grad.norm().item())
-    assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.6)
+    assert sizes[1] == pytest.approx(sizes[2], rel=1e-6)
 
 
 def test_arcface_by_hand() -> None:
