@@ -19,7 +19,7 @@ MARKER = ".complete.json"
 DIGEST_CHARACTERS = 12
 _THREADS = 16
 
-#: Told after each image: (uploaded so far, of how many).
+#: Told after each file, an image or a shard: (uploaded so far, of how many).
 UploadProgress = Callable[[int, int], None]
 
 
@@ -30,7 +30,7 @@ class Upload:
     Attributes:
         uri: The prefix, with a slash at its end: what `cards train --cards` takes.
         images: How many images it holds.
-        sent: How many of them were uploaded now; 0 where the set was there already.
+        sent: How many files were uploaded now, images or shards; 0 where the set was there.
     """
 
     uri: str
@@ -50,6 +50,21 @@ def read_cards(folder: Path) -> AnySet:
     from registry.contract import Contract
 
     return open_card_set(folder, Contract())
+
+
+def verify(cards: AnySet) -> None:
+    """Compares a pack's bytes with its digests; a folder's were read when it was.
+
+    Raises:
+        CliError: Some differ.
+    """
+    from recognition.pack import PackedSet, verify_pack
+
+    if isinstance(cards, PackedSet) and (changed := verify_pack(cards)):
+        raise CliError(
+            f"{cards.files[-1].parent}: {changed[0]} is not what was packed ({len(changed)} of "
+            f"{len(cards.files) - 1} shards); remove it, and cards data prepare makes it anew"
+        )
 
 
 def card_set_uri(bucket: str, cards: AnySet) -> str:

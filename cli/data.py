@@ -46,18 +46,22 @@ def draw(
 
 @app.command(epilog="Example: cards data check my-cards/")
 def check(
-    folder: Annotated[Path, typer.Argument(help="The card folder.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="The card folder, or its pack.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Says what can be used in a card folder and what cannot, without changing it.
 
-    Exits with 1 where nothing can be used; single broken images are named and left out.
+    Exits with 1 where nothing can be used; single broken images are named and left out. Of a pack,
+    every byte is compared with what was packed, and one that differs is an error.
     """
-    from cli.card_upload import read_cards
+    from cli.card_upload import read_cards, verify
     from cli.console import activity, print_json
 
     with activity(f"reading {folder}"):
         cards = read_cards(folder)
+        verify(cards)
     if as_json:
         problems = [
             {"subject": p.subject, "reason": p.reason, "kind": p.kind} for p in cards.problems
@@ -96,18 +100,25 @@ def prepare(
     and missing; DIR/report.json has all of it, DIR/report.png shows the suspicious pairs. What was
     interrupted goes on where it was. Exits with 1 where nothing can be used.
     """
-    from cli import data_prepare
+    from cli import data_fetch, data_prepare
     from cli.console import activity, print_json, say
+    from cli.data_expected import expected_ids
 
-    expected = data_prepare.expected_ids(expect) if expect else None
+    expected = expected_ids(expect) if expect else None
     with activity(f"preparing {source}") as task:
+
+        def tell(line: str) -> None:
+            if not as_json:  # what is said on the way would stand before the document
+                task.update(line)
+
         folder = Path(source)
         if source.startswith("s3://"):
-            folder = out.parent / f".{out.name}-source"
-            data_prepare.download(Aws(environment).client("s3"), source, folder, task.update)
-        packed, findings, document = data_prepare.prepare(folder, out, size, expected, task.update)
+            data_prepare.check_target(out)
+            folder = data_fetch.source_folder(source, out)
+            data_fetch.fetch(Aws(environment).client("s3"), source, folder, tell)
+        packed, findings, document = data_prepare.prepare(folder, out, size, expected, tell)
         if source.startswith("s3://"):
-            data_prepare.remove_source(folder)
+            data_fetch.remove_source(folder)
     if as_json:
         print_json(document)
         return
@@ -118,14 +129,16 @@ def prepare(
 
 @app.command(epilog="Example: cards train teacher --cards $(cards data push my-cards/ --quiet)")
 def push(
-    folder: Annotated[Path, typer.Argument(help="The card folder.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="The card folder, or its pack.", show_default=False)
+    ],
     environment: Environment = DEFAULT_ENVIRONMENT,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the S3 address and nothing else.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Uploads a card folder to the training bucket and prints its S3 address.
+    """Uploads a card folder, or its pack, to the training bucket and prints its S3 address.
 
     The address is made from the contents: pushing the same cards again uploads nothing, and
     changed cards get an address of their own.
@@ -149,14 +162,14 @@ def push(
                 aws.client("s3"),
                 bucket,
                 cards,
-                lambda sent, total: task.update(f"{sent} of {total} images"),
+                lambda sent, total: task.update(f"{sent} of {total} files"),
             )
     if as_json:
         print_json(asdict(done))
     elif quiet:
         say(done.uri)
     else:
-        say(f"{done.sent} images uploaded" if done.sent else "there already: nothing uploaded")
+        say(f"{done.sent} files uploaded" if done.sent else "there already: nothing uploaded")
         say(done.uri)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,14 +18,13 @@ if TYPE_CHECKING:
 REPORT, PICTURE = "report.json", "report.png"
 _SHOWN = 20
 _PICTURED = 24
-_LARGEST_LIST = 16 * 2**20
 Tell = Callable[[str], None]
 
 
 def prepare(
     source: Path, out: Path, size: int, expected: list[str] | None, tell: Tell
 ) -> tuple[PackedSet, Findings, dict[str, Any]]:
-    """Reads, checks and packs a card folder.
+    """Reads, checks and packs a card folder; nothing of it is changed.
 
     Args:
         source: The card folder.
@@ -41,36 +38,44 @@ def prepare(
 
     Raises:
         CardSetError: Nothing can be used, or the pack cannot be written.
-        CliError: The target holds something else.
+        CliError: The target holds something else, or the report cannot be written.
     """
+    from cli.console import bar
     from recognition.card_checks import examine
     from recognition.cardset import read_card_set
     from recognition.pack import open_pack, write_pack
+    from recognition.pack_shard import write_whole
     from registry.contract import Contract
 
-    _check_target(out)
+    _check_source(source, out)
+    check_target(out)
     threads = os.cpu_count() or 1
-    tell("reading the scans")
-    cards = read_card_set(source, Contract(size=size), threads=threads)
-    write_pack(
-        cards,
-        out,
-        size,
-        threads=threads,
-        progress=lambda done, total: tell(f"{done} of {total} scans packed"),
-    )
+
+    def progress(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: tell(f"{bar(done, total)} {done} of {total} scans {what}")
+
+    cards = read_card_set(source, Contract(size=size), threads, progress("checked"))
+    write_pack(cards, out, size, threads=threads, progress=progress("packed"))
     packed = open_pack(out)
     _remove_strangers(out, packed)
     tell("comparing the scans")
-    findings = examine(packed, expected)
+    findings = examine(packed, expected, threads)
     document = _document(packed, findings, expected)
-    (out / REPORT).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    _draw(packed, findings, out / PICTURE)
+    try:
+        write_whole(out / REPORT, (json.dumps(document, indent=2) + "\n").encode())
+        _draw(packed, findings, out / PICTURE)
+    except OSError as error:
+        raise CliError(
+            f"{out}: the report cannot be written ({error.strerror or error}); the pack is whole; "
+            "free some room, and type the same again"
+        ) from error
     return packed, findings, document
 
 
 def lines(packed: PackedSet, findings: Findings, out: Path) -> list[str]:
     """The report for people, what matters first."""
+    from recognition.cardset import printable
+
     told = [f"{len(packed.cards)} cards, {packed.images} scans, digest {packed.digest[:12]}"]
     kinds = {"broken": "left out", "kept": "kept, but", "ignored": "ignored"}
     for kind, title in kinds.items():
@@ -92,88 +97,50 @@ def lines(packed: PackedSet, findings: Findings, out: Path) -> list[str]:
         "the file's name begins with another card's id",
         [f"{card}/{scan}: {other}" for card, scan, other in findings.misnamed],
     )
-    told += _some("expected and not there", findings.missing)
+    told += _some("expected and not there", map(printable, findings.missing))
     told += _some("there and not expected", findings.unexpected)
     if (out / PICTURE).is_file():
         told.append(f"see {out / PICTURE}")
     return told
 
 
-def expected_ids(path: Path) -> list[str]:
-    """Card ids from a list: a JSON array, a CSV file (its first column), or one id a line.
-
-    Raises:
-        CliError: The file cannot be read, or holds no id.
-    """
-    try:
-        if path.stat().st_size > _LARGEST_LIST:
-            raise CliError(f"--expect {path}: is larger than {_LARGEST_LIST // 2**20} MiB")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"--expect {path}: cannot be read ({error})") from None
-    if text.lstrip().startswith("["):
-        try:
-            ids = [str(each) for each in json.loads(text)]
-        except ValueError as error:
-            raise CliError(f"--expect {path}: is no JSON array ({error})") from None
-    else:
-        ids = [row[0].strip() for row in csv.reader(text.splitlines()) if row and row[0].strip()]
-        ids = ids[1:] if ids and ids[0].lower() in ("id", "card_id", "card id") else ids
-    if not ids:
-        raise CliError(f"--expect {path}: holds no card id")
-    return ids
-
-
-def download(aws_s3: Any, uri: str, folder: Path, tell: Tell) -> None:
-    """Copies a card set's images from S3; what is there already is not fetched again.
-
-    Raises:
-        CliError: Nothing is there, or a key leads out of the folder.
-    """
-    from registry.aws import split_s3_uri
-
-    bucket, prefix = split_s3_uri(uri.rstrip("/") + "/")
-    pages = aws_s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    rows = [row for page in pages for row in page.get("Contents", [])]
-    rows = [row for row in rows if not row["Key"].endswith("/")]
-    if not rows:
-        raise CliError(f"{uri}: holds nothing")
-    for done, row in enumerate(rows, start=1):
-        tail = row["Key"].removeprefix(prefix)
-        path = folder / tail
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise CliError(f"s3://{bucket}/{row['Key']}: leads out of the folder; rename it")
-        if not path.is_file() or path.stat().st_size != row["Size"]:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.partial")
-            aws_s3.download_file(bucket, row["Key"], str(partial))
-            partial.replace(path)
-        tell(f"{done} of {len(rows)} images fetched")
-
-
-def remove_source(folder: Path) -> None:
-    """Deletes what :func:`download` made."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _check_target(out: Path) -> None:
+def _check_source(source: Path, out: Path) -> None:
     from recognition.pack import PACK
+
+    if (source / PACK).is_file():
+        raise CliError(f"{source}: is prepared already; give the folder that it was made from")
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise CliError(f"--out {out}: lies in the card folder; name one beside {source}")
+
+
+def check_target(out: Path) -> None:
+    """Refuses a target that holds something else.
+
+    Raises:
+        CliError: It does.
+    """
+    from recognition.pack import PACK
+    from recognition.pack_shard import PARTIAL
 
     if not out.exists():
         return
     names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
-    ours = {name for name in names if name.startswith("scans-") or name in (PACK, REPORT, PICTURE)}
-    if names - ours:
-        raise CliError(
-            f"--out {out}: holds something else ({sorted(names - ours)[0]}); name another folder"
-        )
+    kept = (PACK, REPORT, PICTURE)
+    ours = {
+        name for name in names if name.startswith("scans-") or name.removesuffix(PARTIAL) in kept
+    }
+    if names - ours or not out.is_dir():
+        other = f" ({min(names - ours)})" if names - ours else ""
+        raise CliError(f"--out {out}: holds something else{other}; name another folder")
 
 
 def _remove_strangers(out: Path, packed: PackedSet) -> None:
-    """Shards of an earlier state of the set would only take room."""
-    for path in out.glob("scans-*"):
+    """Shards of an earlier state of the set, and what an interruption left, only take room."""
+    from recognition.pack_shard import PARTIAL
+
+    for path in (*out.glob("scans-*"), *out.glob(f"*{PARTIAL}")):
         if path not in packed.files:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _some(title: str, what: Iterable[str]) -> list[str]:
@@ -206,6 +173,7 @@ def _document(packed: PackedSet, findings: Findings, expected: list[str] | None)
 
 
 def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
+    from recognition.pack_shard import write_whole
     from recognition.suspects_sheet import draw_pairs
     from registry.contract import Contract
 
@@ -228,4 +196,4 @@ def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
         (scans[rows[0]], scans[rows[1]], above, below) for rows, above, below in pairs[:_PICTURED]
     ]
     more = f" (the first {_PICTURED} of {len(pairs)})" if len(pairs) > _PICTURED else ""
-    draw_pairs(drawn, path, f"Scans to look at{more}")
+    write_whole(path, draw_pairs(drawn, f"Scans to look at{more}"))

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -37,6 +37,8 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".
 CARD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!-]{0,99}")
 FEWEST_CARDS_TO_SPLIT = 8
 UNSEEN_SHARE = 0.05
+ProblemKind = Literal["broken", "ignored", "kept"]
+PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 
 
 class CardSetError(ValueError):
@@ -56,7 +58,7 @@ class Problem:
 
     subject: str
     reason: str
-    kind: Literal["broken", "ignored", "kept"]
+    kind: ProblemKind
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.reason} ({self.kind})"
@@ -171,13 +173,19 @@ def split_cards(card_ids: Sequence[str], seed: int, share: float = UNSEEN_SHARE)
     return Split(known, tuple(sorted(validation)), tuple(sorted(test)))
 
 
-def read_card_set(root: Path, contract: Contract, threads: int = 2) -> CardSet:
+def read_card_set(
+    root: Path,
+    contract: Contract,
+    threads: int = 2,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CardSet:
     """Reads a folder of cards, decoding every image once to know that it can be used.
 
     Args:
         root: Folder that holds one folder a card.
         contract: Scans smaller than its size are kept and reported.
         threads: Images are checked in parallel; decoding releases Python's lock.
+        progress: Told after each image: (checked so far, of how many).
 
     Raises:
         CardSetError: No such folder, unreadable, or without one usable card.
@@ -197,19 +205,23 @@ def read_card_set(root: Path, contract: Contract, threads: int = 2) -> CardSet:
     for entry in entries:
         _look_at_entry(entry, root, resolved, found)
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        checked = list(pool.map(lambda item: _check(item[1], contract), found.scans))
+        checked = []
+        for result in pool.map(lambda item: _check(item[1], contract), found.scans):
+            checked.append(result)
+            progress(len(checked), len(found.scans))
 
     cards: dict[str, list[Path]] = {}
     sha256s: dict[str, list[str]] = {}
     digests: list[tuple[str, str]] = []
     owner: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
     for (card_id, path), result in zip(found.scans, checked, strict=True):
         subject = _relative(path, root)
         if result.sha256 is None:
             found.add(subject, result.note or "cannot be used", "broken")
             continue
         first = owner.setdefault(result.sha256, card_id)
-        if first == card_id and (card_id, result.sha256) in digests[-8:]:
+        if (card_id, result.sha256) in seen:
             found.add(subject, "the same file as another scan of this card", "kept")
         elif first != card_id:
             found.add(subject, f"the same image as card {first}: they cannot be told apart", "kept")
@@ -218,6 +230,7 @@ def read_card_set(root: Path, contract: Contract, threads: int = 2) -> CardSet:
         cards.setdefault(card_id, []).append(path)
         sha256s.setdefault(card_id, []).append(result.sha256)
         digests.append((card_id, result.sha256))
+        seen.add(digests[-1])
     for card_id in found.folders:
         if card_id not in cards:
             found.add(card_id, "no usable image in this folder", "broken")
@@ -246,7 +259,7 @@ class _Found:
     folders: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, subject: str, reason: str, kind: Literal["broken", "ignored", "kept"]) -> None:
+    def add(self, subject: str, reason: str, kind: ProblemKind) -> None:
         self.problems.append(Problem(subject, reason, kind))
 
 
@@ -304,7 +317,11 @@ def _stays_inside(path: Path, resolved_root: Path) -> bool:
 
 def _relative(path: Path, root: Path) -> str:
     """A printable name: control characters in file names must not reach a terminal."""
-    text = str(path.relative_to(root))
+    return printable(str(path.relative_to(root)))
+
+
+def printable(text: str) -> str:
+    """Text with what could command a terminal, or could not be encoded, made question marks."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 

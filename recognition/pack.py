@@ -15,7 +15,6 @@ import errno
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,17 @@ from typing import Any
 
 import numpy as np
 
-from recognition.cardset import CARD_ID, Card, CardSet, CardSetError, Problem, read_card_set
+from recognition.cardset import (
+    CARD_ID,
+    PROBLEM_KINDS,
+    Card,
+    CardSet,
+    CardSetError,
+    Problem,
+    printable,
+    read_card_set,
+)
+from recognition.pack_shard import file_sha256, is_whole, map_shard, write_whole
 from recognition.scan import Scan, ScanError, decode_image, read_image_bytes, stretch
 from registry.contract import Contract
 
@@ -95,6 +104,7 @@ class PackedSet:
         digest: The card set's own, whatever it was packed from or at which size.
         side: Of the packed squares, in pixels.
         files: What the pack consists of, its index last.
+        sha256s: Of the shards, as the index has them.
     """
 
     cards: tuple[Card, ...]
@@ -102,6 +112,7 @@ class PackedSet:
     digest: str
     side: int
     files: tuple[Path, ...]
+    sha256s: tuple[str, ...]
     _shards: tuple[Scan, ...]
     _first: dict[str, int]
 
@@ -207,10 +218,10 @@ def write_pack(
                 part = work[start : start + per_shard]
                 name = _shard_name(start // per_shard, part, side)
                 path = out / name
-                if not _is_whole(path, len(part), side):
+                if not is_whole(path, len(part), side):
                     _write_shard(pool, path, part, side, start, len(work), progress)
                 progress(start + len(part), len(work))
-                shards.append({"name": name, "rows": len(part), "sha256": _sha256(path)})
+                shards.append({"name": name, "rows": len(part), "sha256": file_sha256(path)})
         index = {
             "format": FORMAT,
             "digest": cards.digest,
@@ -219,7 +230,7 @@ def write_pack(
             "scans": [[card_id, path.name, sha256] for card_id, path, sha256 in work],
             "problems": [[p.subject, p.reason, p.kind] for p in cards.problems],
         }
-        return _write_whole(out / PACK, json.dumps(index).encode())
+        return write_whole(out / PACK, json.dumps(index).encode())
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         needed = math.ceil(len(work) * 3 * side * side / 2**20)
@@ -240,9 +251,9 @@ def open_pack(root: Path) -> PackedSet:
     try:
         index = _read_index(root / PACK)
         side = int(index["side"])
-        shards = tuple(_map_shard(root, entry, side) for entry in index["shards"])
+        shards = tuple(_map_listed(root, entry, side) for entry in index["shards"])
         scans = [(str(a), str(b), str(c)) for a, b, c in index["scans"]]
-        problems = tuple(Problem(str(a), str(b), c) for a, b, c in index["problems"])
+        problems = tuple(_problem(*map(str, problem)) for problem in index["problems"])
         if sum(len(shard) for shard in shards) != len(scans) or not scans:
             raise ValueError("its shards hold another number of scans than it lists")
         if scans != sorted(scans, key=lambda scan: scan[0]):
@@ -255,7 +266,7 @@ def open_pack(root: Path) -> PackedSet:
             digest.update(f"{card_id} {sha256}\n".encode())
         if digest.hexdigest() != index["digest"]:
             raise ValueError("its digest is not that of the scans that it lists")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         cause = f"has no {error}" if isinstance(error, KeyError) else error
         raise CardSetError(
             f"pack {root}: {cause}; make it anew: cards data prepare SOURCE --out {root.name}"
@@ -276,19 +287,17 @@ def open_pack(root: Path) -> PackedSet:
         digest=str(index["digest"]),
         side=side,
         files=(*(root / str(entry["name"]) for entry in index["shards"]), root / PACK),
+        sha256s=tuple(str(entry["sha256"]) for entry in index["shards"]),
         _shards=shards,
         _first={card_id: rows[0] for card_id, rows in cards.items()},
     )
 
 
-def verify_pack(root: Path) -> list[str]:
-    """Names of the shards whose bytes are not those that were packed."""
-    index = _read_index(Path(root) / PACK)
-    return [
-        entry["name"]
-        for entry in index["shards"]
-        if _sha256(Path(root) / entry["name"]) != entry["sha256"]
-    ]
+def verify_pack(packed: PackedSet) -> list[str]:
+    """Names of the shards whose bytes are not those that were packed; reads all of them."""
+    *shards, _ = packed.files
+    pairs = zip(shards, packed.sha256s, strict=True)
+    return [path.name for path, sha256 in pairs if file_sha256(path) != sha256]
 
 
 def _read_index(path: Path) -> dict[str, Any]:
@@ -302,22 +311,18 @@ def _read_index(path: Path) -> dict[str, Any]:
     return index
 
 
-def _map_shard(root: Path, entry: Any, side: int) -> Scan:
-    name, rows = str(entry["name"]), int(entry["rows"])
-    if not _SHARD.fullmatch(name):
-        raise ValueError(f"{name[:60]!r} is no shard's name")
-    if not _is_whole(root / name, rows, side):
-        raise ValueError(f"shard {name} is missing, cut short or of another shape")
-    mapped: Scan = np.load(root / name, mmap_mode="r", allow_pickle=False)
-    return mapped
+def _map_listed(root: Path, entry: Any, side: int) -> Scan:
+    name = str(entry["name"])
+    if not _SHARD.fullmatch(name) or not _SHA256.fullmatch(str(entry["sha256"])):
+        raise ValueError(f"{printable(name)[:60]!r} is no shard's name, or it has no SHA-256")
+    return map_shard(root / name, int(entry["rows"]), side)
 
 
-def _is_whole(path: Path, rows: int, side: int) -> bool:
-    try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return False
-    return bool(mapped.dtype == np.uint8 and mapped.shape == (rows, side, side, 3))
+def _problem(subject: str, reason: str, kind: str) -> Problem:
+    for known in PROBLEM_KINDS:
+        if kind == known:
+            return Problem(printable(subject), printable(reason), known)
+    raise ValueError(f"{printable(kind)[:40]!r} is no kind of problem")
 
 
 def _shard_name(number: int, part: Sequence[tuple[str, Path, str]], side: int) -> str:
@@ -338,42 +343,24 @@ def _write_shard(
     pixels: Scan = np.empty((len(part), side, side, 3), np.uint8)
 
     def load(place: int) -> None:
-        scan = part[place][1]
+        _, scan, sha256 = part[place]
         try:
-            pixels[place] = decoded(scan, side)
+            pixels[place] = decoded(scan, side, sha256)
         except ScanError as error:
             raise CardSetError(f"{scan}: {error}; it was usable when first read") from None
 
     for done, _ in enumerate(pool.map(load, range(len(part))), start=before + 1):
         progress(done, total)
-    partial = path.with_suffix(".partial")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, pixels, allow_pickle=False)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, pixels)
 
 
-def decoded(scan: Path, side: int) -> Scan:
+def decoded(scan: Path, side: int, sha256: str) -> Scan:
     """A scan, uint8 (side, side, 3).
 
     Raises:
-        ScanError: The file is no usable image.
+        ScanError: The file is no usable image, or not the one of that digest.
     """
-    return stretch(decode_image(read_image_bytes(scan)), side)
-
-
-def _write_whole(path: Path, content: bytes) -> Path:
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    content = read_image_bytes(scan)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ScanError("has been changed meanwhile; type the same again")
+    return stretch(decode_image(content), side)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,13 +19,15 @@ _COLUMNS, _MARGIN, _HEADER = 4, 20, 58
 _PAPER, _INK, _FAINT, _WHITE = (246, 246, 243), (30, 32, 38), (110, 114, 124), (255, 255, 255)
 
 
-def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, str, str]], path: Path, title: str) -> None:
-    """Writes a PNG.
+def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, str, str]], title: str) -> bytes:
+    """Draws a PNG.
 
     Args:
         pairs: Two scans, uint8 RGB (h, w, 3), and two lines of text about them; at least one.
-        path: The file.
         title: First line of the picture.
+
+    Returns:
+        The file's bytes.
     """
     rows = -(-len(pairs) // _COLUMNS)
     columns = min(_COLUMNS, len(pairs))
@@ -46,7 +47,7 @@ def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, str, str]], path: Path, tit
         _line(draw, (x + 12, text + 20), below, 12, _FAINT, _CELL[0] - 24)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
-    path.write_bytes(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _line(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from cli import data_fetch
 from cli.card_upload import MARKER
+from cli.errors import CliError
 from tests.cli.command import cards, refused
 from tests.cli.conftest import TRAINING_BUCKET, Stack
 
@@ -159,4 +163,69 @@ def test_a_pack_is_pushed_to_a_place_of_its_own(
     # And one that lies in S3 as folders can be packed from there.
     again = tmp_path / "again"
     done = cards("data", "prepare", plain["uri"], "--out", str(again), "--size", "32", "--json")
-    assert done.json["digest"] == plain["digest"] and not (tmp_path / ".again-source").exists()
+    assert done.json["digest"] == plain["digest"] and not list(tmp_path.glob(".*"))
+
+
+def test_what_is_fetched_is_what_lies_there_now(
+    aws: Stack, card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = cards("data", "push", str(card_folder), "--quiet").out.strip()
+    folder = data_fetch.source_folder(uri, tmp_path / "pack")
+    assert folder != data_fetch.source_folder(uri + "other/", tmp_path / "pack")
+    told: list[str] = []
+    data_fetch.fetch(aws.client("s3"), uri, folder, told.append)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert len(files) == 12 and told[-1].endswith("12 of 12 files fetched")
+    # As an interruption and a change of the set leave it: one cut, one half, one of another state.
+    files[0].write_bytes(b"cut")
+    (folder / ".x.png.partial").write_bytes(b"half")
+    (folder / "gone-1").mkdir()
+    (folder / "gone-1" / "scan.png").write_bytes(b"another set's")
+    fetched: list[str] = []
+    s3 = aws.client("s3")
+    get = s3.download_file
+    monkeypatch.setattr(
+        s3, "download_file", lambda *where: (fetched.append(where[1]), get(*where))[1]
+    )
+    data_fetch.fetch(s3, uri, folder, told.append)
+    assert [key.rsplit("/", 2)[1] for key in fetched] == [files[0].parent.name]
+    found = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+    there = {path.relative_to(card_folder): path.read_bytes() for path in card_folder.rglob("*.*")}
+    assert found == there and not (folder / "gone-1" / "scan.png").exists()
+
+
+class Listed:
+    """An S3 that lists these keys and whose disk, on this side, is full."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+    def get_paginator(self, _: str) -> Listed:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, list[dict[str, object]]]]:
+        return [{"Contents": [{"Key": key, "Size": 2**20} for key in self.keys]}]
+
+    def download_file(self, *_: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (("a/../../b.png",), "leads out of the folder"),
+        (("a//b.png",), "leads out of the folder"),
+        (("a/b.png", "pack.json"), "is prepared already"),
+        ((".complete.json",), "holds no scan"),
+        ((), "holds nothing"),
+        (("a/b.png", "a/c.png"), "No space left on device); 2 MiB are fetched"),
+    ],
+)
+def test_a_prefix_that_cannot_be_fetched_is_one_clear_line(
+    tmp_path: Path, keys: tuple[str, ...], words: str
+) -> None:
+    s3 = Listed(*(f"cards/{key}" for key in keys))
+    with pytest.raises(CliError) as refusal:
+        data_fetch.fetch(s3, "s3://bucket/cards", tmp_path / "to", lambda line: None)
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from cli.data_expected import expected_ids
+from cli.errors import CliError
+from recognition import pack_shard
 from recognition.drawing import draw_card_set
 from tests.cli.command import cards, refused
 
@@ -71,6 +76,118 @@ def test_a_target_that_holds_something_else_is_left_alone(folder: Path) -> None:
     (target / "thesis.txt").write_text("years of work")
     refused(prepared(folder), "holds something else (thesis.txt)")
     assert (target / "thesis.txt").read_text() == "years of work"
+
+
+def test_what_an_interruption_left_is_no_hindrance(folder: Path) -> None:
+    target = folder.parent / "pack"
+    target.mkdir()
+    for name in (
+        "pack.json.partial",
+        "report.json.partial",
+        "scans-00000-0123456789ab.npy.partial",
+    ):
+        (target / f"{name}.partial").write_text("half")
+    assert prepared(folder).code == 0
+    assert not list(target.glob("*.partial"))
+
+
+def test_a_pack_is_not_packed_again(folder: Path) -> None:
+    prepared(folder)
+    again = cards("data", "prepare", str(folder.parent / "pack"), "--out", str(folder.parent / "x"))
+    refused(again, "is prepared already")
+
+
+def test_a_pack_does_not_lie_among_the_cards(folder: Path) -> None:
+    refused(
+        cards("data", "prepare", str(folder), "--out", str(folder / "pack")), "lies in the card"
+    )
+    assert not (folder / "pack").exists()
+
+
+def test_a_full_disk_while_reporting_keeps_the_pack(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = pack_shard.os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target.name == "report.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(source, target)
+
+    monkeypatch.setattr(pack_shard.os, "replace", full)
+    refused(prepared(folder), "report cannot be written", "No space left", "the pack is whole")
+    names = sorted(path.name for path in (folder.parent / "pack").iterdir())
+    assert names[0] == "pack.json" and len(names) == 2 and names[1].endswith(".npy")
+
+
+def test_names_of_files_cannot_command_a_terminal(folder: Path) -> None:
+    ids = [path.name for path in sorted(folder.iterdir())]
+    scan = next((folder / ids[0]).iterdir())
+    scan.rename(folder / ids[0] / f"{ids[1]}_\x1b[31mred\udcff.png")
+    done = prepared(folder)
+    assert f"{ids[0]}/{ids[1]}_?[31mred?.png: {ids[1]}" in done.out
+    assert "\x1b" not in done.out + (folder.parent / "pack" / "report.json").read_text()
+
+
+def test_the_document_stands_alone_however_long_it_takes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cli.console import Activity
+
+    say_always = Activity.__init__
+    monkeypatch.setattr(Activity, "__init__", lambda self, title, _, status: say_always(
+        self, title, 0.0, status))  # fmt: skip
+    assert "scans packed" in prepared(folder).out
+    assert prepared(folder, "--json").json["cards"] == 9
+
+
+def test_a_changed_pack_is_found_by_checking(folder: Path) -> None:
+    prepared(folder)
+    pack = folder.parent / "pack"
+    assert cards("data", "check", str(pack)).code == 0
+    shard = next(pack.glob("scans-*"))
+    shard.write_bytes(shard.read_bytes()[:-1] + b"\x07")
+    refused(cards("data", "check", str(pack)), shard.name, "is not what was packed", "remove it")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a-1\nb-2\n",
+        "id,name\na-1,x\nb-2,y\n",
+        "name,Card_ID\nx,a-1\ny,b-2\nz\n",
+        '["a-1", "b-2"]',
+        '[{"id": "a-1", "name": "x"}, {"id": "b-2"}]',
+        "\ufeffa-1\r\n\r\nb-2",
+    ],
+)
+def test_a_list_of_cards_in_many_forms(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(text.encode())
+    assert expected_ids(path) == ["a-1", "b-2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds no card id"),
+        (b'{"data": ["a-1"]}', "is no array"),
+        (b'["a-1", 3]', "entry 3 is no id"),
+        (b'[{"name": "x"}]', "is no id and has none"),
+        (b'["a-1"', "is no list of card ids"),
+        (b"[" * 200_000, "recursion"),
+        (b"a-1\n" + b"x" * 200_000, "field larger"),
+        (b"\xff\xfe\x00", "can't decode"),
+    ],
+)
+def test_a_list_of_something_else_is_one_clear_line(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(content)
+    with pytest.raises(CliError, match="--expect") as refusal:
+        expected_ids(path)
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:

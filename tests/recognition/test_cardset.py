@@ -127,6 +127,24 @@ def test_one_image_under_two_cards_is_reported(tmp_path: Path) -> None:
     assert "same image as card a-1" in cards.problems[0].reason
 
 
+def test_one_image_twice_in_a_card_is_reported_however_far_apart(tmp_path: Path) -> None:
+    for number in range(12):
+        scan_file(tmp_path, "base1-2", f"{number:02}.png", tone=number)
+    scan_file(tmp_path, "base1-2", "99.png", tone=0)
+    first = (tmp_path / "base1-2" / "00.png").read_bytes()
+    (tmp_path / "base1-2" / "99.png").write_bytes(first)
+    (problem,) = read_card_set(tmp_path, CONTRACT).problems
+    assert problem.subject == "base1-2/99.png" and "same file as another scan" in problem.reason
+
+
+def test_reading_tells_how_far_it_is(tmp_path: Path) -> None:
+    for number in range(3):
+        scan_file(tmp_path, f"base1-{number}")
+    told: list[tuple[int, int]] = []
+    read_card_set(tmp_path, CONTRACT, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_scans_smaller_than_the_input_are_reported(tmp_path: Path) -> None:
     scan_file(tmp_path, "a-1")
     (problem,) = read_card_set(tmp_path, Contract(size=224)).problems

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition import pack
+from recognition import pack, pack_shard
 from recognition.cardset import CardSet, CardSetError, read_card_set
 from recognition.drawing import draw_card_set
 from recognition.pack import open_card_set, open_pack, verify_pack, write_pack
@@ -46,7 +47,7 @@ def test_a_pack_is_the_card_set(
     out = tmp_path_factory.mktemp("pack")
     write_pack(card_set, out, SIZE, shard_bytes=rows * ROW)
     packed = open_pack(out)
-    assert len(list(out.glob("scans-*.npy"))) == -(-13 // rows) and not verify_pack(out)
+    assert len(list(out.glob("scans-*.npy"))) == -(-13 // rows) and not verify_pack(packed)
     assert (packed.card_ids, packed.digest, packed.images) == (
         card_set.card_ids,
         card_set.digest,
@@ -99,11 +100,11 @@ def test_packing_goes_on_where_it_was_interrupted(
     decoded: list[Path] = []
     load = pack.decoded
 
-    def counted(path: Path, side: int) -> pack.Scan:
+    def counted(path: Path, side: int, sha256: str) -> pack.Scan:
         decoded.append(path)
         if len(decoded) == 8:
             raise KeyboardInterrupt
-        return load(path, side)
+        return load(path, side, sha256)
 
     monkeypatch.setattr(pack, "decoded", counted)
     with pytest.raises(KeyboardInterrupt):
@@ -135,9 +136,50 @@ def test_a_full_disk_says_how_much_is_needed_and_keeps_what_is_done(
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_full_disk_at_the_end_is_the_same_line(
+    card_set: CardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pack_shard.os, "fsync", full)
+    with pytest.raises(CardSetError, match="No space left"):
+        write_pack(card_set, tmp_path, SIZE)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
+
+
+def test_a_scan_that_changes_while_it_is_packed_is_refused(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "cards"
+    shutil.copytree(folder, copy)
+    read = read_card_set(copy, CONTRACT)
+    one, other = read.cards[0].scans[0], read.cards[1].scans[0]
+    shutil.copy(other, one)
+    with pytest.raises(CardSetError, match="has been changed meanwhile"):
+        write_pack(read, tmp_path / "pack", SIZE)
+    assert not list((tmp_path / "pack").iterdir())
+
+
 def index(root: Path, **changes: object) -> None:
     path = root / "pack.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def shard(root: Path) -> Path:
+    return next(root.glob("scans-*"))
+
+
+def shards(root: Path, **changes: object) -> None:
+    listed = json.loads((root / "pack.json").read_text())["shards"]
+    index(root, shards=[{**each, **changes} for each in listed])
+
+
+def archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("scans.npy", b"x")
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -152,17 +194,34 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an id": (lambda root: index(root, scans=[["../x", "a.png", "0" * 64]] * 13), "no card id"),
     "shards that are numbers": (lambda root: index(root, shards=3), "not iterable"),
-    "a cut shard": (
-        lambda root: os.truncate(next(root.glob("scans-*")), 500), "missing, cut short"
+    "endless rows": (lambda root: shards(root, rows=float("inf")), "cannot convert float infinity"),
+    "a shard without a digest": (lambda root: shards(root, sha256=None), "it has no SHA-256"),
+    "a problem of no kind": (lambda root: index(root, problems=[["a", "b", "c"]]), "no kind of"),
+    "a problem cut short": (lambda root: index(root, problems=[["a"]]), "missing 2 required"),
+    "a deep index": (
+        lambda root: (root / "pack.json").write_text("[" * 200_000), "maximum recursion depth"
     ),
-    "a lost shard": (lambda root: next(root.glob("scans-*")).unlink(), "missing, cut short"),
+    "no scans": (lambda root: index(root, scans=[], shards=[]), "another number of scans"),
+    "a cut shard": (lambda root: os.truncate(shard(root), 500), "cut short or too long"),
+    "a cut header": (lambda root: os.truncate(shard(root), 5), "is no NumPy file of uint8"),
+    "a long shard": (
+        lambda root: shard(root).write_bytes(shard(root).read_bytes() + b"x"), "or too long"
+    ),
+    "a lost shard": (lambda root: shard(root).unlink(), "No such file"),
+    "an archive": (lambda root: archive(shard(root)), "is no NumPy file"),
+    "a torn archive": (lambda root: shard(root).write_bytes(b"PK\3\4" * 99), "is no NumPy file"),
+    "a header of brackets": (
+        lambda root: shard(root).write_bytes(b"\x93NUMPY\1\0\x10\0{'descr': ((((((\n"),
+        "is no NumPy file",
+    ),
     "a shard of objects": (
-        lambda root: np.save(next(root.glob("scans-*")), np.array([{}]), allow_pickle=True),
-        "missing, cut short",
+        lambda root: np.save(shard(root), np.array([{}]), allow_pickle=True), "is no NumPy file"
     ),
     "a shard of another shape": (
-        lambda root: np.save(next(root.glob("scans-*")), np.zeros((2, 2), np.uint8)),
-        "of another shape",
+        lambda root: np.save(shard(root), np.zeros((2, 2), np.uint8)), "is no NumPy file"
+    ),
+    "a shard of other numbers": (
+        lambda root: np.save(shard(root), np.zeros((13, 64, 64, 3), np.int8)), "is no NumPy file"
     ),
 }  # fmt: skip
 
@@ -177,10 +236,33 @@ def test_a_damaged_pack_is_one_clear_line(card_set: CardSet, tmp_path: Path, dam
     assert words in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+@settings(deadline=None, max_examples=60)
+@given(at=st.integers(0, 200), byte=st.integers(0, 255))
+def test_a_spoilt_header_is_refused_or_says_the_same(
+    card_set: CardSet, tmp_path_factory: pytest.TempPathFactory, at: int, byte: int
+) -> None:
+    root = tmp_path_factory.mktemp("spoilt")
+    write_pack(card_set, root, SIZE)
+    content = bytearray(shard(root).read_bytes())
+    content[at] = byte
+    shard(root).write_bytes(content)
+    try:
+        packed = open_pack(root)
+    except CardSetError as refusal:
+        assert shard(root).name in str(refusal)
+    else:
+        assert packed.all_scans(CONTRACT, 2)[0][:].shape == (13, 2 * SIZE, 2 * SIZE, 3)
+
+
+def test_names_in_a_pack_cannot_command_a_terminal(card_set: CardSet, tmp_path: Path) -> None:
+    write_pack(card_set, tmp_path, SIZE)
+    index(tmp_path, problems=[["a\x1b[31m", "red\udc80", "kept"]])
+    assert [str(problem) for problem in open_pack(tmp_path).problems] == ["a?[31m: red? (kept)"]
+
+
 def test_changed_pixels_are_found_by_verifying(card_set: CardSet, tmp_path: Path) -> None:
     write_pack(card_set, tmp_path, SIZE)
-    shard = next(tmp_path.glob("scans-*"))
-    content = bytearray(shard.read_bytes())
+    content = bytearray(shard(tmp_path).read_bytes())
     content[-5] ^= 1
-    shard.write_bytes(content)
-    assert verify_pack(tmp_path) == [shard.name]
+    shard(tmp_path).write_bytes(content)
+    assert verify_pack(open_pack(tmp_path)) == [shard(tmp_path).name]
