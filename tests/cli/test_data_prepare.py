@@ -86,7 +86,7 @@ def test_what_an_interruption_left_is_no_hindrance(folder: Path) -> None:
         "report.json.partial",
         "scans-00000-0123456789ab.npy.partial",
     ):
-        (target / f"{name}.partial").write_text("half")
+        (target / name).write_text("half")
     assert prepared(folder).code == 0
     assert not list(target.glob("*.partial"))
 
