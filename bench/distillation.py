@@ -97,8 +97,6 @@ class Work:
 def run(work: Work) -> dict[str, Any]:
     """Trains and measures one variant; what it needs of earlier stages lies in the folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
-
     from registry.names import STUDENT, TEACHER
     from training.artifacts import load_model, write_model
     from training.config import resolve
@@ -142,7 +140,6 @@ def run(work: Work) -> dict[str, Any]:
     if kind == TEACHER or first:
         name = "teacher" if kind == TEACHER else "stage1"
         write_model(folder / f"{name}-{work.seed}", model, cards, outcome)
-    del torch
     return {
         "seed": work.seed,
         "stage": work.stage,

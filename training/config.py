@@ -81,6 +81,8 @@ class TrainingConfig:
         kl_scale: What cosines are multiplied with to become logits.
         normalisation_batches: Batches by which BatchNorm's statistics are measured again for the
             averaged weights.
+        compile: Whether torch compiles the backbone: pays on long runs on a GPU.
+        checkpoint_minutes: Time between two checkpoints.
         gpu_views: Whether a GPU that trains also renders the views, where there is one.
         validations: How often the averaged model is validated while it trains, evenly spread.
         patience: Validations in a row that may bring nothing better before the run ends with the
