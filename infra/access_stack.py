@@ -22,6 +22,7 @@ from registry.names import (
     JOBS_PREFIX,
     NO_TOKEN,
     SOURCE_PREFIX,
+    WEIGHTS_PREFIX,
 )
 
 
@@ -43,7 +44,7 @@ class AccessStack(cdk.Stack):
         bucket = registry.training_bucket
         containers = training_cpu_image(self.region)
         self.compile_image = settings.compiler_image or settings.compile.image or containers
-        read_by_training = (CARDS_PREFIX, JOBS_PREFIX, SOURCE_PREFIX)
+        read_by_training = (CARDS_PREFIX, JOBS_PREFIX, SOURCE_PREFIX, WEIGHTS_PREFIX)
         self.training_role = SageMakerRole(
             self,
             "TrainingRole",

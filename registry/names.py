@@ -26,6 +26,8 @@ RELEASABLE_STAGE = "stage2"
 CARDS_PREFIX = "cards/"
 JOBS_PREFIX = "jobs/"
 SOURCE_PREFIX = "source/"
+#: Published weights that teams keep themselves; training jobs may read them.
+WEIGHTS_PREFIX = "weights/"
 NAMES_PREFIX = "names/"
 COMPILATIONS_PREFIX = "compilations/"
 MODEL_QUALITY_PREFIX = "model-quality/"
