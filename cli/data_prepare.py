@@ -178,12 +178,11 @@ def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
     from registry.contract import Contract
 
     pairs = [
-        (a.rows, f"{a.one} | {a.other}", f"{a.distance:.1f} grey levels apart")
-        for a in findings.alike
+        (a.rows, (a.one, a.other), f"{a.distance:.1f} grey levels apart") for a in findings.alike
     ] + [
         (
             s.rows,
-            f"{s.card_id}/{s.scan} | {s.nearer}",
+            (f"{s.card_id}/{s.scan}", s.nearer),
             f"{s.distance:.1f} apart; own card {s.own_distance:.1f}",
         )
         for s in findings.strays
@@ -193,7 +192,7 @@ def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
         return
     scans, _ = packed.all_scans(Contract(size=packed.side // 2), scale=2)
     drawn = [
-        (scans[rows[0]], scans[rows[1]], above, below) for rows, above, below in pairs[:_PICTURED]
+        (scans[rows[0]], scans[rows[1]], names, note) for rows, names, note in pairs[:_PICTURED]
     ]
     more = f" (the first {_PICTURED} of {len(pairs)})" if len(pairs) > _PICTURED else ""
     write_whole(path, draw_pairs(drawn, f"Scans to look at{more}"))

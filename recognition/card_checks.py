@@ -113,10 +113,13 @@ def examine(cards: PackedSet, expected: Sequence[str] | None = None, threads: in
             return Likeness(1.0, 0.0)
         return likeness(rows[one], rows[other])
 
+    # A scan that is far from its own card's is misfiled; its two cards are not one.
+    misfiled = {stray.rows[0] for stray in strays if stray.own_distance > NEAR}
+    twins = _twins(candidates, ids, compared, threads)
     there = set(cards.card_ids)
     wanted = there if expected is None else set(expected)
     return Findings(
-        alike=_twins(candidates, ids, compared, threads),
+        alike=tuple(pair for pair in twins if not misfiled & set(pair.rows)),
         strays=strays,
         misnamed=tuple(_misnamed(cards)),
         missing=tuple(sorted(wanted - there)),

@@ -14,16 +14,17 @@ Pixels = NDArray[np.uint8]
 
 # Scans are squares; shown in a trading card's proportion they look as they were.
 _CARD = (132, 184)
-_CELL = (2 * _CARD[0] + 36, _CARD[1] + 66)
+_CELL = (2 * _CARD[0] + 36, _CARD[1] + 86)
 _COLUMNS, _MARGIN, _HEADER = 4, 20, 58
 _PAPER, _INK, _FAINT, _WHITE = (246, 246, 243), (30, 32, 38), (110, 114, 124), (255, 255, 255)
 
 
-def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, str, str]], title: str) -> bytes:
+def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, tuple[str, str], str]], title: str) -> bytes:
     """Draws a PNG.
 
     Args:
-        pairs: Two scans, uint8 RGB (h, w, 3), and two lines of text about them; at least one.
+        pairs: Two scans, uint8 RGB (h, w, 3), whose they are, and a line about both; at least
+            one pair.
         title: First line of the picture.
 
     Returns:
@@ -35,7 +36,7 @@ def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, str, str]], title: str) -> 
     sheet = Image.new("RGB", (width, _HEADER + rows * (_CELL[1] + _MARGIN)), _PAPER)
     draw = ImageDraw.Draw(sheet)
     _line(draw, (_MARGIN, 18), title, 18, _INK, width - 2 * _MARGIN)
-    for place, (one, other, above, below) in enumerate(pairs):
+    for place, (one, other, names, note) in enumerate(pairs):
         x = _MARGIN + place % _COLUMNS * (_CELL[0] + _MARGIN)
         y = _HEADER + place // _COLUMNS * (_CELL[1] + _MARGIN)
         draw.rounded_rectangle((x, y, x + _CELL[0], y + _CELL[1]), 8, fill=_WHITE)
@@ -43,8 +44,10 @@ def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, str, str]], title: str) -> 
             card = cv2.resize(image, _CARD, interpolation=cv2.INTER_AREA)
             sheet.paste(Image.fromarray(np.asarray(card, dtype=np.uint8)), (left, y + 12))
         text = y + _CARD[1] + 20
-        _line(draw, (x + 12, text), above, 13, _INK, _CELL[0] - 24)
-        _line(draw, (x + 12, text + 20), below, 12, _FAINT, _CELL[0] - 24)
+        # One below the other: side by side there is no room for a set's long ids.
+        for line, name in enumerate(names):
+            _line(draw, (x + 12, text + 19 * line), name, 13, _INK, _CELL[0] - 24)
+        _line(draw, (x + 12, text + 40), note, 12, _FAINT, _CELL[0] - 24)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()

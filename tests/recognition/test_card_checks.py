@@ -74,9 +74,11 @@ def test_a_scan_in_the_wrong_folder_is_seen(folder: Path) -> None:
     first, second = (sorted(folder.iterdir())[place] for place in (0, 1))
     shutil.copy(scan(folder, 1), first / "stray.png")
     # The card's own scan is nearer to some other card than to the stray; it is not what is meant.
-    (stray,) = examined(folder).strays
+    found = examined(folder)
+    (stray,) = found.strays
     assert stray.scan == "stray.png" and (stray.card_id, stray.nearer) == (first.name, second.name)
     assert stray.distance < stray.own_distance
+    assert not found.alike, "the two cards are not one because of it"
 
 
 def test_a_second_scan_of_the_same_card_is_no_stray(folder: Path) -> None:
