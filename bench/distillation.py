@@ -49,8 +49,8 @@ GUIDE = {
 }
 #: Variants of the first stage, by name; the first is what the others are compared with.
 STAGE_1: Mapping[str, Mapping[str, Any]] = {
-    "embedding": {"weight_embedding": 1.0},
     "embedding + relational": BOTH,
+    "embedding": {"weight_embedding": 1.0},
     "embedding + KL": {"weight_embedding": 1.0, "weight_kl": 0.25},
     "embedding + feature map": {"weight_embedding": 1.0, "weight_feature_map": 1.0},
     "embedding + attention": {"weight_embedding": 1.0, "weight_attention": 1.0},

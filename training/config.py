@@ -407,8 +407,8 @@ def _convert(key: str, value: Any, where: str) -> Any:
     """A value in its field's type; numbers and booleans may come as text."""
     kinds = _kinds()
     if key not in kinds:
-        near = difflib.get_close_matches(key, kinds, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        near = difflib.get_close_matches(key, kinds, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(
             f"{where}{key}: is no setting{hint} (all of them: TrainingConfig in training/config.py)"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,12 @@ def job(tmp_path: Path) -> JobEnvironment:
     (tmp_path / "model").mkdir()
     save_file({"head.weight": torch.zeros(768, 10)}, tmp_path / "model/final.safetensors")
     return JobEnvironment(
-        tmp_path / "model", tmp_path / "output/data", tmp_path / "output/failure", {}, "job"
+        model_dir=tmp_path / "model",
+        output_data_dir=tmp_path / "output/data",
+        checkpoint_dir=tmp_path / "checkpoints",
+        failure_file=tmp_path / "output/failure",
+        channels={},
+        job_name="job",
     )
 
 
@@ -129,9 +135,7 @@ def test_parent_and_card_set_are_the_jobs_own_where_nobody_says_them(
 ) -> None:
     monkeypatch.setenv("SM_HPS", json.dumps({"parent-model-package-arn": PARENT, "lr": 1}))
     monkeypatch.setenv("MLFLOW_RUN_ID", "9d5e")
-    given = JobEnvironment(
-        job.model_dir, job.output_data_dir, job.failure_file, {"cards": card_folder}, "job"
-    )
+    given = replace(job, channels={"cards": card_folder})
     document = asked(given, parent_model_package_arn=None, card_set_digest=None)
     assert document["parent_model_package_arn"] == PARENT
     assert document["card_set"]["digest"] == read_card_set(card_folder, Contract()).digest

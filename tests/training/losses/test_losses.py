@@ -117,7 +117,7 @@ def test_arcface_falls_as_the_angle_falls_even_beyond_the_turn(one: float, two: 
 
     def at(angle: float) -> float:
         embedding = torch.tensor([[math.cos(angle), math.sin(angle), 0.0]], dtype=torch.float64)
-        return float(loss(embedding, torch.tensor([0])))
+        return float(loss(embedding, torch.tensor([0])).detach())
 
     assert at(near) <= at(far) + 1e-6
 
