@@ -53,14 +53,20 @@ def render_views(scans: Tensor, parameters: Sequence[ViewParameters], size: int)
         uint8 (B, size, size, 3) on the scans' device.
 
     Raises:
-        ValueError: Scans and parameters differ in number.
+        ValueError: The scans are no uint8 RGB images, or differ in number from the parameters.
     """
+    if scans.dtype != torch.uint8 or scans.dim() != 4 or scans.shape[3] != 3:
+        raise ValueError(
+            f"scans are {scans.dtype} {tuple(scans.shape)}: give uint8 RGB images (B, h, w, 3)"
+        )
     if len(scans) != len(parameters):
         raise ValueError(f"{len(scans)} scans but parameters of {len(parameters)} views")
-    groups = [
-        _render(scans[start : start + _GROUP], parameters[start : start + _GROUP], size)
-        for start in range(0, len(scans), _GROUP)
-    ]
+    # Half precision has the digits neither for pixel coordinates nor for JPEG's rounding.
+    with torch.autocast(scans.device.type, enabled=False):
+        groups = [
+            _render(scans[start : start + _GROUP], parameters[start : start + _GROUP], size)
+            for start in range(0, len(scans), _GROUP)
+        ]
     return torch.cat(groups) if groups else scans.new_empty((0, size, size, 3))
 
 
@@ -140,13 +146,14 @@ def _warp(source: Tensor, maps: np.ndarray, side: int) -> Tensor:
     """Pixels (B, C, side, side) of sources (B, C, h, w) under maps (B, 3, 3) from source to
     canvas; zeros beyond the source."""
     high, wide = source.shape[-2:]
-    back = _on(np.linalg.inv(maps).astype(np.float32), source)
-    line = torch.arange(side, device=source.device, dtype=torch.float32)
-    down, right = torch.meshgrid(line, line, indexing="ij")
-    points = torch.stack([right, down, torch.ones_like(down)]).reshape(3, -1)
-    x, y, depth = (back @ points).unbind(1)
+    back = _on(np.linalg.inv(maps).astype(np.float32).transpose(1, 2, 0), source)
+    right = torch.arange(side, device=source.device, dtype=torch.float32)
+    down = right[:, None]
+    # No matrix product: some GPUs round its factors to 10 bits (TF32), a third of a pixel here,
+    # and its sums' order changes with the batch.
+    x, y, depth = (a * right + b * down + c for a, b, c in back[..., None, None])
     grid = torch.stack([(2 * x / depth + 1) / wide - 1, (2 * y / depth + 1) / high - 1], dim=-1)
-    return functional.grid_sample(source, grid.view(-1, side, side, 2), align_corners=False)
+    return functional.grid_sample(source, grid, align_corners=False)
 
 
 def _tables(tables: Sequence[np.ndarray], side: int, device: torch.device) -> Tensor:
@@ -216,8 +223,10 @@ def _fingers(canvas: Tensor, parameters: Sequence[ViewParameters]) -> None:
             share = ((right - x) * along_x + (down - y) * along_y) / length
             share = share.clamp(0, 1)
             far = torch.hypot(right - x - share * along_x, down - y - share * along_y)
-            # The border's pixels are covered in part.
-            cover = (thickness / 2 - far + 0.5).clamp(0, 1)[:, None]
+            # The border's pixels are covered in part. OpenCV's thick lines reach this far, as
+            # was measured on some of 9 to 19 pixels.
+            reach = ((thickness + 1) / 2).floor() + 0.7
+            cover = (reach - far + 0.5).clamp(0, 1)[:, None]
             some = some + cover * (stroke[:, 5:, None, None] - some)
         return _rounded(some)
 
@@ -260,7 +269,9 @@ def _convolved(pixels: Tensor, kernels: Tensor) -> Tensor:
 
 def _light(views: Tensor, parameters: Sequence[ViewParameters], size: int) -> Tensor:
     matrices = _on(colour_matrices([view.colour for view in parameters]), views)
-    pixels = torch.einsum("bij,bjhw->bihw", matrices, views)
+    red, green, blue = (views[:, channel, None] for channel in range(3))
+    by_red, by_green, by_blue = matrices[..., None, None].unbind(2)
+    pixels = by_red * red + by_green * green + by_blue * blue
     fields = light_fields([v.light for v in parameters], [v.shadow for v in parameters])
     pixels = pixels * _resized(_on(fields, views)[:, None], size, "bicubic")
     added = added_light([view.haze for view in parameters], [view.glare for view in parameters])

@@ -30,6 +30,7 @@ _CHROMA = (
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 _BLOCK = 8
+_HALF = 0.501
 
 
 def jpeg(pixels: Tensor, qualities: Sequence[int]) -> Tensor:
@@ -43,20 +44,26 @@ def jpeg(pixels: Tensor, qualities: Sequence[int]) -> Tensor:
         (B, 3, h, w), whole grey levels.
     """
     high, wide = pixels.shape[-2:]
-    # Whole blocks of the halved chroma, the border's pixels repeated.
-    pad = (0, -wide % (2 * _BLOCK), 0, -high % (2 * _BLOCK))
-    whole = functional.pad(pixels, pad, mode="replicate")
-    ycc = torch.einsum("ij,bjhw->bihw", _matrix(_TO_YCC, pixels), whole)
+    # Whole blocks of the halved chroma. On the right libjpeg repeats the picture's last column;
+    # at the bottom, the last row of each plane, which for chroma is the mean of two.
+    whole = functional.pad(pixels, (0, -wide % (2 * _BLOCK), 0, high % 2), mode="replicate")
+    ycc = _mixed(whole, _TO_YCC).round()
     luma, chroma = ycc[:, :1] - 128, functional.avg_pool2d(ycc[:, 1:], 2)
-    luma = _through(luma.round(), _table(_LUMA, qualities, pixels))
-    chroma = _through(chroma.round(), _table(_CHROMA, qualities, pixels))
-    ycc = torch.cat([luma + 128, _doubled(chroma)], dim=1)
-    rgb = torch.einsum("ij,bjhw->bihw", _matrix(_TO_RGB, pixels), ycc)
+    # Means of four end in quarters; libjpeg rounds halves down and up by turns.
+    turns = torch.arange(chroma.shape[3], device=pixels.device) % 2
+    chroma = (chroma + 0.25 * (1 + turns)).floor()
+    luma = functional.pad(luma, (0, 0, 0, -luma.shape[2] % (2 * _BLOCK)), mode="replicate")
+    chroma = functional.pad(chroma, (0, 0, 0, -chroma.shape[2] % _BLOCK), mode="replicate")
+    luma = _through(luma, _table(_LUMA, qualities, pixels))
+    chroma = _through(chroma, _table(_CHROMA, qualities, pixels))
+    rgb = _mixed(torch.cat([luma + 128, _doubled(chroma).round()], dim=1), _TO_RGB)
     return rgb[..., :high, :wide].round().clamp(0, 255)
 
 
-def _matrix(rows: Sequence[Sequence[float]], like: Tensor) -> Tensor:
-    return torch.tensor(rows, device=like.device, dtype=torch.float32)
+def _mixed(planes: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
+    """Three planes (B, 3, h, w) as sums of three; exact where a GPU's matrix product is not."""
+    one, two, three = planes.unbind(1)
+    return torch.stack([a * one + b * two + c * three for a, b, c in rows], dim=1)
 
 
 def _table(base: Sequence[int], qualities: Sequence[int], like: Tensor) -> Tensor:
@@ -74,7 +81,9 @@ def _through(plane: Tensor, steps: Tensor) -> Tensor:
     blocks = plane.reshape(count, channels, high // _BLOCK, _BLOCK, wide // _BLOCK, _BLOCK)
     cosines = _cosines().to(plane.device)
     blocks = cosines @ blocks.transpose(3, 4) @ cosines.T
-    blocks = (blocks / steps).round() * steps
+    # Just halfway goes up, as in libjpeg, also where the sums' last bits, which differ from one
+    # batch to another, say that it is just below.
+    blocks = blocks.sign() * (blocks.abs() / steps + _HALF).floor() * steps
     blocks = cosines.T @ blocks @ cosines
     return blocks.transpose(3, 4).reshape(count, channels, high, wide).round().clamp(-128, 127)
 
