@@ -113,15 +113,16 @@ def _screen(under: Pixels, veil: Pixels) -> Pixels:
 def _holo(source: Pixels, holo: Holo) -> Pixels:
     height, width = source.shape[:2]
     sheen = cv2.resize(holo_sheen([holo])[0], (width, height), interpolation=cv2.INTER_CUBIC)
-    veil = np.asarray(sheen, dtype=np.uint8)
+    red, green, blue, lost = cv2.split(cv2.bitwise_not(sheen))
+    kept = cv2.multiply(source, cv2.merge([lost, lost, lost]), scale=1 / 255)
+    shining = cv2.add(kept, cv2.bitwise_not(cv2.merge([red, green, blue])))
     area = foil_area(holo, width, height)
     if holo.around:
-        shining = _screen(source, veil)
         shining[area] = source[area]
-    else:
-        shining = source.copy()
-        shining[area] = _screen(source[area], veil[area])
-    return shining
+        return np.asarray(shining, dtype=np.uint8)
+    partly = source.copy()
+    partly[area] = shining[area]
+    return partly
 
 
 def _sleeve(canvas: Pixels, sleeve: Sleeve, pose: Doubles, scan_shape: tuple[int, ...]) -> Pixels:

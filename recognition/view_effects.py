@@ -212,10 +212,14 @@ def _colour_matrix(colour: Colour) -> list[list[float]]:
 
 
 def holo_sheen(holos: Sequence[Holo]) -> Pixels:
-    """The light that foil would reflect everywhere on the card.
+    """What foil would do everywhere on the card: its rainbow adds light and veils the print.
+
+    White print takes the hue too, as ink on foil is translucent; it loses half of what a share
+    of the rainbow would take, and dark print gains all of it.
 
     Returns:
-        uint8 (B, HOLO_GRID, HOLO_GRID, 3): share of the way to white, of 255.
+        uint8 (B, HOLO_GRID, HOLO_GRID, 4): red, green and blue that are added, and the share of
+        255 of the pixel that is lost.
     """
     fields = _columns(holos, 2).astype(np.float32)
     strength, angle, orders, phase, bend, band, band_width, *_ = fields
@@ -223,10 +227,12 @@ def holo_sheen(holos: Sequence[Holo]) -> Pixels:
     x, y = _HOLO_LINE, _HOLO_LINE[:, None]
     across, along = x * cos + y * sin, y * cos - x * sin
     across = across + bend * along**2
-    lamp = strength * np.exp(-(((across - band) / band_width) ** 2))
+    lamp = 127.5 * strength * np.exp(-(((across - band) / band_width) ** 2))
     turns = 2 * np.pi * (orders * across + phase)
-    light = (127.5 * lamp)[..., None]
-    return np.asarray(light + light * np.cos(turns[..., None] - _THIRDS) + 0.5, dtype=np.uint8)
+    sheen = np.empty((*lamp.shape, 4), dtype=np.float32)
+    sheen[..., :3] = lamp[..., None] * (1 + np.cos(turns[..., None] - _THIRDS))
+    sheen[..., 3] = lamp
+    return np.asarray(sheen + 0.5, dtype=np.uint8)
 
 
 def foil_area(holo: Holo, width: int, height: int) -> tuple[slice, slice]:

@@ -346,7 +346,7 @@ def _holo(rng: np.random.Generator) -> Holo:
         left, top = rng.uniform(0.06, 0.11), rng.uniform(0.09, 0.14)
         right, bottom = 1.0 - left, rng.uniform(0.46, 0.56)
     return Holo(
-        strength=rng.uniform(0.15, 0.55),
+        strength=rng.uniform(0.15, 0.5),
         angle=rng.uniform(0, math.pi),
         orders=rng.uniform(0.4, 1.4),
         phase=rng.random(),

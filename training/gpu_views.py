@@ -182,14 +182,16 @@ def _holo(source: Tensor, parameters: Sequence[ViewParameters]) -> None:
     def shine(some: Tensor, which: list[int]) -> Tensor:
         holos = [parameters[i].holo for i in which]
         sheen = _on(holo_sheen(holos), some).permute(0, 3, 1, 2).float()
-        veil = functional.interpolate(sheen, (high, wide), mode="bicubic", align_corners=False)
+        sheen = functional.interpolate(sheen, (high, wide), mode="bicubic", align_corners=False)
+        sheen = _rounded(sheen)
+        shining = _rounded(some * (255 - sheen[:, 3:]) / 255) + sheen[:, :3]
         foil = torch.zeros(len(holos), 1, high, wide, dtype=torch.bool)
         for place, holo in enumerate(holos):
             rows, columns = foil_area(holo, wide, high)
             foil[place, :, rows, columns] = True
             if holo.around:
                 foil[place] = ~foil[place]
-        return torch.where(foil.to(some.device), _screen(some, _rounded(veil)), some)
+        return torch.where(foil.to(some.device), shining.clamp(max=255), some)
 
     _some(source, [view.holo.strength > 0 for view in parameters], shine)
 
