@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.quiet import Quiet
+
 #: Of every run; small enough for two CPU cores.
 SETTINGS: Mapping[str, Any] = {
     "held_out_share": 0.15,
@@ -55,13 +57,10 @@ STAGE_1: Mapping[str, Mapping[str, Any]] = {
     "embedding + feature map": {"weight_embedding": 1.0, "weight_feature_map": 1.0},
     "embedding + attention": {"weight_embedding": 1.0, "weight_attention": 1.0},
     "embedding + high frequency": {"weight_embedding": 1.0, "weight_high_frequency": 1.0},
-    "embedding + relational + feature map": {**BOTH, "weight_feature_map": 1.0},
     "embedding + relational + high frequency": {**BOTH, "weight_high_frequency": 1.0},
     "the guide's four": GUIDE,
     "embedding, clean scan as target": {"weight_embedding": 1.0, "distillation_target": "scan"},
     "ArcFace alone": {"weight_arcface": 1.0},
-    "embedding + ArcFace": {"weight_embedding": 1.0, "weight_arcface": 1.0},
-    "embedding + relational, half virtual cards": {**BOTH, "virtual_share": 0.5},
     "embedding + relational, teacher asked once (8 views)": {**BOTH, "teacher_views": 8},
 }
 #: Variants of the second stage, each from the same first stage.
@@ -120,7 +119,7 @@ def run(work: Work) -> dict[str, Any]:
     device = prepare_machine(config, ALONE)
     cards = Cards.load(Path(work.cards), config)
     folder = Path(work.folder)
-    around = Surroundings(_Quiet())
+    around = Surroundings(Quiet())
     taught = None
     if kind == TEACHER:
         model = placed(build_model(config), config, device)
@@ -153,18 +152,6 @@ def run(work: Work) -> dict[str, Any]:
         **{name: figures[name] for name in (*FIGURES, "auroc", "accepted_right")},
         "similarity": figures.get("similarity"),
     }
-
-
-class _Quiet:
-    """Says nothing while a run trains."""
-
-    def step(self, step: int, total: int, images: int) -> None: ...
-
-    def figures(self, step: int, figures: dict[str, float]) -> None: ...
-
-    def validated(self, step: int, figures: dict[str, float]) -> None: ...
-
-    def line(self, text: str) -> None: ...
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -225,8 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--keep", type=Path, help="where teachers and first stages are kept")
     options = parser.parse_args(arguments)
-    steps = tuple(int(text) for text in options.steps.split(","))
-    base = tuple(tuple(pair.split("=", 1)) for pair in options.set)
+    of_teacher, of_stage_1, of_stage_2 = (int(text) for text in options.steps.split(","))
+    steps = of_teacher, of_stage_1, of_stage_2
+    base = tuple((key, value) for key, _, value in (pair.partition("=") for pair in options.set))
     with tempfile.TemporaryDirectory(prefix="cards-ablation-") as temporary:
         folder = options.keep or Path(temporary)
         cards = options.cards
@@ -238,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def works(stage: str, variants: Sequence[str]) -> list[Work]:
             return [
-                Work(seed, stage, variant, str(cards), str(folder), steps, base)  # type: ignore[arg-type]
+                Work(seed, stage, variant, str(cards), str(folder), steps, base)
                 for variant in variants
                 for seed in range(1, options.seeds + 1)
             ]

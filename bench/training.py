@@ -5,8 +5,9 @@
 
 'Bare' is forward, backward and optimiser on one batch of normalised tensors that lies in memory,
 with the loss of the recipe and the teacher's answers at hand: no rendering, no normalising, no
-averaging, no measuring. 'Loop' is the product's own loop with everything that it does. Runs of the
-two alternate, so that whatever else the machine does hits both; the ratio is of neighbours, and
+averaging, no measuring. 'Loop' is the product's own loop with everything that it does; where a
+teacher is asked about every view, it is compared with bare step and teacher together, too. Runs
+alternate, so that whatever else the machine does hits both; the ratio is of neighbours, and
 its interval the order statistics' (95 %, or the whole range where there are too few rounds).
 
 Weights are random and cards drawn, unless --cards names some: speed does not depend on either.
@@ -22,12 +23,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.order_statistics import median_interval
+from bench.quiet import Quiet
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -39,6 +41,7 @@ class Rates:
     bare: list[float]
     loop: list[float]
     pipeline: list[float]
+    teacher: list[float]
 
 
 class Bench:
@@ -96,14 +99,19 @@ class Bench:
         """Images of one step: views and clean scans."""
         return len(self._fixed.views) + self._fixed.fed
 
+    @property
+    def views(self) -> int:
+        """Views of one step: what a teacher is asked about."""
+        return len(self._fixed.views)
+
     def bare(self) -> float:
         """Images/s of forward, backward and optimiser on tensors in memory."""
         import torch
 
+        from training.fitting import fed_images
         from training.losses import LossInputs
         from training.machine import autocast
         from training.schedule import Schedule
-        from training.teaching import fed_images
 
         count = len(self._fixed.views)
         images = fed_images(self._fixed, self._normalise)
@@ -133,7 +141,8 @@ class Bench:
                     teacher_maps=answer.maps,
                 )
             schedule.optimiser.zero_grad(set_to_none=True)
-            torch.stack(list(self._criterion(inputs).values())).sum().backward()  # type: ignore[no-untyped-call]
+            loss: Any = torch.stack(list(self._criterion(inputs).values())).sum()
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(schedule.parameters, self.config.clip_norm)
             schedule.optimiser.step()
 
@@ -147,7 +156,7 @@ class Bench:
 
         config = replace(self.config, normalisation_batches=0)
         cards = replace(self.cards, config=config)
-        around = Surroundings(_Quiet())
+        around = Surroundings(Quiet())
         if self.teacher is None:
             _, history = teach(self.model, cards, self.device, around)
         else:
@@ -158,12 +167,12 @@ class Bench:
         """Images/s of rendered batches, with nobody training on them."""
         begun = time.monotonic()
         images = 0
-        stream: Iterator[Any] = self._batches.begin(0)
+        stream: Any = self._batches.begin(0)
         for _ in range(self.steps):
             batch = next(stream)
             images += len(batch.views) + batch.fed
         seconds = time.monotonic() - begun
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         return images / seconds
 
     def teacher_alone(self) -> float:
@@ -196,24 +205,17 @@ class Bench:
 
     def flops(self) -> float:
         """Floating-point operations of one image's forward and backward pass."""
+        import torch
         from torch.utils.flop_counter import FlopCounterMode
 
-        from training.teaching import fed_images
+        from training.fitting import fed_images
 
         images = fed_images(self._fixed, self._normalise)
-        with FlopCounterMode(display=False) as counter:
+        # torch's own count of a grouped convolution's gradient is that of a dense one.
+        gradient: Any = torch.ops.aten.convolution_backward
+        with FlopCounterMode(display=False, custom_mapping={gradient: _gradient_flops}) as counter:
             self.model(images).sum().backward()
         return float(counter.get_total_flops()) / self.images
-
-
-class _Quiet:
-    def step(self, step: int, total: int, images: int) -> None: ...
-
-    def figures(self, step: int, figures: dict[str, float]) -> None: ...
-
-    def validated(self, step: int, figures: dict[str, float]) -> None: ...
-
-    def line(self, text: str) -> None: ...
 
 
 def attainable_flops(device: Any, precision: str) -> float:
@@ -237,12 +239,23 @@ def attainable_flops(device: Any, precision: str) -> float:
 
 def measure(bench: Bench, rounds: int) -> Rates:
     """Alternates the measurements."""
-    rates = Rates([], [], [])
+    rates = Rates([], [], [], [])
     for _ in range(rounds):
         rates.bare.append(bench.bare())
         rates.loop.append(bench.loop())
         rates.pipeline.append(bench.pipeline())
+        if bench.teacher is not None and not bench.config.teacher_views:
+            rates.teacher.append(bench.teacher_alone())
     return rates
+
+
+def _gradient_flops(grad_shape: Any, x_shape: Any, w_shape: Any, *others: Any, **named: Any) -> int:
+    """Of a convolution's backward pass: as many as forward for each gradient that is asked for."""
+    from torch.utils.flop_counter import conv_flop_count
+
+    asked = others[7]
+    once: int = conv_flop_count(list(x_shape), list(w_shape), list(grad_shape))
+    return once * sum(bool(one) for one in asked[:2])
 
 
 def report(stage: str, bench: Bench, rates: Rates) -> str:
@@ -253,7 +266,7 @@ def report(stage: str, bench: Bench, rates: Rates) -> str:
     used = statistics.median(rates.bare) * bench.flops() / roof
     kept = f", {bench.config.teacher_views} views kept" if bench.config.teacher_views else ""
     live = "" if bench.teacher is None else (kept or ", teacher asked every time")
-    return (
+    lines = (
         f"{stage}{live}: {bench.config.image_size} px, {bench.images} images a step, "
         f"{bench.config.precision}\n"
         f"  bare step      {statistics.median(rates.bare):9.1f} images/s "
@@ -261,6 +274,19 @@ def report(stage: str, bench: Bench, rates: Rates) -> str:
         f"  loop           {statistics.median(rates.loop):9.1f} images/s "
         f"= {ratio:.2f} [{low:.2f}, {high:.2f}] of the bare step\n"
         f"  data alone     {statistics.median(rates.pipeline):9.1f} images/s"
+    )
+    if not rates.teacher:
+        return lines
+    images, views = bench.images, bench.views
+    together = [
+        loop * (1 / bare + views / images / teacher)
+        for loop, bare, teacher in zip(rates.loop, rates.bare, rates.teacher, strict=True)
+    ]
+    ratio, low, high = median_interval(together)
+    return (
+        f"{lines}\n"
+        f"  teacher alone  {statistics.median(rates.teacher):9.1f} images/s; the loop is "
+        f"{ratio:.2f} [{low:.2f}, {high:.2f}] of bare step and teacher one after the other"
     )
 
 
@@ -312,8 +338,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     print(f"{stage}, teacher's answers kept: not for this recipe ({error})")
                     continue
                 print(report(stage, bench, measure(bench, options.rounds)), flush=True)
-                if bench.teacher is not None and not variant:
-                    print(f"  teacher alone  {bench.teacher_alone():9.1f} images/s", flush=True)
                 print(f"  memory         {memory(bench.device)}", flush=True)
     return 0
 

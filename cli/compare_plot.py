@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cli.errors import CliError
+from recognition.whole_files import write_whole
 from registry.comparison import METRICS, Comparison, Row, Subject
 from registry.queries import number
 
@@ -33,12 +33,7 @@ def write(path: Path, compared: Comparison, subjects: Sequence[Subject]) -> None
     body = picture
     if path.suffix.lower() == ".html":
         body = page(picture, compared).encode()
-    aside = path.with_name(f".{path.name}.tmp")
-    try:
-        aside.write_bytes(body)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_whole(path, body)
 
 
 def draw(compared: Comparison, subjects: Sequence[Subject]) -> bytes:

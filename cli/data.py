@@ -21,6 +21,7 @@ app = typer.Typer(
     cards data draw --count 200 --out drawn-cards/
     cards data check my-cards/
     cards data prepare my-cards/ --out my-pack/
+    cards data views my-cards/emerald-042/front.png --out views.png
     cards data push my-pack/
     """,
 )
@@ -125,6 +126,38 @@ def prepare(
     for line in data_prepare.lines(packed, findings, out):
         say(line)
     say(f"next: cards data push {out}")
+
+
+@app.command(epilog="Example: cards data views my-cards/emerald-042/front.png --out views.png")
+def views(
+    scan: Annotated[Path, typer.Argument(help="An image of one card.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The PNG to write.", show_default=False)],
+    count: Annotated[int, typer.Option(min=0, max=400, help="How many random views.")] = 24,
+    size: Annotated[
+        int, typer.Option(min=32, max=1024, help="The network's input in pixels.")
+    ] = 224,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds draw other views.")] = 0,
+) -> None:
+    """Draws what training makes of a scan: each effect alone, then camera views at random.
+
+    Look at it before you train: a card that a person cannot recognise here, no network will.
+    """
+    from cli.console import say
+    from cli.errors import CliError
+    from recognition.scan import ScanError, decode_image, read_image_bytes
+    from recognition.view_sheet import draw_view_sheet
+
+    if out.suffix.lower() != ".png":
+        raise CliError(f"--out {out}: a picture is written as PNG; name it NAME.png")
+    try:
+        pixels = decode_image(read_image_bytes(scan))
+    except ScanError as error:
+        raise CliError(f"{scan}: {error}; name one card's image") from None
+    try:
+        draw_view_sheet(pixels, out, size=size, views=count, seed=seed)
+    except OSError as error:
+        raise CliError(f"{out}: cannot be written ({error.strerror or error})") from None
+    say(str(out))
 
 
 @app.command(epilog="Example: cards train teacher --cards $(cards data push my-cards/ --quiet)")

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def prepare(
     from recognition.card_checks import examine
     from recognition.cardset import read_card_set
     from recognition.pack import open_pack, write_pack
-    from recognition.pack_shard import write_whole
+    from recognition.whole_files import write_whole
     from registry.contract import Contract
 
     _check_source(source, out)
@@ -62,7 +63,7 @@ def prepare(
     findings = examine(packed, expected, threads)
     document = _document(packed, findings, expected)
     try:
-        write_whole(out / REPORT, (json.dumps(document, indent=2) + "\n").encode())
+        write_whole(out / REPORT, json.dumps(document, indent=2) + "\n")
         _draw(packed, findings, out / PICTURE)
     except OSError as error:
         raise CliError(
@@ -120,14 +121,16 @@ def check_target(out: Path) -> None:
         CliError: It does.
     """
     from recognition.pack import PACK
-    from recognition.pack_shard import PARTIAL
+    from recognition.whole_files import LEFTOVERS
 
     if not out.exists():
         return
     names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
     kept = (PACK, REPORT, PICTURE)
     ours = {
-        name for name in names if name.startswith("scans-") or name.removesuffix(PARTIAL) in kept
+        name
+        for name in names
+        if name in kept or name.startswith("scans-") or fnmatch(name, LEFTOVERS)
     }
     if names - ours or not out.is_dir():
         other = f" ({min(names - ours)})" if names - ours else ""
@@ -136,9 +139,9 @@ def check_target(out: Path) -> None:
 
 def _remove_strangers(out: Path, packed: PackedSet) -> None:
     """Shards of an earlier state of the set, and what an interruption left, only take room."""
-    from recognition.pack_shard import PARTIAL
+    from recognition.whole_files import LEFTOVERS
 
-    for path in (*out.glob("scans-*"), *out.glob(f"*{PARTIAL}")):
+    for path in (*out.glob("scans-*"), *out.glob(LEFTOVERS)):
         if path not in packed.files:
             path.unlink(missing_ok=True)
 
@@ -173,7 +176,6 @@ def _document(packed: PackedSet, findings: Findings, expected: list[str] | None)
 
 
 def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
-    from recognition.pack_shard import write_whole
     from recognition.suspects_sheet import draw_pairs
     from registry.contract import Contract
 
@@ -195,4 +197,4 @@ def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
         (scans[rows[0]], scans[rows[1]], names, note) for rows, names, note in pairs[:_PICTURED]
     ]
     more = f" (the first {_PICTURED} of {len(pairs)})" if len(pairs) > _PICTURED else ""
-    write_whole(path, draw_pairs(drawn, f"Scans to look at{more}"))
+    draw_pairs(drawn, path, f"Scans to look at{more}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.aws import Aws
+from recognition.whole_files import write_whole
 
 if TYPE_CHECKING:
     from cli.demo_recognise import Views
@@ -92,10 +92,7 @@ def figures(package: Package) -> dict[str, Any]:
 
 def write_summary(summary: Mapping[str, Any], out: Path) -> None:
     """Writes ``summary.json`` and prints the summary."""
-    path = out / SUMMARY_FILE
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
     print_summary(summary, out)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
 from cli.options import AsJson
+from recognition.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +80,7 @@ def lineage(
     drawn = family_drawing(aws, find(aws, name))
     form = Format.JSON if as_json else form
     if out:
-        _write(out, _text(drawn, form))
+        write_whole(out, _text(drawn, form))
         say(f"wrote {out}")
     elif form is Format.JSON:
         from cli.lineage_drawing import document
@@ -153,16 +153,6 @@ def _text(drawn: Drawing, form: Format) -> str:
     for root in tree(drawn):
         walk(root, 0)
     return "\n".join(lines) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    aside = path.with_name(f".{path.name}.tmp")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _repair(aws: Aws, package: Package | None, as_json: bool) -> None:

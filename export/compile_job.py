@@ -35,6 +35,7 @@ from recognition.cardset import CardSetError
 from recognition.index import write_index
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import Evaluation, evaluate
+from recognition.whole_files import write_whole
 from registry.archives import ArchiveError
 from registry.contract import ContractError
 from registry.names import parse_name
@@ -314,9 +315,7 @@ def _identity(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def _last_words(path: Path | None, line: str) -> None:

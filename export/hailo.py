@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from export.graph import prologue
 from export.hef import HefError, read_hef, require_card_model
 from export.lint import lint
 from recognition.retrieval import l2_normalise
+from recognition.whole_files import whole_file
 from registry.contract import Contract
 
 ARCHITECTURE = "hailo8l"
@@ -74,15 +74,13 @@ class Hailo:
             content = runner.compile()
         except Exception as error:
             raise CompileError(_explained(error)) from error
-        target, partial = into / FILE, into / f".{FILE}.partial"
+        target = into / FILE
         try:
-            partial.write_bytes(content)
-            hef = require_card_model(read_hef(partial), contract)
-            os.replace(partial, target)
+            with whole_file(target) as partial:
+                partial.write_bytes(content)
+                hef = require_card_model(read_hef(partial), contract)
         except HefError as error:
             raise CompileError(f"the compiler's own output: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
         self._runner = runner
         return CompiledModel(
             path=target,

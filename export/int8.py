@@ -26,6 +26,7 @@ from export.calibration import Pixels, Recorder
 from export.compilers import CompiledModel, CompileError
 from export.graph import prologue
 from recognition.onnx_model import OnnxEmbedder
+from recognition.whole_files import whole_file
 from registry.contract import Contract
 
 FILE = "model.int8.onnx"
@@ -66,10 +67,10 @@ class OnnxInt8:
             )
         graph = onnx.load(model)
         reader = _Reader(graph.graph.input[0].name, calibration)
-        target, partial = into / FILE, into / f".{FILE}.partial"
+        target = into / FILE
         # It advises a preparation that the export has done already.
         logging.getLogger().setLevel(logging.ERROR)
-        try:
+        with whole_file(target) as partial:
             quantize_static(
                 graph,
                 str(partial),
@@ -82,9 +83,6 @@ class OnnxInt8:
                 nodes_to_exclude=[node.name for node in prologue(graph)],
                 extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
             )
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
         return CompiledModel(
             path=target,
             stage="int8",

@@ -6,7 +6,6 @@ The only file of this package that imports torch; the training job uses it.
 from __future__ import annotations
 
 import copy
-import os
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from export.graph import parameter_count
 from export.lint import Finding, lint
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import l2_normalise
+from recognition.whole_files import whole_file
 from registry.contract import Contract
 
 OPSET = 17
@@ -106,8 +106,7 @@ def export_onnx(
     shipped = _Shipped(_folded(module), contract).eval()
     if not len(check_images):
         raise ExportError(f"{path.name}: no images to compare ONNX Runtime with PyTorch on")
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         _export(shipped, contract, partial)
         model = _simplified(partial)
         onnx.checker.check_model(model)
@@ -120,9 +119,6 @@ def export_onnx(
                 f"{path.name}: ONNX Runtime and PyTorch disagree (mean cosine {cosines.mean():.6f} "
                 f"on {len(cosines)} images, at least {LEAST_COSINE} expected); nothing was written"
             )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return OnnxReport(
         opset=OPSET,
         nodes=dict(Counter(node.op_type for node in model.graph.node)),

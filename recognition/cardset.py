@@ -12,9 +12,9 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 
@@ -78,8 +78,8 @@ class Card:
 
 
 @dataclass(frozen=True)
-class CardSet:
-    """The usable cards of a folder.
+class ListedCards:
+    """The usable cards of a set, wherever their pixels are.
 
     Attributes:
         cards: Sorted by card id, ids distinct.
@@ -101,15 +101,19 @@ class CardSet:
         """Number of scans, second scans counted."""
         return sum(len(card.scans) for card in self.cards)
 
-    def only(self, card_ids: Iterable[str]) -> CardSet:
+    def only(self, card_ids: Iterable[str]) -> Self:
         """The same set with these cards only (digest and problems remain the whole set's).
 
         Raises:
             KeyError: A card id is not in the set.
         """
         by_id = {card.card_id: card for card in self.cards}
-        chosen = tuple(by_id[card_id] for card_id in sorted(set(card_ids)))
-        return CardSet(chosen, self.problems, self.digest)
+        return replace(self, cards=tuple(by_id[card_id] for card_id in sorted(set(card_ids))))
+
+
+@dataclass(frozen=True)
+class CardSet(ListedCards):
+    """The usable cards of a folder; their scans are decoded when they are asked for."""
 
     def first_scans(self, contract: Contract, scale: int = 1, threads: int = 2) -> Scan:
         """The first scan of each card, uint8 RGB (cards, S, S, 3) with S = size * scale."""

@@ -11,8 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import numpy as np
 
 from recognition.illustration import illustrate
 from recognition.shapes import Brush, Colour, Pixels, Point, gradient, hsv, mix
+from recognition.whole_files import write_whole
 
 UNITS_HIGH, UNITS_WIDE = 320.0, 229.0
 SMALLEST_HEIGHT, LARGEST_HEIGHT = 96, 2048
@@ -120,16 +119,7 @@ def draw_card_set(
         if not encoded:
             raise RuntimeError(f"OpenCV could not encode card {number}")
         folder = Path(root) / card_id(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".front-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content.tobytes())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, folder / "front.png")
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(folder / "front.png", content.tobytes())
         ids.append(card_id(number))
         if progress is not None:
             progress(1)

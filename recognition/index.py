@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from usearch.index import Index
 
 from recognition.cardset import CARD_ID
 from recognition.retrieval import l2_normalise
+from recognition.whole_files import write_whole
 
 Floats = NDArray[np.float32]
 
@@ -103,7 +102,7 @@ def write_index(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for name, body in contents.items():
-        _write(directory / name, body)
+        write_whole(directory / name, body)
 
 
 class ReferenceIndex:
@@ -282,15 +281,3 @@ def _json(body: bytes, name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise IndexFileError(f"{name}: not a JSON object")
     return document
-
-
-def _write(path: Path, body: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -16,9 +16,9 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,14 @@ from recognition.cardset import (
     Card,
     CardSet,
     CardSetError,
+    ListedCards,
     Problem,
     printable,
     read_card_set,
 )
-from recognition.pack_shard import file_sha256, is_whole, map_shard, write_whole
+from recognition.pack_shard import file_sha256, is_whole, map_shard
 from recognition.scan import Scan, ScanError, decode_image, read_image_bytes, stretch
+from recognition.whole_files import whole_file, write_whole
 from registry.contract import Contract
 
 PACK = "pack.json"
@@ -95,46 +97,23 @@ class PixelRows:
 
 
 @dataclass(frozen=True)
-class PackedSet:
+class PackedSet(ListedCards):
     """A packed card set; to its users what a ``CardSet`` is.
 
+    Its scans' paths are names alone, and its digest is the card set's own, whatever it was packed
+    from or at which size.
+
     Attributes:
-        cards: Sorted by card id; their scans' paths are names alone.
-        problems: What was found when it was packed.
-        digest: The card set's own, whatever it was packed from or at which size.
         side: Of the packed squares, in pixels.
         files: What the pack consists of, its index last.
         sha256s: Of the shards, as the index has them.
     """
 
-    cards: tuple[Card, ...]
-    problems: tuple[Problem, ...]
-    digest: str
     side: int
     files: tuple[Path, ...]
     sha256s: tuple[str, ...]
     _shards: tuple[Scan, ...]
     _first: dict[str, int]
-
-    @property
-    def card_ids(self) -> tuple[str, ...]:
-        """The ids, in the order of :attr:`cards`."""
-        return tuple(card.card_id for card in self.cards)
-
-    @property
-    def images(self) -> int:
-        """Number of scans, second scans counted."""
-        return sum(len(card.scans) for card in self.cards)
-
-    def only(self, card_ids: Iterable[str]) -> PackedSet:
-        """The same set with these cards only.
-
-        Raises:
-            KeyError: A card id is not in the set.
-        """
-        by_id = {card.card_id: card for card in self.cards}
-        chosen = tuple(by_id[card_id] for card_id in sorted(set(card_ids)))
-        return replace(self, cards=chosen)
 
     def first_scans(self, contract: Contract, scale: int = 1, threads: int = 2) -> PixelRows:
         """The first scan of each card, uint8 (cards, S, S, 3) with S = size * scale."""
@@ -230,7 +209,7 @@ def write_pack(
             "scans": [[card_id, path.name, sha256] for card_id, path, sha256 in work],
             "problems": [[p.subject, p.reason, p.kind] for p in cards.problems],
         }
-        return write_whole(out / PACK, json.dumps(index).encode())
+        return write_whole(out / PACK, json.dumps(index))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         needed = math.ceil(len(work) * 3 * side * side / 2**20)
@@ -351,7 +330,8 @@ def _write_shard(
 
     for done, _ in enumerate(pool.map(load, range(len(part))), start=before + 1):
         progress(done, total)
-    write_whole(path, pixels)
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.save(file, pixels, allow_pickle=False)
 
 
 def decoded(scan: Path, side: int, sha256: str) -> Scan:

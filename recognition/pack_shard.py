@@ -1,4 +1,4 @@
-"""One shard of a pack: a NumPy file of squares, written whole and read as the stranger it is.
+"""One shard of a pack: a NumPy file of squares, read as the stranger it is.
 
 ``numpy.load`` takes archives and pickles for arrays too, and fails in many ways at a header that
 somebody wrote by hand. A shard is only ever one thing, so its header is read here and must say so.
@@ -7,7 +7,6 @@ somebody wrote by hand. A shard is only ever one thing, so its header is read he
 from __future__ import annotations
 
 import ast
-import contextlib
 import hashlib
 import os
 import struct
@@ -17,8 +16,6 @@ import numpy as np
 
 from recognition.scan import Scan
 
-#: What an interrupted write leaves ends with this.
-PARTIAL = ".partial"
 _MAGIC = b"\x93NUMPY\x01\x00"
 _LARGEST_HEADER = 4096
 
@@ -61,26 +58,6 @@ def is_whole(path: Path, rows: int, side: int) -> bool:
     except ValueError:
         return False
     return True
-
-
-def write_whole(path: Path, content: bytes | Scan) -> Path:
-    """Writes a file under a temporary name and renames it, so that its name means it is whole."""
-    partial = path.with_name(f"{path.name}{PARTIAL}")
-    try:
-        with partial.open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                np.save(file, content, allow_pickle=False)
-            file.flush()
-            # The name must not reach the disk before what it promises.
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        # A full or failing disk is the error to tell of, not what could not be tidied after it.
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-    return path
 
 
 def file_sha256(path: Path) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from recognition.recogniser import Recognition
+from recognition.whole_files import whole_file
 
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -84,19 +82,8 @@ def draw_sheet(shown: Sequence[Shown], path: Path, title: str, columns: int = 3)
         row, column = divmod(place, columns)
         x = MARGIN + column * (CELL_WIDTH + MARGIN)
         _cell(sheet, draw, item, x, HEADER + row * (CELL_HEIGHT + MARGIN))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(buffer.getvalue())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as partial:
+        sheet.save(partial, "PNG")
 
 
 def _summary(shown: Sequence[Shown]) -> str:

@@ -61,10 +61,11 @@ def read_image_bytes(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise ScanError(f"cannot be read: {error.strerror or error}") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise ScanError("not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ScanError("not a regular file")
         if status.st_size > LARGEST_FILE_BYTES:
             raise ScanError(
                 f"{status.st_size / 2**20:.0f} MiB is over the limit of "

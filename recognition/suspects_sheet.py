@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from recognition.whole_files import whole_file
 
 Pixels = NDArray[np.uint8]
 
@@ -19,16 +21,16 @@ _COLUMNS, _MARGIN, _HEADER = 4, 20, 58
 _PAPER, _INK, _FAINT, _WHITE = (246, 246, 243), (30, 32, 38), (110, 114, 124), (255, 255, 255)
 
 
-def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, tuple[str, str], str]], title: str) -> bytes:
-    """Draws a PNG.
+def draw_pairs(
+    pairs: Sequence[tuple[Pixels, Pixels, tuple[str, str], str]], path: Path, title: str
+) -> None:
+    """Writes a PNG.
 
     Args:
         pairs: Two scans, uint8 RGB (h, w, 3), whose they are, and a line about both; at least
             one pair.
+        path: The file, replaced as a whole.
         title: First line of the picture.
-
-    Returns:
-        The file's bytes.
     """
     rows = -(-len(pairs) // _COLUMNS)
     columns = min(_COLUMNS, len(pairs))
@@ -48,9 +50,8 @@ def draw_pairs(pairs: Sequence[tuple[Pixels, Pixels, tuple[str, str], str]], tit
         for line, name in enumerate(names):
             _line(draw, (x + 12, text + 19 * line), name, 13, _INK, _CELL[0] - 24)
         _line(draw, (x + 12, text + 40), note, 12, _FAINT, _CELL[0] - 24)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
+    with whole_file(path) as partial:
+        sheet.save(partial, "PNG")
 
 
 def _line(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import math
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +29,7 @@ from recognition.view_parameters import (
     plain_view,
     view_generator,
 )
+from recognition.whole_files import whole_file
 
 # Views are squares; shown in a trading card's proportion they look as the camera saw them.
 TILE_WIDTH, TILE_HEIGHT = 189, 264
@@ -115,20 +113,5 @@ def draw_view_sheet(
         sheet.paste(Image.fromarray(np.asarray(shown, dtype=np.uint8)), (x, y))
         at = (x, y + TILE_HEIGHT + 3)
         draw.text(at, name, font=ImageFont.load_default(14), fill=_INK)
-    _replace_file(Path(path), sheet)
-
-
-def _replace_file(path: Path, sheet: Image.Image) -> None:
-    """The file appears complete or not at all."""
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(buffer.getvalue())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as partial:
+        sheet.save(partial, "PNG")

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recognition.whole_files import whole_file, write_whole
 from registry.archives import ArchiveError, extract
 from registry.facts import of_kind
 from training.config import ConfigError, TrainingConfig
@@ -108,23 +108,10 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes through a temporary name, so that a file is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial{path.suffix}")
-    try:
-        write(partial)
-        # Some writers make files for their owner alone; SageMaker's packer may be another user.
-        partial.chmod(0o644)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Writes a JSON object; NaN and infinities, which JSON lacks, are errors."""
     text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    write_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_whole(path, text)
 
 
 def write_model(folder: Path, model: CardModel, cards: Cards, outcome: Outcome) -> None:
@@ -132,7 +119,8 @@ def write_model(folder: Path, model: CardModel, cards: Cards, outcome: Outcome) 
     from safetensors.torch import save_file
 
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    write_file(folder / WEIGHTS, lambda partial: save_file(state, partial))
+    with whole_file(folder / WEIGHTS) as partial:
+        save_file(state, partial)
     write_json(folder / CONFIG, cards.config.to_dict())
     write_json(folder / CONTRACT, cards.config.contract.to_dict())
     write_json(folder / EVALUATION, outcome.to_dict())
@@ -165,7 +153,8 @@ def write_student_extras(
         "stream": np.asarray("query"),
         "views_digest": np.asarray(outcome.seen.digest),
     }
-    write_file(folder / REFERENCE, lambda partial: np.savez(partial, **arrays))
+    with whole_file(folder / REFERENCE) as partial:
+        np.savez(partial, **arrays)
     return report
 
 

@@ -25,6 +25,7 @@ from training.config import ConfigError, TrainingConfig
 from training.data import Batch, Cards
 from training.environment import JobEnvironment
 from training.evaluation import Embedder, evaluate_model
+from training.fitting import fed_images, fit, forget, surroundings
 from training.loop import History, Surroundings
 from training.losses import Criterion, LossInputs
 from training.machine import autocast, placed, prepare_machine
@@ -34,7 +35,6 @@ from training.pretrained import begin
 from training.ranks import Ranks, joined
 from training.run import Run
 from training.teacher_targets import Targets
-from training.teaching import fed_images, fit, forget, surroundings
 
 
 def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:

@@ -96,7 +96,7 @@ def estimate(
     Args:
         config: The resolved recipe.
         compute: The machines.
-        scans: Scans in the card set; about a tenth of them is held out.
+        scans: Scans in the card set; ``held_out_share`` of them, twice, is held out.
         teacher: Of a student; its recipe's where the very teacher's is not at hand.
         instance_price: USD an hour of one instance.
         note: Why there is no price.

@@ -23,6 +23,7 @@ from recognition.views_digest import card_digest, views_digest
 from training.config import TrainingConfig
 from training.data import Cards, Pixels, views_per_card
 from training.errors import TrainingError
+from training.loop import SCORE
 from training.normaliser import Normaliser
 from training.ranks import ALONE, Ranks, everyones
 
@@ -166,8 +167,6 @@ def validate_model(embedder: Embedder, cards: Cards, ranks: Ranks = ALONE) -> di
     Early stopping follows their mean: known cards and cards that nothing was trained on count
     alike.
     """
-    from training.loop import SCORE
-
     gallery = embedder.embed_together(cards.gallery, ranks)
     found, _ = _validate(embedder, cards, gallery, _outside(embedder, cards, ranks), ranks)
     unseen = found.top1_unseen or 0.0

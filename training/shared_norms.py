@@ -37,6 +37,18 @@ def shared_statistics(model: nn.Module, ranks: Ranks) -> Iterator[None]:
             del norm.forward
 
 
+def average_norms(model: nn.Module, ranks: Ranks) -> None:
+    """Averages the running statistics of BatchNorm over the processes."""
+    if ranks.world == 1:
+        return
+    for norm in model.modules():
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            for statistic in (norm.running_mean, norm.running_var):
+                if statistic is not None:
+                    torch.distributed.all_reduce(statistic)
+                    statistic /= ranks.world
+
+
 def _forward(norm: Any, ranks: Ranks, values: Tensor) -> Tensor:
     if not norm.training:
         answer: Tensor = type(norm).forward(norm, values)

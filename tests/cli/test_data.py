@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cli import data_fetch
 from cli.card_upload import MARKER
@@ -229,3 +230,27 @@ def test_a_prefix_that_cannot_be_fetched_is_one_clear_line(
         data_fetch.fetch(s3, "s3://bucket/cards", tmp_path / "to", lambda line: None)
     assert words in str(refusal.value) and "\n" not in str(refusal.value)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_person_sees_what_training_makes_of_a_scan(tmp_path: Path) -> None:
+    assert cards("data", "draw", "--count", "9", "--out", str(tmp_path / "cards")).code == 0
+    scan = next((tmp_path / "cards").glob("*/front.png"))
+    sheets = {}
+    for name, more in (("a", ["--count", "8"]), ("b", []), ("c", ["--seed", "1"])):
+        sheet = tmp_path / "sheets" / f"{name}.png"
+        done = cards("data", "views", str(scan), "--out", str(sheet), "--size", "48", *more)
+        assert (done.code, done.out.strip()) == (0, str(sheet))
+        sheets[name] = Image.open(sheet)
+    assert sheets["a"].width == sheets["b"].width and sheets["a"].height < sheets["b"].height
+    assert sheets["b"].size == sheets["c"].size
+    assert sheets["b"].tobytes() != sheets["c"].tobytes()
+
+
+def test_what_is_no_scan_is_not_drawn(tmp_path: Path) -> None:
+    text = tmp_path / "scan.png"
+    text.write_text("not a picture")
+    sheet = str(tmp_path / "sheet.png")
+    refused(cards("data", "views", str(text), "--out", sheet), str(text), "not a PNG")
+    refused(cards("data", "views", str(tmp_path), "--out", sheet), "not a regular file")
+    refused(cards("data", "views", str(text), "--out", "sheet.gif"), "--out sheet.gif", "PNG")
+    assert sorted(tmp_path.iterdir()) == [text]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cli.data_expected import expected_ids
 from cli.errors import CliError
-from recognition import pack_shard
+from recognition import whole_files
 from recognition.drawing import draw_card_set
 from tests.cli.command import cards, refused
 
@@ -82,13 +82,13 @@ def test_what_an_interruption_left_is_no_hindrance(folder: Path) -> None:
     target = folder.parent / "pack"
     target.mkdir()
     for name in (
-        "pack.json.partial",
-        "report.json.partial",
-        "scans-00000-0123456789ab.npy.partial",
+        ".pack.json-7.partial.json",
+        ".report.json-7.partial.json",
+        ".scans-00000-0123456789ab.npy-7.partial.npy",
     ):
         (target / name).write_text("half")
     assert prepared(folder).code == 0
-    assert not list(target.glob("*.partial"))
+    assert not list(target.glob(".*"))
 
 
 def test_a_pack_is_not_packed_again(folder: Path) -> None:
@@ -107,14 +107,14 @@ def test_a_pack_does_not_lie_among_the_cards(folder: Path) -> None:
 def test_a_full_disk_while_reporting_keeps_the_pack(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = pack_shard.os.replace
+    save = whole_files.os.replace
 
     def full(source: Path, target: Path) -> None:
         if target.name == "report.json":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(source, target)
 
-    monkeypatch.setattr(pack_shard.os, "replace", full)
+    monkeypatch.setattr(whole_files.os, "replace", full)
     refused(prepared(folder), "report cannot be written", "No space left", "the pack is whole")
     names = sorted(path.name for path in (folder.parent / "pack").iterdir())
     assert names[0] == "pack.json" and len(names) == 2 and names[1].endswith(".npy")

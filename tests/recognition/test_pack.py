@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition import pack, pack_shard
+from recognition import pack, whole_files
 from recognition.cardset import CardSet, CardSetError, read_card_set
 from recognition.drawing import draw_card_set
 from recognition.pack import open_card_set, open_pack, verify_pack, write_pack
@@ -109,7 +109,7 @@ def test_packing_goes_on_where_it_was_interrupted(
     monkeypatch.setattr(pack, "decoded", counted)
     with pytest.raises(KeyboardInterrupt):
         write_pack(card_set, tmp_path, SIZE, shard_bytes=3 * ROW, threads=1)
-    assert not (tmp_path / "pack.json").exists() and not list(tmp_path.glob("*.partial"))
+    assert not (tmp_path / "pack.json").exists() and not list(tmp_path.glob(".*"))
     done = len(list(tmp_path.glob("scans-*.npy")))
     assert done == 2
     decoded[:] = [Path()] * 100
@@ -146,7 +146,7 @@ def test_a_full_disk_at_the_end_is_the_same_line(
         if len(synced) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pack_shard.os, "fsync", full)
+    monkeypatch.setattr(whole_files.os, "fsync", full)
     with pytest.raises(CardSetError, match="No space left"):
         write_pack(card_set, tmp_path, SIZE)
     assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]

@@ -189,7 +189,7 @@ def test_a_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., Cards]) -
 def test_a_student_learns_from_a_gpu_s_batches(
     tiny_cards: Callable[..., Cards], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.training import _Quiet
+    from bench.quiet import Quiet
     from training import teaching
     from training.distillation import distil
     from training.evaluation import Embedder
@@ -203,5 +203,5 @@ def test_a_student_learns_from_a_gpu_s_batches(
     cards = tiny_cards("stage1", weight_kl=0.0)
     taught_by = tiny_cards().config
     teacher = Embedder(build_model(taught_by).eval(), taught_by, torch.device("cpu"))
-    _, history = distil(build_model(cards.config), teacher, cards, Surroundings(_Quiet()))
+    _, history = distil(build_model(cards.config), teacher, cards, Surroundings(Quiet()))
     assert history.steps == 4 and np.isfinite(history.loss)
