@@ -336,6 +336,7 @@ def _chain(order: Order, steps: Sequence[Step]) -> list[Sent]:
                 complain(
                     f"cards: {made[-1].label} is registered; go on from there: {_next(order, made)}"
                 )
+                _report(order, sent)
             raise
         sent.append(done)
         if order.dry_run and not last:

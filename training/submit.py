@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from recognition.pack import SCALE
 from registry.deployment import Deployment
 from registry.failed_runs import MODEL_LINE
 from registry.names import (
@@ -28,7 +29,7 @@ from registry.names import (
 )
 from registry.packages import Package
 from registry.registration import CARDS_CHANNEL, COMMIT, INFERENCE_IMAGE
-from training.config import TERMS, resolve
+from training.config import TERMS, TrainingConfig, resolve
 from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
 from training.sdk_session import (
     configuration_checked_once,
@@ -105,7 +106,8 @@ def plan(
         now: The time in the job's name.
 
     Raises:
-        SubmitError: An argument is missing, or does not go with the others.
+        SubmitError: An argument is missing, or does not go with the others; a pack of cards is too
+            small for the recipe.
         ConfigError: No such recipe, or a hyper-parameter that it cannot take.
     """
     parent = _checked_parent(kind, stage, teacher, initial)
@@ -126,6 +128,7 @@ def plan(
     given = _checked_hyperparameters(hyperparameters or {})
     # The job would refuse a wrong setting too, after the instance has been paid for.
     config = resolve(recipe, kind, stage_name, given)
+    _check_pack(cards_uri, config)
     settings: dict[str, Any] = {"recipe": recipe, **given}
     if kind == STUDENT:
         assert teacher and parent
@@ -213,6 +216,17 @@ def submit(plan: TrainingPlan, session: Any = None) -> str:
     with staged_source() as source:
         _fit(plan, sdk_session(session or boto3.Session(region_name=plan.region)), str(source))
     return plan.job_name
+
+
+def _check_pack(cards_uri: str, config: TrainingConfig) -> None:
+    """The job would refuse a pack of too small scans too, after the instance has been paid for."""
+    packed = re.search(r"-packed-([0-9]{1,5})/?$", cards_uri)
+    if packed and int(packed[1]) < SCALE * config.image_size:
+        raise SubmitError(
+            f"--cards {cards_uri}: its scans are packed at {packed[1]} px and the recipe needs "
+            f"{SCALE * config.image_size} (twice its image size); prepare them anew: "
+            f"cards data prepare … --size {config.image_size}"
+        )
 
 
 def _checked_parent(

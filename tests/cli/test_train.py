@@ -327,9 +327,11 @@ def test_a_chain_that_breaks_after_stage_1_goes_on_with_stage_2(
     aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain(monkeypatch, fail_at=3)
-    done = cards("train", "both", "--cards", cards_uri, "--recipe", "tiny", "--yes")
+    done = cards("train", "both", "--cards", cards_uri, "--recipe", "tiny", "--json")
     assert done.code == 130, done
     assert f"cards train student --stage 2 --parent {STAGE1[0]}" in done.err
+    # A machine learns of the jobs that are done, too.
+    assert [document["name"] for document in done.json] == [TEACHER[0], STAGE1[0]]
 
 
 def test_a_setting_that_only_the_last_job_refuses_is_found_before_the_first_is_paid_for(

@@ -413,3 +413,10 @@ def test_the_console_finds_every_figure_that_the_log_has() -> None:
     for definition in definitions:
         found = re.findall(definition["Regex"], line)
         assert [float(value) for value in found] == [figures[definition["Name"]]]
+
+
+def test_a_pack_of_too_small_scans_is_refused_before_it_costs_anything() -> None:
+    large = plan(cards_uri=f"{CARDS}-packed-128/")  # twice the demo recipe's 64 px
+    assert large.channels["cards"] == f"{CARDS}-packed-128/"
+    with pytest.raises(submit.SubmitError, match=r"packed at 126 px .* needs 128 .*--size 64"):
+        plan(cards_uri=f"{CARDS}-packed-126")
