@@ -305,7 +305,8 @@ def test_wrong_uses_are_one_line(made: dict[str, Package], tmp_path: Path) -> No
     refused(cards("registry", "lineage"), "NAME is missing", "cards registry list")
     refused(cards("registry", "lineage", "student-x-int8-v9"), "student-x-int8-v9")
     refused(cards("registry", "lineage", "--repair", "--format", "svg"), "--repair")
+    (tmp_path / "file").touch()
     refused(
-        cards("registry", "lineage", NAMES["int8"], "--out", str(tmp_path / "no" / "x.svg")),
-        "No such file",
+        cards("registry", "lineage", NAMES["int8"], "--out", str(tmp_path / "file" / "x.svg")),
+        "File exists",
     )

@@ -190,7 +190,7 @@ def test_a_student_learns_from_a_gpu_s_batches(
     tiny_cards: Callable[..., Cards], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bench.quiet import Quiet
-    from training import teaching
+    from training import fitting
     from training.distillation import distil
     from training.evaluation import Embedder
     from training.loop import Surroundings
@@ -199,7 +199,7 @@ def test_a_student_learns_from_a_gpu_s_batches(
     def on_a_gpu(device: torch.device, cards: Cards, steps: int, ranks: Ranks = ALONE) -> Batches:
         return GpuBatches(cards, steps, ranks, device=device)
 
-    monkeypatch.setattr(teaching, "batches_on", on_a_gpu)
+    monkeypatch.setattr(fitting, "batches_on", on_a_gpu)
     cards = tiny_cards("stage1", weight_kl=0.0)
     taught_by = tiny_cards().config
     teacher = Embedder(build_model(taught_by).eval(), taught_by, torch.device("cpu"))
