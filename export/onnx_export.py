@@ -126,7 +126,7 @@ def export_onnx(
         mean_cosine=float(cosines.mean()),
         worst_cosine=float(cosines.min()),
         largest_difference=float(np.abs(ours - theirs).max()),
-        findings=tuple(lint(model)),
+        findings=tuple(lint(model, contract)),
     )
 
 

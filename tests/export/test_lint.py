@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import onnx
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from export.graph import parameter_count, prologue
 from export.lint import lint
+from registry.contract import Contract
 from tests.export.conftest import Exported
 
 
@@ -51,6 +52,46 @@ def no_network(model: ModelProto) -> None:
     del model.graph.node[4:]
 
 
+def two_inputs(model: ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
+
+
+def two_outputs(model: ModelProto) -> None:
+    more = helper.make_tensor_value_info(model.graph.node[-2].output[0], TensorProto.FLOAT, [1, 1])
+    model.graph.output.append(more)
+
+
+def weight(model: ModelProto) -> TensorProto:
+    node = next(node for node in model.graph.node if node.op_type == "Conv")
+    return next(t for t in model.graph.initializer if t.name == node.input[1])
+
+
+def not_a_number(model: ModelProto) -> None:
+    values = numpy_helper.to_array(weight(model)).copy()
+    values[0, 0, 0, 0] = float("nan")
+    weight(model).CopyFrom(numpy_helper.from_array(values, weight(model).name))
+
+
+def halves(model: ModelProto) -> None:
+    values = numpy_helper.to_array(weight(model)).astype("float16")
+    weight(model).CopyFrom(numpy_helper.from_array(values, weight(model).name))
+
+
+def elsewhere(model: ModelProto) -> None:
+    weight(model).data_location = TensorProto.EXTERNAL
+
+
+def computed_weights(model: ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.op_type == "Conv")
+    node.input[1] = node.input[0]
+
+
+def computed_shape(model: ModelProto) -> None:
+    model.graph.node.append(
+        helper.make_node("Reshape", ["embedding", "embedding"], ["flat"], name="flatten")
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "where", "words"),
     [
@@ -65,6 +106,13 @@ def no_network(model: ModelProto) -> None:
         (l2_inside, "l2", "leave the L2 norm to the host"),
         (same_names, "graph", "nodes without a name of their own"),
         (no_network, "graph", "no network"),
+        (two_inputs, "graph", "2 inputs; a card model has one of each"),
+        (two_outputs, "graph", "2 outputs; a card model has one of each"),
+        (not_a_number, "onnx::Conv", "a weight that is no number; train it again"),
+        (halves, "onnx::Conv", "16-bit weights; export in float32"),
+        (elsewhere, "onnx::Conv", "its values lie in another file; save one file"),
+        (computed_weights, "Conv", "Conv by a computed value; its weights must be constants"),
+        (computed_shape, "flatten", "Reshape to a computed shape; give it a constant shape"),
     ],
 )
 def test_each_fault_is_found_with_its_remedy(
@@ -75,6 +123,19 @@ def test_each_fault_is_found_with_its_remedy(
     (finding,) = lint(model)
     assert where in finding.where
     assert words in str(finding)
+
+
+def test_what_the_graph_takes_and_gives_is_the_contract_s(exported: Exported) -> None:
+    model = onnx.load(exported.model)
+    assert lint(model, exported.contract) == []
+    other = Contract(size=64, embedding_dim=512)
+    assert [str(finding) for finding in lint(model, other)] == [
+        "image: uint8 [1, 32, 32, 3]; the contract says uint8 [1, 64, 64, 3]",
+        "embedding: float [1, 768]; the contract says float [1, 512]",
+    ]
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    (finding,) = lint(model, exported.contract)
+    assert finding.cause == "float [1, 32, 32, 3]"
 
 
 def test_the_preparation_ends_where_the_network_begins(exported: Exported) -> None:
