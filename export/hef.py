@@ -103,7 +103,7 @@ def parse_hef(content: bytes, label: str) -> Hef:
     _check_sizes(content, version, proto_size, len(body), label)
     _check_sums(content, version, body, label)
     try:
-        return _describe(version, bytes(body[:proto_size]), label)
+        return _describe(version, body[:proto_size], label)
     except (_Wire, struct.error, UnicodeDecodeError, RecursionError) as error:
         raise HefError(f"{label}: its description is damaged ({error})") from None
 
@@ -173,7 +173,7 @@ class _Wire(ValueError):
     """Bytes that are no protobuf message."""
 
 
-_Value = int | bytes
+_Value = int | memoryview
 
 
 class _Budget:
@@ -191,7 +191,7 @@ class _Budget:
 class _Message:
     """The fields of one message; submessages are parsed when they are asked for."""
 
-    def __init__(self, content: bytes, budget: _Budget, depth: int = 0) -> None:
+    def __init__(self, content: memoryview, budget: _Budget, depth: int = 0) -> None:
         if depth > _DEPTH_LIMIT:
             raise _Wire("nested too deep")
         self._depth = depth
@@ -206,13 +206,13 @@ class _Message:
         return [
             _Message(value, self._budget, self._depth + 1)
             for value in self._fields.get(number, [])
-            if isinstance(value, bytes)
+            if isinstance(value, memoryview)
         ]
 
     def message(self, number: int) -> _Message:
         """The last submessage of a field, or an empty one."""
-        found = [v for v in self._fields.get(number, []) if isinstance(v, bytes)]
-        return _Message(found[-1] if found else b"", self._budget, self._depth + 1)
+        found = [v for v in self._fields.get(number, []) if isinstance(v, memoryview)]
+        return _Message(found[-1] if found else memoryview(b""), self._budget, self._depth + 1)
 
     def integer(self, number: int, default: int = 0) -> int:
         """The last integer of a field."""
@@ -221,16 +221,17 @@ class _Message:
 
     def text(self, number: int) -> str:
         """The last text of a field, fit to be printed."""
-        found = [v for v in self._fields.get(number, []) if isinstance(v, bytes)]
+        found = [v for v in self._fields.get(number, []) if isinstance(v, memoryview)]
         if not found:
             return ""
         if len(found[-1]) > _TEXT_LIMIT:
             raise _Wire(f"a name of {len(found[-1])} bytes")
-        return "".join(c if c.isprintable() else "?" for c in found[-1].decode())
+        return "".join(c if c.isprintable() else "?" for c in bytes(found[-1]).decode())
 
     def real(self, number: int) -> float:
         """The last 32-bit float of a field."""
-        found = [v for v in self._fields.get(number, []) if isinstance(v, bytes) and len(v) == 4]
+        values = self._fields.get(number, [])
+        found = [v for v in values if isinstance(v, memoryview) and len(v) == 4]
         return float(struct.unpack("<f", found[-1])[0]) if found else 0.0
 
     def count(self, number: int) -> int:
@@ -238,7 +239,7 @@ class _Message:
         return len(self._fields.get(number, []))
 
 
-def _fields(content: bytes) -> Iterator[tuple[int, _Value]]:
+def _fields(content: memoryview) -> Iterator[tuple[int, _Value]]:
     at = 0
     while at < len(content):
         key, at = _varint(content, at)
@@ -261,7 +262,7 @@ def _fields(content: bytes) -> Iterator[tuple[int, _Value]]:
         at += length
 
 
-def _varint(content: bytes, at: int) -> tuple[int, int]:
+def _varint(content: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(content):
@@ -277,7 +278,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
 # --- the description
 
 
-def _describe(version: int, proto: bytes, label: str) -> Hef:
+def _describe(version: int, proto: memoryview, label: str) -> Hef:
     hef = _Message(proto, _Budget())
     header = hef.message(1)
     code = header.integer(1)
