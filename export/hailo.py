@@ -7,8 +7,8 @@ real one refuses.
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 
 from export.calibration import Pixels, record
 from export.compilers import CompiledModel, CompileError
-from export.graph import prologue
+from export.graph import network
+from export.hailo_process import run_worker
+from export.hailo_script import has_gpu, model_script, optimisation_level, used_level
+from export.hailo_worker import EMBEDDINGS, HAR, HEF, IMAGES, SDK, VERSION
 from export.hef import HefError, read_hef, require_card_model
 from export.lint import lint
 from recognition.retrieval import l2_normalise
@@ -26,131 +29,135 @@ from recognition.whole_files import whole_file
 from registry.contract import Contract
 
 ARCHITECTURE = "hailo8l"
-FILE = "model.hef"
-SDK = "hailo_sdk_client"
-#: The compiler's errors by class name, and what to do about each.
-REMEDIES = {
-    "ParsingWithRecommendationException": "run the lint on the graph and replace what it names",
-    "UnsupportedModelError": "run the lint on the graph and replace what it names",
-    "MisspellNodeError": "the graph's node names changed; export it again",
-    "BadInputsShape": "calibration images must be NHWC",
-    "AccelerasResourceError": "the optimiser ran out of memory; take a larger instance",
-    "BackendAllocatorException": "the model does not fit the chip; make it smaller",
-    "AllocatorScriptParserException": "the model script is wrong for this compiler's version",
-}
+LOG = "compile.log"
+#: The job's own limit is the deployment's; this one leaves it time to say what happened.
+LIMIT_SECONDS = 5.5 * 3600
+#: A step that says nothing is still reported on so often.
+HEARTBEAT_SECONDS = 60.0
 
 
 class Hailo:
-    """The Dataflow Compiler: parse, optimise, quantise with normalisation on the chip, compile."""
+    """The Dataflow Compiler: parse, optimise, quantise with normalisation on the chip, compile.
+
+    Args:
+        limit_seconds: After this time the compiler is stopped.
+        heartbeat_seconds: How often a long step is reported on.
+    """
 
     name = "hailo"
 
-    def __init__(self) -> None:
-        self._runner: Any = None
+    def __init__(
+        self,
+        limit_seconds: float = LIMIT_SECONDS,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._limit, self._heartbeat = limit_seconds, heartbeat_seconds
 
     def compile(
         self, model: Path, calibration: Pixels, contract: Contract, into: Path
     ) -> CompiledModel:
-        """Compiles the shipped graph, cut behind the preparation of the image, to a HEF."""
+        """Compiles the network behind the preparation of the image; leaves HEF, HAR and log."""
         shown = record(calibration)
         graph = onnx.load(model)
         findings = lint(graph)
         if findings:
             raise CompileError(f"{model.name}: {'; '.join(map(str, findings))}")
-        sdk = _sdk()
-        version = _version(sdk)
-        start, end = _cut(graph)
-        try:
-            runner = sdk.ClientRunner(hw_arch=ARCHITECTURE)
-            runner.translate_onnx_model(
-                str(model),
-                "card_embedder",
-                start_node_names=[start],
-                end_node_names=[end],
-                net_input_shapes={start: [1, 3, contract.size, contract.size]},
-            )
-            runner.load_model_script(model_script(contract, len(calibration)))
-            runner.optimize(calibration)
-            content = runner.compile()
-        except Exception as error:
-            raise CompileError(_explained(error)) from error
-        target = into / FILE
-        try:
-            with whole_file(target) as partial:
-                partial.write_bytes(content)
-                hef = require_card_model(read_hef(partial), contract)
-        except HefError as error:
-            raise CompileError(f"the compiler's own output: {error}") from error
-        self._runner = runner
+        level = optimisation_level(len(calibration), has_gpu())
+        (into / LOG).unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix="cards-hailo-") as scratch:
+            folder = Path(scratch)
+            request = _request(graph, calibration, contract, level, folder)
+            log = run_worker(request, into / LOG, self._limit, self._heartbeat)
+            try:
+                with whole_file(into / HEF) as partial:
+                    shutil.copyfile(folder / HEF, partial)
+                    hef = require_card_model(read_hef(partial), contract)
+            except HefError as error:
+                raise CompileError(f"the compiler's own output: {error}") from error
+            with whole_file(into / HAR) as partial:
+                shutil.copyfile(folder / HAR, partial)
+            version = (folder / VERSION).read_text(encoding="utf-8")
+        used = used_level(level, log)
+        notes = [f"optimisation level {used}"]
+        if used < level:
+            notes.append(f"the compiler reduced the optimisation level from {level} to {used}")
         return CompiledModel(
-            path=target,
+            path=into / HEF,
             stage=ARCHITECTURE,
-            toolchain={SDK: version, "hef_sdk": hef.sdk_version},
+            toolchain={SDK: version, "hef_sdk": hef.sdk_version, "optimisation_level": str(used)},
             calibration=shown,
+            notes=tuple(notes),
+            companions=(HAR, LOG),
         )
 
     def embedder(self, compiled: CompiledModel, contract: Contract) -> Emulator:
         """Runs the quantised model in the compiler's emulator, as the chip would."""
-        if self._runner is None:
-            raise CompileError("the Hailo emulator runs a model in the job that compiled it")
-        return Emulator(_sdk(), self._runner)
+        return self._emulator(compiled, "SDK_QUANTIZED")
+
+    def before_quantisation(self, compiled: CompiledModel, contract: Contract) -> Emulator:
+        """Runs the graph as the compiler optimised it, in full precision."""
+        return self._emulator(compiled, "SDK_FP_OPTIMIZED")
+
+    def _emulator(self, compiled: CompiledModel, mode: str) -> Emulator:
+        har = compiled.path.with_name(HAR)
+        return Emulator(har, mode, self._limit, self._heartbeat)
 
 
 class Emulator:
-    """The compiler's emulation of the quantised network."""
+    """The compiler's emulation of a network, in the compiler's process.
 
-    def __init__(self, sdk: Any, runner: Any) -> None:
-        self._sdk, self._runner = sdk, runner
+    Args:
+        har: The archive that the compiler left, its log beside it.
+        mode: Name of its ``InferenceContext``: before quantisation, or after.
+        limit_seconds: As the compiler's.
+        heartbeat_seconds: As the compiler's.
+
+    Raises:
+        CompileError: The archive is not there: the emulator runs in the job that compiled.
+    """
+
+    def __init__(
+        self, har: Path, mode: str, limit_seconds: float, heartbeat_seconds: float
+    ) -> None:
+        if not har.is_file():
+            raise CompileError(
+                f"{har.name} is missing: the Hailo emulator runs a model in the job that "
+                "compiled it"
+            )
+        self._har, self._mode = har, mode
+        self._limit, self._heartbeat = limit_seconds, heartbeat_seconds
 
     def embed(self, images: Pixels) -> NDArray[np.float32]:
         """uint8 (N, S, S, 3) to float32 (N, D), rows of length 1."""
-        mode = self._sdk.InferenceContext.SDK_QUANTIZED
-        with self._runner.infer_context(mode) as context:
-            answer = np.asarray(self._runner.infer(context, images), dtype=np.float32)
-        return l2_normalise(answer.reshape(len(images), -1))
+        with tempfile.TemporaryDirectory(prefix="cards-hailo-") as scratch:
+            folder = Path(scratch)
+            np.save(folder / IMAGES, images, allow_pickle=False)
+            request = {
+                "task": "embed",
+                "har": str(self._har),
+                "mode": self._mode,
+                "folder": str(folder),
+            }
+            run_worker(request, self._har.with_name(LOG), self._limit, self._heartbeat)
+            answer: NDArray[np.float32] = np.load(folder / EMBEDDINGS, allow_pickle=False)
+        return l2_normalise(answer)
 
 
-def model_script(contract: Contract, images: int) -> str:
-    """The model script: normalisation on the chip, so that the input stays uint8."""
-    mean = [round(255 * value, 4) for value in contract.mean]
-    std = [round(255 * value, 4) for value in contract.std]
-    return "\n".join(
-        [
-            f"normalization1 = normalization({mean}, {std})",
-            "model_optimization_flavor(optimization_level=1, compression_level=0)",
-            f"model_optimization_config(calibration, batch_size=8, calibset_size={images})",
-            "performance_param(compiler_optimization_level=max)",
-            "",
-        ]
-    )
-
-
-def _sdk() -> Any:
-    try:
-        return importlib.import_module(SDK)
-    except ImportError:
-        raise CompileError(
-            f"{SDK} is not installed: the job must run in an image that holds the Dataflow "
-            "Compiler (the wheel that you downloaded from Hailo); name the image in cdk.json as "
-            "compiler_image"
-        ) from None
-
-
-def _version(sdk: Any) -> str:
-    """The compiler's version; its module is part of a package of another name."""
-    for package in importlib.metadata.packages_distributions().get(SDK, []):
-        return importlib.metadata.version(package)
-    return str(getattr(sdk, "__version__", "unknown"))
-
-
-def _cut(graph: onnx.ModelProto) -> tuple[str, str]:
-    """The first node behind the preparation of the image, and the last node."""
-    nodes = list(graph.graph.node)[len(prologue(graph)) :]
-    return nodes[0].name, nodes[-1].name
-
-
-def _explained(error: Exception) -> str:
-    name = type(error).__name__
-    first = str(error).strip().splitlines()[0][:300] if str(error).strip() else "no message"
-    remedy = REMEDIES.get(name, "see the job's log")
-    return f"the Hailo compiler says {name}: {first}; {remedy}"
+def _request(
+    graph: onnx.ModelProto, calibration: Pixels, contract: Contract, level: int, folder: Path
+) -> dict[str, Any]:
+    """What the worker needs, its files written."""
+    cut = network(graph)
+    onnx.save(cut, folder / "network.onnx")
+    np.save(folder / "calibration.npy", calibration, allow_pickle=False)
+    return {
+        "task": "compile",
+        "architecture": ARCHITECTURE,
+        "network": str(folder / "network.onnx"),
+        "start": cut.graph.input[0].name,
+        "end": cut.graph.node[-1].name,
+        "shape": [1, 3, contract.size, contract.size],
+        "script": model_script(contract, len(calibration), level),
+        "calibration": str(folder / "calibration.npy"),
+        "folder": str(folder),
+    }

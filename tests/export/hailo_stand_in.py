@@ -8,19 +8,26 @@ proof that the real compiler takes the model.
 
 from __future__ import annotations
 
+import builtins
+import json
+import os
 import re
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import onnxruntime
 
 from tests.export.hef_writer import Description, Layer, hef
+
+if TYPE_CHECKING:
+    import pytest
 
 VERSION = "3.33.0"
 
@@ -51,6 +58,7 @@ class BackendAllocatorException(Exception):
 
 class InferenceContext(Enum):
     SDK_NATIVE = "sdk_native"
+    SDK_FP_OPTIMIZED = "sdk_fp_optimized"
     SDK_QUANTIZED = "sdk_quantized"
 
 
@@ -63,6 +71,9 @@ _COMMANDS = {
     ),
     "calibration": re.compile(
         r"model_optimization_config\(calibration, batch_size=\d+, calibset_size=(\d+)\)"
+    ),
+    "correction": re.compile(
+        r"post_quantization_optimization\(bias_correction, policy=(enabled|disabled)\)"
     ),
     "performance": re.compile(r"performance_param\(compiler_optimization_level=(max|\d)\)"),
 }
@@ -77,12 +88,36 @@ _KNOWN_OPERATIONS = {"Conv", "Clip", "Relu", "Add", "GlobalAveragePool", "Averag
 class ClientRunner:
     """Parses, optimises, infers and compiles; each step wants the one before."""
 
-    def __init__(self, *, hw_arch: str) -> None:
+    def __init__(self, *, hw_arch: str = "hailo8", har: str | None = None) -> None:
         if hw_arch not in _ARCHITECTURES:
             raise ValueError(f"Unsupported hw_arch {hw_arch}")
         self.hef_architecture = _ARCHITECTURES[hw_arch]
         self.steps: list[str] = []
         self.script = ""
+        if har is not None:
+            with np.load(har, allow_pickle=False) as saved:
+                self.steps = [str(step) for step in saved["steps"]]
+                self.shape = [int(side) for side in saved["shape"]]
+                self._parse(bytes(saved["graph"]))
+                self._normalisation = (saved["mean"], saved["std"])
+
+    def save_har(self, path: str) -> None:
+        self._after("translate")
+        mean, std = getattr(self, "_normalisation", (np.zeros(3), np.ones(3)))
+        with open(path, "wb") as file:
+            np.savez(
+                file,
+                steps=np.asarray(self.steps),
+                shape=np.asarray(self.shape),
+                graph=np.frombuffer(self._graph, np.uint8),
+                mean=mean,
+                std=std,
+            )
+
+    def _parse(self, graph: bytes) -> None:
+        self._graph = graph
+        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        self._image = self._session.get_inputs()[0].name
 
     def translate_onnx_model(
         self,
@@ -93,24 +128,23 @@ class ClientRunner:
         end_node_names: list[str],
         net_input_shapes: dict[str, list[int]],
     ) -> None:
+        misbehave("translate")
         graph = onnx.load(model)
         by_name = {node.name: node for node in graph.graph.node}
+        inputs = {value.name for value in graph.graph.input}
         for name in (*start_node_names, *end_node_names, *net_input_shapes):
-            if name not in by_name:
+            if name not in by_name and name not in inputs:
                 raise MisspellNodeError(f"Unable to find node named {name}")
         if list(net_input_shapes) != start_node_names:
             raise ParsingWithRecommendationException("net_input_shapes must name the start nodes")
         (start,), (end,) = start_node_names, end_node_names
-        image, embedding = by_name[start].input[0], by_name[end].output[0]
-        cut = onnx.utils.Extractor(graph).extract_model([image], [embedding])
+        image = start if start in inputs else by_name[start].input[0]
+        cut = onnx.utils.Extractor(graph).extract_model([image], [by_name[end].output[0]])
         for node in cut.graph.node:
             if node.op_type not in _KNOWN_OPERATIONS:
                 raise UnsupportedModelError(f"{node.op_type} operation is unsupported")
         self.shape = net_input_shapes[start]
-        self._session = onnxruntime.InferenceSession(
-            cut.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-        self._image = image
+        self._parse(cut.SerializeToString())
         self.steps.append("translate")
 
     def load_model_script(self, script: str) -> None:
@@ -132,8 +166,14 @@ class ClientRunner:
         self.script = script
         self.steps.append("script")
 
+    def optimize_full_precision(self, calib_data: np.ndarray | None = None) -> None:
+        self._after("script")
+        misbehave("optimize_full_precision")
+        self.steps.append("optimize_full_precision")
+
     def optimize(self, images: np.ndarray) -> None:
         self._after("translate")
+        misbehave("optimize")
         _, channels, height, width = self.shape
         if images.shape[1:] != (height, width, channels):
             raise BadInputsShape(
@@ -146,7 +186,11 @@ class ClientRunner:
 
     @contextmanager
     def infer_context(self, mode: InferenceContext) -> Iterator[InferenceContext]:
-        self._after("optimize" if mode is InferenceContext.SDK_QUANTIZED else "translate")
+        needed = {
+            InferenceContext.SDK_QUANTIZED: "optimize",
+            InferenceContext.SDK_FP_OPTIMIZED: "optimize_full_precision",
+        }
+        self._after(needed.get(mode, "translate"))
         yield mode
 
     def infer(self, context: InferenceContext, images: np.ndarray) -> np.ndarray:
@@ -157,12 +201,17 @@ class ClientRunner:
             for plane in planes
         ]
         answer = np.concatenate(rows)
+        if context is not InferenceContext.SDK_QUANTIZED:
+            return answer[:, None, None, :]
         step = np.abs(answer).max() / 127  # the output's quantisation
         return np.round(answer / step).astype(np.float32)[:, None, None, :] * np.float32(step)
 
     def compile(self) -> bytes:
         self._after("optimize")
+        misbehave("compile")
         _, channels, height, width = self.shape
+        if asked().get("chip"):
+            self.hef_architecture = int(asked()["chip"])
         self.steps.append("compile")
         return hef(
             3,
@@ -181,10 +230,55 @@ class ClientRunner:
             raise RuntimeError(f"{step} must come first")
 
 
-def module(runner: type[ClientRunner] = ClientRunner) -> ModuleType:
-    """What ``import hailo_sdk_client`` gives."""
-    made: Any = ModuleType("hailo_sdk_client")
-    made.__version__ = VERSION
-    made.__file__ = str(Path(__file__))
-    made.ClientRunner, made.InferenceContext = runner, InferenceContext
-    return made
+def asked() -> dict[str, Any]:
+    """What a test wants to go wrong: ``HAILO_STAND_IN``, as JSON."""
+    wish: dict[str, Any] = json.loads(os.environ.get("HAILO_STAND_IN", "{}"))
+    return wish
+
+
+def misbehave(step: str) -> None:
+    """Fails as the real compiler is known to, or as any process may, in the step of the wish."""
+    wish = asked()
+    if wish.get("step") != step:
+        return
+    kind, text = wish["kind"], wish.get("text", "")
+    if kind == "log":
+        print(text, flush=True)
+    elif kind == "hang":
+        print("[info] Solving the allocation", flush=True)
+        time.sleep(600)
+    elif kind == "signal":
+        print("[info] about to be gone", flush=True)
+        os.kill(os.getpid(), int(text))
+    elif kind == "exit":
+        os._exit(int(text))
+    else:
+        known = globals().get(kind) or getattr(builtins, kind, None)
+        raise (known or type(kind, (Exception,), {}))(text)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, folder: Path, **wish: Any) -> None:
+    """The compiler is installed here, and in processes that are started from here."""
+    here = Path(__file__).parent
+    folder.mkdir(exist_ok=True)
+    (folder / "hailo_sdk_client.py").write_text(
+        "import importlib.util, sys\n"
+        "def load(name, path):\n"
+        "    spec = importlib.util.spec_from_file_location(name, path)\n"
+        "    module = sys.modules[name] = importlib.util.module_from_spec(spec)\n"
+        "    spec.loader.exec_module(module)\n"
+        "    return module\n"
+        "if 'tests.export.hef_writer' not in sys.modules:\n"
+        f"    load('tests.export.hef_writer', {str(here / 'hef_writer.py')!r})\n"
+        f"found = load('hailo_stand_in', {str(here / 'hailo_stand_in.py')!r})\n"
+        "__version__ = found.VERSION\n"
+        "ClientRunner, InferenceContext = found.ClientRunner, found.InferenceContext\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    before = os.environ.get("PYTHONPATH", "")
+    root = str(here.parents[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), root, *filter(None, [before])]))
+    monkeypatch.setenv("HAILO_STAND_IN", json.dumps(wish))
+    # Set first, so that whatever is imported by then is forgotten with the test.
+    monkeypatch.setitem(sys.modules, "hailo_sdk_client", None)
+    del sys.modules["hailo_sdk_client"]
