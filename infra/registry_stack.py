@@ -1,10 +1,11 @@
-"""What must survive: the group, the buckets, the signing key, MLflow's runs."""
+"""What must survive: the group, the buckets, the signing key, MLflow's runs, the compiler."""
 
 from __future__ import annotations
 
 import aws_cdk as cdk
 from constructs import Construct
 
+from infra.constructs.compiler_repository import CompilerRepository
 from infra.constructs.mlflow_store import MlflowStore
 from infra.constructs.model_group import ModelGroup
 from infra.constructs.published_value import publish_value
@@ -61,6 +62,9 @@ class RegistryStack(cdk.Stack):
             bucket=self.mlflow_bucket,
             retain=retain,
         )
+        self.compiler_repository = CompilerRepository(
+            self, "CompilerRepository", environment=settings.environment, retain=retain
+        )
         for key, value, description in (
             ("group-name", settings.group_name, "Model Package Group of every model"),
             ("training-bucket", self.training_bucket.bucket_name, "Cards, jobs, compilations"),
@@ -68,6 +72,7 @@ class RegistryStack(cdk.Stack):
             ("mlflow-uri", self.mlflow.uri, "Tracking URI of MLflow, or none"),
             ("release-bucket", self.release_bucket.bucket_name, "Releases and channels"),
             ("signing-key-arn", self.signing_key.key_arn, "Signs release manifests"),
+            ("compiler-repository", self.compiler_repository.uri, "Image of Hailo's compiler"),
         ):
             publish_value(self, settings.environment, key, value, description)
 

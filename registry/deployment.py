@@ -24,6 +24,8 @@ class Deployment:
         compiler: ``hailo`` or ``onnx-int8``.
         hub_token_secret: Name or ARN of the secret that training jobs fetch published weights
             with, or ``none``.
+        compiler_repository: Address of the repository for the image of Hailo's compiler, or
+            ``none``.
     """
 
     environment: str
@@ -37,6 +39,7 @@ class Deployment:
     signing_key_arn: str
     compiler: str
     hub_token_secret: str = NO_TOKEN
+    compiler_repository: str = "none"
 
     @classmethod
     def read(cls, ssm: Any, environment: str = DEFAULT_ENVIRONMENT) -> Deployment:

@@ -60,10 +60,11 @@ PARAMETERS = (
     "signing-key-arn",
     "compiler",
     "hub-token-secret",
+    "compiler-repository",
 )
 
 #: What deployments of an earlier state do not have; they are good for everything else.
-LATER_PARAMETERS = frozenset({"hub-token-secret"})
+LATER_PARAMETERS = frozenset({"hub-token-secret", "compiler-repository"})
 
 _WORD = r"[a-z0-9]+"
 _ARCHITECTURE = re.compile(rf"{_WORD}(?:-{_WORD})*")

@@ -93,6 +93,8 @@ class Assembly:
     def _named(self, stack: str, logical_id: str, attribute: str) -> str:
         if logical_id == "AWS::AccountId":
             return ACCOUNT
+        if logical_id == "AWS::URLSuffix":
+            return "amazonaws.com"
         body = self.templates[stack]["Resources"][logical_id]
         properties = body.get("Properties", {})
         prefix = f"{ACCOUNT}:"

@@ -20,6 +20,7 @@ STATEFUL = {
     "ReleaseBucket49D06018": "AWS::S3::Bucket",
     "SigningKeyEEFC2790": "AWS::KMS::Key",
     "MlflowApp434C8BD0": "AWS::SageMaker::MlflowApp",
+    "CompilerRepositoryF30F4ED2": "AWS::ECR::Repository",
 }
 
 
@@ -101,6 +102,18 @@ def test_buckets_are_versioned_encrypted_private_and_tls_only(deployment: Assemb
         if "NoncurrentVersionExpiration" in rule
     }
     assert expiring == {"TrainingBucketEB7BB5C9"}  # a release's history is never thinned out
+
+
+def test_the_compiler_s_repository_is_scanned_and_names_an_image_for_ever(
+    deployment: Assembly,
+) -> None:
+    (repository,) = (e for e in deployment.resources if e.type == "AWS::ECR::Repository")
+    properties = repository.properties
+    assert properties["RepositoryName"] == "cards-dev-hailo"
+    assert properties["ImageTagMutability"] == "IMMUTABLE"
+    assert properties["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    (rule,) = json.loads(properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert rule["selection"]["tagStatus"] == "untagged", "a tag may be deployed"
 
 
 def test_the_signing_key_is_p256_and_for_signatures(deployment: Assembly) -> None:
