@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 
+class CalibrationError(ValueError):
+    """Images that are none of the contract's; says of which type and shape they are."""
+
+
 @dataclass(frozen=True)
 class CalibrationRecord:
     """Identity and statistics of a set of images.
@@ -21,12 +25,15 @@ class CalibrationRecord:
         sha256: Of their bytes, in order: uint8 RGB NHWC.
         mean: By channel, 0 to 255.
         std: By channel, 0 to 255.
+        roughness: Mean difference of values side by side, 0 to 255: noise is rough, a photograph is
+            smooth, however bright they are.
     """
 
     images: int
     sha256: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    roughness: float
 
     def to_dict(self) -> dict[str, Any]:
         """The form that stands in reports."""
@@ -38,7 +45,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self._images = self._pixels = 0
+        self._images = self._pixels = self._steps = self._pairs = 0
         self._sum = np.zeros(3, dtype=np.int64)
         self._squares = np.zeros(3, dtype=np.int64)
 
@@ -46,11 +53,11 @@ class Recorder:
         """Takes uint8 (N, S, S, 3).
 
         Raises:
-            ValueError: Another type or shape: calibration data in NCHW or already normalised is
-                the usual mistake.
+            CalibrationError: Another type or shape: calibration data in NCHW or already normalised
+                are the usual mistakes.
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise ValueError(
+            raise CalibrationError(
                 f"calibration images must be uint8 (N, S, S, 3), not {images.dtype} {images.shape}"
             )
         for image in images:
@@ -59,16 +66,19 @@ class Recorder:
             self._sum += values.sum(axis=0)
             self._squares += (values**2).sum(axis=0)
             self._pixels += len(values)
+            beside = np.abs(np.diff(image.astype(np.int16), axis=1))
+            self._steps += int(beside.sum())
+            self._pairs += beside.size
         self._images += len(images)
 
     def record(self) -> CalibrationRecord:
         """What has been taken so far.
 
         Raises:
-            ValueError: Nothing.
+            CalibrationError: Nothing.
         """
         if not self._images:
-            raise ValueError("no calibration images were handed over")
+            raise CalibrationError("no calibration images were handed over")
         mean = self._sum / self._pixels
         std = np.sqrt(np.maximum(self._squares / self._pixels - mean**2, 0))
         return CalibrationRecord(
@@ -76,6 +86,7 @@ class Recorder:
             sha256=self._digest.hexdigest(),
             mean=(float(mean[0]), float(mean[1]), float(mean[2])),
             std=(float(std[0]), float(std[1]), float(std[2])),
+            roughness=self._steps / max(1, self._pairs),
         )
 
 
@@ -83,7 +94,7 @@ def record(images: Pixels) -> CalibrationRecord:
     """Measures images of shape (N, S, S, 3), uint8; see :class:`Recorder`.
 
     Raises:
-        ValueError: None, or of another type or shape.
+        CalibrationError: None, or of another type or shape.
     """
     recorder = Recorder()
     recorder.add(images)

@@ -14,6 +14,10 @@ class CompileError(RuntimeError):
     """A model that a compiler does not take; one line with the cause and the remedy."""
 
 
+class CompileFault(CompileError):
+    """A compiler that the machine failed; another try may help."""
+
+
 @dataclass(frozen=True)
 class CompiledModel:
     """What a compiler made.
@@ -24,6 +28,7 @@ class CompiledModel:
         toolchain: Version by tool.
         calibration: What the quantiser was shown.
         notes: Remarks for the report.
+        companions: Names of files beside it that the registry keeps with it.
     """
 
     path: Path
@@ -31,6 +36,7 @@ class CompiledModel:
     toolchain: dict[str, str]
     calibration: CalibrationRecord
     notes: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
 
 
 class Compiler(Protocol):
@@ -56,6 +62,10 @@ class Compiler(Protocol):
 
     def embedder(self, compiled: CompiledModel, contract: Contract) -> Any:
         """Something with ``embed(images) -> float32 (N, D)`` that runs the compiled model."""
+        ...
+
+    def before_quantisation(self, compiled: CompiledModel, contract: Contract) -> Any | None:
+        """The same for the compiler's graph before it was quantised, where it can run that."""
         ...
 
 

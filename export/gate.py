@@ -2,7 +2,8 @@
 
 Pure: embeddings in, a verdict with its reasons out. No single figure suffices. Cosine does not see
 calibration on images with swapped channels, top-1 does not see calibration on noise; so the gate
-also holds the contract itself: what the quantiser was shown, and the channel order by known images.
+also holds the contract itself: what the quantiser was shown, the channel order by known images, and
+that the index is of the very model that ships.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.calibration import CalibrationRecord
+from recognition.clustered_intervals import Clusters
 from recognition.retrieval import best_matches
 
 Floats = NDArray[np.float32]
@@ -25,6 +27,12 @@ _WORST = 10
 _Z = 1.645
 #: Embeddings that agree so far are one embedding.
 _DECIMALS = 6
+#: A card of which ONNX names fewer views right says nothing about its loss.
+_FEWEST_RIGHT = 4
+#: An index row is the model's own where rounding alone tells them apart.
+_SAME = 1 - 1e-4
+#: Of 255: keeps the ratio of two flat sets of images finite.
+_LEAST = 0.1
 
 
 class GateError(ValueError):
@@ -37,23 +45,32 @@ class Thresholds:
 
     Attributes:
         onnx_cosine_mean: Mean cosine of ONNX to PyTorch.
+        optimised_cosine_mean: Mean cosine of the compiler's graph before quantisation to ONNX,
+            where the compiler can run it.
         cosine_mean: Mean cosine of the compiled model to ONNX.
         cosine_p5: Its fifth percentile.
+        card_cosine: Least mean cosine over the views of any one card.
         top1_drop: How far top-1 may fall, as a fraction, beyond the chance in the sample.
+        auroc_drop: How far the AUROC of known against unknown cards may fall.
         spread: Least mean distance (1 - cosine) between two cards' embeddings.
         distinct: Least number of different embeddings in the gallery, as a share of those that
             ONNX gives it (two prints of one picture may share one in both).
         pixel_shift: How far mean and deviation of the calibration images, by channel, may be
             from those of the query views, of 255.
+        roughness_ratio: How many times rougher or smoother than the query views they may be.
     """
 
     onnx_cosine_mean: float = 0.9999
+    optimised_cosine_mean: float = 0.999
     cosine_mean: float = 0.99
     cosine_p5: float = 0.98
+    card_cosine: float = 0.9
     top1_drop: float = 0.005
+    auroc_drop: float = 0.01
     spread: float = 1e-4
     distinct: float = 0.99
-    pixel_shift: float = 25.0
+    pixel_shift: float = 12.0
+    roughness_ratio: float = 1.5
 
     @classmethod
     def from_recipe(cls, gate: Mapping[str, Any]) -> Thresholds:
@@ -98,10 +115,15 @@ class Evidence:
         reference: float32 (Q, D): PyTorch's embeddings of the query views.
         onnx: Of the graph that was compiled.
         compiled: Of the file that ships.
+        optimised: float32 (Q, D): of the compiler's graph before it was quantised; None where it
+            cannot be run.
         gallery_ids: Card id of each gallery row.
         query_ids: Card id of each query.
-        swapped: float32 (G, D): the compiled model's embeddings of the gallery's images with red
-            and blue exchanged.
+        known: Rows of the gallery whose images were embedded again, red and blue exchanged.
+        swapped: float32 (len(known), D): the compiled model's embeddings of those.
+        indexed: float32 (G, D): the rows of the index that ships.
+        onnx_auroc: Of known against unknown cards.
+        compiled_auroc: The same by the file that ships.
         shown: What the quantiser was shown.
         made: What was made by the contract to show it.
         seen: Statistics of the query views.
@@ -112,10 +134,15 @@ class Evidence:
     compiled: Embeddings
     gallery_ids: Sequence[str]
     query_ids: Sequence[str]
+    known: Sequence[int]
     swapped: Floats
+    indexed: Floats
+    onnx_auroc: float
+    compiled_auroc: float
     shown: CalibrationRecord
     made: CalibrationRecord
     seen: CalibrationRecord
+    optimised: Floats | None = None
 
 
 @dataclass
@@ -152,10 +179,13 @@ def judge(evidence: Evidence, thresholds: Thresholds) -> Fidelity:
     _check_shapes(evidence)
     result = Fidelity(thresholds)
     _judge_cosines(evidence, result)
+    _judge_cards(evidence, result)
     _judge_recognition(evidence, result)
+    _judge_rejection(evidence, result)
     _judge_spread(evidence, result)
     _judge_distinctness(evidence, result)
     _judge_contract(evidence, result)
+    _judge_index(evidence, result)
     return result
 
 
@@ -167,10 +197,16 @@ def cosines(one: Floats, other: Floats) -> NDArray[np.float64]:
 
 def _check_shapes(evidence: Evidence) -> None:
     queries = {len(evidence.reference), len(evidence.query_ids)}
-    galleries = {len(evidence.swapped), len(evidence.gallery_ids)}
+    galleries = {len(evidence.indexed), len(evidence.gallery_ids)}
     for embeddings in (evidence.onnx, evidence.compiled):
         queries.add(len(embeddings.queries))
         galleries.add(len(embeddings.gallery))
+    if evidence.optimised is not None:
+        queries.add(len(evidence.optimised))
+    if len(evidence.swapped) != len(evidence.known) or not len(evidence.known):
+        raise GateError(
+            f"gate: {len(evidence.swapped)} embeddings of {len(evidence.known)} known images"
+        )
     if len(queries) != 1 or len(galleries) != 1 or 0 in queries | galleries:
         raise GateError(
             f"gate: {sorted(queries)} queries and {sorted(galleries)} gallery rows were given; "
@@ -191,6 +227,11 @@ def _judge_cosines(evidence: Evidence, result: Fidelity) -> None:
         "cosine_worst": float(to_onnx.min()),
     }
     _require(result, "onnx_cosine_mean", "ONNX against PyTorch: mean cosine", "onnx_cosine_mean")
+    if evidence.optimised is not None:
+        optimised = float(cosines(evidence.optimised, evidence.onnx.queries).mean())
+        result.figures["optimised_cosine_mean"] = optimised
+        words = "the compiler's graph before quantisation against ONNX: mean cosine"
+        _require(result, "optimised_cosine_mean", words, "optimised_cosine_mean")
     _require(result, "cosine_mean", "compiled against ONNX: mean cosine", "cosine_mean")
     _require(result, "cosine_p5", "compiled against ONNX: 5th percentile of cosine", "cosine_p5")
     for row in np.argsort(to_onnx)[:_WORST]:
@@ -201,6 +242,22 @@ def _judge_cosines(evidence: Evidence, result: Fidelity) -> None:
                 "cosine": float(to_onnx[row]),
             }
         )
+
+
+def _judge_cards(evidence: Evidence, result: Fidelity) -> None:
+    """A mean over all views hides one card that is lost."""
+    agreement = cosines(evidence.compiled.queries, evidence.onnx.queries)
+    clusters = Clusters(evidence.query_ids, len(agreement))
+    means = clusters.sums(agreement) / clusters.sums(np.ones(len(agreement)))
+    worst = int(means.argmin())
+    result.figures["card_cosine_worst"] = float(means[worst])
+    name = evidence.query_ids[int(np.argmax(clusters.of == worst))]
+    _require(
+        result,
+        "card_cosine_worst",
+        f"compiled against ONNX: mean cosine of card {name}",
+        "card_cosine",
+    )
 
 
 def _require(result: Fidelity, figure: str, words: str, threshold: str) -> None:
@@ -221,8 +278,12 @@ def _judge_recognition(evidence: Evidence, result: Fidelity) -> None:
         result.figures[f"{name}_top5"] = float(found.any(axis=1).mean())
     difference = hits["onnx"].astype(float) - hits["compiled"].astype(float)
     drop = float(difference.mean())
-    # Queries are paired: only those that one model gets right and the other wrong count.
-    error = float(difference.std() / math.sqrt(len(difference)))
+    # Queries are paired: only those that one model gets right and the other wrong count. Views of
+    # one card are no independent trials.
+    clusters = Clusters(evidence.query_ids, len(difference))
+    cards = max(2, clusters.count)
+    off = clusters.sums(difference - drop)
+    error = math.sqrt(cards / (cards - 1) * float((off**2).sum())) / len(difference)
     result.figures |= {
         "queries": float(len(difference)),
         "top1_drop": drop,
@@ -233,6 +294,30 @@ def _judge_recognition(evidence: Evidence, result: Fidelity) -> None:
         result.reasons.append(
             f"top-1 falls by {drop:.4f} ± {error:.4f} on {len(difference)} queries, "
             f"{result.thresholds.top1_drop} is allowed"
+        )
+    right = {name: clusters.sums(hit.astype(float)) for name, hit in hits.items()}
+    judged = right["onnx"] >= _FEWEST_RIGHT
+    lost = np.flatnonzero(judged & (right["compiled"] == 0))
+    result.figures |= {"cards_judged": float(judged.sum()), "cards_lost": float(len(lost))}
+    if len(lost):
+        names = [str(truth[int(np.argmax(clusters.of == card))]) for card in lost[:3]]
+        result.reasons.append(
+            f"{len(lost)} of {judged.sum()} cards are never named right any more: "
+            f"{', '.join(names)}{' …' if len(lost) > 3 else ''}"
+        )
+
+
+def _judge_rejection(evidence: Evidence, result: Fidelity) -> None:
+    """A model that still ranks may have lost what tells a stranger."""
+    drop = evidence.onnx_auroc - evidence.compiled_auroc
+    result.figures |= {
+        "onnx_auroc": evidence.onnx_auroc,
+        "compiled_auroc": evidence.compiled_auroc,
+    }
+    if not drop <= result.thresholds.auroc_drop:
+        result.reasons.append(
+            f"AUROC of known against unknown cards falls by {drop:.4f}, "
+            f"{result.thresholds.auroc_drop} is allowed"
         )
 
 
@@ -266,8 +351,10 @@ def _judge_distinctness(evidence: Evidence, result: Fidelity) -> None:
 
 
 def _judge_contract(evidence: Evidence, result: Fidelity) -> None:
-    right = float(cosines(evidence.compiled.gallery, evidence.onnx.gallery).mean())
-    wrong = float(cosines(evidence.swapped, evidence.onnx.gallery).mean())
+    known = np.asarray(evidence.known)
+    theirs = evidence.onnx.gallery[known]
+    right = float(cosines(evidence.compiled.gallery[known], theirs).mean())
+    wrong = float(cosines(evidence.swapped, theirs).mean())
     result.figures |= {"channels_as_fed": right, "channels_swapped": wrong}
     # Equal only where the cards are all grey, which then says nothing about the order.
     if not right >= wrong:
@@ -293,3 +380,23 @@ def _judge_contract(evidence: Evidence, result: Fidelity) -> None:
                 f"calibration: the images' {what} is {max(shifts):.0f} of 255 from the query "
                 f"views', at most {result.thresholds.pixel_shift:.0f} is allowed"
             )
+    ratio = (evidence.shown.roughness + _LEAST) / (evidence.seen.roughness + _LEAST)
+    result.figures["calibration_roughness_ratio"] = ratio
+    if not max(ratio, 1 / ratio) <= result.thresholds.roughness_ratio:
+        result.reasons.append(
+            f"calibration: the images are {ratio:.2g} times as rough as the query views, at most "
+            f"{result.thresholds.roughness_ratio} times or its inverse is allowed"
+        )
+
+
+def _judge_index(evidence: Evidence, result: Fidelity) -> None:
+    """An index of another model answers, and wrongly."""
+    if evidence.indexed.shape != evidence.compiled.gallery.shape:
+        worst = -1.0
+    else:
+        worst = float(cosines(evidence.indexed, evidence.compiled.gallery).min())
+    result.figures["index_cosine_worst"] = worst
+    if not worst >= _SAME:
+        result.reasons.append(
+            f"index: its rows are not the embeddings of the model that ships (cosine {worst:.4f})"
+        )

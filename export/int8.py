@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,24 @@ from recognition.whole_files import whole_file
 from registry.contract import Contract
 
 FILE = "model.int8.onnx"
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How value ranges are found and rounded; the default measured best (``docs/export.md``).
+
+    Attributes:
+        calibrator: From the extremes that were seen, a percentile of the values, or the range
+            that loses least information.
+        per_channel: Weights have a scale for each output channel instead of one a layer.
+        activations: Type of the values between layers.
+        options: More of ONNX Runtime's ``extra_options``.
+    """
+
+    calibrator: CalibrationMethod = CalibrationMethod.MinMax
+    per_channel: bool = True
+    activations: QuantType = QuantType.QUInt8
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -55,6 +75,9 @@ class OnnxInt8:
 
     name = "onnx-int8"
 
+    def __init__(self, scheme: Scheme | None = None) -> None:
+        self._scheme = scheme or Scheme()
+
     def compile(
         self, model: Path, calibration: Pixels, contract: Contract, into: Path
     ) -> CompiledModel:
@@ -76,12 +99,16 @@ class OnnxInt8:
                 str(partial),
                 reader,
                 quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
+                activation_type=self._scheme.activations,
                 weight_type=QuantType.QInt8,
-                per_channel=True,
-                calibrate_method=CalibrationMethod.MinMax,
+                per_channel=self._scheme.per_channel,
+                calibrate_method=self._scheme.calibrator,
                 nodes_to_exclude=[node.name for node in prologue(graph)],
-                extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+                extra_options={
+                    "ActivationSymmetric": False,
+                    "WeightSymmetric": True,
+                    **self._scheme.options,
+                },
             )
         return CompiledModel(
             path=target,
@@ -94,3 +121,6 @@ class OnnxInt8:
     def embedder(self, compiled: CompiledModel, contract: Contract) -> OnnxEmbedder:
         """Runs the quantised graph."""
         return OnnxEmbedder(compiled.path, contract, threads=os.cpu_count() or 1)
+
+    def before_quantisation(self, compiled: CompiledModel, contract: Contract) -> None:
+        """It quantises the ONNX graph itself: there is nothing in between."""

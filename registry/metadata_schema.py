@@ -198,6 +198,8 @@ _QUANTISED: Fields = {
     **_EXPORTED,
     "CalibrationImages": Field(COUNT, "images", "That the value ranges come from", COMPILATION,
                                "1024"),
+    "CalibrationSha256": Field(DIGEST, "", "Of the calibration images' bytes", COMPILATION,
+                               "0" * 64),
     "Toolchain": Field(TEXT, "", "Compiler and versions", COMPILATION, "onnxruntime 1.32.0"),
 }  # fmt: skip
 

@@ -23,6 +23,8 @@ def test_a_record_is_the_images_own(images: np.ndarray) -> None:
     assert made.sha256 == hashlib.sha256(images.tobytes()).hexdigest()
     assert made.mean == pytest.approx(images.reshape(-1, 3).mean(axis=0))
     assert made.std == pytest.approx(images.reshape(-1, 3).std(axis=0), abs=1e-6)
+    beside = np.abs(images[:, :, 1:].astype(float) - images[:, :, :-1])
+    assert made.roughness == pytest.approx(beside.mean())
 
 
 @settings(deadline=None)

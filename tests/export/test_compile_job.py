@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,12 +20,14 @@ import pytest
 
 from export import compile_job
 from export.compile_job import main
+from export.compilers import CompileFault
 from export.held_out import render
 from export.int8 import OnnxInt8
 from export.student_artifact import read_artifact
 from recognition.index import ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder
 from registry import metadata
+from registry.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
 from tests.export import hailo_stand_in
 from tests.export.conftest import CONTRACT, Exported
 from tests.export.student import pack
@@ -98,6 +101,7 @@ def test_it_leaves_what_a_release_needs(done: Job) -> None:
         "index.json",
         "metadata.json",
         "fidelity.json",
+        "fidelity.html",
     ]
     assert compilation["files"].keys() == set(compilation["ship"])
     for name, identity in compilation["files"].items():
@@ -113,6 +117,7 @@ def test_it_leaves_what_a_release_needs(done: Job) -> None:
     assert left == {
         *compilation["ship"],
         "compilation.json",
+        "model.batch.onnx",
         "onnx/model.tar.gz",
         "int8/model.tar.gz",
     }
@@ -158,7 +163,7 @@ def test_the_threshold_turns_unseen_validation_cards_away(
 ) -> None:
     artifact = read_artifact(done.model, tmp_path)
     threshold = done.read("compilation.json")["acceptance_threshold"]
-    outside = render(exported.cards_folder, artifact, 30).outside.images
+    outside = render(exported.cards_folder, artifact, 30).outside.all()
     shipped = OnnxEmbedder(done.output / "model.int8.onnx", exported.contract)
     gallery = np.load(done.output / "embeddings.npy")
     best = (shipped.embed(outside) @ gallery.T).max(axis=1)
@@ -188,7 +193,8 @@ def test_packages_are_registrable_and_measured(done: Job, stage: str, file: str)
         figures[f"{'onnx' if stage == 'onnx' else 'compiled'}_top1"]
     )
     with tarfile.open(done.output / package["artifact"]) as tar:
-        assert sorted(tar.getnames()) == sorted([file, "contract.json"])
+        twin = ["model.batch.onnx"] if stage == "onnx" else []
+        assert sorted(tar.getnames()) == sorted([file, "contract.json", *twin])
         content = tar.extractfile(file)
         assert content is not None
         assert hashlib.sha256(content.read()).hexdigest() == sha256(done.output / file)
@@ -216,37 +222,11 @@ def test_a_failed_gate_is_a_result(job: Job) -> None:
     assert job.read("compilation.json")["stage"] == "int8"
 
 
-def test_a_compiler_that_exchanges_channels_is_stopped(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+def test_hailo_s_compiler_is_behind_the_same_job(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole job, with calibration on BGR images: no cosine and no top-1 sees it."""
-    right = OnnxInt8.compile
-
-    def compile_bgr(self: OnnxInt8, model: Path, images: np.ndarray, *rest: Any) -> Any:
-        return right(self, model, np.ascontiguousarray(images[..., ::-1]), *rest)
-
-    monkeypatch.setattr(OnnxInt8, "compile", compile_bgr)
-    assert job.run() == 0
-    fidelity = job.read("fidelity.json")
-    assert fidelity["verdict"] == "failed"
-    assert [reason.partition(":")[0] for reason in fidelity["reasons"]] == ["calibration"]
-
-
-def test_an_onnx_file_of_another_student_is_stopped(job: Job, exported: Exported) -> None:
-    from export.onnx_export import export_onnx
-    from tests.export.student import random_student
-
-    other = random_student(exported.contract, 255 - exported.views)
-    export_onnx(other, exported.contract, job.model / "content" / "model.onnx", exported.views[:2])
-    pack(job.model / "content", job.model / "model.tar.gz")
-    assert job.run() == 0
-    reasons = job.read("fidelity.json")["reasons"]
-    assert any(reason.startswith("ONNX against PyTorch") for reason in reasons)
-
-
-def test_hailo_s_compiler_is_behind_the_same_job(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the stand-in: which files, names and packages such a release consists of."""
-    monkeypatch.setitem(sys.modules, "hailo_sdk_client", hailo_stand_in.module())
+    hailo_stand_in.install(monkeypatch, tmp_path / "sdk")
     assert job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo") == 0
     assert job.read("fidelity.json")["verdict"] == "passed"
     compilation = job.read("compilation.json")
@@ -256,7 +236,9 @@ def test_hailo_s_compiler_is_behind_the_same_job(job: Job, monkeypatch: pytest.M
     package = compilation["packages"][1]
     assert registrable("hailo8l", package) == []
     assert package["artifact"] == "hailo8l/model.tar.gz"
-    assert package["metadata"]["Toolchain"] == "hailo_sdk_client 3.33.0, hef_sdk 3.33.0"
+    assert package["metadata"]["Toolchain"] == (
+        "hailo_sdk_client 3.33.0, hef_sdk 3.33.0, optimisation_level 1"
+    )
     ReferenceIndex.load(job.output)
 
 
@@ -290,17 +272,17 @@ def test_a_fault_is_one_line_and_a_code(
 ) -> None:
     job = Job(job.model, drawn_cards(), job.output, job.message)
     spoil(job)
-    assert job.run() == 1
-    assert words in job.message.read_text()
+    assert job.run() == REFUSED_CODE
+    assert is_refusal(job.message.read_text()) and words in job.message.read_text()
     last = capfd.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("compile job: ") and words in last
+    assert last.startswith("compile job: refused: ") and words in last
     assert not (job.output / "compilation.json").exists()
 
 
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
-        ("{", "Expecting property name"),
+        ("{", "not JSON (Expecting property name"),
         ("[]", "must be a JSON object"),
         ({**RECIPE, "gate": 1}, "must be a JSON object, and its gate another"),
         ({**RECIPE, "gate": {"cosine": 1}}, "cosine is none of"),
@@ -310,12 +292,12 @@ def test_a_fault_is_one_line_and_a_code(
     ],
 )
 def test_a_recipe_that_cannot_be_followed(job: Job, recipe: object, words: str) -> None:
-    assert job.run(recipe) == 1
+    assert job.run(recipe) == REFUSED_CODE
     assert words in job.message.read_text()
 
 
 def test_a_name_by_another_convention(job: Job) -> None:
-    assert job.run(source_name="my-model") == 1
+    assert job.run(source_name="my-model") == REFUSED_CODE
     assert "my-model" in job.message.read_text()
 
 
@@ -326,9 +308,32 @@ def test_the_unexpected_also_leaves_last_words(
         raise KeyError("neither here\nnor there")
 
     monkeypatch.setattr(compile_job, "render", broken)
-    assert job.run() == 1
-    assert job.message.read_text().startswith("unexpected KeyError: ")
+    assert job.run() == FAULT_CODE
+    assert job.message.read_text().startswith("fault: unexpected KeyError: ")
     assert "Traceback" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "fault: [Errno 28] No space left"),
+        (CompileFault("the compiler was killed; take a larger instance"), "fault: the compiler"),
+        (MemoryError(), "fault: unexpected MemoryError: MemoryError"),
+    ],
+)
+def test_a_fault_of_the_machine_is_worth_another_try(
+    job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(OnnxInt8, "compile", fails)
+    assert job.run() == FAULT_CODE
+    message = job.message.read_text()
+    assert message.startswith(words) and not is_refusal(message)
+    assert not (job.output / "compilation.json").exists()
+    monkeypatch.undo()
+    assert job.run() == 0, "and it goes well over what the other left"
 
 
 def test_it_starts_as_the_container_starts_it(done: Job, tmp_path: Path) -> None:

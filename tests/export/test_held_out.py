@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from export.calibration import record
 from export.held_out import HeldOut, per_card, render, spread
 from export.student_artifact import ArtifactError, StudentArtifact, read_artifact
+from recognition.camera import camera_views
 from tests.export.conftest import Exported
-from tests.export.student import UNSEEN_VIEWS, embedded
+from tests.export.student import SEED, UNSEEN_VIEWS, embedded
 
 
 @pytest.fixture
@@ -32,21 +34,21 @@ def held_out(exported: Exported, student: StudentArtifact) -> HeldOut:
 def test_the_queries_are_the_views_behind_the_reference(
     exported: Exported, student: StudentArtifact, held_out: HeldOut
 ) -> None:
-    again = embedded(exported.student, exported.contract, held_out.queries.images)
+    again = embedded(exported.student, exported.contract, held_out.queries.all())
     assert (again * student.reference).sum(axis=1).min() > 0.99999
     assert list(held_out.queries.card_ids) == student.reference_ids
 
 
 def test_no_image_plays_two_parts(held_out: HeldOut) -> None:
     parts = [
-        {hashlib.sha256(image.tobytes()).digest() for image in part.images}
+        {hashlib.sha256(image.tobytes()).digest() for image in part}
         for part in (
-            held_out.gallery,
-            held_out.queries,
+            held_out.gallery.all(),
+            held_out.queries.all(),
             held_out.calibration,
-            held_out.outside,
-            held_out.outside_test,
-            held_out.outside_gallery,
+            held_out.outside.all(),
+            held_out.outside_test.all(),
+            held_out.outside_gallery.all(),
         )
     ]
     for number, part in enumerate(parts):
@@ -59,7 +61,6 @@ def test_unseen_cards_stay_outside_of_gallery_and_calibration(
 ) -> None:
     known = set(student.split.known)
     assert set(held_out.gallery.card_ids) == known
-    assert set(held_out.calibration.card_ids) <= known
     assert set(held_out.outside.card_ids) == set(student.split.unseen_validation)
     assert set(held_out.outside_test.card_ids) == set(student.split.unseen_test)
     assert set(held_out.outside_gallery.card_ids) == set(student.split.unseen_test)
@@ -69,7 +70,7 @@ def test_a_total_of_unseen_views_is_shared_by_the_cards(
     student: StudentArtifact, held_out: HeldOut
 ) -> None:
     cards = len(student.split.unseen_test)
-    assert len(held_out.outside_test.images) == cards * round(UNSEEN_VIEWS / cards)
+    assert len(held_out.outside_test) == cards * round(UNSEEN_VIEWS / cards)
 
 
 @pytest.mark.parametrize("count", [1, 5, 30])
@@ -77,16 +78,17 @@ def test_as_many_calibration_images_as_asked_for(
     exported: Exported, student: StudentArtifact, count: int
 ) -> None:
     calibration = render(exported.cards_folder, student, count).calibration
-    assert len(calibration.images) == len(calibration.card_ids) == count
-    assert len(set(calibration.card_ids)) == min(count, len(student.split.known))
+    assert len(calibration) == count
+    assert len({image.tobytes() for image in calibration}) == count
 
 
 def test_rendering_is_the_same_every_time(
     exported: Exported, student: StudentArtifact, held_out: HeldOut
 ) -> None:
     again = render(exported.cards_folder, student, 30)
-    for part in ("queries", "calibration", "outside", "gallery"):
-        assert np.array_equal(getattr(held_out, part).images, getattr(again, part).images)
+    for part in ("queries", "outside", "gallery"):
+        assert np.array_equal(getattr(held_out, part).all(), getattr(again, part).all())
+    assert np.array_equal(held_out.calibration, again.calibration)
 
 
 def test_another_card_set_is_refused(
@@ -113,7 +115,44 @@ def test_an_artifact_without_the_views_digest_is_still_rendered(
 ) -> None:
     older = dataclasses.replace(student, views_digest="")
     again = render(exported.cards_folder, older, 30)
-    assert np.array_equal(again.queries.images, held_out.queries.images)
+    assert np.array_equal(again.queries.all(), held_out.queries.all())
+
+
+def test_calibration_shows_known_cards_alone(exported: Exported, student: StudentArtifact) -> None:
+    known = exported.cards.only(student.split.known)
+    views, _ = camera_views(
+        known.first_scans(exported.contract, scale=2),
+        known.card_ids,
+        size=exported.contract.size,
+        seed=SEED,
+        stream="calibration",
+        per_card=3,
+    )
+    theirs = {view.tobytes() for view in views}
+    shown = render(exported.cards_folder, student, 3 * len(known.cards)).calibration
+    assert {image.tobytes() for image in shown} == theirs
+
+
+def test_images_come_in_groups_and_are_the_same_one_by_one(
+    held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = held_out.queries.all()
+    monkeypatch.setattr("export.held_out.GROUP", 9)
+    groups = list(held_out.queries.groups())
+    # Of whole cards, four views each: two cards fit into nine images.
+    assert [len(group) for group in groups] == [8] * (len(whole) // 8) + [4] * (len(whole) // 4 % 2)
+    assert np.array_equal(np.concatenate(groups), whole)
+    for row in (0, 5, len(whole) - 1):
+        assert np.array_equal(held_out.queries.image(row), whole[row])
+    monkeypatch.setattr("export.held_out.GROUP", 1)
+    assert len(list(held_out.queries.groups())) == len(whole) // 4
+
+
+def test_the_queries_statistics_are_those_of_all_groups(
+    exported: Exported, student: StudentArtifact, held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.held_out.GROUP", 5)
+    assert render(exported.cards_folder, student, 3).seen == record(held_out.queries.all())
 
 
 @given(st.integers(1, 60), st.integers(1, 80))

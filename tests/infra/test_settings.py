@@ -193,6 +193,7 @@ def test_what_changes_a_compilation_changes_the_recipe(path: str) -> None:
         "image": IMAGE,
         "calibration_images": 64,
         "max_runtime_seconds": 60,
+        "roughness_ratio": 2.5,
     }.get(path.rpartition(".")[2], 0.5)
     before, after = Settings(), load_settings(nested(path, changed))
     same_result = path.endswith(("instance_type", "max_runtime_seconds"))

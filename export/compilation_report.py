@@ -1,0 +1,158 @@
+"""What a compile job tells the registry: ``compilation.json``, and an archive for each version."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from export.compilers import CompiledModel
+from export.graph import parameter_count
+from export.student_artifact import StudentArtifact
+from recognition.retrieval import Evaluation
+
+ONNX = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was compiled, and how.
+
+    Attributes:
+        name: The student's name.
+        arn: Its ARN.
+        compiler: ``onnx-int8`` or ``hailo``.
+        recipe: The recipe, as the job was given it.
+        architecture: Of the name.
+    """
+
+    name: str
+    arn: str
+    compiler: str
+    recipe: Mapping[str, Any]
+    architecture: str
+
+
+def compilation(
+    output: Path,
+    source: Source,
+    artifact: StudentArtifact,
+    graph: onnx.ModelProto,
+    made: CompiledModel,
+    card_set: Mapping[str, Any],
+    figures: Mapping[str, float],
+    evaluations: Mapping[str, Evaluation],
+    ship: Sequence[str],
+    companions: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """Packs the registry's archives and says what everything is.
+
+    Args:
+        output: The job's folder; holds all files that are named.
+        source: What was compiled.
+        artifact: The student's.
+        graph: The shipped ONNX graph.
+        made: The compiled model.
+        card_set: Its digest and number of cards.
+        figures: The gate's.
+        evaluations: Of each stage.
+        ship: Names of the release's files.
+        companions: By stage, files that go into its archive beside the model.
+    """
+    packages = []
+    for stage, file in (("onnx", ONNX), (made.stage, made.path.name)):
+        beside = [output / name for name in companions.get(stage, ())]
+        _pack(output / stage, [output / file, *beside, artifact.model.parent / "contract.json"])
+        packages.append(
+            {
+                "stage": stage,
+                "artifact": f"{stage}/model.tar.gz",
+                "metadata": _metadata(stage, output / file, artifact, graph, made),
+                "metrics": _metrics(stage, figures, evaluations[stage]),
+            }
+        )
+    return {
+        "schema": 1,
+        "source_name": source.name,
+        "source_arn": source.arn,
+        "compiler": source.compiler,
+        "stage": made.stage,
+        "architecture": source.architecture,
+        "model": made.path.name,
+        "toolchain": made.toolchain,
+        "notes": list(made.notes),
+        "recipe": dict(source.recipe),
+        "contract": artifact.contract.to_dict(),
+        "card_set": dict(card_set),
+        "acceptance_threshold": evaluations[made.stage].threshold,
+        "ship": list(ship),
+        "files": {file: identity(output / file) for file in ship},
+        "packages": packages,
+    }
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """SHA-256 and size of a file."""
+    with path.open("rb") as stream:
+        return {
+            "sha256": hashlib.file_digest(stream, "sha256").hexdigest(),
+            "bytes": path.stat().st_size,
+        }
+
+
+def _metadata(
+    stage: str, file: Path, artifact: StudentArtifact, graph: onnx.ModelProto, made: CompiledModel
+) -> dict[str, str]:
+    metadata = {
+        "Architecture": artifact.backbone,
+        "Parameters": str(parameter_count(graph)),
+        "EmbeddingDim": str(artifact.contract.embedding_dim),
+        "InputSize": str(artifact.contract.size),
+        "ModelType": "student",
+        "Stage": stage,
+        "Purpose": "edge_deployment_hailo8l",
+        "InferenceTarget": "raspberry-pi-hailo8l" if stage == "hailo8l" else "cpu-onnxruntime",
+        "SizeBytes": str(file.stat().st_size),
+        "Sha256": identity(file)["sha256"],
+    }
+    if stage == "onnx":
+        metadata["Opset"] = str(graph.opset_import[0].version)
+    else:
+        metadata["CalibrationImages"] = str(made.calibration.images)
+        metadata["CalibrationSha256"] = made.calibration.sha256
+        metadata["Toolchain"] = ", ".join(f"{k} {v}" for k, v in made.toolchain.items())
+    return metadata
+
+
+def _metrics(stage: str, figures: Mapping[str, float], measured: Evaluation) -> dict[str, float]:
+    prefix = "onnx_" if stage == "onnx" else ""
+    metrics = measured.figures()
+    for key in ("cosine_mean", "cosine_worst"):
+        metrics[key] = figures[prefix + key]
+    return metrics
+
+
+def _pack(folder: Path, files: Sequence[Path]) -> None:
+    """Writes ``model.tar.gz``: SageMaker takes nothing else as a model's data."""
+    folder.mkdir(exist_ok=True)
+    with (
+        (folder / "model.tar.gz").open("wb") as stream,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=stream, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        for file in files:
+            tar.add(file, arcname=file.name, filter=_anonymous)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same archive whoever packs it, and when."""
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member

@@ -1,0 +1,217 @@
+"""Each mistake that was ever made, put into the compile job: none of them gets past the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from export import compile_job
+from export.compilers import CompiledModel
+from export.int8 import OnnxInt8
+from recognition import index
+from recognition.onnx_model import OnnxEmbedder
+from registry.last_words import REFUSED_CODE, is_refusal
+from tests.export import hailo_stand_in
+from tests.export.conftest import Exported
+from tests.export.hef_writer import HAILO8
+from tests.export.student import changed, pack
+from tests.export.test_compile_job import LENIENT, Job, job_in
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+@pytest.fixture
+def job(tmp_path: Path, artifact: Path, exported: Exported) -> Job:
+    return job_in(tmp_path, artifact, exported.cards_folder)
+
+
+def reasons(job: Job) -> str:
+    """The job's own word: that it did its work, and that the gate stopped the model."""
+    assert job.run() == 0
+    fidelity = job.read("fidelity.json")
+    assert fidelity["verdict"] == "failed"
+    assert job.message.read_text().startswith("fidelity gate failed: ")
+    return "; ".join(fidelity["reasons"])
+
+
+def calibrated_on(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
+    """Between the contract and the quantiser, somebody changes the images."""
+    right = OnnxInt8.compile
+
+    def wrong(self: OnnxInt8, model: Path, images: np.ndarray, *rest: Any) -> CompiledModel:
+        return right(self, model, np.ascontiguousarray(change(images)), *rest)
+
+    monkeypatch.setattr(OnnxInt8, "compile", wrong)
+
+
+def swapped(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images[..., ::-1])
+
+
+def noise(images: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
+
+
+def scaled_to_one(images: np.ndarray) -> np.ndarray:
+    return (images // 255).astype(np.uint8)
+
+
+def test_the_job_without_a_mistake_passes(job: Job) -> None:
+    """Otherwise nothing below would prove anything."""
+    assert job.run() == 0
+    assert job.read("fidelity.json")["verdict"] == "passed"
+
+
+@pytest.mark.parametrize("change", [swapped, noise, scaled_to_one], ids=lambda c: c.__name__)
+def test_calibration_on_other_images(
+    job: Job, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    """BGR, noise, and images that were scaled to [0, 1]: digest and statistics tell each."""
+    calibrated_on(monkeypatch, change)
+    assert "calibration: the quantiser was shown other images than the contract made" in reasons(
+        job
+    )
+
+
+@pytest.mark.parametrize("change", [noise, scaled_to_one], ids=lambda c: c.__name__)
+def test_calibration_on_other_images_that_the_job_itself_made(
+    job: Job, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    """Where the mistake is made earlier the digests agree, and the statistics do not."""
+    right = compile_job.render
+
+    def wrong(*given: Any) -> Any:
+        held_out = right(*given)
+        object.__setattr__(held_out, "calibration", change(held_out.calibration))
+        return held_out
+
+    monkeypatch.setattr(compile_job, "render", wrong)
+    found = reasons(job)
+    assert "calibration: the images" in found and "other images" not in found
+
+
+def test_calibration_in_nchw(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrated_on(monkeypatch, lambda images: images.transpose(0, 3, 1, 2))
+    assert job.run() == REFUSED_CODE
+    message = job.message.read_text()
+    assert is_refusal(message) and "the contract says uint8 ('N', 32, 32, 3)" in message
+    assert not (job.output / "compilation.json").exists()
+
+
+def test_calibration_in_nchw_by_hailo(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler's own refusal, in one line."""
+    right = compile_job.render
+
+    def wrong(*given: Any) -> Any:
+        held_out = right(*given)
+        planes = np.ascontiguousarray(held_out.calibration.transpose(0, 3, 1, 2))
+        object.__setattr__(held_out, "calibration", planes)
+        return held_out
+
+    monkeypatch.setattr(compile_job, "render", wrong)
+    hailo_stand_in.install(monkeypatch, tmp_path / "sdk")
+    assert job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo") == REFUSED_CODE
+    assert "uint8 (N, S, S, 3)" in job.message.read_text()
+
+
+def test_red_and_blue_exchanged_at_inference(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Exchanging(OnnxEmbedder):
+        def embed(self, images: np.ndarray, *rest: Any) -> np.ndarray:
+            return super().embed(swapped(images), *rest)
+
+    monkeypatch.setattr(
+        OnnxInt8, "embedder", lambda self, made, contract: Exchanging(made.path, contract)
+    )
+    assert "channel order: known images agree better with red and blue exchanged" in reasons(job)
+
+
+def test_a_network_without_its_normalisation(
+    job: Job, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiled model is fed 0 to 255 where the network expects the normalised image."""
+
+    def bare(model: onnx.ModelProto) -> None:
+        for name, value in (("Mul", 1.0), ("Add", 0.0)):
+            node = next(node for node in model.graph.node if node.op_type == name)
+            constant = next(t for t in model.graph.initializer if t.name in node.input)
+            values = np.full(list(constant.dims), value, np.float32)
+            constant.CopyFrom(onnx.numpy_helper.from_array(values, constant.name))
+
+    right = OnnxInt8.compile
+
+    def wrong(self: OnnxInt8, model: Path, *rest: Any) -> CompiledModel:
+        other = job.model / "bare.onnx"
+        other.write_bytes(changed(model.read_bytes(), bare))
+        return right(self, other, *rest)
+
+    monkeypatch.setattr(OnnxInt8, "compile", wrong)
+    assert "compiled against ONNX: mean cosine" in reasons(job)
+
+
+def test_a_model_that_gives_every_card_one_point(job: Job, exported: Exported) -> None:
+    """Trained to nothing, exported faithfully, compiled faithfully: all cosines are 1."""
+
+    def collapsed(model: onnx.ModelProto) -> None:
+        layer = next(node for node in model.graph.node if node.op_type == "Gemm")
+        weight = next(t for t in model.graph.initializer if t.name == layer.input[1])
+        nothing = 1e-9 * onnx.numpy_helper.to_array(weight)
+        weight.CopyFrom(onnx.numpy_helper.from_array(nothing, weight.name))
+
+    content = job.model / "content"
+    graph = changed(exported.model.read_bytes(), collapsed)
+    (content / "model.onnx").write_bytes(graph)
+    with np.load(content / "reference.npz") as saved:
+        arrays = dict(saved)
+    session = onnx_rows(graph)
+    arrays["embeddings"] = np.tile(session, (len(arrays["card_ids"]), 1))
+    np.savez(content / "reference.npz", **arrays)
+    pack(content, job.model / "model.tar.gz")
+    found = reasons(job)
+    assert "the gallery's embeddings collapse" in found
+    assert "cosine" not in found, "the collapse check is what this is about"
+
+
+def onnx_rows(graph: bytes) -> np.ndarray:
+    """The one embedding, of length 1."""
+    import onnxruntime
+
+    image = np.zeros((1, 32, 32, 3), np.uint8)
+    row = onnxruntime.InferenceSession(graph).run(None, {"image": image})[0][0]
+    return np.asarray(row / np.linalg.norm(row), np.float32)
+
+
+def test_an_index_of_another_model(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = index.write_index
+
+    def wrong(directory: Path, ids: Any, rows: np.ndarray, metadata: Any) -> None:
+        right(directory, ids, np.roll(rows, 1, axis=0), metadata)
+
+    monkeypatch.setattr(compile_job, "write_index", wrong)
+    assert "index: its rows are not the embeddings of the model that ships" in reasons(job)
+
+
+def test_a_hef_of_another_chip(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hailo_stand_in.install(monkeypatch, tmp_path / "sdk", chip=HAILO8)
+    assert job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo") == REFUSED_CODE
+    message = job.message.read_text()
+    assert "hailo8" in message and "hailo8l" in message and is_refusal(message)
+    assert not (job.output / "model.hef").exists()
+    assert not (job.output / "compilation.json").exists()
+
+
+def test_an_onnx_file_of_another_student(job: Job, exported: Exported) -> None:
+    from export.onnx_export import export_onnx
+    from tests.export.student import random_student
+
+    other = random_student(exported.contract, 255 - exported.views)
+    content = job.model / "content"
+    export_onnx(other, exported.contract, content / "model.onnx", exported.views[:2])
+    pack(content, job.model / "model.tar.gz")
+    assert "ONNX against PyTorch" in reasons(job)
