@@ -39,6 +39,9 @@ LARGEST_JSON_BYTES = 256 * 2**20
 # Up to here one matrix product is exact and takes milliseconds; beyond it the graph finds the
 # candidates and the product ranks them.
 EXACT_ROWS = 20_000
+#: Of the graph's vectors: a quarter of float32's size, and found as well, since the candidates are
+#: ranked by their float32 rows (``docs/index.md``).
+GRAPH_DTYPE = "i8"
 CANDIDATES = 128
 UNIT_TOLERANCE = 1e-3
 
@@ -75,7 +78,7 @@ def write_index(
             raise ValueError(f"index: {card_id!r} is not a card id")
     rows = l2_normalise(rows)
 
-    graph = Index(ndim=rows.shape[1], metric="cos", dtype="f32")
+    graph = Index(ndim=rows.shape[1], metric="cos", dtype=GRAPH_DTYPE)
     # One thread, so that the same embeddings give the same file.
     graph.add(np.arange(len(rows), dtype=np.uint64), rows, threads=1)
     buffer = io.BytesIO()
@@ -92,6 +95,7 @@ def write_index(
         "rows": len(rows),
         "cards": len(set(card_ids)),
         "dimensions": int(rows.shape[1]),
+        "graph": {"dtype": GRAPH_DTYPE, "connectivity": int(graph.connectivity)},
         "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in contents.items()},
     }
     clash = set(document) & set(metadata or {})
@@ -200,11 +204,13 @@ class ReferenceIndex:
         if exact:
             return self._search_all(vector, k)
         wanted = max(CANDIDATES, 8 * k)
-        while True:
+        while wanted < 4 * len(self.embeddings):
             found = self._search_graph(vector, wanted)
-            if len(found) >= k or wanted >= len(self.embeddings):
+            if len(found) >= k:
                 return found[:k]
             wanted *= 4  # many scans of few cards: look further
+        # Fewer cards than were asked for, or some that no link of the graph leads to.
+        return self._search_all(vector, k)
 
     def _search_all(self, vector: Floats, k: int) -> list[tuple[str, float]]:
         cosines = (self.embeddings @ vector)[self._by_card]
