@@ -11,7 +11,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test bench bench-train ablation lint types clean
+.PHONY: help setup demo test bench bench-train bench-export bench-int8 bench-hef ablation lint types clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,16 @@ bench: $(SETUP) ## Measure the registry's queries against the guide's own; about
 
 bench-train: $(SETUP) ## Measure the training loop against the bare step; BENCH_FLAGS='--recipe full' on a GPU.
 	@$(PY) -m bench.training $(BENCH_FLAGS)
+
+bench-export: $(SETUP) ## Measure PyTorch, ONNX and INT8 on a processor, and search; BENCH_FLAGS='--size 64'.
+	@$(PY) -m bench.export $(BENCH_FLAGS)
+	@$(PY) -m bench.index_search
+
+bench-int8: $(SETUP) ## Measure ways to quantise a trained student; MODEL=folder of its model.tar.gz, CARDS=its cards.
+	@$(PY) -m bench.quantisation --model "$(MODEL)" --cards "$(CARDS)"
+
+bench-hef: $(SETUP) ## Measure reading a HEF of 15 MB against hashing it; BENCH_FLAGS='--file model.hef' for your own.
+	@$(PY) -m bench.hef_reading $(BENCH_FLAGS)
 
 ablation: $(SETUP) ## Measure what each term of the distillation brings, over 3 seeds; about an hour.
 	@$(PY) -m bench.distillation $(BENCH_FLAGS)

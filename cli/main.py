@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import data, demo, doctor, local, recognise, registry, release, train
+from cli import data, demo, doctor, export, hailo, hef, local, recognise, registry, release, train
 from cli.program import run
 
 app = typer.Typer(
@@ -43,6 +43,9 @@ app.add_typer(local.app, name="local")
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(registry.app, name="registry")
+app.add_typer(export.app, name="export")
+app.add_typer(hef.app, name="hef")
+app.add_typer(hailo.app, name="hailo")
 app.add_typer(release.app, name="release")
 app.command("recognise")(recognise.recognise)
 app.command("demo")(demo.demo)
