@@ -102,9 +102,7 @@ def run(options: argparse.Namespace) -> str:
         report = document(fidelity, held_out, made.calibration, images, artifact.top1)
         _write_json(output / FIDELITY, report)
         write_whole(output / FIDELITY_PAGE, page(report, options.source_name, made.path.name))
-        batched_twin.write_twin(
-            graph, held_out.calibration[:_TWIN_IMAGES], output / batched_twin.FILE
-        )
+        twin = _twin(graph, held_out, output)
         source = Source(
             options.source_name, options.source_arn, options.compiler, recipe, name.architecture
         )
@@ -118,7 +116,7 @@ def run(options: argparse.Namespace) -> str:
             fidelity.figures,
             {stage: each.evaluation for stage, each in measured.items()},
             [made.path.name, ONNX, *INDEX_FILES, FIDELITY, FIDELITY_PAGE],
-            {"onnx": [batched_twin.FILE], made.stage: made.companions},
+            {"onnx": twin, made.stage: made.companions},
         )
     _write_json(output / COMPILATION, report)
     line = f"fidelity gate {fidelity.verdict}"
@@ -150,6 +148,16 @@ def _graph(path: Path) -> onnx.ModelProto:
         return onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's decoder has its own kind
         raise CompileError(f"{path.name}: is no ONNX graph ({error})") from None
+
+
+def _twin(graph: onnx.ModelProto, held_out: HeldOut, output: Path) -> list[str]:
+    """Writes the graph for batches, and names it; a device can do without it."""
+    images = held_out.calibration[:_TWIN_IMAGES]
+    try:
+        return [batched_twin.write_twin(graph, images, output / batched_twin.FILE).name]
+    except CompileError as error:
+        _say(f"without {batched_twin.FILE}: {error}")
+        return []
 
 
 def _judge(

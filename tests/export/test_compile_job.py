@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from export import compile_job
@@ -210,6 +211,19 @@ def test_running_again_gives_the_same_bytes(
         if path.is_file():
             name = path.relative_to(done.output)
             assert path.read_bytes() == (again.output / name).read_bytes(), name
+
+
+def test_a_graph_that_takes_no_batches_is_compiled_without_its_twin(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fixed(model: onnx.ModelProto) -> onnx.ModelProto:
+        raise ValueError("late: Reshape fixes the batch")
+
+    monkeypatch.setattr("export.batched_twin.batched", fixed)
+    assert job.run() == 0
+    assert "without model.batch.onnx" in capfd.readouterr().out
+    with tarfile.open(job.output / "onnx" / "model.tar.gz") as tar:
+        assert sorted(tar.getnames()) == ["contract.json", "model.onnx"]
 
 
 def test_a_failed_gate_is_a_result(job: Job) -> None:
