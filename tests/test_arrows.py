@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "registry": set(),
     "localcloud": set(),
-    "bench": {"registry", "recognition", "training", "localcloud"},
+    "bench": {"registry", "recognition", "export", "training", "localcloud"},
     "lambdas": {"registry"},
     "recognition": {"registry"},
     "export": {"registry", "recognition"},

@@ -114,6 +114,8 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
     )
     try:
         yield
+        # A process that leaves while another still hears from it was seen to bring that one down.
+        torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
 
