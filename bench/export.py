@@ -38,8 +38,8 @@ def student(size: int) -> Any:
     return build_model(config).eval(), config
 
 
-def seconds(work: Callable[[Any], object], images: np.ndarray) -> float:
-    """Milliseconds an image."""
+def milliseconds(work: Callable[[Any], object], images: np.ndarray) -> float:
+    """Of one image, on average."""
     work(images[:1])
     begun = time.perf_counter()
     for number in range(len(images)):
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             took: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(options.rounds):
                 for name, (work, _) in ways.items():
-                    took[name].append(seconds(work, images))
+                    took[name].append(milliseconds(work, images))
             for name, (_, file) in ways.items():
                 middle = statistics.median(took[name])
                 ratios = [a / b for a, b in zip(took["PyTorch"], took[name], strict=True)]
