@@ -90,11 +90,12 @@ def push(tag: Tag = "latest", environment: Environment = DEFAULT_ENVIRONMENT) ->
     """
     from cli.console import say
     from cli.docker import docker
+    from registry.names import NO_REPOSITORY
 
     local = f"{LOCAL}:{_checked(tag)}"
     aws = Aws(environment)
     repository = aws.deployment.compiler_repository
-    if repository == "none":
+    if repository == NO_REPOSITORY:
         raise CliError(
             f"environment {environment!r} has no repository for the image yet; deploy it again: "
             f"cdk deploy --all -c cards.environment={environment}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from pathlib import Path
 
 from cli.errors import CliError
+from recognition.file_digest import file_sha256
 
 _NAME = re.compile(
     r"hailo_dataflow_compiler-(?P<version>(?P<major>[0-9]+)\.[0-9]+\.[0-9]+)(?:\+[A-Za-z0-9.]+)?"
@@ -46,8 +46,7 @@ def check_wheel(wheel: Path, sha256: str) -> str:
     if not _SHA256.fullmatch(sha256.lower()):
         raise CliError("--sha256: must be 64 hexadecimal digits: sha256sum WHEEL prints them")
     try:
-        with wheel.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(wheel)
     except OSError as error:
         raise CliError(f"--wheel {wheel}: cannot be read ({error.strerror or error})") from None
     if not hmac.compare_digest(digest, sha256.lower()):

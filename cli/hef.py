@@ -35,12 +35,13 @@ def inspect(file: File, as_json: AsJson = False) -> None:
     Its checksum is verified first; a damaged file is refused and nothing of it is shown.
     """
     from cli.console import print_json, say
+    from recognition.file_digest import file_sha256
 
     hef = _read(file)
     if as_json:
         print_json(_document(file, hef))
         return
-    say(f"{file}: {file.stat().st_size:,} bytes, SHA-256 {_sha256(file)}")
+    say(f"{file}: {file.stat().st_size:,} bytes, SHA-256 {file_sha256(file)}")
     say(f"header       version {hef.version}, {_SUMS[hef.version]} of its contents is right")
     say(f"architecture {hef.architecture}")
     say(f"compiler     {hef.sdk_version or 'not said'}")
@@ -103,10 +104,12 @@ def _read(file: Path) -> Hef:
 def _document(file: Path, hef: Hef) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from recognition.file_digest import file_sha256
+
     return {
         "file": str(file),
         "bytes": file.stat().st_size,
-        "sha256": _sha256(file),
+        "sha256": file_sha256(file),
         "checksum": _SUMS[hef.version],
         **asdict(hef),
     }
@@ -123,10 +126,3 @@ def _line(stream: Stream) -> str:
     ends = (0, 256**stream.item_bytes - 1)
     low, high = ((value - stream.zero_point) * stream.scale for value in ends)
     return f"{line}: {low:.4g} to {high:.4g}"
-
-
-def _sha256(file: Path) -> str:
-    import hashlib
-
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

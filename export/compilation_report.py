@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import onnx
 from export.compilers import CompiledModel
 from export.graph import parameter_count
 from export.student_artifact import StudentArtifact
+from recognition.file_digest import file_sha256
 from recognition.retrieval import Evaluation
 
 ONNX = "model.onnx"
@@ -99,11 +99,7 @@ def compilation(
 
 def identity(path: Path) -> dict[str, Any]:
     """SHA-256 and size of a file."""
-    with path.open("rb") as stream:
-        return {
-            "sha256": hashlib.file_digest(stream, "sha256").hexdigest(),
-            "bytes": path.stat().st_size,
-        }
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
 
 
 def _metadata(

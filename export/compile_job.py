@@ -23,16 +23,18 @@ import onnx
 
 from export import batched_twin
 from export.calibration import CalibrationError, record
-from export.compilation_report import ONNX, Source, compilation, identity
+from export.compilation_report import ONNX, Source, compilation
 from export.compilers import CompiledModel, CompileError, CompileFault, Compiler, compiler
 from export.embedding_shards import EmbeddingShards
 from export.fidelity_report import ADVISED_IMAGES, document, page
-from export.gate import Evidence, Fidelity, GateError, Thresholds, judge
+from export.gate import Evidence, Fidelity, judge
 from export.held_out import HeldOut, render, spread
 from export.lint import lint
 from export.measuring import Measured, Runtime, embed, measure, swapped
 from export.student_artifact import ArtifactError, StudentArtifact, read_artifact
+from export.thresholds import GateError, Thresholds
 from recognition.cardset import CardSetError
+from recognition.file_digest import file_sha256
 from recognition.index import ReferenceIndex, write_index
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from recognition.whole_files import write_whole
@@ -174,8 +176,8 @@ def _judge(
         "onnx": OnnxEmbedder(output / ONNX, artifact.contract, threads=os.cpu_count() or 1),
         made.stage: shipped,
     }
-    model = identity(made.path)["sha256"]
-    digests = {"onnx": identity(output / ONNX)["sha256"], made.stage: model, OPTIMISED: model}
+    model = file_sha256(made.path)
+    digests = {"onnx": file_sha256(output / ONNX), made.stage: model, OPTIMISED: model}
     shards = EmbeddingShards(output / SHARDS, digests, artifact.contract.embedding_dim)
     measured = measure(held_out, runtimes, _say, shards)
     before = chosen.before_quantisation(made, artifact.contract)

@@ -25,6 +25,7 @@ TAKEN = frozenset(
 OPSETS = range(11, 18)
 _WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul"})
 _HALVES = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+_REALS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 _REMEDIES = {
     "Erf": "GELU is not taken: train with ReLU or ReLU6",
     "Gelu": "GELU is not taken: train with ReLU or ReLU6",
@@ -100,8 +101,15 @@ def _of_weights(graph: onnx.GraphProto) -> Iterator[Finding]:
             return  # so do the others
         if tensor.data_type in _HALVES:
             yield Finding(tensor.name, "16-bit weights", "export in float32; the compiler rounds")
-        elif not np.isfinite(onnx.numpy_helper.to_array(tensor)).all():
-            yield Finding(tensor.name, "a weight that is no number", "train it again")
+        elif tensor.data_type in _REALS:
+            try:
+                values = onnx.numpy_helper.to_array(tensor)
+            except (ValueError, TypeError):
+                yield Finding(tensor.name, "its values are not as many as its shape says",
+                              "export it again")  # fmt: skip
+                continue
+            if not np.isfinite(values).all():
+                yield Finding(tensor.name, "a weight that is no number", "train it again")
 
 
 def _of_contract(graph: onnx.GraphProto, contract: Contract) -> Iterator[Finding]:

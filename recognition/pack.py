@@ -35,7 +35,8 @@ from recognition.cardset import (
     printable,
     read_card_set,
 )
-from recognition.pack_shard import file_sha256, is_whole, map_shard
+from recognition.file_digest import file_sha256
+from recognition.pack_shard import is_whole, map_shard
 from recognition.scan import Scan, ScanError, decode_image, read_image_bytes, stretch
 from recognition.whole_files import whole_file, write_whole
 from registry.contract import Contract

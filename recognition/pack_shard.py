@@ -7,7 +7,6 @@ somebody wrote by hand. A shard is only ever one thing, so its header is read he
 from __future__ import annotations
 
 import ast
-import hashlib
 import os
 import struct
 from pathlib import Path
@@ -58,12 +57,6 @@ def is_whole(path: Path, rows: int, side: int) -> bool:
     except ValueError:
         return False
     return True
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _says(header: bytes, shape: tuple[int, ...]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recognition.file_digest import file_sha256
 from recognition.index import EMBEDDINGS, GRAPH, METADATA, ROWS, IndexFileError, ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from recognition.scan import stretch
@@ -173,8 +173,7 @@ def _check_files(folder: Path, manifest: dict[str, Any], needed: tuple[str, ...]
             raise RecogniserError(f"{folder / MANIFEST}: the release lists no {name}")
         path = folder / name
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = file_sha256(path)
         except OSError as error:
             raise RecogniserError(
                 f"{path}: cannot be read ({error.strerror or error}); pull the release again"

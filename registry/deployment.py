@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from registry.names import LATER_PARAMETERS, NO_TOKEN, PARAMETER_ROOT, PARAMETERS
+from registry.names import LATER_PARAMETERS, NO_REPOSITORY, NO_TOKEN, PARAMETER_ROOT, PARAMETERS
 
 DEFAULT_ENVIRONMENT = "dev"
 
@@ -39,7 +39,7 @@ class Deployment:
     signing_key_arn: str
     compiler: str
     hub_token_secret: str = NO_TOKEN
-    compiler_repository: str = "none"
+    compiler_repository: str = NO_REPOSITORY
 
     @classmethod
     def read(cls, ssm: Any, environment: str = DEFAULT_ENVIRONMENT) -> Deployment:

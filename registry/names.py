@@ -48,6 +48,8 @@ PARAMETER_ROOT = "/cards"
 NO_MLFLOW = "none"
 #: What the parameter says where no secret holds a token for published weights.
 NO_TOKEN = "none"
+#: What stands in a deployment of an earlier state for the repository that it lacks.
+NO_REPOSITORY = "none"
 #: The SSM parameters by which the commands and jobs find what was deployed.
 PARAMETERS = (
     "group-name",

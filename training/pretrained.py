@@ -7,7 +7,6 @@ so the job is told the name of a secret only, and reads the token from AWS Secre
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from recognition.file_digest import file_sha256
 from training.config import ConfigError, TrainingConfig
 from training.environment import TOKEN_SECRET, JobEnvironment
 from training.environment import WEIGHTS_CHANNEL as CHANNEL
@@ -47,7 +47,7 @@ def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardMode
     """
     if CHANNEL in environment.channels:
         file = _checkpoint(environment.channel(CHANNEL, "one checkpoint of the backbone"))
-        return _loaded(config, file), replace(config, initial_weights=_sha256(file))
+        return _loaded(config, file), replace(config, initial_weights=file_sha256(file))
     if not config.pretrained:
         return build_model(config), config
     with hub_token(os.environ):
@@ -127,8 +127,3 @@ def _loaded(config: TrainingConfig, file: Path) -> CardModel:
             f"channel {CHANNEL}: {file.name} does not fit the backbone {config.backbone}: "
             f"{' '.join(str(error.__cause__ or error).split())[:300]}"
         ) from error
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.calibration import CalibrationRecord, record
-from export.gate import Embeddings, Evidence, GateError, Thresholds, judge
+from export.gate import Embeddings, Evidence, judge
 from export.int8 import OnnxInt8
+from export.thresholds import GateError, Thresholds
 from recognition.camera import camera_views
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import l2_normalise
 from tests.export.conftest import CALIBRATION_IMAGES, Exported
-from tests.export.student import SEED, changed, embedded
+from tests.export.student import SEED, changed, embedded, without_normalisation
 
 Judge = Callable[..., Evidence]
 
@@ -162,16 +163,8 @@ def test_red_and_blue_exchanged_at_inference(exported: Exported, collect: Judge)
 
 
 def test_normalisation_left_out(exported: Exported, collect: Judge, tmp_path: Path) -> None:
-    def bare(model: onnx.ModelProto) -> None:
-        """Feeds 0–255 to the network: the graph's own Mul and Add become × 1 and + 0."""
-        for name, value in (("Mul", 1.0), ("Add", 0.0)):
-            node = next(node for node in model.graph.node if node.op_type == name)
-            constant = next(t for t in model.graph.initializer if t.name in node.input)
-            values = np.full(list(constant.dims), value, np.float32)
-            constant.CopyFrom(onnx.numpy_helper.from_array(values, constant.name))
-
     path = tmp_path / "bare.onnx"
-    path.write_bytes(changed(exported.model.read_bytes(), bare))
+    path.write_bytes(changed(exported.model.read_bytes(), without_normalisation))
     found = reasons(collect(path, exported.int8.calibration))
     assert "mean cosine" in found and "5th percentile" in found
 

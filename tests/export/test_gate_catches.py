@@ -19,7 +19,7 @@ from registry.last_words import REFUSED_CODE, is_refusal
 from tests.export import hailo_stand_in
 from tests.export.conftest import Exported
 from tests.export.hef_writer import HAILO8
-from tests.export.student import changed, pack
+from tests.export.student import changed, pack, without_normalisation
 from tests.export.test_compile_job import LENIENT, Job, job_in
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -137,18 +137,11 @@ def test_a_network_without_its_normalisation(
 ) -> None:
     """The compiled model is fed 0 to 255 where the network expects the normalised image."""
 
-    def bare(model: onnx.ModelProto) -> None:
-        for name, value in (("Mul", 1.0), ("Add", 0.0)):
-            node = next(node for node in model.graph.node if node.op_type == name)
-            constant = next(t for t in model.graph.initializer if t.name in node.input)
-            values = np.full(list(constant.dims), value, np.float32)
-            constant.CopyFrom(onnx.numpy_helper.from_array(values, constant.name))
-
     right = OnnxInt8.compile
 
     def wrong(self: OnnxInt8, model: Path, *rest: Any) -> CompiledModel:
         other = job.model / "bare.onnx"
-        other.write_bytes(changed(model.read_bytes(), bare))
+        other.write_bytes(changed(model.read_bytes(), without_normalisation))
         return right(self, other, *rest)
 
     monkeypatch.setattr(OnnxInt8, "compile", wrong)

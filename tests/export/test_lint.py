@@ -77,6 +77,10 @@ def halves(model: ModelProto) -> None:
     weight(model).CopyFrom(numpy_helper.from_array(values, weight(model).name))
 
 
+def too_few(model: ModelProto) -> None:
+    weight(model).raw_data = weight(model).raw_data[:-4]
+
+
 def elsewhere(model: ModelProto) -> None:
     weight(model).data_location = TensorProto.EXTERNAL
 
@@ -110,6 +114,7 @@ def computed_shape(model: ModelProto) -> None:
         (two_outputs, "graph", "2 outputs; a card model has one of each"),
         (not_a_number, "onnx::Conv", "a weight that is no number; train it again"),
         (halves, "onnx::Conv", "16-bit weights; export in float32"),
+        (too_few, "onnx::Conv", "its values are not as many as its shape says; export it again"),
         (elsewhere, "onnx::Conv", "its values lie in another file; save one file"),
         (computed_weights, "Conv", "Conv by a computed value; its weights must be constants"),
         (computed_shape, "flatten", "Reshape to a computed shape; give it a constant shape"),
