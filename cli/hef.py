@@ -121,6 +121,9 @@ def _line(stream: Stream) -> str:
         f"{stream.name}: {shape}, {stream.item_bytes} byte a value, zero point "
         f"{stream.zero_point:g}, scale {stream.scale:.6g}"
     )
+    if len({*stream.feature_scales}) > 1 or len({*stream.feature_zero_points}) > 1:
+        scales = stream.feature_scales
+        return f"{line}; by feature scale {min(scales):.6g} to {max(scales):.6g}"
     if stream.item_bytes not in (1, 2):
         return line
     ends = (0, 256**stream.item_bytes - 1)

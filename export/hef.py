@@ -7,6 +7,7 @@ big-endian; the first 12 bytes are magic, version and the protobuf's size.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ _DEPTH_LIMIT = 16
 #: network does is skipped as a whole.
 _FIELD_LIMIT = 200_000
 _TEXT_LIMIT = 200
+_FEATURE_LIMIT = 65_536
 _INPUT, _OUTPUT = 0, 1
 
 
@@ -44,6 +46,9 @@ class Stream:
         shape: (height, width, features).
         item_bytes: Bytes of one value.
         zero_point: Quantisation: ``real = (stored - zero_point) * scale``.
+        feature_zero_points: The same of each feature, which the runtime prefers; empty in files
+            that know one for all.
+        feature_scales: As above.
     """
 
     name: str
@@ -52,6 +57,15 @@ class Stream:
     item_bytes: int
     zero_point: float
     scale: float
+    feature_zero_points: tuple[float, ...]
+    feature_scales: tuple[float, ...]
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the values are bytes as they are, for every feature."""
+        zero_points = {self.zero_point, *self.feature_zero_points}
+        scales = {self.scale, *self.feature_scales}
+        return self.item_bytes == 1 and zero_points == {0.0} and scales == {1.0}
 
 
 @dataclass(frozen=True)
@@ -126,8 +140,7 @@ def require_card_model(hef: Hef, contract: Contract) -> Hef:
         if shapes != [shape]:
             faults.append(f"{direction} of shape {shapes} instead of {shape}")
     for stream in hef.streams:
-        raw = (stream.item_bytes, stream.zero_point, stream.scale) == (1, 0.0, 1.0)
-        if stream.direction == "input" and not raw:
+        if stream.direction == "input" and not stream.is_raw:
             faults.append("input is not the camera's bytes (normalisation belongs on the chip)")
     if faults:
         raise HefError(f"not a card model for this device: {'; '.join(faults)}")
@@ -232,11 +245,24 @@ class _Message:
         """The last 32-bit float of a field."""
         values = self._fields.get(number, [])
         found = [v for v in values if isinstance(v, memoryview) and len(v) == 4]
-        return float(struct.unpack("<f", found[-1])[0]) if found else 0.0
+        return _finite(struct.unpack("<f", found[-1]))[0] if found else 0.0
+
+    def doubles(self, number: int) -> tuple[float, ...]:
+        """All 64-bit floats of a repeated field, packed or one by one."""
+        packed = b"".join(v for v in self._fields.get(number, []) if isinstance(v, memoryview))
+        if len(packed) > 8 * _FEATURE_LIMIT:
+            raise _Wire(f"{len(packed)} bytes of numbers for features")
+        return _finite(struct.unpack(f"<{len(packed) // 8}d", packed))
 
     def count(self, number: int) -> int:
         """How often a field is there."""
         return len(self._fields.get(number, []))
+
+
+def _finite(values: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(map(math.isfinite, values)):
+        raise _Wire("a quantisation that is no number")
+    return values
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, _Value]]:
@@ -323,4 +349,6 @@ def _streams(core: _Message) -> Iterator[Stream]:
                 item_bytes=base.integer(12),
                 zero_point=numeric.real(1),
                 scale=numeric.real(2),
+                feature_zero_points=numeric.doubles(5),
+                feature_scales=numeric.doubles(6),
             )

@@ -34,6 +34,10 @@ def real(tag: int, value: float) -> bytes:
     return varint(tag << 3 | 5) + struct.pack("<f", value)
 
 
+def doubles(tag: int, values: tuple[float, ...]) -> bytes:
+    return blob(tag, struct.pack(f"<{len(values)}d", *values)) if values else b""
+
+
 @dataclass(frozen=True)
 class Layer:
     """One boundary stream, or (``connection`` not 0) one between contexts."""
@@ -46,12 +50,15 @@ class Layer:
     item_bytes: int = 1
     connection: int = 0
     kind: int = 0
+    feature_zero_points: tuple[float, ...] = ()
+    feature_scales: tuple[float, ...] = ()
 
     def content(self) -> bytes:
         height, width, features = self.shape
         base = number(1, height) + number(3, width) + number(5, features)
         base += number(7, 1) + number(12, self.item_bytes)
         numeric = real(1, self.zero_point) + real(2, self.scale)
+        numeric += doubles(5, self.feature_zero_points) + doubles(6, self.feature_scales)
         info = blob(1, self.name) + blob(2, base) + blob(3, numeric)
         switch = number(3, self.connection)
         return number(1, int(self.output)) + number(2, self.kind) + blob(3, info) + blob(5, switch)

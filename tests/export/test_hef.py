@@ -43,6 +43,22 @@ def test_every_header_version_is_read(version: int) -> None:
     assert require_card_model(read, CARD) is read
 
 
+def test_quantisation_by_feature_is_read() -> None:
+    raw = Layer("in", False, (224, 224, 3), 0.0, 1.0, 1, 0, 0, (0.0, -0.0, 0.0), (1.0, 1.0, 1.0))
+    scales = tuple(0.01 + index / 1e4 for index in range(768))
+    out = Layer("out", True, (1, 1, 768), feature_zero_points=(3.0,) * 768, feature_scales=scales)
+    read = parse_hef(hef(2, Description(layers=(raw, out)).content()), "model.hef")
+    assert require_card_model(read, CARD).streams[1].feature_scales == scales
+    assert read.streams[1].feature_zero_points == (3.0,) * 768
+
+
+@pytest.mark.parametrize("scales", [(float("nan"),), (float("inf"),), (1.0,) * 65_537])
+def test_quantisation_that_is_no_number_is_refused(scales: tuple[float, ...]) -> None:
+    layer = Layer("in", False, (224, 224, 3), feature_scales=scales)
+    with pytest.raises(HefError, match="its description is damaged"):
+        parse_hef(hef(2, Description(layers=(layer,)).content()), "model.hef")
+
+
 def test_streams_between_contexts_are_not_the_network_s() -> None:
     inner = Layer("inner", True, (7, 7, 320), connection=1)
     other = Layer("other", True, (7, 7, 320), kind=1)
@@ -69,6 +85,15 @@ def test_streams_between_contexts_are_not_the_network_s() -> None:
         ),
         (
             {"layers": (Layer("in", False, (224, 224, 3), scale=0.018), Description().layers[1])},
+            "input is not the camera's bytes",
+        ),
+        (
+            {
+                "layers": (
+                    Layer("in", False, (224, 224, 3), feature_scales=(1.0, 1.0, 0.018)),
+                    Description().layers[1],
+                )
+            },
             "input is not the camera's bytes",
         ),
         (
