@@ -96,7 +96,8 @@ def family_drawing(aws: Aws, package: Package) -> Drawing:
     """A version's ancestors, itself, its descendants, their card sets and their releases."""
     from cli.lineage_drawing import drawing
     from registry.lineage import ancestors, descendants
-    from registry.releases import is_complete, release_of
+    from registry.release_folders import is_complete
+    from registry.releases import release_of
 
     sagemaker = aws.client("sagemaker")
     packages = [

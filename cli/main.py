@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from cli import data, demo, doctor, export, hailo, hef, local, recognise, registry, release, train
+from cli import (
+    data,
+    demo,
+    dlq,
+    doctor,
+    export,
+    hailo,
+    hef,
+    local,
+    recognise,
+    reconcile,
+    registry,
+    release,
+    trace,
+    train,
+)
 from cli.program import run
 
 app = typer.Typer(
@@ -34,6 +49,7 @@ app = typer.Typer(
     cards registry list                 what has been registered
     cards release pull --out release/   the signed release of the approved student
     cards recognise release/ photo.jpg
+    cards trace NAME                    what happened to one version, with times
     cards doctor                        what is wrong, and what to type about it
 
     CARDS_DEBUG=1 shows a traceback where something fails.
@@ -47,6 +63,9 @@ app.add_typer(export.app, name="export")
 app.add_typer(hef.app, name="hef")
 app.add_typer(hailo.app, name="hailo")
 app.add_typer(release.app, name="release")
+app.add_typer(dlq.app, name="dlq")
+app.command("trace", epilog=trace.EPILOG)(trace.trace)
+app.command("reconcile", epilog=reconcile.EPILOG)(reconcile.reconcile)
 app.command("recognise")(recognise.recognise)
 app.command("demo")(demo.demo)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import release_control
 from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
 from cli.options import AsJson
 
@@ -19,10 +20,27 @@ app = typer.Typer(
     Releases: signed folders that a device can trust.
 
     \b
-    cards release list
-    cards release pull --out release/
-    cards release verify release/
+    cards release list                        what there is, and what the channels point to
+    cards release show                        the stable one's manifest, its signature verified
+    cards release pull --out release/         onto a device
+    cards release verify release/             is it what was signed?
+    cards release diff ID                     what differs from the stable one
+    cards release rollback --reason "…"       stable to the one before
+    cards release promote --reason "…"        stable to the candidate
+    cards release retry NAME                  compile again what failed
     """,
+)
+app.command("promote", epilog='Example: cards release promote --reason "a week on ten devices"')(
+    release_control.promote
+)
+app.command("rollback", epilog='Example: cards release rollback --reason "misreads foils"')(
+    release_control.rollback
+)
+app.command("retry", epilog="Example: cards release retry student-efficientnet-lite0-stage2-v1")(
+    release_control.retry
+)
+app.command("diff", epilog="Example: cards release diff student-efficientnet-lite0-stage2-v2.…")(
+    release_control.diff
 )
 
 Channel = Annotated[str, typer.Option(help="Whose release is meant.")]
@@ -31,19 +49,28 @@ STABLE = "stable"
 
 @app.command("list", epilog="Example: cards release list --json")
 def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
-    """Lists the complete releases, newest first, and which one is stable."""
+    """Lists the complete releases, newest first, and the channels that point to each."""
     from cli.console import print_json, say, show_table
-    from registry.channel import read
+    from registry.channel import CHANNELS, read, read_hold
 
     aws = Aws(environment)
     s3, bucket = aws.client("s3"), aws.deployment.release_bucket
-    pointer, _ = read(s3, bucket, STABLE)
-    stable = pointer.release if pointer else None
+    pointers = {each: read(s3, bucket, each)[0] for each in CHANNELS}
+    held = read_hold(s3, bucket)
     found = releases(s3, bucket)
+
+    def channels(release: str) -> list[str]:
+        return [each for each, to in pointers.items() if to and to.release == release]
+
     if as_json:
         print_json(
             [
-                {"release": name, "published": when.isoformat(), "stable": name == stable}
+                {
+                    "release": name,
+                    "published": when.isoformat(),
+                    "stable": STABLE in channels(name),
+                    "channels": channels(name),
+                }
                 for when, name in found
             ]
         )
@@ -52,11 +79,11 @@ def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
     else:
         show_table(
             ["RELEASE", "PUBLISHED", "CHANNEL"],
-            [
-                [name, f"{when:%Y-%m-%d %H:%M}", STABLE if name == stable else ""]
-                for when, name in found
-            ],
+            [[name, f"{when:%Y-%m-%d %H:%M}", ", ".join(channels(name))] for when, name in found],
         )
+        if held:
+            say(f"stable is held at {held.pointer.release} by {held.by} since {held.at}")
+            say(f"  {held.reason}")
 
 
 @app.command(epilog="Example: cards release show student-efficientnet-lite0-stage2-v1.onnx-int8-…")
@@ -71,17 +98,12 @@ def show(
     """Shows a release's manifest, its signature verified."""
     from cli.console import print_json
     from registry.download import release_in_channel
-    from registry.manifest import MANIFEST, MANIFEST_LIMIT, SIGNATURE, parse
-    from registry.names import RELEASES_PREFIX
 
     aws = Aws(environment)
-    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
-    release = release or release_in_channel(s3, bucket, channel)
-    prefix = f"{RELEASES_PREFIX}{release}/"
-    body = _read(s3, bucket, prefix + MANIFEST, MANIFEST_LIMIT)
-    signature = _read(s3, bucket, prefix + SIGNATURE, 1024)
-    verify_signature(public_key(aws), signature, body)
-    manifest = parse(body, release)
+    manifest = manifest_of(
+        aws,
+        release or release_in_channel(aws.client("s3"), aws.deployment.release_bucket, channel),
+    )
     if as_json:
         print_json(manifest)
     else:
@@ -171,17 +193,29 @@ def pull_release(
     )
 
 
-def releases(s3: Any, bucket: str) -> list[tuple[Any, str]]:
-    """The complete releases, newest first: (when, id)."""
-    from registry.manifest import MANIFEST
+def manifest_of(aws: Aws, release: str) -> dict[str, Any]:
+    """A release's manifest, its signature verified.
+
+    Raises:
+        CliError: There is no such release.
+        ManifestError: It is not what was signed.
+    """
+    from registry.manifest import MANIFEST, MANIFEST_LIMIT, SIGNATURE, parse
     from registry.names import RELEASES_PREFIX
 
-    found = []
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RELEASES_PREFIX):
-        for row in page.get("Contents", []):
-            folder, _, file = row["Key"].removeprefix(RELEASES_PREFIX).partition("/")
-            if file == MANIFEST:
-                found.append((row["LastModified"], folder))
+    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
+    prefix = f"{RELEASES_PREFIX}{release}/"
+    body = _read(s3, bucket, prefix + MANIFEST, MANIFEST_LIMIT)
+    signature = _read(s3, bucket, prefix + SIGNATURE, 1024)
+    verify_signature(public_key(aws), signature, body)
+    return parse(body, release)
+
+
+def releases(s3: Any, bucket: str) -> list[tuple[Any, str]]:
+    """The complete releases, newest first: (when, id)."""
+    from registry.release_folders import folders
+
+    found = [(each.published, each.release) for each in folders(s3, bucket) if each.published]
     return sorted(found, reverse=True)
 
 

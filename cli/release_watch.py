@@ -68,16 +68,14 @@ def wait_for_release(
 
 def _beside_a_newer(aws: Aws, package: Package) -> str | None:
     """The release of a version that the channel passes over, because a newer one is approved."""
-    from registry.channel import compute, newest_release
+    from registry.channel import compute
+    from registry.release_folders import newest_release
 
-    bucket = aws.deployment.release_bucket
-    own = newest_release(aws.client("s3"), bucket, package.label)
+    own = newest_release(aws.client("s3"), aws.deployment.release_bucket, package.label)
     if not own:
         return None
-    stable = compute(
-        aws.client("sagemaker"), aws.client("s3"), group=aws.deployment.group_name, bucket=bucket
-    )
-    return own if stable.package_arn != package.arn else None
+    places = aws.deployment.places(aws.client("sagemaker"), aws.client("s3"))
+    return own if compute(places.channels).package_arn != package.arn else None
 
 
 def _newest_job(sagemaker: Any, stem: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What reacts: three functions, each behind one rule. Deleting this stack loses nothing."""
+"""What reacts: four functions behind rules and a schedule. Deleting this stack loses nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from constructs import Construct
 from infra.access_stack import AccessStack
 from infra.constructs import automation_grants as grants
 from infra.constructs import sagemaker_events as patterns
+from infra.constructs.alarms import Alarms
 from infra.constructs.compiler_notice import announce_compiler
+from infra.constructs.dashboard import AutomationDashboard
 from infra.constructs.event_driven_function import EventDrivenFunction
 from infra.constructs.function_environment import FunctionEnvironment
 from infra.constructs.job_code import JobCode
+from infra.constructs.notice_topic import NoticeTopic
 from infra.constructs.published_value import publish_value
 from infra.constructs.source_asset import source_asset
 from infra.registry_stack import RegistryStack
@@ -22,7 +25,8 @@ from infra.settings import Settings
 
 
 class AutomationStack(cdk.Stack):
-    """Register what was trained, compile what was approved, publish what was compiled."""
+    """Register what was trained, compile what was approved, publish what was compiled; and look
+    now and then for what no event told."""
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class AutomationStack(cdk.Stack):
             code=lambda_.Code.from_asset(**source_asset("registry", "lambdas")),
             log_retention_days=settings.log_retention_days,
         )
+        topic = NoticeTopic(self, "Notices", email=settings.notify_email)
         register = function(
             "RegisterModel",
             handler="lambdas.register_model.handler",
@@ -59,8 +64,8 @@ class AutomationStack(cdk.Stack):
             handler="lambdas.publish_release.handler",
             description="A compile job has ended: its release is published",
             pattern=patterns.ended_compile_jobs(),
-            environment=variables.publish(),
-            statements=grants.publish_statements(registry),
+            environment=variables.publish(topic.topic_arn),
+            statements=grants.publish_statements(registry, topic.topic_arn),
             # Copies the compiled files and hashes them.
             timeout=cdk.Duration.minutes(10),
             memory_mib=1024,
@@ -75,8 +80,35 @@ class AutomationStack(cdk.Stack):
                 registry, access.compile_role, publish.function.function_arn
             ),
         )
+        # Of a job's end the one publishes or records, and the other tries again.
+        compile_.hear(publish.rule)
+        reconcile = function(
+            "Reconcile",
+            handler="lambdas.reconcile.handler",
+            description="On a schedule: what no event told is found and put right",
+            every=cdk.Duration.minutes(settings.reconcile_minutes),
+            environment=variables.reconcile(
+                *(each.function.function_name for each in (register, compile_, publish))
+            ),
+            statements=grants.reconcile_statements(
+                registry, [each.function.function_arn for each in (register, compile_, publish)]
+            ),
+            timeout=cdk.Duration.minutes(15),
+        )
+        functions = (register, compile_, publish, reconcile)
+        Alarms(self, "Alarms", settings=settings, topic=topic, functions=functions)
+        AutomationDashboard(self, "Dashboard", settings=settings, functions=functions)
         publish_value(
             self, settings.environment, "compiler", settings.compiler, "What compiles models"
         )
-        for each in (register, compile_, publish):
+        for key, value, description in (
+            ("stable-channel", settings.stable_channel, "What moves the stable channel"),
+            ("notice-topic-arn", topic.topic_arn, "Where people are told"),
+            ("register-function", register.function.function_name, "Registers what was trained"),
+            ("compile-function", compile_.function.function_name, "Compiles what was approved"),
+            ("publish-function", publish.function.function_name, "Publishes what was compiled"),
+            ("reconciler-function", reconcile.function.function_name, "Finds what was lost"),
+        ):
+            publish_value(self, settings.environment, key, value, description)
+        for each in functions:
             cdk.CfnOutput(self, f"{each.node.id}Function", value=each.function.function_name)

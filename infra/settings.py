@@ -24,6 +24,8 @@ MLFLOW_APP = "app"
 MLFLOW_TRACKING_SERVER = "tracking-server"
 MLFLOW_NONE = "none"
 
+BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
+
 ONNX_INT8 = "onnx-int8"
 HAILO = "hailo"
 
@@ -154,6 +156,11 @@ class Settings:
         compile: The compile job.
         hub_token_secret: Name or ARN of an AWS Secrets Manager secret that holds the token for
             published weights (DINOv3's need one); None where no job fetches such.
+        stable_channel: What moves the stable channel: ``approval``, or ``promotion`` where an
+            approved model is first tried by devices of the candidate channel.
+        notify_email: Who is told about releases, failures and alarms; more can subscribe to the
+            topic.
+        reconcile_minutes: How often everything is looked at that no event told of.
         log_retention_days: Of the functions' log groups.
         retain: Whether buckets, group and key outlive their stack, which is then also protected
             from deletion.
@@ -180,6 +187,11 @@ class Settings:
     compiler_image: str | None = _setting(None, _image)
     compile: Compile = Compile()
     hub_token_secret: str | None = _setting(None, _secret)
+    stable_channel: str = _setting(BY_APPROVAL, _one_of(BY_APPROVAL, BY_PROMOTION))
+    notify_email: str | None = _setting(
+        None, _matches(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9.-]{1,190}", "an e-mail address")
+    )
+    reconcile_minutes: int = _setting(60, _between(5, 24 * 60))
     log_retention_days: int = _setting(90, _one_of(*LOG_RETENTION_DAYS))
     retain: bool = _setting(True, _one_of(True, False))
 

@@ -1,10 +1,11 @@
-"""A version's state has changed -> it is compiled, or its compilation is stopped; and recorded.
+"""A version has changed, or its compile job has ended -> it is compiled, or stopped; recorded.
 
 Every version comes by here, however it was made, and again whenever somebody decides on it: so
 this is where SageMaker Lineage is written.
 
 This function may start and stop compile jobs. It may not write releases: what there is to
-publish, to withdraw or to record it hands to the function that may.
+publish, to withdraw or to record it hands to the function that may, which hears of a job's end
+itself.
 """
 
 from __future__ import annotations
@@ -14,52 +15,60 @@ from typing import Any
 
 import boto3
 
-from lambdas.events import detail, log
-from lambdas.settings import compile_settings, recipe, required
-from registry.automation import Places, Situation, compile_actions, converge
+from lambdas.events import log, subject
+from lambdas.settings import compile_settings, places, recipe, required
+from registry.automation import compile_actions, converge
+from registry.convergence import Step
 from registry.lineage_record import record_version
+from registry.observation import Situation
 from registry.packages import describe
 
 PUBLISH_FUNCTION = required("PUBLISH_FUNCTION")
 RECIPE = recipe()
-SETTINGS = compile_settings()
 
-_places = Places(
-    sagemaker=boto3.client("sagemaker"),
-    s3=boto3.client("s3"),
-    group=required("GROUP_NAME"),
-    training_bucket=SETTINGS.training_bucket,
-    release_bucket=required("RELEASE_BUCKET"),
-)
+_places = places()
 _lambda = boto3.client("lambda")
 
 
 def _hand_over(situation: Situation) -> str:
-    assert situation.package
+    detail = {"ModelPackageArn": situation.subject.arn, "ModelName": str(situation.name)}
     _lambda.invoke(
         FunctionName=PUBLISH_FUNCTION,
         InvocationType="Event",
-        Payload=json.dumps({"detail": {"ModelPackageArn": situation.package.arn}}).encode(),
+        Payload=json.dumps({"detail": detail}).encode(),
     )
     return f"handed to {PUBLISH_FUNCTION}"
 
 
-_actions = compile_actions(_places, RECIPE, SETTINGS, _hand_over)
+_actions = compile_actions(_places, RECIPE, compile_settings(), _hand_over)
+_after_a_job = {step: _actions[step] for step in (Step.START_COMPILATION, Step.STOP_COMPILATION)}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
-    """Looks at the version that the event names, takes its next step and records its lineage."""
-    arn = detail(event, "ModelPackageArn")
-    outcome = converge(_places, arn, RECIPE, _actions)
+    """Looks at the version that the event is about, takes its next step, records its lineage."""
+    detail = event.get("detail") or {}
+    about = subject(event, _places.sagemaker)
+    if about is None:
+        log("not ours", event=str(detail)[:200])
+        return {"package": "", "step": "NOTHING", "result": "no compile job of ours"}
+    of_a_job = "ModelPackageArn" not in detail
+    outcome = converge(
+        _places,
+        about,
+        RECIPE,
+        _after_a_job if of_a_job else _actions,
+        again=detail.get("CompileAgain") is True,
+    )
     log(outcome.step.value, package=outcome.package, result=outcome.result)
-    # Last: lineage that cannot be written is tried again, and keeps no release back.
-    package = describe(_places.sagemaker, arn)
-    if package and package.group == _places.group:
-        for change in record_version(_places.sagemaker, package):
-            log(
-                f"lineage {change.done}",
-                package=outcome.package,
-                kind=change.kind,
-                entity=change.name,
-            )
+    if not of_a_job:
+        _record_lineage(about.arn, outcome.package)
     return {"package": outcome.package, "step": outcome.step.name, "result": outcome.result}
+
+
+def _record_lineage(arn: str, label: str) -> None:
+    """Last: lineage that cannot be written is tried again, and keeps no release back."""
+    package = describe(_places.sagemaker, arn)
+    if package is None or package.group != _places.group:
+        return
+    for change in record_version(_places.sagemaker, package):
+        log(f"lineage {change.done}", package=label, kind=change.kind, entity=change.name)

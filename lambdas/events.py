@@ -9,6 +9,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from registry.compilation import source_of
+from registry.names import name_in_description, parse_compile_job
+from registry.observation import Subject
+
 _NAME_LIMIT = 256
 
 
@@ -27,6 +31,31 @@ def detail(event: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _NAME_LIMIT:
         raise EventError(f"event {event.get('detail-type')!r} has no detail.{key}")
     return value
+
+
+def subject(event: Mapping[str, Any], sagemaker: Any) -> Subject | None:
+    """The version that an event is about: it names a version, or a compile job of one.
+
+    Args:
+        event: Of a version, of a processing job, or one of our functions' own.
+        sagemaker: Asked whose a job is.
+
+    Returns:
+        None for a job that compiles no version.
+
+    Raises:
+        EventError: The event names neither.
+    """
+    found = event.get("detail")
+    named = found if isinstance(found, Mapping) else {}
+    if "ModelPackageArn" in named:
+        arn = detail(event, "ModelPackageArn")
+        known = named.get("ModelName")
+        return Subject(arn, name_in_description(known) if isinstance(known, str) else None)
+    job = detail(event, "ProcessingJobName")
+    arn_of_job = source_of(sagemaker, job)
+    compiled = parse_compile_job(job)
+    return Subject(arn_of_job, compiled and compiled[0]) if arn_of_job else None
 
 
 def log(message: str, **fields: object) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 
+import boto3
+
+from lambdas.metrics import count_notice
 from registry.compilation import CompileSettings
+from registry.notices import Board
+from registry.observation import Places
 from registry.recipe import Recipe
 
 
@@ -25,6 +30,25 @@ def required(name: str) -> str:
 def recipe() -> Recipe:
     """The deployment's compilation recipe."""
     return Recipe.from_json(required("COMPILE_RECIPE"), required("COMPILE_IMAGE"))
+
+
+def places() -> Places:
+    """The clients and buckets that looking needs."""
+    return Places(
+        sagemaker=boto3.client("sagemaker"),
+        s3=boto3.client("s3"),
+        group=required("GROUP_NAME"),
+        training_bucket=required("TRAINING_BUCKET"),
+        release_bucket=required("RELEASE_BUCKET"),
+        stable=required("STABLE_FOLLOWS"),
+    )
+
+
+def board() -> Board:
+    """Where people are told."""
+    return Board(
+        boto3.client("sns"), required("NOTICE_TOPIC_ARN"), required("ENVIRONMENT"), count_notice
+    )
 
 
 def compile_settings() -> CompileSettings:

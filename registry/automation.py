@@ -7,51 +7,26 @@ Every automation Lambda calls :func:`converge`; the decision itself is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from registry import channel, compilation, releases
 from registry.approval import leads_to
 from registry.compiled_versions import COMPILATION_REPORT, register_compiled
-from registry.convergence import (
-    Approval,
-    JobState,
-    Observation,
-    Step,
-    Verdict,
-    next_step,
+from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
+from registry.manifest import ManifestError
+from registry.metadata import (
+    COMPILE_FAILED_JOB,
+    COMPILE_FAILURE,
+    RELEASE,
+    plain,
+    shortened,
 )
-from registry.metadata import COMPILE_FAILED_JOB, COMPILE_FAILURE, plain, shortened
-from registry.names import release_id
-from registry.packages import Package, describe
+from registry.notices import Kind, Notice
+from registry.observation import Places, Situation, Subject, observe
+from registry.packages import APPROVED, describe
 from registry.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Places:
-    """The clients and buckets that looking needs."""
-
-    sagemaker: Any
-    s3: Any
-    group: str
-    training_bucket: str
-    release_bucket: str
-
-
-@dataclass(frozen=True)
-class Situation:
-    """One look at a version: what was seen, and what acting on it needs.
-
-    Attributes:
-        package: The version; None when it is gone.
-        job: Its newest compile job under the recipe.
-        fidelity: The gate's report, where a completed job left one.
-    """
-
-    seen: Observation
-    package: Package | None = None
-    job: compilation.CompileJob | None = None
-    fidelity: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,57 +39,44 @@ class Outcome:
 
 
 Action = Callable[[Situation], str]
-
-
-def observe(at: Places, package_arn: str, recipe: Recipe) -> Situation:
-    """Looks at everything that the next step of one version depends on."""
-    package = describe(at.sagemaker, package_arn)
-    if package is None:
-        return Situation(Observation(Approval.DELETED, releasable=False))
-    approval = Approval(package.approval)
-    if package.group != at.group or package.name is None or not package.name.releasable:
-        return Situation(Observation(approval, releasable=False), package)
-    job = compilation.newest_job(at.sagemaker, package.name, recipe)
-    release = release_id(package.name, recipe.compiler, recipe.id)
-    fidelity = None
-    if job.state is JobState.COMPLETED and approval is Approval.APPROVED:
-        fidelity = compilation.read_report(
-            at.s3, at.training_bucket, job.name, releases.FIDELITY_REPORT
-        )
-    seen = Observation(
-        approval=approval,
-        releasable=True,
-        job=job.state,
-        attempts=job.attempts,
-        verdict=compilation.verdict(fidelity) if fidelity is not None else Verdict.NONE,
-        released=releases.is_complete(at.s3, at.release_bucket, release),
-        channel_current=_channel_current(at, package, approval),
-        failure_recorded=package.metadata.get(COMPILE_FAILED_JOB) == job.name != "",
-    )
-    return Situation(seen, package, job, fidelity)
+#: The event's detail that makes the publisher look at the channels, whatever version is meant.
+MOVE_CHANNELS: Mapping[str, Any] = {"MoveChannels": True}
 
 
 def converge(
-    at: Places, package_arn: str, recipe: Recipe, actions: Mapping[Step, Action]
+    at: Places,
+    subject: Subject,
+    recipe: Recipe,
+    actions: Mapping[Step, Action],
+    *,
+    again: bool = False,
 ) -> Outcome:
     """Looks at a version and takes the one right next step.
 
     Args:
         at: Clients and buckets.
-        package_arn: The version that an event named.
+        subject: The version that an event named.
         recipe: The deployment's recipe.
         actions: What the caller can do, by step. A step that it has no action for is left, with
             a word in the outcome, to whoever has.
+        again: A person's word to compile again what has failed.
     """
-    situation = observe(at, package_arn, recipe)
-    step = next_step(situation.seen)
-    label = situation.package.label if situation.package else package_arn
+    situation = observe(at, subject, recipe)
+    step = next_step(forgiven(situation.seen) if again else situation.seen)
     if step in (Step.NOTHING, Step.WAIT):
-        return Outcome(label, step, _why_nothing(situation))
+        return Outcome(situation.label, step, _why_nothing(situation))
     action = actions.get(step)
     if action is None:
-        return Outcome(label, step, "left to another function")
-    return Outcome(label, step, action(situation))
+        return Outcome(situation.label, step, "left to another function")
+    return Outcome(situation.label, step, action(situation))
+
+
+def forgiven(seen: Observation) -> Observation:
+    """The same version as if what failed had never been tried."""
+    passed = seen.job is JobState.COMPLETED and seen.verdict is Verdict.PASSED
+    if passed or seen.job in (JobState.RUNNING, JobState.STOPPING):
+        return replace(seen, failure_recorded=False)
+    return replace(seen, job=JobState.NONE, attempts=0, refused=False, failure_recorded=False)
 
 
 def compile_actions(
@@ -123,21 +85,33 @@ def compile_actions(
     """What the function that may run compile jobs does; the rest it hands to the publisher."""
 
     def start(situation: Situation) -> str:
-        assert situation.package and situation.job
-        return compilation.start(
-            at.sagemaker, situation.package, recipe, settings, situation.job.attempts + 1
+        assert situation.package and situation.jobs
+        job = compilation.start(
+            at.sagemaker, situation.package, recipe, settings, situation.jobs.newest.attempt + 1
         )
+        # Whoever was told of a rejection in between has found no job to stop.
+        if not _is_approved(at.sagemaker, situation):
+            compilation.stop(at.sagemaker, job)
+            return f"{job}, and stopped: the version was rejected meanwhile"
+        return job
 
     def stop(situation: Situation) -> str:
-        assert situation.job
-        compilation.stop(at.sagemaker, situation.job.name)
-        return situation.job.name
+        assert situation.jobs
+        for job in situation.jobs.running:
+            compilation.stop(at.sagemaker, job)
+        return ", ".join(situation.jobs.running)
+
+    def withdraw(situation: Situation) -> str:
+        stop(situation)
+        return hand_over(situation)
 
     return {
         Step.START_COMPILATION: start,
         Step.STOP_COMPILATION: stop,
         Step.PUBLISH: hand_over,
         Step.MOVE_CHANNEL: hand_over,
+        Step.ANNOUNCE: hand_over,
+        Step.WITHDRAW: withdraw,
         Step.RECORD_FAILURE: hand_over,
     }
 
@@ -146,24 +120,128 @@ def publish_actions(to: releases.Publisher, recipe: Recipe) -> dict[Step, Action
     """What the function that may write releases does."""
 
     def publish(situation: Situation) -> str:
-        assert situation.package and situation.job
-        release = releases.publish(to, situation.package, recipe, situation.job.name)
-        move_channel(situation)
-        return release
+        assert situation.package and situation.jobs
+        job = situation.jobs.newest.name
+        try:
+            release = releases.publish(to, situation.package, recipe, job)
+        except (compilation.CompilationError, ManifestError) as error:
+            # What the job left is not what its report says, and will not be next time either.
+            return _fail(to, situation, str(error))
+        # Whoever was told of a rejection in between has found no release to withdraw.
+        if not _is_approved(to.sagemaker, situation):
+            releases.withdraw(to, release)
+            return f"{release}, and withdrawn: the version was rejected meanwhile"
+        move_channels(to)
+        since = [situation.jobs.first_created, situation.package.modified]
+        waited = (datetime.now(UTC) - max(each for each in since if each)).total_seconds()
+        return f"{release}; {_announce(to, situation, release, waited)}"
 
-    def move_channel(_: Situation) -> str:
-        pointer = channel.move(to.sagemaker, to.s3, group=to.group, bucket=to.release_bucket)
-        return f"stable -> {pointer.release or 'nothing'}"
+    def move(situation: Situation) -> str:
+        moved = move_channels(to)
+        # A publication that ended here has nobody else to announce it.
+        return moved if situation.seen.announced else f"{moved}; {announce(situation)}"
+
+    def announce(situation: Situation) -> str:
+        return _announce(to, situation, situation.releases[0])
+
+    def withdraw(situation: Situation) -> str:
+        moved = move_channels(to)
+        for release in situation.releases:
+            releases.withdraw(to, release)
+        _retract(to, situation)
+        return moved
 
     def record_failure(situation: Situation) -> str:
-        assert situation.package and situation.job
-        job = situation.job
-        if situation.fidelity is not None:
-            reasons = [str(reason) for reason in situation.fidelity.get("reasons", [])]
-            reason = "fidelity gate failed: " + ("; ".join(reasons) or "no reason given")
-            report = compilation.read_report(
-                to.s3, to.training_bucket, job.name, COMPILATION_REPORT
-            )
+        return _record_failure(to, situation, recipe)
+
+    return {
+        Step.PUBLISH: publish,
+        Step.MOVE_CHANNEL: move,
+        Step.ANNOUNCE: announce,
+        Step.WITHDRAW: withdraw,
+        Step.RECORD_FAILURE: record_failure,
+    }
+
+
+def _is_approved(sagemaker: Any, situation: Situation) -> bool:
+    package = describe(sagemaker, situation.subject.arn)
+    return package is not None and package.approval == APPROVED
+
+
+def move_channels(to: releases.Publisher) -> str:
+    """Makes every channel point to what it should; says where they point."""
+    moved = [(each, channel.move(to.channels, each)) for each in channel.CHANNELS]
+    return ", ".join(f"{each} -> {pointer.release or 'nothing'}" for each, pointer in moved)
+
+
+def _announce(
+    to: releases.Publisher, situation: Situation, release: str, waited: float | None = None
+) -> str:
+    """Tells people, and only then writes it down: rather twice than never.
+
+    Args:
+        to: Where.
+        situation: The version's.
+        release: Its release.
+        waited: Seconds since the approval, where it is this publication that they waited for.
+    """
+    assert situation.package
+    to.board.tell(
+        Notice(
+            Kind.RELEASED,
+            situation.label,
+            situation.subject.arn,
+            f"Release {release} is complete, signed, and in the channels.",
+            (
+                to.board.command(f"release show {release}"),
+                to.board.command("release pull --out release"),
+                to.board.command(f"trace {situation.label}"),
+            ),
+            waited,
+        )
+    )
+    cured = [
+        key for key in (COMPILE_FAILED_JOB, COMPILE_FAILURE) if key in situation.package.metadata
+    ]
+    to.sagemaker.update_model_package(
+        ModelPackageArn=situation.package.arn,
+        CustomerMetadataProperties={RELEASE: release},
+        **({"CustomerMetadataPropertiesToRemove": cured} if cured else {}),
+    )
+    return "announced"
+
+
+def _retract(to: releases.Publisher, situation: Situation) -> None:
+    package = situation.package
+    if not situation.releases and (package is None or RELEASE not in package.metadata):
+        return
+    status = package.approval if package else "deleted"
+    reason = package.approval_description if package else ""
+    to.board.tell(
+        Notice(
+            Kind.WITHDRAWN,
+            situation.label,
+            situation.subject.arn,
+            f"The version is {status}{f' ({reason})' if reason else ''}; its release is in no "
+            "channel any more. Devices that have it keep it until they pull again.",
+            (
+                to.board.command("release list"),
+                to.board.command(f"trace {situation.label}"),
+            ),
+        )
+    )
+    if package and RELEASE in package.metadata:
+        to.sagemaker.update_model_package(
+            ModelPackageArn=package.arn, CustomerMetadataPropertiesToRemove=[RELEASE]
+        )
+
+
+def _record_failure(to: releases.Publisher, situation: Situation, recipe: Recipe) -> str:
+    assert situation.package and situation.jobs
+    job = situation.jobs.newest
+    if situation.fidelity is not None:
+        reasons = [str(reason) for reason in situation.fidelity.get("reasons", [])]
+        try:
             register_compiled(
                 to.sagemaker,
                 to.s3,
@@ -172,42 +250,58 @@ def publish_actions(to: releases.Publisher, recipe: Recipe) -> dict[Step, Action
                 source=situation.package,
                 recipe=recipe,
                 job_name=job.name,
-                report=report,
+                report=compilation.read_report(
+                    to.s3, to.training_bucket, job.name, COMPILATION_REPORT
+                ),
                 fidelity=situation.fidelity,
             )
-        else:
-            reason = f"{job.state.value} after {job.attempts} attempts: {job.reason or 'no reason'}"
-        to.sagemaker.update_model_package(
-            ModelPackageArn=situation.package.arn,
-            CustomerMetadataProperties={
-                COMPILE_FAILED_JOB: job.name,
-                COMPILE_FAILURE: shortened(plain(reason)),
-            },
+        except compilation.CompilationError as error:
+            reasons.append(str(error))
+        why = "fidelity gate failed: " + ("; ".join(reasons) or "no reason given")
+        return _fail(to, situation, why, Kind.GATE_FAILED)
+    if not situation.seen.compilable and not job.name:
+        return _fail(
+            to,
+            situation,
+            "its model artifact or its card set is not recorded, so it cannot be compiled; "
+            "register it from its training job",
         )
-        return reason
-
-    return {
-        Step.PUBLISH: publish,
-        Step.MOVE_CHANNEL: move_channel,
-        Step.RECORD_FAILURE: record_failure,
-    }
+    attempts = f"{job.attempt} attempt{'s' if job.attempt != 1 else ''}"
+    return _fail(to, situation, f"{job.state.value} after {attempts}: {job.reason or 'no reason'}")
 
 
-def _channel_current(at: Places, package: Package, approval: Approval) -> bool:
-    """Whether ``stable`` is as it should be, as far as this version can change that."""
-    pointer, _ = channel.read(at.s3, at.release_bucket)
-    points_here = pointer is not None and pointer.package_arn == package.arn
-    if approval is not Approval.APPROVED:
-        return not points_here
-    wanted = channel.compute(at.sagemaker, at.s3, group=at.group, bucket=at.release_bucket)
-    return (pointer or channel.Pointer(None)) == wanted
+def _fail(
+    to: releases.Publisher, situation: Situation, why: str, kind: Kind = Kind.NOT_COMPILED
+) -> str:
+    """Tells people, and writes the failure on the version."""
+    to.board.tell(
+        Notice(
+            kind,
+            situation.label,
+            situation.subject.arn,
+            why,
+            (
+                to.board.command(f"trace {situation.label}"),
+                to.board.command(f"release retry {situation.label}"),
+                to.board.command(f"registry reject {situation.label} --reason …"),
+            ),
+        )
+    )
+    to.sagemaker.update_model_package(
+        ModelPackageArn=situation.subject.arn,
+        CustomerMetadataProperties={
+            COMPILE_FAILED_JOB: situation.mark,
+            COMPILE_FAILURE: shortened(plain(why)),
+        },
+    )
+    return why
 
 
 def _why_nothing(situation: Situation) -> str:
-    if situation.package is None:
+    if situation.seen.approval is Approval.DELETED:
         return "the version does not exist"
     if not situation.seen.releasable:
-        return leads_to(situation.package.name)
+        return leads_to(situation.name)
     if situation.seen.failure_recorded and situation.seen.approval is Approval.APPROVED:
-        return "its failure is recorded on the version; a new recipe or version is needed"
+        return "its failure is recorded on the version; cards release retry compiles it again"
     return "all is as it should be"

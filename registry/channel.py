@@ -1,25 +1,36 @@
-"""Channels: which release a device should run, computed from the state and nothing else.
+"""Channels: pointers that are functions of the state, moved by compare-and-swap.
 
-``stable`` points to the release of the newest approved student version that has one. No history
-is needed to compute it, so rejecting a version makes the pointer fall back by itself. The pointer
-is moved by compare-and-swap (``If-Match``); the bucket's versions keep its history.
+``candidate`` points to the release of the newest approved student. ``stable`` follows it, unless a
+person holds it at another release (:class:`Hold`), or the deployment says that stable moves by
+promotion only. No history of events is needed to compute either; each pointer keeps where it has
+pointed before, so that a person can go back.
+
+A pointer is one small JSON object. ``If-Match`` on its ETag makes moving it a compare-and-swap
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
-from registry.manifest import MANIFEST
-from registry.names import CHANNELS_PREFIX, RELEASES_PREFIX, STABLE_CHANNEL
-from registry.packages import APPROVED, iterate
+from registry.names import CANDIDATE_CHANNEL, CHANNELS_PREFIX, RELEASES_PREFIX, STABLE_CHANNEL
+from registry.packages import APPROVED, describe, iterate
+from registry.release_folders import is_complete, newest_release
 
+CHANNELS = (CANDIDATE_CHANNEL, STABLE_CHANNEL)
+#: What moves ``stable``: an approval, or only a person's word.
+BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
+#: How many earlier places a pointer remembers; the bucket's own versions hold the rest.
+HISTORY_LIMIT = 50
 _SWAP_ATTEMPTS = 8
-_POINTER_LIMIT = 16 * 1024
+_POINTER_LIMIT = 64 * 1024
 
 
 class ChannelError(RuntimeError):
@@ -41,9 +52,57 @@ class Pointer:
     name: str | None = None
 
 
+@dataclass(frozen=True)
+class Move:
+    """One place where a channel has pointed, since when."""
+
+    pointer: Pointer
+    since: str
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A person's word that ``stable`` is to point to one release.
+
+    Attributes:
+        pointer: Where to; it counts as long as the version is approved and its release complete.
+        by: ARN of who said so.
+        at: When, ISO 8601.
+        reason: Why.
+    """
+
+    pointer: Pointer
+    by: str
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where channels lie and what they are computed from.
+
+    Attributes:
+        sagemaker: A boto3 SageMaker client.
+        s3: A boto3 S3 client.
+        bucket: The release bucket.
+        stable: What moves ``stable``: :data:`BY_APPROVAL` or :data:`BY_PROMOTION`.
+    """
+
+    sagemaker: Any
+    s3: Any
+    group: str
+    bucket: str
+    stable: str = BY_APPROVAL
+
+
 def pointer_key(channel: str) -> str:
     """The pointer's key in the release bucket."""
     return f"{CHANNELS_PREFIX}{channel}.json"
+
+
+def hold_key(channel: str) -> str:
+    """Where a person's hold on a channel lies."""
+    return f"{CHANNELS_PREFIX}{channel}.hold.json"
 
 
 def read(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> tuple[Pointer | None, str | None]:
@@ -52,46 +111,104 @@ def read(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> tuple[Pointer |
     Raises:
         ChannelError: The object is no pointer.
     """
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=pointer_key(channel))
-    except ClientError as error:
-        if is_missing(error):
-            return None, None
-        raise
-    try:
-        document = json.loads(answer["Body"].read(_POINTER_LIMIT))
-        pointer = Pointer(document["release"], document["package_arn"], document["name"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ChannelError(
-            f"channel {channel}: s3://{bucket}/{pointer_key(channel)} is no pointer ({error!r})"
-        ) from None
-    return pointer, str(answer["ETag"])
+    document, etag = _object(s3, bucket, pointer_key(channel))
+    if document is None:
+        return None, None
+    return _pointer(document, f"channel {channel}: s3://{bucket}/{pointer_key(channel)}"), etag
 
 
-def compute(sagemaker: Any, s3: Any, *, group: str, bucket: str) -> Pointer:
-    """Where ``stable`` should point: the newest approved stage-2 student that has a release."""
-    for row in iterate(sagemaker, group, approval=APPROVED):
-        if row.name is not None and row.name.releasable:
-            release = newest_release(s3, bucket, str(row.name))
+def history(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> list[Move]:
+    """Where a channel points and has pointed, newest first; empty before the first release.
+
+    Raises:
+        ChannelError: The object is no pointer.
+    """
+    document, _ = _object(s3, bucket, pointer_key(channel))
+    if document is None:
+        return []
+    return _moves(document, f"channel {channel}: s3://{bucket}/{pointer_key(channel)}")
+
+
+def read_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> Hold | None:
+    """The hold on a channel, or None.
+
+    Raises:
+        ChannelError: The object is no hold.
+    """
+    key = hold_key(channel)
+    document, _ = _object(s3, bucket, key)
+    if document is None:
+        return None
+    label = f"channel {channel}: s3://{bucket}/{key}"
+    words = [document.get(key) for key in ("by", "at", "reason")]
+    if not all(isinstance(word, str) for word in words):
+        raise ChannelError(f"{label} is no hold; delete it or promote again")
+    return Hold(_pointer(document, label), *map(str, words))
+
+
+def hold(s3: Any, bucket: str, wanted: Hold, channel: str = STABLE_CHANNEL) -> None:
+    """Writes down that a channel is to stay at a release."""
+    body = {**asdict(wanted.pointer), "by": wanted.by, "at": wanted.at, "reason": wanted.reason}
+    s3.put_object(
+        Bucket=bucket,
+        Key=hold_key(channel),
+        Body=json.dumps({"channel": channel, **body}, indent=2).encode(),
+        ContentType="application/json",
+    )
+
+
+def release_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> None:
+    """Lets a channel go where it goes by itself."""
+    s3.delete_object(Bucket=bucket, Key=hold_key(channel))
+
+
+def compute(at: Place, channel: str = STABLE_CHANNEL) -> Pointer:
+    """Where a channel should point."""
+    if channel == STABLE_CHANNEL:
+        held = read_hold(at.s3, at.bucket)
+        if held and valid(at, held.pointer):
+            return held.pointer
+        if at.stable == BY_PROMOTION:
+            try:
+                before = history(at.s3, at.bucket)
+            except ChannelError:
+                before = []
+            return next((each.pointer for each in before if valid(at, each.pointer)), Pointer(None))
+    return newest(at)
+
+
+def newest(at: Place) -> Pointer:
+    """The release of the newest approved stage-2 student that has one."""
+    folders: set[str] | None = None
+    for row in iterate(at.sagemaker, at.group, approval=APPROVED):
+        if row.name is None or not row.name.releasable:
+            continue
+        if folders is None:
+            folders = {name.partition(".")[0] for name in _folders(at)}
+        if str(row.name) in folders:
+            release = newest_release(at.s3, at.bucket, str(row.name))
             if release:
                 return Pointer(release, row.arn, str(row.name))
     return Pointer(None)
 
 
-def newest_release(s3: Any, bucket: str, name: str) -> str | None:
-    """The id of a version's newest complete release, or None."""
-    prefix = f"{RELEASES_PREFIX}{name}."
-    found = []
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", []):
-            folder, _, file = entry["Key"].removeprefix(RELEASES_PREFIX).partition("/")
-            if file == MANIFEST:
-                found.append((entry["LastModified"], folder))
-    return max(found)[1] if found else None
+def valid(at: Place, pointer: Pointer) -> bool:
+    """Whether a channel may point there: the version is approved and the release complete."""
+    if pointer.release is None or pointer.package_arn is None:
+        return False
+    package = describe(at.sagemaker, pointer.package_arn)
+    return (
+        package is not None
+        and package.approval == APPROVED
+        and pointer.release.startswith(f"{package.label}.")
+        and is_complete(at.s3, at.bucket, pointer.release)
+    )
 
 
 def move(
-    sagemaker: Any, s3: Any, *, group: str, bucket: str, channel: str = STABLE_CHANNEL
+    at: Place,
+    channel: str = STABLE_CHANNEL,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Pointer:
     """Makes the pointer equal to its definition and returns it.
 
@@ -101,17 +218,33 @@ def move(
     Raises:
         ChannelError: Others kept moving the pointer at the same moments.
     """
+    key = pointer_key(channel)
     for _ in range(_SWAP_ATTEMPTS):
-        current, etag = read(s3, bucket, channel)
-        wanted = compute(sagemaker, s3, group=group, bucket=bucket)
-        if current == wanted or (current is None and wanted.release is None):
+        document, etag = _object(at.s3, at.bucket, key)
+        try:
+            before = [] if document is None else _moves(document, key)
+        except ChannelError:
+            # Written by nobody of ours, and what it should say is known.
+            before, document = [], None
+        wanted = compute(at, channel)
+        if before and wanted == before[0].pointer:
             return wanted
+        if etag is None and wanted.release is None:
+            return wanted
+        since = now().isoformat(timespec="seconds")
+        body = {
+            "channel": channel,
+            **asdict(wanted),
+            "since": since,
+            "history": [{**asdict(each.pointer), "since": each.since} for each in before]
+            [:HISTORY_LIMIT],
+        }  # fmt: skip
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
-            s3.put_object(
-                Bucket=bucket,
-                Key=pointer_key(channel),
-                Body=json.dumps({"channel": channel, **asdict(wanted)}, indent=2).encode(),
+            at.s3.put_object(
+                Bucket=at.bucket,
+                Key=key,
+                Body=json.dumps(body, indent=2).encode(),
                 ContentType="application/json",
                 **condition,
             )
@@ -122,3 +255,46 @@ def move(
     raise ChannelError(
         f"channel {channel}: moved by others {_SWAP_ATTEMPTS} times in a row; repeat it"
     )
+
+
+def _folders(at: Place) -> list[str]:
+    pages = at.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=at.bucket, Prefix=RELEASES_PREFIX, Delimiter="/"
+    )
+    return [
+        entry["Prefix"].removeprefix(RELEASES_PREFIX).rstrip("/")
+        for page in pages
+        for entry in page.get("CommonPrefixes", [])
+    ]
+
+
+def _object(s3: Any, bucket: str, key: str) -> tuple[Mapping[str, Any] | None, str | None]:
+    """An object and its ETag; (None, None) for none, an empty one for what is no JSON."""
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if is_missing(error):
+            return None, None
+        raise
+    try:
+        document = json.loads(answer["Body"].read(_POINTER_LIMIT))
+    except ValueError:
+        document = None
+    return document if isinstance(document, Mapping) else {}, str(answer["ETag"])
+
+
+def _pointer(document: object, label: str) -> Pointer:
+    if isinstance(document, Mapping):
+        words = [document.get(key, 0) for key in ("release", "package_arn", "name")]
+        if all(word is None or isinstance(word, str) for word in words):
+            return Pointer(*words)
+    raise ChannelError(f"{label} is no pointer; the next move writes it again")
+
+
+def _moves(document: Mapping[str, Any], label: str) -> list[Move]:
+    earlier = document.get("history", [])
+    rows = [document, *(earlier if isinstance(earlier, list) else [])]
+    return [
+        Move(_pointer(row, label), str(row.get("since", "")) if isinstance(row, Mapping) else "")
+        for row in rows
+    ]

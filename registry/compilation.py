@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
 from registry.convergence import JobState, Verdict
+from registry.last_words import is_refusal
 from registry.metadata import CARD_SET_URI
-from registry.names import COMPILATIONS_PREFIX, ModelName, compile_job_name, compile_job_stem
+from registry.names import (
+    COMPILATIONS_PREFIX,
+    COMPILE_JOB_PREFIX,
+    ModelName,
+    compile_job_name,
+    parse_compile_job,
+)
 from registry.packages import Package
 from registry.recipe import Recipe
 
 SOURCE_ARN = "CARDS_SOURCE_PACKAGE_ARN"
+FIDELITY_REPORT = "fidelity.json"
 _ROOT = "/opt/ml/processing"
 _REPORT_LIMIT = 4 * 1024**2
 # Unpacks the code that `cdk deploy` uploaded, installs what the container lacks, and hands over.
@@ -45,39 +54,76 @@ class CompileSettings:
 
 @dataclass(frozen=True)
 class CompileJob:
-    """The newest compile job of a version and recipe, or that there is none.
+    """One compile job, or that there is none.
 
     Attributes:
         name: The job's name; empty where there is none.
-        attempts: How many jobs there have been.
+        attempt: Its number among those of its version and recipe, from 1.
         reason: Why it failed, where it did.
+        refused: Whether it failed for what it was given: trying again is of no use.
     """
 
-    name: str
-    state: JobState
-    attempts: int
+    name: str = ""
+    state: JobState = JobState.NONE
+    attempt: int = 0
     reason: str = ""
+    refused: bool = False
 
 
-def newest_job(sagemaker: Any, source: ModelName, recipe: Recipe) -> CompileJob:
-    """Finds the newest attempt to compile ``source`` by ``recipe``."""
-    stem = compile_job_stem(source, recipe.id)
-    attempts: dict[int, Mapping[str, Any]] = {}
-    pages = sagemaker.get_paginator("list_processing_jobs").paginate(NameContains=stem)
-    for page in pages:
-        for job in page["ProcessingJobSummaries"]:
-            tail = job["ProcessingJobName"].removeprefix(stem)
-            if job["ProcessingJobName"].startswith(stem) and tail.isdecimal():
-                attempts[int(tail)] = job
-    if not attempts:
-        return CompileJob("", JobState.NONE, 0)
-    newest = max(attempts)
-    job = attempts[newest]
+@dataclass(frozen=True)
+class CompileJobs:
+    """The compile jobs of one version.
+
+    Attributes:
+        newest: The newest by the recipe that was asked about.
+        running: Names of all that run, by whatever recipe.
+        first_created: When the first by that recipe was started.
+    """
+
+    newest: CompileJob
+    running: tuple[str, ...] = ()
+    first_created: datetime | None = None
+
+    def because(self, reason: str) -> CompileJobs:
+        """The same with another reason, where one is given."""
+        return replace(self, newest=replace(self.newest, reason=reason)) if reason else self
+
+
+def jobs_of(sagemaker: Any, source: ModelName, recipe: Recipe) -> CompileJobs:
+    """Finds the compile jobs of a version."""
+    newest, running, created = CompileJob(), [], []
+    for row in list_jobs(sagemaker, f"{COMPILE_JOB_PREFIX}{source}-"):
+        found = parse_compile_job(row["ProcessingJobName"])
+        if found is None or found[0] != source:
+            continue
+        job = _job(row, found[2])
+        if job.state is JobState.RUNNING:
+            running.append(job.name)
+        if found[1] == recipe.id:
+            created.append(row["CreationTime"])
+            newest = max(newest, job, key=lambda each: each.attempt)
+    return CompileJobs(newest, tuple(sorted(running)), min(created, default=None))
+
+
+def list_jobs(
+    sagemaker: Any, contains: str = COMPILE_JOB_PREFIX, state: JobState | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """The processing jobs with some words in their names, newest first."""
+    query: dict[str, Any] = {"NameContains": contains, "StatusEquals": state and state.value}
+    asked = {key: value for key, value in query.items() if value}
+    for page in sagemaker.get_paginator("list_processing_jobs").paginate(**asked):
+        yield from page["ProcessingJobSummaries"]
+
+
+def _job(row: Mapping[str, Any], attempt: int) -> CompileJob:
+    said = row.get("ExitMessage", "")
     return CompileJob(
-        job["ProcessingJobName"],
-        JobState(job["ProcessingJobStatus"]),
-        newest,
-        job.get("FailureReason") or job.get("ExitMessage") or "",
+        row["ProcessingJobName"],
+        JobState(row["ProcessingJobStatus"]),
+        attempt,
+        # The job's own words say more than SageMaker's.
+        said or row.get("FailureReason", ""),
+        is_refusal(said),
     )
 
 

@@ -35,7 +35,7 @@ class JobState(Enum):
 
 
 class Verdict(Enum):
-    """What the fidelity gate of a completed job said."""
+    """What the fidelity gate of a completed job said; NONE also where its report is damaged."""
 
     NONE = "none"
     PASSED = "passed"
@@ -50,7 +50,9 @@ class Step(Enum):
     START_COMPILATION = "start the compilation"
     STOP_COMPILATION = "stop the compilation"
     PUBLISH = "publish the release"
-    MOVE_CHANNEL = "move the channel"
+    MOVE_CHANNEL = "move the channels"
+    ANNOUNCE = "announce the release"
+    WITHDRAW = "withdraw the release"
     RECORD_FAILURE = "record the failure"
 
 
@@ -61,22 +63,32 @@ class Observation:
     Attributes:
         approval: The version's approval.
         releasable: Whether it is a stage-2 student by its name.
+        compilable: Whether it says where its model and its cards are.
         job: State of its newest compile job.
         attempts: How many compile jobs it has had.
+        refused: Whether the newest job failed for what it was given, and not for its machine.
         verdict: The gate's word, once the job is completed.
-        released: Whether its release is complete (its manifest exists).
-        channel_current: Whether the channel points to what it should, as far as this
-            version can change it.
+        released: Whether its release by this recipe is complete (its manifest exists).
+        released_otherwise: Whether a release of it by another recipe is complete.
+        leads: Whether no newer approved version takes its place in the channels.
+        channel_current: Whether the channels point to what they should, as far as this version
+            can change it.
+        announced: Whether the version names its release, which is done once people are told.
         failure_recorded: Whether the newest job's failure, or its gate's, stands on the version.
     """
 
     approval: Approval
     releasable: bool
+    compilable: bool = True
     job: JobState = JobState.NONE
     attempts: int = 0
+    refused: bool = False
     verdict: Verdict = Verdict.NONE
     released: bool = False
+    released_otherwise: bool = False
+    leads: bool = True
     channel_current: bool = True
+    announced: bool = False
     failure_recorded: bool = False
 
 
@@ -85,18 +97,37 @@ def next_step(seen: Observation) -> Step:
     if not seen.releasable:
         return Step.NOTHING
     if seen.approval is not Approval.APPROVED:
-        if seen.job is JobState.RUNNING:
-            return Step.STOP_COMPILATION
-        return Step.NOTHING if seen.channel_current else Step.MOVE_CHANNEL
-    if seen.released:
-        return Step.NOTHING if seen.channel_current else Step.MOVE_CHANNEL
+        return _leave(seen)
+    if (seen.released or seen.released_otherwise) and not seen.channel_current:
+        return Step.MOVE_CHANNEL
+    # A newer recipe compiles again what devices get, and leaves what is history.
+    if seen.released or (seen.released_otherwise and not seen.leads):
+        return Step.NOTHING if seen.announced else Step.ANNOUNCE
     if seen.job in (JobState.RUNNING, JobState.STOPPING):
         return Step.WAIT
-    if seen.job is JobState.COMPLETED and seen.verdict is Verdict.PASSED:
-        return Step.PUBLISH
-    if seen.job in (JobState.COMPLETED, JobState.FAILED):
-        # A model that fails its gate, or cannot be compiled, does so again: people are told.
-        return Step.NOTHING if seen.failure_recorded else Step.RECORD_FAILURE
-    if seen.attempts >= ATTEMPT_LIMIT:
-        return Step.NOTHING if seen.failure_recorded else Step.RECORD_FAILURE
-    return Step.START_COMPILATION
+    if _can_try(seen):
+        return Step.START_COMPILATION
+    if seen.failure_recorded:
+        return Step.NOTHING
+    passed = seen.job is JobState.COMPLETED and seen.verdict is Verdict.PASSED
+    return Step.PUBLISH if passed else Step.RECORD_FAILURE
+
+
+def _leave(seen: Observation) -> Step:
+    """Of a version that is not approved nothing runs, and nothing is to be had."""
+    visible = seen.released or seen.released_otherwise or seen.announced
+    if visible or not seen.channel_current:
+        return Step.WITHDRAW
+    return Step.STOP_COMPILATION if seen.job is JobState.RUNNING else Step.NOTHING
+
+
+def _can_try(seen: Observation) -> bool:
+    """A job that has not been, was stopped, or failed for its machine's sake.
+
+    A model that fails its gate, or that the compiler refuses, does so again: people are told.
+    """
+    if not seen.compilable or seen.attempts >= ATTEMPT_LIMIT:
+        return False
+    if seen.job is JobState.FAILED:
+        return not seen.refused
+    return seen.job in (JobState.NONE, JobState.STOPPED)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from registry.channel import BY_APPROVAL
 from registry.names import LATER_PARAMETERS, NO_REPOSITORY, NO_TOKEN, PARAMETER_ROOT, PARAMETERS
+from registry.observation import Places
 
 DEFAULT_ENVIRONMENT = "dev"
 
@@ -26,6 +28,10 @@ class Deployment:
             with, or ``none``.
         compiler_repository: Address of the repository for the image of Hailo's compiler, or
             ``none``.
+        stable_channel: What moves the stable channel: ``approval`` or ``promotion``.
+        register_function: Names of the automation's functions; empty where an earlier state is
+            deployed.
+        notice_topic_arn: Where people are told.
     """
 
     environment: str
@@ -40,6 +46,28 @@ class Deployment:
     compiler: str
     hub_token_secret: str = NO_TOKEN
     compiler_repository: str = NO_REPOSITORY
+    stable_channel: str = BY_APPROVAL
+    register_function: str = ""
+    compile_function: str = ""
+    publish_function: str = ""
+    reconciler_function: str = ""
+    notice_topic_arn: str = ""
+
+    def places(self, sagemaker: Any, s3: Any) -> Places:
+        """What looking at versions needs, of this deployment.
+
+        Args:
+            sagemaker: A boto3 SageMaker client.
+            s3: A boto3 S3 client.
+        """
+        return Places(
+            sagemaker,
+            s3,
+            self.group_name,
+            self.training_bucket,
+            self.release_bucket,
+            self.stable_channel,
+        )
 
     @classmethod
     def read(cls, ssm: Any, environment: str = DEFAULT_ENVIRONMENT) -> Deployment:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.contract import Contract, ContractError
+from registry.names import RELEASE_MANIFEST
 
-MANIFEST = "manifest.json"
+MANIFEST = RELEASE_MANIFEST
 SIGNATURE = "manifest.sig"
 SCHEMA = 1
 MANIFEST_LIMIT = 1024**2

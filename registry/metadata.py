@@ -31,6 +31,8 @@ CARD_SET_DIGEST = "CardSetDigest"
 MLFLOW_RUN = "MlflowRunId"
 COMPILE_FAILURE = "CompileFailure"
 COMPILE_FAILED_JOB = "CompileFailedJob"
+#: The release that was made from a version, once people were told of it.
+RELEASE = "Release"
 #: Why the run failed that a version was registered for; such a version has no model.
 FAILURE_REASON = "FailureReason"
 #: Why a version was registered as approved or rejected.
@@ -48,7 +50,7 @@ INSTANCE_COUNT = "InstanceCount"
 TRAINING_SECONDS = "TrainingSeconds"
 RESERVED = frozenset(
     {MODEL_NAME, PARENT_ARN, PARENT_NAME, TRAINING_JOB, COMPILE_JOB, CARD_SET_URI}
-    | {CARD_SET_DIGEST, MLFLOW_RUN, COMPILE_FAILURE, COMPILE_FAILED_JOB, APPROVAL_REASON}
+    | {CARD_SET_DIGEST, MLFLOW_RUN, COMPILE_FAILURE, COMPILE_FAILED_JOB, APPROVAL_REASON, RELEASE}
     | {FAILURE_REASON, VALIDATION, VALIDATION_FAULTS, FIDELITY_GATE}
     | {INSTANCE_TYPE, INSTANCE_COUNT, TRAINING_SECONDS, STATED, STATED_BY}
 )

@@ -31,12 +31,17 @@ WEIGHTS_PREFIX = "weights/"
 NAMES_PREFIX = "names/"
 COMPILATIONS_PREFIX = "compilations/"
 MODEL_QUALITY_PREFIX = "model-quality/"
+RECONCILER_PREFIX = "reconciler/"
 # Release bucket:
 RELEASES_PREFIX = "releases/"
 CHANNELS_PREFIX = "channels/"
 KEYS_PREFIX = "keys/"
 
+#: A release's file that is written last and that it is absent without.
+RELEASE_MANIFEST = "manifest.json"
+
 STABLE_CHANNEL = "stable"
+CANDIDATE_CHANNEL = "candidate"
 COMPILE_JOB_PREFIX = "compile-"
 #: What the names of our actions in SageMaker Lineage begin with.
 LINEAGE_ACTION_PREFIX = "cards-"
@@ -63,10 +68,19 @@ PARAMETERS = (
     "compiler",
     "hub-token-secret",
     "compiler-repository",
+    "stable-channel",
+    "register-function",
+    "compile-function",
+    "publish-function",
+    "reconciler-function",
+    "notice-topic-arn",
 )
 
 #: What deployments of an earlier state do not have; they are good for everything else.
-LATER_PARAMETERS = frozenset({"hub-token-secret", "compiler-repository"})
+LATER_PARAMETERS = frozenset(
+    {"hub-token-secret", "compiler-repository", "stable-channel", "notice-topic-arn"}
+    | {f"{name}-function" for name in ("register", "compile", "publish", "reconciler")}
+)
 
 _WORD = r"[a-z0-9]+"
 _ARCHITECTURE = re.compile(rf"{_WORD}(?:-{_WORD})*")
@@ -176,20 +190,27 @@ def package_version(package_arn: str) -> int:
     return int(tail)
 
 
-def compile_job_stem(source: ModelName, recipe_id: str) -> str:
-    """What the names of all attempts to compile one version by one recipe begin with."""
-    return f"{COMPILE_JOB_PREFIX}{source}-{recipe_id}-"
-
-
 def compile_job_name(source: ModelName, recipe_id: str, attempt: int) -> str:
     """A compile job's name: made from the version and the recipe, so that starting it twice
     answers 'exists' instead of running it twice."""
-    name = f"{compile_job_stem(source, recipe_id)}{attempt}"
+    name = f"{COMPILE_JOB_PREFIX}{source}-{recipe_id}-{attempt}"
     if len(name) > JOB_NAME_LIMIT:
         raise ModelNameError(
             f"job name {name!r} is longer than SageMaker's {JOB_NAME_LIMIT} characters"
         )
     return name
+
+
+def parse_compile_job(name: str) -> tuple[ModelName, str, int] | None:
+    """Version, recipe and attempt of a compile job's name; None for any other name."""
+    if not name.startswith(COMPILE_JOB_PREFIX):
+        return None
+    source, _, tail = name.removeprefix(COMPILE_JOB_PREFIX).rpartition("-")
+    source, _, recipe = source.rpartition("-")
+    known = name_in_description(source)
+    if known is None or not re.fullmatch(r"[0-9a-f]{8}", recipe, re.ASCII):
+        return None
+    return (known, recipe, int(tail)) if re.fullmatch(r"[1-9][0-9]{0,5}", tail, re.ASCII) else None
 
 
 def release_id(source: ModelName, compiler: str, recipe_id: str) -> str:

@@ -17,8 +17,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from registry import channel
 from registry.aws import error_code, is_missing
-from registry.compilation import CompilationError, read_report, verdict
+from registry.compilation import FIDELITY_REPORT, CompilationError, read_report, verdict
 from registry.compiled_versions import COMPILATION_REPORT, register_compiled
 from registry.contract import Contract
 from registry.convergence import Verdict
@@ -36,17 +37,16 @@ from registry.manifest import (
 from registry.metadata import COMPILE_JOB
 from registry.names import (
     COMPILATIONS_PREFIX,
-    COMPILE_JOB_PREFIX,
     KEYS_PREFIX,
     RELEASES_PREFIX,
-    name_in_description,
+    parse_compile_job,
     release_id,
 )
+from registry.notices import Board
 from registry.packages import Package, describe
 from registry.recipe import COMPILED_STAGES, Recipe
 
 SIGNING_ALGORITHM = "ECDSA_SHA_256"
-FIDELITY_REPORT = "fidelity.json"
 _CHUNK = 1024**2
 
 
@@ -59,6 +59,8 @@ class Publisher:
         s3: A boto3 S3 client.
         kms: A boto3 KMS client.
         signing_key: ARN of the asymmetric key (ECC P-256) that signs manifests.
+        board: Where people are told.
+        stable: What moves the stable channel: ``approval`` or ``promotion``.
     """
 
     sagemaker: Any
@@ -68,31 +70,35 @@ class Publisher:
     training_bucket: str
     release_bucket: str
     signing_key: str
+    board: Board
+    stable: str = channel.BY_APPROVAL
+
+    @property
+    def channels(self) -> channel.Place:
+        """Where the channels lie."""
+        return channel.Place(self.sagemaker, self.s3, self.group, self.release_bucket, self.stable)
 
 
-def is_complete(s3: Any, bucket: str, release: str) -> bool:
-    """Whether a release is there: its manifest, which is written last, exists."""
-    try:
-        s3.head_object(Bucket=bucket, Key=f"{RELEASES_PREFIX}{release}/{MANIFEST}")
-    except ClientError as error:
-        if is_missing(error):
-            return False
-        raise
-    return True
+def withdraw(to: Publisher, release: str) -> None:
+    """Makes a release absent: without its manifest it is not there.
+
+    The files stay, so that it can be published again; so does the manifest, as an earlier version
+    of its object.
+    """
+    to.s3.delete_object(Bucket=to.release_bucket, Key=f"{RELEASES_PREFIX}{release}/{MANIFEST}")
 
 
 def release_of(package: Package) -> str | None:
     """The release that a compiled version belongs to, by the job that compiled it.
 
     None for a version that no compile job made, and for an ONNX version, which a release holds
-    beside what it is for. Whether the release is there is another question: :func:`is_complete`.
+    beside what it is for. Whether the release is there is another question:
+    :func:`registry.release_folders.is_complete`.
     """
     compilers = {stage: compiler for compiler, stage in COMPILED_STAGES.items()}
     compiler = compilers.get(package.name.stage) if package.name else None
-    job = package.metadata.get(COMPILE_JOB, "").removeprefix(COMPILE_JOB_PREFIX)
-    source, recipe, _ = ([*job.rsplit("-", 2), "", ""])[:3]
-    name = name_in_description(source)
-    return release_id(name, compiler, recipe) if name and compiler and recipe else None
+    job = parse_compile_job(package.metadata.get(COMPILE_JOB, ""))
+    return release_id(job[0], compiler, job[1]) if job and compiler else None
 
 
 def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> str:

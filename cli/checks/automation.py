@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ FUNCTIONS = {
     "RegisterModel": "no training job is registered",
     "CompileApproved": "no approved version is compiled",
     "PublishRelease": "nothing is released",
+    "Reconcile": "what no event told stays as it is",
 }
 _RULE, _FUNCTION, _QUEUE = "AWS::Events::Rule", "AWS::Lambda::Function", "AWS::SQS::Queue"
 
@@ -164,12 +164,12 @@ def queues(site: Site) -> Iterator[Finding]:
         waiting = sum(int(value) for value in attributes.values())
         if waiting:
             well = False
-            yield judge_queue(logical, url, waiting, _endpoint_option(site))
+            yield judge_queue(logical, waiting, site.environment)
     if well:
         yield ok(f"{len(found)} dead-letter queues, all empty")
 
 
-def judge_queue(logical: str, url: str, waiting: int, option: str = "") -> Finding:
+def judge_queue(logical: str, waiting: int, environment: str) -> Finding:
     """A queue's events: which step gave up on them, and how to look at them and repeat them."""
     undelivered = "Undelivered" in logical
     name = logical.partition("Undelivered" if undelivered else "Failed")[0]
@@ -177,16 +177,9 @@ def judge_queue(logical: str, url: str, waiting: int, option: str = "") -> Findi
     events = "1 event" if waiting == 1 else f"{waiting} events"
     return failed(
         f"{events} {how} {name}",
-        f"aws sqs receive-message --queue-url {url} --max-number-of-messages 10 "
-        f"--visibility-timeout 0 --message-attribute-names All{option}; mend the cause, send the "
-        "body to the function again (aws lambda invoke), then: "
-        f"aws sqs purge-queue --queue-url {url}{option}",
+        f"cards dlq show {name} -e {environment}; mend the cause, then: "
+        f"cards dlq redrive {name} -e {environment}",
     )
-
-
-def _endpoint_option(site: Site) -> str:
-    """Version 1 of the AWS CLI takes SQS's address from this option alone, not the environment."""
-    return f" --endpoint-url {os.environ['AWS_ENDPOINT_URL']}" if site.aws.is_local else ""
 
 
 CHECKS = (

@@ -105,12 +105,13 @@ class Rights:
         }
 
     def roles(self) -> dict[str, Duties]:
-        """Duties by role: the jobs' two, and the functions' three."""
+        """Duties by role: the jobs' two, and the functions' four."""
         training, release = self.deployment.training_bucket, self.deployment.release_bucket
         compile_job = self._sagemaker("processing-job/compile-x-1")
         update = Right("sagemaker:UpdateModelPackage", self.version)
         output = self._object(training, "jobs/x/output/model.tar.gz")
         compiled = self._object(training, "compilations/x/model.onnx")
+        model = self._object(release, "releases/x/model.onnx")
         nothing_decided = (*self.register, update, *self.approve, *self.release)
         return {
             "training": Duties(
@@ -143,10 +144,12 @@ class Rights:
                     *self.release,
                     Right("s3:GetObject", compiled),
                     Right("s3:PutObject", self._object(release, "channels/stable.json")),
+                    Right("s3:DeleteObject", self._object(release, "releases/x/manifest.json")),
                     Right("kms:Sign", self.deployment.signing_key_arn),
                 ),
-                must_not=self.approve,
+                must_not=(*self.approve, Right("s3:DeleteObject", model)),
             ),
+            "Reconcile": Duties(must=self.look, must_not=nothing_decided),
         }
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from cli.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked, warning
 
 if TYPE_CHECKING:
-    from registry.automation import Situation
     from registry.channel import Pointer
+    from registry.observation import Situation
     from registry.packages import Package
     from registry.recipe import Recipe
 
@@ -24,25 +24,21 @@ _PATIENCE = timedelta(minutes=2)
 
 def approvals(site: Site) -> Iterator[Finding]:
     """Each approved stage-2 student has a release, a job under way, or a recorded failure."""
-    from registry.automation import Places, observe
-    from registry.channel import newest_release
+    from registry.observation import Subject, observe
     from registry.packages import APPROVED, iterate
 
     recipe = _recipe(site)
     if recipe is None:
         yield unchecked("the function that knows the recipe is gone", site.deploy)
         return
-    where = site.deployment
-    sagemaker, s3 = site.client("sagemaker"), site.client("s3")
-    places = Places(sagemaker, s3, where.group_name, where.training_bucket, where.release_bucket)
-    approved = iterate(sagemaker, where.group_name, approval=APPROVED)
+    places = site.deployment.places(site.client("sagemaker"), site.client("s3"))
+    approved = iterate(places.sagemaker, places.group, approval=APPROVED)
     rows = list(islice((row for row in approved if row.name and row.name.releasable), _VERSIONS))
     well = 0
     for row in rows:
-        situation = observe(places, row.arn, recipe)
-        older = newest_release(s3, where.release_bucket, str(row.name))
+        situation = observe(places, Subject(row.arn), recipe)
         finding = judge_version(
-            situation, older, datetime.now(UTC), _repeat(site, row.arn), site.environment
+            situation, datetime.now(UTC), _repeat(site, row.arn), site.environment
         )
         if finding is None:
             well += 1
@@ -53,13 +49,12 @@ def approvals(site: Site) -> Iterator[Finding]:
 
 
 def judge_version(
-    situation: Situation, newest: str | None, now: datetime, repeat: str, environment: str
+    situation: Situation, now: datetime, repeat: str, environment: str
 ) -> Finding | None:
     """What is wrong with an approved version, by the very step that the automation would take.
 
     Args:
         situation: What the automation sees.
-        newest: The version's newest release by any recipe.
         now: With its time zone.
         repeat: The command that makes the automation look again.
         environment: Which deployment.
@@ -74,11 +69,12 @@ def judge_version(
         reason = package.metadata.get(COMPILE_FAILURE, "no reason recorded")
         reject = f"cards registry reject {package.label} --reason … -e {environment}"
         return warning(f"{package.label} is approved and cannot be released: {reason}", reject)
-    if step in (Step.NOTHING, Step.WAIT) or _recent(package, now):
+    if step in (Step.NOTHING, Step.WAIT, Step.ANNOUNCE) or _recent(package, now):
         return None
-    if newest and step is Step.START_COMPILATION:
+    if situation.releases and step is Step.START_COMPILATION:
         return warning(
-            f"{package.label} was released by an earlier recipe than the one deployed ({newest})",
+            f"{package.label} was released by an earlier recipe than the one deployed "
+            f"({situation.releases[0]})",
             repeat,
         )
     return failed(f"{package.label} is approved, and nobody did: {step.value}", repeat)
@@ -95,7 +91,7 @@ def stable(site: Site) -> Iterator[Finding]:
 
     where = site.deployment
     sagemaker, s3 = site.client("sagemaker"), site.client("s3")
-    wanted = compute(sagemaker, s3, group=where.group_name, bucket=where.release_bucket)
+    wanted = compute(where.places(sagemaker, s3).channels)
     try:
         pointer, _ = read(s3, where.release_bucket)
     except ChannelError as error:

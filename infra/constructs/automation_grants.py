@@ -1,10 +1,12 @@
-"""What each of the three functions may do, and nothing that its neighbour does.
+"""What each of the functions may do, and nothing that its neighbour does.
 
 Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListProcessingJobs``,
-``sagemaker:ListArtifacts`` and ``sagemaker:ListAssociations``.
+``sagemaker:ListTrainingJobs``, ``sagemaker:ListArtifacts`` and ``sagemaker:ListAssociations``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from aws_cdk import aws_iam as iam
 
@@ -25,6 +27,8 @@ from registry.names import (
     LINEAGE_ACTION_PREFIX,
     MODEL_QUALITY_PREFIX,
     NAMES_PREFIX,
+    RECONCILER_PREFIX,
+    RELEASE_MANIFEST,
     RELEASES_PREFIX,
 )
 
@@ -76,8 +80,9 @@ def compile_statements(
     ]
 
 
-def publish_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
-    """Register what was compiled, write and sign the release, note a failure on the version."""
+def publish_statements(registry: RegistryStack, topic_arn: str) -> list[iam.PolicyStatement]:
+    """Register what was compiled, write and sign the release or withdraw it, tell people, note
+    release or failure on the version."""
     training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX)
     return [
         registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
@@ -94,9 +99,43 @@ def publish_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, (*READ, *WRITE), *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        # A release without its manifest is absent. Nothing else of it is ever deleted.
+        iam.PolicyStatement(
+            actions=["s3:DeleteObject"],
+            resources=[
+                registry.release_bucket.arn_for_objects(f"{RELEASES_PREFIX}*/{RELEASE_MANIFEST}")
+            ],
+        ),
+        iam.PolicyStatement(actions=["sns:Publish"], resources=[topic_arn]),
         iam.PolicyStatement(
             actions=["kms:Sign", "kms:GetPublicKey"], resources=[registry.signing_key.key_arn]
         ),
+    ]
+
+
+def reconcile_statements(
+    registry: RegistryStack, functions: Sequence[str]
+) -> list[iam.PolicyStatement]:
+    """Look at everything, and hand what is wrong to the functions that put it right."""
+    training = (COMPILATIONS_PREFIX, NAMES_PREFIX, RECONCILER_PREFIX)
+    return [
+        registry.group.packages(*READ_PACKAGES),
+        jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
+        jobs(registry, "processing-job", COMPILE_JOB_PREFIX, ["sagemaker:DescribeProcessingJob"]),
+        iam.PolicyStatement(
+            actions=[
+                "sagemaker:ListArtifacts",
+                "sagemaker:ListProcessingJobs",
+                "sagemaker:ListTrainingJobs",
+            ],
+            resources=["*"],
+        ),
+        objects(registry.training_bucket, READ, *training),
+        objects(registry.training_bucket, WRITE, RECONCILER_PREFIX),
+        listing(registry.training_bucket, *training),
+        objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),
+        listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=list(functions)),
     ]
 
 

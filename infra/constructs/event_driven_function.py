@@ -1,4 +1,4 @@
-"""A Lambda function behind an EventBridge rule, with nothing lost between the two."""
+"""A Lambda function behind EventBridge rules, with nothing lost between the two."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class EventDrivenFunction(Construct):
         code: The shared archive.
         description: Of function and rule.
         pattern: Which events of the default bus reach the function.
+        every: In place of a pattern: how often it is called.
         environment: The function's variables.
         statements: All that its role may do besides writing its own log.
         log_retention_days: How long log lines are kept; a value that CloudWatch Logs takes.
@@ -55,7 +56,8 @@ class EventDrivenFunction(Construct):
         handler: str,
         code: lambda_.Code,
         description: str,
-        pattern: events.EventPattern,
+        pattern: events.EventPattern | None = None,
+        every: cdk.Duration | None = None,
         environment: Mapping[str, str],
         statements: Sequence[iam.PolicyStatement],
         log_retention_days: int,
@@ -104,8 +106,18 @@ class EventDrivenFunction(Construct):
         )
         accept(self.function, "L1", "The version that the jobs' containers and the tests run")
         accept(self.undelivered, "SQS3", "It is a dead-letter queue: of the rule's target")
-        self.rule = events.Rule(self, "Rule", description=description, event_pattern=pattern)
-        self.rule.add_target(
+        self.rule = events.Rule(
+            self,
+            "Rule",
+            description=description,
+            event_pattern=pattern,
+            schedule=events.Schedule.rate(every) if every else None,
+        )
+        self.hear(self.rule)
+
+    def hear(self, rule: events.Rule) -> None:
+        """Also handles the events of another function's rule."""
+        rule.add_target(
             targets.LambdaFunction(
                 self.function,
                 dead_letter_queue=self.undelivered,

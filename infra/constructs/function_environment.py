@@ -40,15 +40,29 @@ class FunctionEnvironment:
             "PUBLISH_FUNCTION": publish_function,
         }
 
-    def publish(self) -> dict[str, str]:
+    def publish(self, topic_arn: str) -> dict[str, str]:
         """For ``publish_release``."""
-        return {**self._converging(), "SIGNING_KEY_ARN": self.registry.signing_key.key_arn}
+        return {
+            **self._converging(),
+            "NOTICE_TOPIC_ARN": topic_arn,
+            "SIGNING_KEY_ARN": self.registry.signing_key.key_arn,
+        }
+
+    def reconcile(self, register: str, compile_: str, publish: str) -> dict[str, str]:
+        """For ``reconcile``."""
+        return {
+            **self._converging(),
+            "COMPILE_FUNCTION": compile_,
+            "PUBLISH_FUNCTION": publish,
+            "REGISTER_FUNCTION": register,
+        }
 
     def _converging(self) -> dict[str, str]:
-        """What decides a version's next step: both functions must see the same recipe."""
+        """What decides a version's next step: all functions must see the same recipe."""
         return {
             **self._place(),
             "RELEASE_BUCKET": self.registry.release_bucket.bucket_name,
             "COMPILE_IMAGE": self.access.compile_image,
             "COMPILE_RECIPE": self.settings.recipe,
+            "STABLE_FOLLOWS": self.settings.stable_channel,
         }

@@ -23,11 +23,11 @@ from cli.checks import (
 )
 from cli.checks.diagnosis import Check, Finding, Site, State, failed, ok, run, warning
 from cli.doctor import checks
-from registry.automation import Situation
 from registry.channel import Pointer
 from registry.convergence import Approval, JobState, Observation
 from registry.deployment import Deployment
 from registry.names import parse_name
+from registry.observation import Situation, Subject
 from registry.packages import APPROVED, REJECTED, Package
 from tests.cli.command import cards
 
@@ -291,11 +291,11 @@ def test_what_keeps_a_rule_from_its_function_is_told(
 
 
 def test_a_dead_letter_says_who_gave_up_on_it_and_how_to_look() -> None:
-    undelivered = automation.judge_queue("RegisterModelUndelivered1234", "https://q", 2)
+    undelivered = automation.judge_queue("RegisterModelUndelivered1234", 2, "dev")
     assert undelivered.line == "2 events could not be delivered to RegisterModel"
-    handled = automation.judge_queue("PublishReleaseFailed1234", "https://q", 1)
+    handled = automation.judge_queue("PublishReleaseFailed1234", 1, "dev")
     assert handled.line == "1 event could not be handled by PublishRelease"
-    assert "receive-message --queue-url https://q" in handled.remedy
+    assert "cards dlq redrive PublishRelease -e dev" in handled.remedy
 
 
 WHERE = Deployment(
@@ -380,8 +380,10 @@ def test_a_tracking_server_that_is_not_up_is_told(
 
 
 def judged(seen: Observation, package: Package | None = None, newest: str | None = None) -> Any:
-    situation = Situation(seen, package or student())
-    return releases.judge_version(situation, newest, NOW, "aws lambda invoke", "dev")
+    of = package or student()
+    older = (newest,) if newest else ()
+    situation = Situation(seen, Subject(of.arn), of, of.name, releases=older)
+    return releases.judge_version(situation, NOW, "aws lambda invoke", "dev")
 
 
 def test_an_approved_version_that_nobody_compiled_is_out_of_step() -> None:
@@ -398,9 +400,9 @@ def test_the_automation_is_given_a_moment() -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        Observation(Approval.APPROVED, True, JobState.RUNNING, 1),
-        Observation(Approval.APPROVED, True, JobState.COMPLETED, 1, released=True),
-        Observation(Approval.REJECTED, True, JobState.COMPLETED, 1),
+        Observation(Approval.APPROVED, True, job=JobState.RUNNING, attempts=1),
+        Observation(Approval.APPROVED, True, job=JobState.COMPLETED, released=True),
+        Observation(Approval.REJECTED, True, job=JobState.COMPLETED),
     ],
 )
 def test_what_is_under_way_or_done_is_in_step(seen: Observation) -> None:
@@ -408,7 +410,9 @@ def test_what_is_under_way_or_done_is_in_step(seen: Observation) -> None:
 
 
 def test_a_recorded_failure_is_told_with_its_reason() -> None:
-    seen = Observation(Approval.APPROVED, True, JobState.FAILED, 1, failure_recorded=True)
+    seen = Observation(
+        Approval.APPROVED, True, job=JobState.FAILED, attempts=3, failure_recorded=True
+    )
     finding = judged(seen, student(CompileFailure="mean cosine is 0.7"))
     assert finding.state is State.WARNING
     assert "mean cosine is 0.7" in finding.line and "cards registry reject" in finding.remedy

@@ -17,20 +17,44 @@ FUNCTIONS = ("RegisterModel", "CompileApproved", "PublishRelease")
 
 @pytest.fixture(scope="module")
 def patterns(deployed: Cloud) -> dict[str, str]:
-    """Event pattern by the function that its rule fires."""
+    """Event pattern by the function that its rule is named after, and fires."""
     events = deployed.client("events")
-    by_function = {}
+    found = {}
     for rule in events.list_rules()["Rules"]:
-        for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]:
-            for function in FUNCTIONS:
-                if target["Arn"].endswith(f":function:{deployed.function(function)}"):
-                    assert rule["State"] == "ENABLED"
-                    by_function[function] = rule["EventPattern"]
-    return by_function
+        for function in FUNCTIONS:
+            if f"{function}Rule" in rule["Name"]:
+                assert rule["State"] == "ENABLED"
+                assert deployed.function(function) in targets(deployed, rule["Name"])
+                found[function] = rule["EventPattern"]
+    return found
+
+
+def targets(deployed: Cloud, rule: str) -> list[str]:
+    """The names of the functions that a rule fires."""
+    rows = deployed.client("events").list_targets_by_rule(Rule=rule)["Targets"]
+    return [row["Arn"].rpartition(":")[2] for row in rows]
 
 
 def test_each_function_has_one_rule(patterns: dict[str, str]) -> None:
     assert sorted(patterns) == sorted(FUNCTIONS)
+
+
+def test_of_a_job_s_end_the_compiler_hears_too(deployed: Cloud) -> None:
+    """It tries again what failed by a fault."""
+    rules = [rule["Name"] for rule in deployed.client("events").list_rules()["Rules"]]
+    (publish,) = [name for name in rules if "PublishReleaseRule" in name]
+    both = {deployed.function("PublishRelease"), deployed.function("CompileApproved")}
+    assert set(targets(deployed, publish)) == both
+
+
+def test_the_reconciler_is_called_on_a_schedule(deployed: Cloud) -> None:
+    (rule,) = [
+        rule
+        for rule in deployed.client("events").list_rules()["Rules"]
+        if "ReconcileRule" in rule["Name"]
+    ]
+    assert rule["ScheduleExpression"] == "rate(1 hour)"
+    assert targets(deployed, rule["Name"]) == [deployed.function("Reconcile")]
 
 
 def test_every_recorded_event_is_in_the_index() -> None:

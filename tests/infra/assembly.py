@@ -93,8 +93,9 @@ class Assembly:
     def _named(self, stack: str, logical_id: str, attribute: str) -> str:
         if logical_id == "AWS::AccountId":
             return ACCOUNT
-        if logical_id == "AWS::URLSuffix":
-            return "amazonaws.com"
+        pseudo = {"AWS::URLSuffix": "amazonaws.com", "AWS::Region": REGION}
+        if logical_id in pseudo:
+            return pseudo[logical_id]
         body = self.templates[stack]["Resources"][logical_id]
         properties = body.get("Properties", {})
         prefix = f"{ACCOUNT}:"
@@ -104,6 +105,8 @@ class Assembly:
         if body["Type"] == "AWS::SageMaker::ModelPackageGroup":
             name = properties["ModelPackageGroupName"]
             return f"arn:aws:sagemaker:{REGION}:{prefix}model-package-group/{name}"
+        if body["Type"] == "AWS::SNS::Topic":
+            return f"arn:aws:sns:{REGION}:{prefix}{logical_id}"
         if attribute == "Ref":
             return logical_id
         kinds = {

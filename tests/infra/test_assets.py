@@ -25,7 +25,7 @@ def assets(deployment: Assembly) -> dict[str, Path]:
 
 def function_code(deployment: Assembly) -> Path:
     keys = {each["Code"]["S3Key"] for each in functions(deployment).values()}
-    assert len(keys) == 1  # one archive for all three
+    assert len(keys) == 1  # one archive for all
     return assets(deployment)[keys.pop().removesuffix(".zip")]
 
 
@@ -61,7 +61,7 @@ def test_every_handler_of_the_template_is_a_function_in_the_archive(deployment: 
     """With the two arguments that Lambda passes; a template test alone would not notice one."""
     code = function_code(deployment)
     found = functions(deployment)
-    assert set(found) == {"register_model", "compile_approved", "publish_release"}
+    assert set(found) == {"register_model", "compile_approved", "publish_release", "reconcile"}
     for properties in found.values():
         module, _, name = properties["Handler"].rpartition(".")
         tree = ast.parse((code / f"{module.replace('.', '/')}.py").read_text())
@@ -99,6 +99,8 @@ HELPERS = {
         "CODE_URI",
         "TRAINING_BUCKET",
     },
+    "places": {"GROUP_NAME", "TRAINING_BUCKET", "RELEASE_BUCKET", "STABLE_FOLLOWS"},
+    "board": {"NOTICE_TOPIC_ARN", "ENVIRONMENT"},
 }
 
 
@@ -106,7 +108,9 @@ def test_the_helpers_are_what_this_test_takes_them_for() -> None:
     assert reads("settings", set()) == set().union(*HELPERS.values())
 
 
-@pytest.mark.parametrize("function", ["register_model", "compile_approved", "publish_release"])
+@pytest.mark.parametrize(
+    "function", ["register_model", "compile_approved", "publish_release", "reconcile"]
+)
 def test_a_function_is_given_the_variables_that_it_reads(
     deployment: Assembly, function: str
 ) -> None:
@@ -116,7 +120,7 @@ def test_a_function_is_given_the_variables_that_it_reads(
         if f"{helper}()" in text:
             wanted |= names
     given = variables(deployment, function)
-    assert set(given) - {"ENVIRONMENT"} == wanted
+    assert set(given) - {"ENVIRONMENT"} == wanted - {"ENVIRONMENT"}
     assert all(value.strip() for value in given.values())
 
 

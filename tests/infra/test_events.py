@@ -34,7 +34,8 @@ def test_an_event_reaches_the_rule_that_it_is_for_and_no_other(
     fired = {
         rule.path.split("/")[1]
         for rule in deployment.of_type("AWS::Events::Rule")
-        if matches(rule.properties["EventPattern"], event(file))
+        if "EventPattern" in rule.properties
+        and matches(rule.properties["EventPattern"], event(file))
     }
     assert fired == ({INDEX[file]} if INDEX[file] else set())
 
@@ -59,6 +60,7 @@ def test_the_rules_follow_the_names_of_the_deployment(synthesise: Any) -> None:
     patterns = {
         rule.path.split("/")[1]: rule.properties["EventPattern"]
         for rule in other.of_type("AWS::Events::Rule")
+        if "EventPattern" in rule.properties
     }
     assert not matches(patterns["CompileApproved"], event("model_package_approved.json"))
     assert not matches(patterns["RegisterModel"], event("training_job_completed.json"))

@@ -20,7 +20,8 @@ DLC = f"arn:aws:ecr:{REGION}:763104351884:repository/pytorch-training"
 
 TRAINER, COMPILER = "TrainingRole", "CompileRole"
 REGISTER, COMPILE, PUBLISH = "RegisterModel/Role", "CompileApproved/Role", "PublishRelease/Role"
-ROLES = (TRAINER, COMPILER, REGISTER, COMPILE, PUBLISH)
+RECONCILE = "Reconcile/Role"
+ROLES = (TRAINER, COMPILER, REGISTER, COMPILE, PUBLISH, RECONCILE)
 
 #: Actions that AWS authorises on `*` only, by its service authorisation reference.
 WITHOUT_RESOURCE_LEVEL = {
@@ -31,6 +32,7 @@ WITHOUT_RESOURCE_LEVEL = {
     "sagemaker:ListModelPackageGroups",
     "sagemaker:Search",
     "sagemaker:ListProcessingJobs",
+    "sagemaker:ListTrainingJobs",
 }
 
 
@@ -61,7 +63,7 @@ def test_resource_policies_allow_no_wildcard_action_either(deployment: Assembly)
         each.properties["PolicyDocument"] for each in deployment.resources if each.type in kinds
     ]
     documents += [key.properties["KeyPolicy"] for key in deployment.of_type("AWS::KMS::Key")]
-    assert len(documents) == 3 + 6 + 1
+    assert len(documents) == 3 + 8 + 1
     for document in documents:
         for statement in document["Statement"]:
             if statement["Effect"] == "Allow":
@@ -83,6 +85,8 @@ def test_everything_is_a_named_resource_but_what_aws_has_no_resource_level_for(
 def test_a_wildcard_stands_at_the_end_of_a_resource_only(deployment: Assembly) -> None:
     for path, statement in deployment.statements():
         for resource in as_list(statement["Resource"]):
+            if resource == f"{RELEASES}/releases/*/manifest.json":
+                continue  # Of a release only the manifest may be deleted: it is withdrawn.
             assert "*" not in resource.rstrip("*"), f"{path}: {resource}"
             assert resource == "*" or resource.count(":") >= 5, f"{path}: {resource}"
 
@@ -131,6 +135,15 @@ NEEDED = [
     (PUBLISH, "s3:PutObject", f"{RELEASES}/releases/x/manifest.json"),
     (PUBLISH, "s3:PutObject", f"{RELEASES}/channels/stable.json"),
     (PUBLISH, "s3:PutObject", f"{RELEASES}/keys/1.pem"),
+    (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/manifest.json"),
+    (PUBLISH, "sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:NoticesCD1BD20F"),
+    (RECONCILE, "sagemaker:ListModelPackages", GROUP),
+    (RECONCILE, "sagemaker:DescribeModelPackage", PACKAGE),
+    (RECONCILE, "sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/student-1"),
+    (RECONCILE, "s3:GetObject", f"{RELEASES}/releases/x/manifest.json"),
+    (RECONCILE, "s3:GetObject", f"{TRAINING}/names/student-efficientnet-lite0-int8/v1.json"),
+    (RECONCILE, "s3:GetObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
+    (RECONCILE, "s3:PutObject", f"{TRAINING}/reconciler/state.json"),
 ]
 
 FORBIDDEN = [
@@ -162,7 +175,14 @@ FORBIDDEN = [
     (TRAINER, "sagemaker:CreateArtifact", f"{SAGEMAKER}:artifact/0a1b"),
     (PUBLISH, "sagemaker:CreateProcessingJob", COMPILE_JOB),
     (PUBLISH, "s3:PutObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
-    (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/manifest.json"),
+    # A release is withdrawn by its manifest; what devices have been given stays to be looked at.
+    (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/model.onnx"),
+    (PUBLISH, "s3:DeleteObject", f"{RELEASES}/channels/stable.json"),
+    # The reconciler finds, and others put right.
+    (RECONCILE, "sagemaker:UpdateModelPackage", PACKAGE),
+    (RECONCILE, "sagemaker:CreateProcessingJob", COMPILE_JOB),
+    (RECONCILE, "s3:PutObject", f"{RELEASES}/channels/stable.json"),
+    (RECONCILE, "s3:PutObject", f"{TRAINING}/names/student-efficientnet-lite0-int8/v1.json"),
 ]
 
 
@@ -186,7 +206,8 @@ def test_only_the_publisher_signs_and_only_the_compiler_starts_jobs(deployment: 
     }
     assert [role for role in ROLES if "kms:Sign" in actions[role]] == [PUBLISH]
     assert [role for role in ROLES if "iam:PassRole" in actions[role]] == [COMPILE]
-    assert [role for role in ROLES if "lambda:InvokeFunction" in actions[role]] == [COMPILE]
+    calling = [role for role in ROLES if "lambda:InvokeFunction" in actions[role]]
+    assert calling == [COMPILE, RECONCILE]
 
 
 def statement_with(deployment: Assembly, role: str, action: str) -> dict[str, Any]:

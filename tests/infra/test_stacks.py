@@ -232,7 +232,7 @@ def test_a_function_has_retries_and_queues_for_what_fails_before_and_in_it(
         for target in rule.properties["Targets"]
     }
     found = deployment.of_type("AWS::Lambda::Function")
-    assert len(found) == 3
+    assert len(found) == 4
     for function in found:
         idea = function.path.split("/")[1]
         failed = function.properties["DeadLetterConfig"]["TargetArn"].rpartition(":")[2]
@@ -242,7 +242,7 @@ def test_a_function_has_retries_and_queues_for_what_fails_before_and_in_it(
         undelivered = target["DeadLetterConfig"]["Arn"].rpartition(":")[2]
         assert queues[undelivered].endswith(f"{idea}/Undelivered/Resource")
         assert target["RetryPolicy"]["MaximumRetryAttempts"] == 24
-    assert len(queues) == 6
+    assert len(queues) == 8
 
 
 def test_queues_are_encrypted_and_tls_only(deployment: Assembly) -> None:

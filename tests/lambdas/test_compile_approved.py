@@ -38,6 +38,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         "GROUP_NAME": GROUP,
         "TRAINING_BUCKET": BUCKET,
         "RELEASE_BUCKET": RELEASES,
+        "STABLE_FOLLOWS": "approval",
         "COMPILE_RECIPE": RECIPE,
         "COMPILE_IMAGE": "image:1",
         "COMPILE_ROLE_ARN": make_role(ours, "compile", "sagemaker.amazonaws.com", []),

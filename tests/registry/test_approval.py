@@ -20,7 +20,7 @@ from registry.approval import (
     decide,
     leads_to,
 )
-from registry.convergence import Approval, Observation, Step, next_step
+from registry.convergence import Approval, Step, next_step
 from registry.names import parse_name
 from registry.packages import APPROVED, PENDING, REJECTED, Package, describe
 from tests.faults import Faults
@@ -305,27 +305,28 @@ def test_the_console_and_the_aws_cli_lead_to_the_same_step(
     sagemaker: Any, client: Client, package: Package, bucket: str
 ) -> None:
     """The automation sees a status; who set it, and by what, makes no difference."""
-    from registry.automation import Places, observe
+    from registry.observation import Places, Subject, observe
     from registry.recipe import Recipe
 
     at = Places(sagemaker, client("s3"), package.group, bucket, bucket)
     recipe = Recipe.from_json('{"compiler": "onnx-int8"}', "image")
-    before = observe(at, package.arn, recipe).seen
+    before = observe(at, Subject(package.arn), recipe).seen
     assert next_step(before) is Step.NOTHING
     approved(sagemaker, package)
-    by_cards = observe(at, package.arn, recipe).seen
+    by_cards = observe(at, Subject(package.arn), recipe).seen
     approved(sagemaker, reread(sagemaker, package.arn), REJECTED)
     # What the console and `aws sagemaker update-model-package` send: the status alone.
     sagemaker.update_model_package(ModelPackageArn=package.arn, ModelApprovalStatus="Approved")
-    by_cli = observe(at, package.arn, recipe).seen
-    assert by_cards == by_cli == Observation(Approval.APPROVED, releasable=True)
-    assert next_step(by_cli) is Step.START_COMPILATION
+    by_cli = observe(at, Subject(package.arn), recipe).seen
+    assert by_cards == by_cli
+    assert by_cli.approval is Approval.APPROVED and by_cli.releasable
 
 
 def test_approving_stage_1_sets_nothing_going(
     sagemaker: Any, client: Client, group: str, bucket: str
 ) -> None:
-    from registry.automation import Places, converge
+    from registry.automation import converge
+    from registry.observation import Places, Subject
     from registry.recipe import Recipe
 
     arn = sagemaker.create_model_package(
@@ -339,7 +340,7 @@ def test_approving_stage_1_sets_nothing_going(
     def never(_: Any) -> str:
         raise AssertionError("a stage-1 checkpoint was acted on")
 
-    outcome = converge(at, arn, recipe, dict.fromkeys(Step, never))
+    outcome = converge(at, Subject(arn), recipe, dict.fromkeys(Step, never))
     assert outcome.step is Step.NOTHING
     assert "stage 1 is an intermediate checkpoint" in outcome.result
 

@@ -1,4 +1,7 @@
+"""The one right next step, over every observation there can be."""
+
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -11,77 +14,116 @@ from registry.convergence import (
     Verdict,
     next_step,
 )
+from scripts.convergence_table import table
 
-EVERY_OBSERVATION = [
-    Observation(approval, releasable, job, attempts, verdict, released, current, recorded)
-    for approval, releasable, job, attempts, verdict, released, current, recorded in (
-        itertools.product(
-            Approval,
-            (False, True),
-            JobState,
-            (0, 1, ATTEMPT_LIMIT),
-            Verdict,
-            (False, True),
-            (False, True),
-            (False, True),
-        )
-    )
-]
+BOOLEANS = (False, True)
+RELIABILITY = Path(__file__).resolve().parents[2] / "docs/reliability.md"
 
 
-@pytest.mark.parametrize("step", Step)
-def test_every_step_is_reached(step: Step) -> None:
-    assert step in {next_step(seen) for seen in EVERY_OBSERVATION}
+def observations() -> list[tuple[Observation, Step]]:
+    values = {
+        "approval": Approval,
+        "releasable": BOOLEANS,
+        "compilable": BOOLEANS,
+        "job": JobState,
+        "attempts": (0, 1, ATTEMPT_LIMIT),
+        "refused": BOOLEANS,
+        "verdict": Verdict,
+        "released": BOOLEANS,
+        "released_otherwise": BOOLEANS,
+        "leads": BOOLEANS,
+        "channel_current": BOOLEANS,
+        "announced": BOOLEANS,
+        "failure_recorded": BOOLEANS,
+    }
+    seen = [
+        Observation(**dict(zip(values, each, strict=True)))  # type: ignore[arg-type]
+        for each in itertools.product(*values.values())
+    ]
+    return [(each, next_step(each)) for each in seen]
+
+
+EVERY = observations()
+
+
+def where(step: Step) -> list[Observation]:
+    """All observations that lead to a step; there are some."""
+    found = [seen for seen, next_ in EVERY if next_ is step]
+    assert found
+    return found
+
+
+def test_every_step_is_reached() -> None:
+    assert {step for _, step in EVERY} == set(Step)
 
 
 def test_nothing_happens_to_what_is_not_a_stage_2_student() -> None:
-    steps = {next_step(seen) for seen in EVERY_OBSERVATION if not seen.releasable}
-    assert steps == {Step.NOTHING}
+    assert {step for seen, step in EVERY if not seen.releasable} == {Step.NOTHING}
 
 
 def test_only_an_approved_version_with_a_passed_gate_is_published() -> None:
-    published = [seen for seen in EVERY_OBSERVATION if next_step(seen) is Step.PUBLISH]
-    assert published
-    for seen in published:
-        assert seen.approval is Approval.APPROVED
+    for seen in where(Step.PUBLISH):
+        assert seen.approval is Approval.APPROVED and not seen.released
         assert (seen.job, seen.verdict) == (JobState.COMPLETED, Verdict.PASSED)
-        assert not seen.released
 
 
 def test_only_an_approved_version_is_compiled_and_never_twice_at_once() -> None:
-    started = [seen for seen in EVERY_OBSERVATION if next_step(seen) is Step.START_COMPILATION]
-    assert started
-    for seen in started:
-        assert seen.approval is Approval.APPROVED and not seen.released
-        assert seen.job not in (JobState.RUNNING, JobState.STOPPING, JobState.COMPLETED)
+    for seen in where(Step.START_COMPILATION):
+        assert seen.approval is Approval.APPROVED and seen.compilable and not seen.released
+        assert seen.job in (JobState.NONE, JobState.STOPPED, JobState.FAILED)
         assert seen.attempts < ATTEMPT_LIMIT
 
 
-def test_a_rejected_version_has_its_job_stopped_and_leaves_the_channel() -> None:
-    running = Observation(Approval.REJECTED, True, JobState.RUNNING, 1)
-    assert next_step(running) is Step.STOP_COMPILATION
-    released = Observation(
-        Approval.REJECTED, True, JobState.COMPLETED, 1, released=True, channel_current=False
-    )
-    assert next_step(released) is Step.MOVE_CHANNEL
+def test_a_refusal_is_not_tried_again_and_a_fault_is() -> None:
+    failed = Observation(Approval.APPROVED, True, job=JobState.FAILED, attempts=1)
+    assert next_step(failed) is Step.START_COMPILATION
+    for seen in where(Step.START_COMPILATION):
+        assert not (seen.job is JobState.FAILED and seen.refused)
+
+
+def test_what_is_not_approved_is_neither_running_nor_to_be_had() -> None:
+    for seen, step in EVERY:
+        if seen.releasable and seen.approval is not Approval.APPROVED:
+            visible = seen.released or seen.released_otherwise or seen.announced
+            if visible or not seen.channel_current:
+                assert step is Step.WITHDRAW
+            elif seen.job is JobState.RUNNING:
+                assert step is Step.STOP_COMPILATION
+            else:
+                assert step is Step.NOTHING
+
+
+def test_a_newer_recipe_compiles_what_leads_the_channel_and_leaves_history() -> None:
+    older = {"released_otherwise": True, "announced": True}
+    leading = Observation(Approval.APPROVED, True, leads=True, **older)
+    assert next_step(leading) is Step.START_COMPILATION
+    history = Observation(Approval.APPROVED, True, leads=False, **older)
+    assert next_step(history) is Step.NOTHING
 
 
 def test_a_metadata_edit_on_a_released_version_does_nothing() -> None:
     settled = Observation(
-        Approval.APPROVED, True, JobState.COMPLETED, 1, Verdict.PASSED, released=True
+        Approval.APPROVED,
+        True,
+        job=JobState.COMPLETED,
+        attempts=1,
+        verdict=Verdict.PASSED,
+        released=True,
+        announced=True,
     )
     assert next_step(settled) is Step.NOTHING
 
 
-def test_a_version_approved_again_is_published_without_compiling_again() -> None:
-    seen = Observation(Approval.APPROVED, True, JobState.COMPLETED, 1, Verdict.PASSED)
-    assert next_step(seen) is Step.PUBLISH
+def test_a_failure_is_recorded_once() -> None:
+    for seen in where(Step.RECORD_FAILURE):
+        assert not seen.failure_recorded and seen.approval is Approval.APPROVED
 
 
-def test_a_stopped_compilation_is_started_again_a_bounded_number_of_times() -> None:
-    assert next_step(Observation(Approval.APPROVED, True, JobState.STOPPED, 1)) is (
-        Step.START_COMPILATION
-    )
-    assert next_step(Observation(Approval.APPROVED, True, JobState.STOPPED, ATTEMPT_LIMIT)) is (
-        Step.RECORD_FAILURE
-    )
+@pytest.mark.parametrize("job", [JobState.STOPPED, JobState.FAILED])
+def test_tries_are_bounded(job: JobState) -> None:
+    seen = Observation(Approval.APPROVED, True, job=job, attempts=ATTEMPT_LIMIT)
+    assert next_step(seen) is Step.RECORD_FAILURE
+
+
+def test_the_table_in_the_documentation_is_that_of_the_code() -> None:
+    assert table() in RELIABILITY.read_text()

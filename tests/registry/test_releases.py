@@ -13,18 +13,18 @@ import pytest
 from localcloud import LocalCloud
 from registry import channel, releases
 from registry.compilation import CompilationError
-from registry.contract import Contract
 from registry.manifest import ManifestError, parse
 from registry.names import parse_name
+from registry.notices import Board
 from registry.packages import NewPackage, Package, create, describe
 from registry.recipe import Recipe
 from registry.releases import Publisher
 from tests.faults import Faults, Killed
-from tests.registry.training_jobs import METRICS, request
+from tests.registry.compiled_files import FILES, report
+from tests.registry.training_jobs import request
 from tests.running_cloud import Client, client_of, make_role, until
 
 RECIPE = Recipe.from_json('{"compiler": "onnx-int8"}', "image")
-FILES = {name: name.encode() * 20 for name in ("model.int8.onnx", "model.onnx", "index.json")}
 #: Every call of a publication, in the order in which each is made first.
 CALLS = [
     ("s3", "GetObject"),
@@ -56,7 +56,7 @@ class Shop:
     def publisher(self, clients: dict[str, Any]) -> Publisher:
         return Publisher(
             clients["sagemaker"], clients["s3"], clients["kms"],
-            self.group, self.training, self.shipped, self.key,
+            self.group, self.training, self.shipped, self.key, Board(None, "", "dev"),
         )  # fmt: skip
 
     def clients(self) -> dict[str, Any]:
@@ -139,37 +139,8 @@ def shop(cloud: LocalCloud, client: Client, group: str, bucket: str, job: str) -
     for name, body in FILES.items():
         made.put(name, body)
     made.put("fidelity.json", json.dumps({"verdict": "passed", "figures": {}}).encode())
-    made.put("compilation.json", json.dumps(report(source)).encode())
+    made.put("compilation.json", json.dumps(report(str(source.name), source.arn)).encode())
     return made
-
-
-def report(source: Package) -> dict[str, Any]:
-    def entry(stage: str, file: str) -> dict[str, Any]:
-        metadata = {
-            "Architecture": "efficientnet_lite0", "Parameters": "4354816", "EmbeddingDim": "768",
-            "ModelType": "student", "Stage": stage, "Purpose": "edge_deployment_hailo8l",
-            "InferenceTarget": "cpu-onnxruntime", "SizeBytes": str(len(FILES[file])),
-        }  # fmt: skip
-        return {
-            "stage": stage,
-            "artifact": f"{stage}/model.tar.gz",
-            "metadata": metadata,
-            "metrics": {**METRICS, "cards": 180},
-        }
-
-    return {
-        "source_name": str(source.name),
-        "source_arn": source.arn,
-        "model": "model.int8.onnx",
-        "contract": Contract().to_dict(),
-        "acceptance_threshold": 0.9,
-        "ship": list(FILES),
-        "files": {
-            name: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
-            for name, body in FILES.items()
-        },
-        "packages": [entry("onnx", "model.onnx"), entry("int8", "model.int8.onnx")],
-    }
 
 
 def complete(shop: Shop, release: str) -> None:
@@ -240,14 +211,14 @@ def test_a_gate_that_failed_publishes_nothing(shop: Shop) -> None:
 def test_the_channel_moves_by_compare_and_swap(shop: Shop) -> None:
     release = shop.publish()
     clients = shop.clients()
-    given = {"group": shop.group, "bucket": shop.shipped}
+    at = shop.publisher(clients).channels
     faults = Faults()
     faults.client(clients["s3"])
     # Somebody else moves it twice in between: it is looked at again each time.
     faults.fail(clients["s3"], "PutObject", "PreconditionFailed", times=2, status=412)
-    pointer = channel.move(clients["sagemaker"], clients["s3"], **given)
+    pointer = channel.move(at)
     assert pointer.release == release and faults.calls["PutObject"] == 3
-    assert channel.move(clients["sagemaker"], clients["s3"], **given) == pointer
+    assert channel.move(at) == pointer
     assert faults.calls["PutObject"] == 3, "what is right is not written again"
 
 
@@ -256,15 +227,15 @@ def test_a_channel_that_others_keep_moving_is_an_error(shop: Shop) -> None:
     clients = shop.clients()
     Faults().fail(clients["s3"], "PutObject", "PreconditionFailed", times=99, status=412)
     with pytest.raises(channel.ChannelError, match="repeat it"):
-        channel.move(clients["sagemaker"], clients["s3"], group=shop.group, bucket=shop.shipped)
+        channel.move(shop.publisher(clients).channels)
 
 
 def test_rejecting_the_released_version_empties_the_channel(shop: Shop) -> None:
     shop.publish()
     clients = shop.clients()
-    given = {"group": shop.group, "bucket": shop.shipped}
-    assert channel.move(clients["sagemaker"], clients["s3"], **given).release
+    at = shop.publisher(clients).channels
+    assert channel.move(at).release
     clients["sagemaker"].update_model_package(
         ModelPackageArn=shop.source.arn, ModelApprovalStatus="Rejected"
     )
-    assert channel.move(clients["sagemaker"], clients["s3"], **given).release is None
+    assert channel.move(at).release is None

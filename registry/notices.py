@@ -1,0 +1,124 @@
+"""What people are told: one message a mailbox shows well, and the same for a chat.
+
+Amazon SNS sends each kind of subscriber its own text: an https subscriber is AWS's chat service
+(Amazon Q Developer in chat applications), which shows its custom notification schema and drops
+everything else: https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+#: SNS's own limits: a subject's characters, and bytes of a message, of which we use far fewer.
+_SUBJECT_LIMIT, _TEXT_LIMIT = 100, 4000
+
+
+class Kind(Enum):
+    """What happened to a version."""
+
+    RELEASED = "released"
+    WITHDRAWN = "withdrawn"
+    GATE_FAILED = "gate failed"
+    NOT_COMPILED = "not compiled"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that a person should know, and can act on.
+
+    Attributes:
+        kind: What happened.
+        version: Whose name it concerns.
+        arn: That version.
+        why: The cause, or the figures.
+        next_steps: Commands that a person would use next.
+        waited: Seconds from the approval to the release, where that is what happened.
+    """
+
+    kind: Kind
+    version: str
+    arn: str
+    why: str
+    next_steps: tuple[str, ...]
+    waited: float | None = None
+
+    @property
+    def subject(self) -> str:
+        """One line of at most 100 characters."""
+        return _line(f"Cards: {self.version} {self.kind.value}")[:_SUBJECT_LIMIT]
+
+    @property
+    def text(self) -> str:
+        """For a mailbox."""
+        steps = "\n".join(f"    {step}" for step in self.next_steps)
+        body = (
+            f"{self.version}: {self.kind.value}.\n\n{_line(self.why)}\n\nNext:\n{steps}\n\n"
+            f"Version: {self.arn}\n"
+        )
+        return body[:_TEXT_LIMIT]
+
+    @property
+    def chat(self) -> str:
+        """For AWS's chat service."""
+        document = {
+            "version": "1.0",
+            "source": "custom",
+            "content": {
+                "textType": "client-markdown",
+                "title": self.subject,
+                "description": _line(self.why)[:_TEXT_LIMIT],
+                "nextSteps": [f"`{step}`" for step in self.next_steps],
+            },
+            "metadata": {
+                "threadId": self.version,
+                "summary": self.kind.value,
+                "eventType": self.kind.value,
+                "relatedResources": [self.arn],
+            },
+        }
+        return json.dumps(document)
+
+
+@dataclass(frozen=True)
+class Board:
+    """Where notices go.
+
+    Attributes:
+        sns: A boto3 SNS client.
+        topic: ARN of the topic.
+        environment: Which deployment's commands a notice names.
+        count: Counts what people are told.
+    """
+
+    sns: Any
+    topic: str
+    environment: str
+    count: Callable[[Notice], None] = lambda notice: None
+
+    def command(self, words: str) -> str:
+        """A command of ours for this deployment."""
+        return f"cards {words} -e {self.environment}"
+
+    def tell(self, notice: Notice) -> None:
+        """Sends a notice to whoever has subscribed."""
+        self.count(notice)
+        texts = {"default": notice.text, "email": notice.text, "https": notice.chat}
+        self.sns.publish(
+            TopicArn=self.topic,
+            Subject=notice.subject,
+            MessageStructure="json",
+            Message=json.dumps(texts),
+            MessageAttributes={
+                "kind": {"DataType": "String", "StringValue": notice.kind.value},
+                "version": {"DataType": "String", "StringValue": notice.version[:256]},
+            },
+        )
+
+
+def _line(text: str) -> str:
+    """One line without what a terminal or a mail header would act on."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,0 +1,149 @@
+"""Looking: everything that the next step of one version depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry import channel, compilation, release_folders
+from registry.compilation import FIDELITY_REPORT, CompilationError
+from registry.convergence import Approval, JobState, Observation, Verdict
+from registry.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
+from registry.names import CANDIDATE_CHANNEL, ModelName, compile_job_name, release_id
+from registry.packages import Package, describe
+from registry.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Places:
+    """The clients and buckets that looking needs.
+
+    Attributes:
+        stable: What moves the stable channel: ``approval`` or ``promotion``.
+    """
+
+    sagemaker: Any
+    s3: Any
+    group: str
+    training_bucket: str
+    release_bucket: str
+    stable: str = channel.BY_APPROVAL
+
+    @property
+    def channels(self) -> channel.Place:
+        """Where the channels lie."""
+        return channel.Place(self.sagemaker, self.s3, self.group, self.release_bucket, self.stable)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Which version is looked at.
+
+    Attributes:
+        arn: Its ARN.
+        name: Its name, where the caller knows it: of a version that was deleted nothing else
+            tells which jobs and releases were its.
+    """
+
+    arn: str
+    name: ModelName | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One look at a version: what was seen, and what acting on it needs.
+
+    Attributes:
+        subject: Whom it was asked about.
+        package: The version; None when it is gone.
+        name: Its name, also of one that is gone, where it is known.
+        jobs: Its compile jobs.
+        fidelity: The gate's report, where a completed job left one.
+        releases: Its complete releases, newest first.
+        mark: What its failure is recorded under: the job's name, or that of a job that could not
+            be started.
+    """
+
+    seen: Observation
+    subject: Subject
+    package: Package | None = None
+    name: ModelName | None = None
+    jobs: compilation.CompileJobs | None = None
+    fidelity: Mapping[str, Any] | None = None
+    releases: tuple[str, ...] = ()
+    mark: str = ""
+
+    @property
+    def label(self) -> str:
+        """The version's name, or its ARN: for messages."""
+        return str(self.name) if self.name else self.subject.arn
+
+
+def observe(at: Places, subject: Subject, recipe: Recipe) -> Situation:
+    """Looks at everything that the next step of one version depends on."""
+    package = describe(at.sagemaker, subject.arn)
+    approval = Approval(package.approval) if package else Approval.DELETED
+    name = package.name if package else subject.name
+    others = package is not None and package.group != at.group
+    if name is None or others or not name.releasable:
+        return Situation(Observation(approval, releasable=False), subject, package, name)
+    jobs = compilation.jobs_of(at.sagemaker, name, recipe)
+    newest = jobs.newest
+    releases = tuple(release_folders.releases_of(at.s3, at.release_bucket, str(name)))
+    ours = release_id(name, recipe.compiler, recipe.id)
+    approved = approval is Approval.APPROVED
+    fidelity, fault = None, ""
+    if newest.state is JobState.COMPLETED and approved and ours not in releases:
+        try:
+            fidelity = compilation.read_report(
+                at.s3, at.training_bucket, newest.name, FIDELITY_REPORT
+            )
+        except CompilationError as error:
+            fault = str(error)
+    metadata = package.metadata if package else {}
+    leads, current = _channels(at, subject.arn, approved)
+    told = metadata.get(RELEASE)
+    mark = newest.name or compile_job_name(name, recipe.id, 1)
+    seen = Observation(
+        approval=approval,
+        releasable=True,
+        compilable=package is not None
+        and bool(package.model_data_url and metadata.get(CARD_SET_URI)),
+        job=JobState.RUNNING if jobs.running and not approved else newest.state,
+        attempts=newest.attempt,
+        refused=newest.refused,
+        verdict=compilation.verdict(fidelity) if fidelity is not None else Verdict.NONE,
+        released=ours in releases,
+        released_otherwise=any(each != ours for each in releases),
+        leads=leads,
+        channel_current=current,
+        announced=told is not None and (not approved or told in releases[:1]),
+        failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
+    )
+    return Situation(seen, subject, package, name, jobs.because(fault), fidelity, releases, mark)
+
+
+def _channels(at: Places, arn: str, approved: bool) -> tuple[bool, bool]:
+    """Whether the version leads, and whether the channels are right as far as it can change them.
+
+    A version that is not approved changes them by not being pointed to; whatever else is to be
+    done about them is somebody else's.
+    """
+    place = at.channels
+    pointers: list[channel.Pointer | None] = []
+    for each in channel.CHANNELS:
+        try:
+            pointers.append(
+                channel.read(at.s3, at.release_bucket, each)[0] or channel.Pointer(None)
+            )
+        except channel.ChannelError:
+            pointers.append(None)
+    if not approved:
+        return False, all(each is None or each.package_arn != arn for each in pointers)
+    leader = channel.newest(place)
+    wanted = [
+        leader if each == CANDIDATE_CHANNEL else channel.compute(place, each)
+        for each in channel.CHANNELS
+    ]
+    return leader.package_arn in (None, arn), pointers == wanted
