@@ -11,7 +11,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test bench bench-train bench-export bench-int8 bench-hef ablation lint types clean
+.PHONY: help setup demo test chaos bench bench-train bench-export bench-int8 bench-hef bench-automation ablation lint types clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,13 @@ bench-export: $(SETUP) ## Measure PyTorch, ONNX and INT8 on a processor, and sea
 
 bench-int8: $(SETUP) ## Measure ways to quantise a trained student; MODEL=folder of its model.tar.gz, CARDS=its cards.
 	@$(PY) -m bench.quantisation --model "$(MODEL)" --cards "$(CARDS)"
+
+bench-automation: $(SETUP) ## Measure approval to release, 500 approvals at once, the reconciler; half an hour.
+	@$(PY) -m bench.automation $(BENCH_FLAGS)
+
+chaos: $(SETUP) ## Disturb each request of the automation, and tell HISTORIES=20000 random histories.
+	@CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header \
+		tests/registry/test_automation_disturbances.py tests/registry/test_automation_histories.py
 
 bench-hef: $(SETUP) ## Measure reading a HEF of 15 MB against hashing it; BENCH_FLAGS='--file model.hef' for your own.
 	@$(PY) -m bench.hef_reading $(BENCH_FLAGS)

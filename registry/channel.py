@@ -231,7 +231,7 @@ def move(
             return wanted
         if etag is None and wanted.release is None:
             return wanted
-        since = now().isoformat(timespec="seconds")
+        since = now().isoformat(timespec="milliseconds")
         body = {
             "channel": channel,
             **asdict(wanted),

@@ -20,7 +20,7 @@ from registry.compilation import list_jobs
 from registry.metadata import COMPILE_FAILURE
 from registry.names import COMPILE_JOB_PREFIX, parse_compile_job
 from registry.observation import Places
-from registry.packages import PENDING, Package
+from registry.packages import APPROVED, PENDING, Package
 from registry.release_folders import folders
 
 _DECIDED = re.compile(r" on (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ): ")
@@ -43,10 +43,11 @@ class Entry:
 
 def trace(at: Places, package: Package) -> list[Entry]:
     """Everything that is known to have happened to a version, oldest first."""
+    compiled = list(_compiled(at, package))
     entries = [
         *_made(at, package),
-        *_decided(package),
-        *_compiled(at, package),
+        *_decided(package, min((each.when for each in compiled), default=None)),
+        *compiled,
         *_released(at, package),
     ]
     return sorted(entries, key=lambda each: each.when)
@@ -74,17 +75,24 @@ def _made(at: Places, package: Package) -> Iterator[Entry]:
     yield Entry(package.created, "registered", package.description)
 
 
-def _decided(package: Package) -> Iterator[Entry]:
+def _decided(package: Package, compiled: datetime | None) -> Iterator[Entry]:
+    """The decision that stands: when, by its own words, or at the latest when.
+
+    The console and the AWS CLI write down no time, and a later edit of the metadata moves the
+    version's own; a compile job that was started shows that it was approved before.
+    """
     if package.approval == PENDING:
         return
     said = _DECIDED.search(package.approval_description)
     if said:
         when = datetime.strptime(said[1], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         yield Entry(when, package.approval.lower(), package.approval_description)
-    elif package.modified:
-        # The console and the AWS CLI write down no time; a later edit has moved this one on.
+        return
+    bounds = [package.modified, compiled if package.approval == APPROVED else None]
+    known = [each for each in bounds if each]
+    if known:
         reason = package.approval_description or "no reason given"
-        yield Entry(package.modified, f"{package.approval.lower()} (or edited later)", reason)
+        yield Entry(min(known), f"{package.approval.lower()} by then", reason)
 
 
 def _compiled(at: Places, package: Package) -> Iterator[Entry]:

@@ -31,6 +31,8 @@ from tests.registry.training_jobs import request
 
 #: Two recipes that a deployment changes between.
 RECIPES = ('{"compiler": "onnx-int8"}', '{"compiler": "onnx-int8", "calibration_images": 512}')
+#: Of each disturbance: at how many requests; what was lost; what was done twice.
+TALLY: dict[str, list[int]] = {}
 #: How often Lambda tries one asynchronous invocation.
 TRIES = 3
 _VARIABLES = {

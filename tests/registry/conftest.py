@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from localcloud import LocalCloud
 from tests.faults import Faults
+from tests.registry.automation_world import TALLY
 from tests.running_cloud import Client, client_of, make_cloud
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What ``make chaos`` shows: how often the automation was disturbed, and what that did."""
+    if not os.environ.get("CARDS_CHAOS"):
+        return
+    terminalreporter.write_line(f"{'DISTURBANCE':40}{'REQUESTS':>10}{'LOST':>8}{'TWICE':>8}")
+    for name, (count, lost, twice) in TALLY.items():
+        terminalreporter.write_line(f"{name:40}{count:>10}{lost:>8}{twice:>8}")
 
 
 @pytest.fixture(scope="session")

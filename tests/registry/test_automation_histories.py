@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -73,10 +72,8 @@ _settings = settings(
 
 @pytest.fixture(scope="module")
 def code() -> Iterator[list[dict[str, ModuleType]]]:
-    logging.disable(logging.INFO)
     with functions() as loaded:
         yield loaded
-    logging.disable(logging.NOTSET)
 
 
 def begin(code: list[dict[str, ModuleType]], states: list[str]) -> World:

@@ -1,0 +1,390 @@
+"""The automation on the deployed path: how long each step takes, one by one and all at once.
+
+    python -m bench.automation [--one-by-one 30] [--burst 500] [--versions 5000]
+    make bench-automation
+
+Deploys the templates to a local cloud of its own (real CDK CLI, events, Lambda, IAM enforced). The
+compile job is exchanged for one that writes small files at once: measured is the automation and not
+a compiler. Local figures: on AWS a processing job takes minutes to get its machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+
+from bench.order_statistics import median_interval
+from localcloud import LocalCloud
+from registry.contract import Contract
+from registry.deployment import Deployment
+from registry.metadata import RELEASE
+from registry.names import GROUP, parse_name
+from registry.recipe import Recipe
+from registry.reconciliation import reconcile
+
+ROOT = Path(__file__).resolve().parents[1]
+CDK = ROOT / "node_modules/.bin/cdk"
+LINE = "student-efficientnet-lite0-stage2-v"
+#: What stands in for the compile job: the files and reports that a real one leaves.
+JOB = """
+import hashlib, json, pathlib, sys
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+out = pathlib.Path(given["--output"])
+files = {name: name.encode() * 100 for name in ("model.int8.onnx", "model.onnx", "index.json")}
+def entry(stage):
+    metadata = {"Architecture": "efficientnet_lite0", "Parameters": "4354816",
+                "EmbeddingDim": "768", "ModelType": "student", "Stage": stage,
+                "Purpose": "edge_deployment_hailo8l", "InferenceTarget": "cpu-onnxruntime",
+                "SizeBytes": "1500"}
+    return {"stage": stage, "artifact": f"{stage}/model.tar.gz", "metadata": metadata,
+            "metrics": METRICS}
+report = {"source_name": given["--source-name"], "source_arn": given["--source-arn"],
+          "model": "model.int8.onnx", "contract": CONTRACT, "acceptance_threshold": 0.9,
+          "ship": list(files), "packages": [entry("onnx"), entry("int8")],
+          "files": {name: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
+                    for name, body in files.items()}}
+out.mkdir(parents=True, exist_ok=True)
+for name, body in files.items():
+    (out / name).write_bytes(body)
+(out / "compilation.json").write_text(json.dumps(report))
+(out / "fidelity.json").write_text(json.dumps({"verdict": "passed", "figures": {}}))
+"""
+_METRICS = {
+    "top1": 0.9,
+    "top5": 0.98,
+    "mean_average_precision": 0.93,
+    "queries": 360,
+    "top1_unseen": 0.8,
+    "unseen_queries": 60,
+    "auroc": 0.97,
+    "acceptance_threshold": 0.7,
+    "cards": 180,
+}
+
+
+def percentiles(seconds: Sequence[float]) -> str:
+    """p50, p95 and p99 in milliseconds."""
+    p50, p95, p99 = (1000 * float(np.percentile(seconds, each)) for each in (50, 95, 99))
+    return f"{p50:,.0f} | {p95:,.0f} | {p99:,.0f}"
+
+
+class Site:
+    """The deployed local cloud.
+
+    Args:
+        cloud: Running.
+        folder: For the CDK's assembly.
+    """
+
+    def __init__(self, cloud: LocalCloud, folder: Path) -> None:
+        self.variables = {**os.environ, **cloud.env()}
+        self._folder = folder
+        self._session = boto3.Session(
+            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.variables["AWS_REGION"],
+        )
+
+    def client(self, service: str) -> Any:
+        """A client of the account's root."""
+        return self._session.client(service, endpoint_url=self.variables["AWS_ENDPOINT_URL"])
+
+    def cdk(self, *words: str) -> None:
+        """Runs the CDK CLI.
+
+        Raises:
+            SystemExit: It failed; what it said is shown.
+        """
+        done = subprocess.run(
+            [str(CDK), *words, "--no-notices", "--output", str(self._folder / "cdk.out")],
+            cwd=ROOT, env=self.variables, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            sys.exit(f"cdk {words[0]}: {done.stderr[-2000:]}")
+
+    def deploy(self) -> Deployment:
+        """Bootstraps and deploys, and puts the quick job in the compile job's place."""
+        account, region = self.variables["CDK_DEFAULT_ACCOUNT"], self.variables["AWS_REGION"]
+        self.cdk("bootstrap", f"aws://{account}/{region}")
+        self.cdk("deploy", "--all", "--require-approval", "never")
+        deployment = Deployment.read(self.client("ssm"))
+        configuration = self.client("lambda").get_function_configuration(
+            FunctionName=deployment.compile_function
+        )
+        uri = configuration["Environment"]["Variables"]["CODE_URI"]
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        values = f"METRICS = {_METRICS!r}\nCONTRACT = {Contract().to_dict()!r}\n"
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as files:
+            files.writestr("export/__init__.py", "")
+            files.writestr("export/requirements.txt", "")
+            files.writestr("export/compile_job.py", values + JOB)
+        self.client("s3").put_object(Bucket=bucket, Key=key, Body=archive.getvalue())
+        for name in ("cards/x/card.txt", "jobs/x/model.tar.gz"):
+            self.client("s3").put_object(
+                Bucket=deployment.training_bucket, Key=name, Body=b"nothing"
+            )
+        return deployment
+
+
+def register(sagemaker: Any, deployment: Deployment, number: int, status: str) -> str:
+    """A stage-2 student, with what its compilation needs."""
+    name = parse_name(f"{LINE}{number}")
+    bucket = deployment.training_bucket
+    return str(
+        sagemaker.create_model_package(
+            ModelPackageGroupName=GROUP,
+            ModelPackageDescription=f"{name}: {name.kind}, for a benchmark",
+            ModelApprovalStatus=status,
+            CustomerMetadataProperties={
+                "ModelName": str(name),
+                "CardSetUri": f"s3://{bucket}/cards/x/",
+            },
+            InferenceSpecification={
+                "Containers": [
+                    {"Image": "image", "ModelDataUrl": f"s3://{bucket}/jobs/x/model.tar.gz"}
+                ]
+            },
+        )["ModelPackageArn"]
+    )
+
+
+def wait(check: Callable[[], Any], seconds: float = 120) -> Any:
+    """Waits for something true.
+
+    Raises:
+        SystemExit: It did not come.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.02)
+    sys.exit(f"not within {seconds:.0f} s")
+
+
+def one_by_one(site: Site, deployment: Deployment, count: int) -> None:
+    """Approves one version after the other."""
+    sagemaker, s3 = site.client("sagemaker"), site.client("s3")
+    to_job, to_release = [], []
+    for number in range(1, count + 1):
+        arn = register(sagemaker, deployment, number, "PendingManualApproval")
+        begun = time.time()
+        sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+
+        def job(of: int = number) -> Any:
+            rows = sagemaker.list_processing_jobs(NameContains=f"compile-{LINE}{of}-")
+            return rows["ProcessingJobSummaries"]
+
+        row = wait(job)[0]
+        to_job.append(row["CreationTime"].timestamp() - begun)
+
+        def stable(of: int = number) -> Any:
+            try:
+                body = s3.get_object(Bucket=deployment.release_bucket, Key="channels/stable.json")
+            except s3.exceptions.NoSuchKey:
+                return None
+            return str(json.loads(body["Body"].read())["name"]) == f"{LINE}{of}"
+
+        wait(stable)
+        seen = time.time()
+        ended = wait(lambda: job()[0].get("ProcessingEndTime"))
+        to_release.append(seen - ended.timestamp())
+    print(f"\n{count} approvals, one after the other, ms")
+    print("| | p50 | p95 | p99 |\n|---|---|---|---|")
+    print(f"| approval to compile job | {percentiles(to_job)} |")
+    print(f"| end of the job to stable pointing to its release | {percentiles(to_release)} |")
+
+
+def all_at_once(site: Site, deployment: Deployment, first: int, count: int) -> None:
+    """Approves many versions at the same moment."""
+    sagemaker, s3 = site.client("sagemaker"), site.client("s3")
+    arns = [
+        register(sagemaker, deployment, number, "PendingManualApproval")
+        for number in range(first, first + count)
+    ]
+    begun = time.monotonic()
+    for arn in arns:
+        sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    approved = time.monotonic() - begun
+
+    def manifests() -> int:
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=deployment.release_bucket, Prefix="releases/"
+        )
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return sum(key.endswith("/manifest.json") for key in keys)
+
+    done = 0
+    while done < first - 1 + count and time.monotonic() - begun < 3600:
+        time.sleep(2)
+        done = manifests()
+    took = time.monotonic() - begun
+
+    def announced() -> bool:
+        rows = [sagemaker.describe_model_package(ModelPackageName=arn) for arn in arns]
+        return all(RELEASE in row["CustomerMetadataProperties"] for row in rows)
+
+    wait(announced, 600)
+    pages = sagemaker.get_paginator("list_processing_jobs").paginate(NameContains="compile-")
+    jobs = sum(len(page["ProcessingJobSummaries"]) for page in pages)
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=GROUP)
+    versions = sum(len(page["ModelPackageSummaryList"]) for page in pages)
+    every = first - 1 + count
+    pointer = json.loads(
+        s3.get_object(Bucket=deployment.release_bucket, Key="channels/stable.json")["Body"].read()
+    )
+    print(f"\n{count} approvals at once (made within {approved:.1f} s)")
+    print(f"  last release after {took:.1f} s, {count / took:.1f} a second")
+    print(f"  lost: {every - done} releases; twice: {jobs - every} jobs, "
+          f"{versions - 3 * every} versions")  # fmt: skip
+    newest = f"{LINE}{every}"
+    print(f"  stable -> {pointer['name']}: {'right' if pointer['name'] == newest else 'WRONG'}")
+
+
+def reconciling(site: Site, deployment: Deployment, versions: int) -> None:
+    """Lets the reconciler go through a large group of which everything is settled."""
+    sagemaker, s3 = site.client("sagemaker"), site.client("s3")
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=GROUP)
+    there = sum(len(page["ModelPackageSummaryList"]) for page in pages)
+    for number in range(there, versions):
+        name = f"teacher-x-phase2-v{number}"
+        sagemaker.create_model_package(
+            ModelPackageGroupName=GROUP, ModelPackageDescription=f"{name}: for a benchmark"
+        )
+    calls = 0
+
+    def count(**_: Any) -> None:
+        nonlocal calls
+        calls += 1
+
+    for client in (sagemaker, s3):
+        client.meta.events.register("request-created", count)
+    variables = site.client("lambda").get_function_configuration(
+        FunctionName=deployment.reconciler_function
+    )["Environment"]["Variables"]
+    recipe = Recipe.from_json(variables["COMPILE_RECIPE"], variables["COMPILE_IMAGE"])
+    # In a week, when nothing is new any more: what a usual run has to do.
+    for label, later in (("all of them new", timedelta()), ("none of them new", timedelta(days=7))):
+        calls, begun = 0, time.monotonic()
+        report = reconcile(
+            deployment.places(sagemaker, s3), recipe, lambda finding: None, resume=False,
+            now=partial(_in, later),
+        )  # fmt: skip
+        took = time.monotonic() - begun
+        print(
+            f"\nreconciler over {report.versions:,} versions, {label}: {calls:,} calls, "
+            f"{took:.1f} s, {report.looked:,} looked at closely, {len(report.findings)} found"
+        )
+
+
+def _in(later: timedelta) -> datetime:
+    return datetime.now(UTC) + later
+
+
+def starting(site: Site) -> None:
+    """What a function's start costs, against the client library alone."""
+    python = ROOT / ".venv-lambda/bin/python"
+    variables = {
+        **site.variables,
+        "PYTHONPATH": str(ROOT),
+        "GROUP_NAME": GROUP, "TRAINING_BUCKET": "b", "RELEASE_BUCKET": "b", "ENVIRONMENT": "dev",
+        "STABLE_FOLLOWS": "approval", "COMPILE_RECIPE": '{"compiler": "onnx-int8"}',
+        "COMPILE_IMAGE": "i", "SIGNING_KEY_ARN": "k", "NOTICE_TOPIC_ARN": "t",
+    }  # fmt: skip
+    bare = "import boto3; [boto3.client(s) for s in ('sagemaker', 's3', 'sns', 'kms')]"
+    theirs: list[float] = []
+    ours: list[float] = []
+    for _ in range(15):
+        for seconds, code in ((theirs, bare), (ours, "import lambdas.publish_release")):
+            begun = time.monotonic()
+            subprocess.run([str(python), "-c", code], env=variables, cwd="/", check=True)
+            seconds.append(time.monotonic() - begun)
+    ratio = median_interval([a / b for a, b in zip(ours, theirs, strict=True)])
+    print(
+        f"\ncold import of lambdas.publish_release: ×{ratio[0]:.2f} [{ratio[1]:.2f}, "
+        f"{ratio[2]:.2f}] of boto3 and its clients ({1000 * median_interval(theirs)[0]:.0f} ms)"
+    )
+    assets = json.loads((site._folder / "cdk.out/cards-dev-automation.assets.json").read_text())
+    for entry in assets["files"].values():
+        path = site._folder / "cdk.out" / entry["source"]["path"]
+        if path.is_dir() and (path / "lambdas").is_dir():
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in path.rglob("*.py"):
+                    archive.write(file, str(file.relative_to(path)))
+            print(f"the functions' archive: {len(packed.getvalue()) / 1024:.0f} KiB")
+
+
+def synthesis(site: Site, folder: Path) -> None:
+    """``cdk synth`` of ours against that of an app with one empty stack."""
+    empty = folder / "empty.py"
+    empty.write_text("import aws_cdk as c\na = c.App()\nc.Stack(a, 'Empty')\na.synth()\n")
+    sides = {"empty": f"{sys.executable} {empty}", "ours": f"{sys.executable} app.py"}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(5):
+        for name, app in sides.items():
+            begun = time.monotonic()
+            site.cdk("synth", "-q", "--app", app)
+            seconds[name].append(time.monotonic() - begun)
+    ratio = median_interval([a / b for a, b in zip(seconds["ours"], seconds["empty"], strict=True)])
+    print(f"\ncdk synth: {median_interval(seconds['ours'])[0]:.1f} s, "
+          f"×{ratio[0]:.2f} [{ratio[1]:.2f}, {ratio[2]:.2f}] of an empty app")  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Deploys, measures and prints."""
+    parser = argparse.ArgumentParser(prog="python -m bench.automation", description=__doc__)
+    parser.add_argument("--one-by-one", type=int, default=30)
+    parser.add_argument("--burst", type=int, default=500)
+    parser.add_argument("--versions", type=int, default=5000, help="that the reconciler looks at")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="cards-bench-") as temporary:
+        folder = Path(temporary)
+        cloud = LocalCloud(
+            folder / "state",
+            port=free_port(),
+            job_python=Path(sys.executable),
+            lambda_python=ROOT / ".venv-lambda/bin/python",
+        )
+        cloud.start()
+        try:
+            site = Site(cloud, folder)
+            deployment = site.deploy()
+            starting(site)
+            one_by_one(site, deployment, options.one_by_one)
+            all_at_once(site, deployment, options.one_by_one + 1, options.burst)
+            reconciling(site, deployment, options.versions)
+            synthesis(site, folder)
+        finally:
+            cloud.stop()
+    return 0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,230 @@
+"""After the first release: a second, back to the first, lost events, given-up events, notices."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.cloud import BIN, LENIENT, Cloud, until
+
+CLI = str(BIN / "cards")
+FIRST = "student-efficientnet-lite0-stage2-v1"
+SECOND = "student-efficientnet-lite0-stage2-v2"
+
+
+def decide(cloud: Cloud, arn: str, status: str) -> None:
+    cloud.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
+
+
+def channel(cloud: Cloud, name: str) -> str | None:
+    """The release that a channel points to."""
+    bucket = cloud.deployment.release_bucket
+    body = cloud.client("s3").get_object(Bucket=bucket, Key=f"channels/{name}.json")["Body"].read()
+    release = json.loads(body)["release"]
+    return str(release) if release else None
+
+
+def channels(cloud: Cloud) -> dict[str, str | None]:
+    return {name: channel(cloud, name) for name in ("candidate", "stable")}
+
+
+@pytest.fixture(scope="module")
+def notices(deployed: Cloud) -> Iterator[str]:
+    """A queue that hears what people are told."""
+    sqs, sns = deployed.client("sqs"), deployed.client("sns")
+    url = sqs.create_queue(QueueName=f"notices-{uuid.uuid4().hex[:6]}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    sns.subscribe(TopicArn=deployed.deployment.notice_topic_arn, Protocol="sqs", Endpoint=arn)
+    yield url
+
+
+def told(cloud: Cloud, url: str) -> list[str]:
+    answer = cloud.client("sqs").receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0
+    )
+    return [json.loads(each["Body"])["Subject"] for each in answer.get("Messages", [])]
+
+
+@pytest.fixture(scope="module")
+def first(deployed: Cloud, trained: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The first version, approved and released."""
+    deployed.deploy(LENIENT)
+    arn = trained["stage2"]["model_package"]
+    decide(deployed, arn, "Approved")
+
+    def released() -> str | None:
+        metadata = deployed.client("sagemaker").describe_model_package(ModelPackageName=arn)[
+            "CustomerMetadataProperties"
+        ]
+        return metadata.get("Release")
+
+    release = until(released, 180, "the version names its release")
+    return {"arn": arn, "release": str(release)}
+
+
+@pytest.fixture(scope="module")
+def second(deployed: Cloud, first: dict[str, str], notices: str) -> dict[str, str]:
+    """Another version of the same weights, as a second training would give one."""
+    sagemaker = deployed.client("sagemaker")
+    row = sagemaker.describe_model_package(ModelPackageName=first["arn"])
+    metadata = {**row["CustomerMetadataProperties"], "ModelName": SECOND}
+    del metadata["Release"]
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName=row["ModelPackageGroupName"],
+        ModelPackageDescription=row["ModelPackageDescription"].replace(FIRST, SECOND),
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties=metadata,
+        InferenceSpecification=row["InferenceSpecification"],
+        MetadataProperties=row["MetadataProperties"],
+    )["ModelPackageArn"]
+    decide(deployed, arn, "Approved")
+    until(
+        lambda: (channel(deployed, "stable") or "").startswith(SECOND), 180, "the second is stable"
+    )
+    return {"arn": arn, "release": str(channel(deployed, "stable"))}
+
+
+def test_the_story_of_a_version_is_told_with_times(deployed: Cloud, first: dict[str, str]) -> None:
+    entries = deployed.json(CLI, "trace", FIRST, "--json")
+    whats = [entry["what"] for entry in entries]
+    expected = ["its job ended", "registered", "compile job started", "compile job completed",
+                "released"]  # fmt: skip
+    assert [what for what in whats if what in expected][:2] == expected[:2]
+    assert set(expected) <= set(whats) and "stable points to it" in whats
+    assert [entry["when"] for entry in entries] == sorted(entry["when"] for entry in entries)
+    logged = deployed.json(CLI, "trace", FIRST, "--logs", "--json")
+    assert any("publish the release" in entry["detail"] for entry in logged)
+
+
+def test_a_newer_approved_version_takes_both_channels_and_people_are_told(
+    deployed: Cloud, first: dict[str, str], second: dict[str, str], notices: str
+) -> None:
+    assert channels(deployed) == {"candidate": second["release"], "stable": second["release"]}
+    until(
+        lambda: any(f"{SECOND} released" in each for each in told(deployed, notices)),
+        30,
+        "people are told of the release",
+    )
+    rows = {
+        row["release"]: row["channels"] for row in deployed.json(CLI, "release", "list", "--json")
+    }
+    assert rows[second["release"]] == ["candidate", "stable"] and rows[first["release"]] == []
+
+
+def test_two_releases_differ_in_what_differs(
+    deployed: Cloud, first: dict[str, str], second: dict[str, str]
+) -> None:
+    found = deployed.json(CLI, "release", "diff", second["release"], first["release"], "--json")
+    whats = {row["what"] for row in found["differences"]}
+    assert {"source.name", "release", "lineage"} <= whats
+    assert "files.model.int8.onnx" not in whats, "the weights are the same"
+
+
+def test_stable_goes_back_stays_there_and_is_promoted_again(
+    deployed: Cloud, first: dict[str, str], second: dict[str, str]
+) -> None:
+    done = deployed.must(CLI, "release", "rollback", "--reason", "misreads foils")
+    assert first["release"] in done and "it stays there" in done
+    assert channels(deployed) == {"candidate": second["release"], "stable": first["release"]}
+    # An event about the newer version does not take stable back.
+    deployed.client("lambda").invoke(
+        FunctionName=deployed.deployment.publish_function,
+        Payload=json.dumps({"detail": {"ModelPackageArn": second["arn"]}}).encode(),
+    )
+    assert channel(deployed, "stable") == first["release"]
+    assert "misreads foils" in deployed.must(CLI, "release", "list")
+    deployed.must(CLI, "release", "promote", "--reason", "foils are read now")
+    assert channel(deployed, "stable") == second["release"]
+    refused = deployed.run(CLI, "release", "rollback", "--to", "none.onnx-int8-0", "--reason", "x")
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", [b"[", b'{"release": "x", "package_arn": "arn:x", "name": "x"}'])
+def test_a_channel_that_somebody_changed_by_hand_is_put_right(
+    deployed: Cloud, second: dict[str, str], damage: bytes
+) -> None:
+    s3, bucket = deployed.client("s3"), deployed.deployment.release_bucket
+    s3.put_object(Bucket=bucket, Key="channels/stable.json", Body=damage)
+    looked = deployed.json(CLI, "reconcile", "--dry-run", "--json")
+    assert {"what": "stable", "step": "move the channels"} in looked["findings"]
+    answer = deployed.client("lambda").invoke(FunctionName=deployed.deployment.reconciler_function)
+    assert json.loads(answer["Payload"].read())["put_right"] >= 1, answer.get("FunctionError")
+    until(lambda: channel(deployed, "stable") == second["release"], 30, "stable is right")
+
+
+@pytest.fixture
+def deaf(deployed: Cloud) -> Iterator[None]:
+    """The rule for changed versions is off: their events are lost."""
+    events = deployed.client("events")
+    (rule,) = [
+        r["Name"] for r in events.list_rules()["Rules"] if "CompileApprovedRule" in r["Name"]
+    ]
+    events.disable_rule(Name=rule)
+    yield
+    events.enable_rule(Name=rule)
+
+
+def test_a_rejection_whose_event_was_lost_is_found(
+    deployed: Cloud, first: dict[str, str], second: dict[str, str], notices: str, deaf: None
+) -> None:
+    decide(deployed, second["arn"], "Rejected")
+    said = deployed.must(CLI, "reconcile", "--dry-run")
+    assert f"{SECOND}: withdraw the release" in said
+    assert channel(deployed, "stable") == second["release"], "a dry run changes nothing"
+    deployed.must(CLI, "reconcile")
+    until(lambda: channel(deployed, "stable") == first["release"], 60, "stable has fallen back")
+    rows = [row["release"] for row in deployed.json(CLI, "release", "list", "--json")]
+    assert rows == [first["release"]]
+    until(
+        lambda: any(f"{SECOND} withdrawn" in each for each in told(deployed, notices)),
+        30,
+        "people are told of the withdrawal",
+    )
+    refused = deployed.run(CLI, "release", "promote", second["release"], "--reason", "x")
+    assert refused.returncode == 1 and "does not exist" in refused.stderr
+
+
+def test_after_that_there_is_nothing_to_put_right(
+    deployed: Cloud, first: dict[str, str], second: dict[str, str]
+) -> None:
+    assert "all is as it should be" in until(
+        lambda: (
+            said if "all is" in (said := deployed.must(CLI, "reconcile", "--dry-run")) else None
+        ),
+        60,
+        "the world is right",
+    )
+
+
+def test_an_event_that_was_given_up_is_shown_and_sent_again(
+    deployed: Cloud, second: dict[str, str], tmp_path: Path
+) -> None:
+    queues = deployed.json(CLI, "dlq", "list", "--json")
+    assert len(queues) == 8
+    url = next(
+        row["url"]
+        for row in queues
+        if (row["function"], row["kind"]) == ("CompileApproved", "Failed")
+    )
+    event = {"detail": {"ModelPackageArn": second["arn"]}}
+    deployed.client("sqs").send_message(
+        QueueUrl=url,
+        MessageBody=json.dumps(event),
+        MessageAttributes={
+            "ErrorMessage": {"DataType": "String", "StringValue": "AccessDenied: no right"}
+        },
+    )
+    shown = deployed.json(CLI, "dlq", "show", "CompileApproved", "--json")
+    assert {"function": "CompileApproved", "kind": "Failed", "why": "AccessDenied: no right",
+            "event": event} in shown  # fmt: skip
+    sent = deployed.json(CLI, "dlq", "redrive", "CompileApproved", "--json")
+    assert sent["CompileApproved"] >= 1
+    assert deployed.json(CLI, "dlq", "show", "CompileApproved", "--json") == []
+    assert deployed.run(CLI, "dlq", "show", "Nobody").returncode == 1
