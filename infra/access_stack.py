@@ -11,7 +11,11 @@ from infra.constructs.containers import repository_arn, training_cpu_image
 from infra.constructs.hub_token import reading_hub_token
 from infra.constructs.job_runtime import job_runtime
 from infra.constructs.model_group import READ_PACKAGES, UPDATE_PACKAGES
-from infra.constructs.operator_grants import operator_statements, read_parameters
+from infra.constructs.operator_grants import (
+    operator_statements,
+    read_parameters,
+    releaser_statements,
+)
 from infra.constructs.published_value import publish_value
 from infra.constructs.service_role import SageMakerRole
 from infra.registry_stack import RegistryStack
@@ -108,11 +112,31 @@ class AccessStack(cdk.Stack):
             description="Look at the whole deployment, as cards doctor does",
             statements=operator_statements(self, settings, registry, self.compile_image),
         )
+        releaser = iam.ManagedPolicy(
+            self,
+            "Releaser",
+            description="Promote, roll back, compile again, send given-up events again",
+            statements=releaser_statements(self, settings, registry),
+        )
+        builder = iam.ManagedPolicy(
+            self,
+            "ImageBuilder",
+            description="Push the image of Hailo's compiler",
+            statements=[
+                read_parameters(self),
+                *registry.compiler_repository.pushing_statements(),
+            ],
+        )
         for key, role in (("training", self.training_role), ("compile", self.compile_role)):
             publish_value(
                 self, settings.environment, f"{key}-role-arn", role.role_arn, f"Role of {key} jobs"
             )
-        for name, policy in (("Approver", approver), ("Operator", operator)):
+        for name, policy in (
+            ("Approver", approver),
+            ("Operator", operator),
+            ("Releaser", releaser),
+            ("ImageBuilder", builder),
+        ):
             cdk.CfnOutput(
                 self,
                 f"{name}PolicyArn",

@@ -13,6 +13,7 @@ from infra.constructs import automation_grants as grants
 from infra.constructs import sagemaker_events as patterns
 from infra.constructs.alarms import Alarms
 from infra.constructs.compiler_notice import announce_compiler
+from infra.constructs.cost_budget import CostBudget
 from infra.constructs.dashboard import AutomationDashboard
 from infra.constructs.event_driven_function import EventDrivenFunction
 from infra.constructs.function_environment import FunctionEnvironment
@@ -101,6 +102,14 @@ class AutomationStack(cdk.Stack):
         publish_value(
             self, settings.environment, "compiler", settings.compiler, "What compiles models"
         )
+        if settings.monthly_budget_usd:
+            CostBudget(
+                self,
+                "Budget",
+                environment=settings.environment,
+                monthly_usd=settings.monthly_budget_usd,
+                topic=topic,
+            )
         for key, value, description in (
             ("stable-channel", settings.stable_channel, "What moves the stable channel"),
             ("notice-topic-arn", topic.topic_arn, "Where people are told"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 
 from infra.access_stack import AccessStack
 from infra.automation_stack import AutomationStack
+from infra.constructs.cost_budget import APPLICATION
 from infra.registry_stack import RegistryStack
 from infra.settings import Settings
 
@@ -31,5 +33,10 @@ def add_deployment(app: cdk.App, settings: Settings, environment: cdk.Environmen
         access=access,
         env=environment,
     )
-    cdk.Tags.of(app).add("Application", "card-recognition")
+    if settings.permissions_boundary:
+        boundary = iam.ManagedPolicy.from_managed_policy_arn(
+            registry, "Boundary", settings.permissions_boundary
+        )
+        iam.PermissionsBoundary.of(app).apply(boundary)
+    cdk.Tags.of(app).add("Application", APPLICATION)
     cdk.Tags.of(app).add("Environment", settings.environment)

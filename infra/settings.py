@@ -162,6 +162,9 @@ class Settings:
             topic.
         reconcile_minutes: How often everything is looked at that no event told of.
         log_retention_days: Of the functions' log groups.
+        permissions_boundary: ARN of a policy that no role here may exceed, as many companies ask.
+        monthly_budget_usd: Whoever hears notices is told when a month's cost reaches 80 % of it,
+            and when it is forecast to exceed it.
         retain: Whether buckets, group and key outlive their stack, which is then also protected
             from deletion.
     """
@@ -193,6 +196,14 @@ class Settings:
     )
     reconcile_minutes: int = _setting(60, _between(5, 24 * 60))
     log_retention_days: int = _setting(90, _one_of(*LOG_RETENTION_DAYS))
+    permissions_boundary: str | None = _setting(
+        None,
+        _matches(
+            r"arn:aws[a-z-]*:iam::(?:[0-9]{12}|aws):policy/[\w+=,.@/-]{1,512}",
+            "the ARN of an IAM policy",
+        ),
+    )
+    monthly_budget_usd: int | None = _setting(None, _between(1, 10_000_000))
     retain: bool = _setting(True, _one_of(True, False))
 
     def __post_init__(self) -> None:

@@ -52,7 +52,7 @@ PARAMETER_ROOT = "/cards"
 #: The parameter ``mlflow-uri`` of a deployment without MLflow.
 NO_MLFLOW = "none"
 #: What the parameter says where no secret holds a token for published weights.
-NO_TOKEN = "none"
+NO_TOKEN = "none"  # noqa: S105
 #: What stands in a deployment of an earlier state for the repository that it lacks.
 NO_REPOSITORY = "none"
 #: The SSM parameters by which the commands and jobs find what was deployed.

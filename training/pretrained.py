@@ -21,7 +21,7 @@ from training.environment import TOKEN_SECRET, JobEnvironment
 from training.environment import WEIGHTS_CHANNEL as CHANNEL
 from training.models import CardModel, build_model
 
-_TOKEN = "HF_TOKEN"
+_TOKEN = "HF_TOKEN"  # noqa: S105 (a variable's name)
 #: Read without running code from them: safetensors, or torch's own format as weights alone.
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 #: Layers that no tag names any more.
@@ -25,7 +26,7 @@ class CompilerRepository(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         name, stack = f"cards-{environment}-hailo", cdk.Stack.of(self)
-        ecr.Repository(
+        self._repository = ecr.Repository(
             self,
             "Resource",
             repository_name=name,
@@ -43,3 +44,20 @@ class CompilerRepository(Construct):
         )
         #: ``<account>.dkr.ecr.<region>.amazonaws.com/<name>``
         self.uri = f"{stack.account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{name}"
+
+    def pushing_statements(self) -> list[iam.PolicyStatement]:
+        """Push an image, as ``cards hailo image push`` does; signing in has no resource level."""
+        return [
+            iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+            iam.PolicyStatement(
+                actions=[
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:CompleteLayerUpload",
+                    "ecr:DescribeImages",
+                    "ecr:InitiateLayerUpload",
+                    "ecr:PutImage",
+                    "ecr:UploadLayerPart",
+                ],
+                resources=[self._repository.repository_arn],
+            ),
+        ]

@@ -1,6 +1,7 @@
 """What a person needs to look at a whole deployment, as `cards doctor` does: read, and no more.
 
-Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListProcessingJobs``.
+Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListArtifacts``,
+``sagemaker:ListProcessingJobs``, ``sagemaker:ListTrainingJobs``.
 """
 
 from __future__ import annotations
@@ -8,12 +9,22 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from infra.constructs.bucket_access import READ, objects
+from infra.constructs.bucket_access import READ, listing, objects
 from infra.constructs.containers import repository_arn
-from infra.constructs.model_group import READ_PACKAGES
+from infra.constructs.model_group import READ_PACKAGES, jobs
 from infra.registry_stack import RegistryStack
 from infra.settings import MLFLOW_APP, MLFLOW_NONE, Settings
-from registry.names import CHANNELS_PREFIX, COMPILATIONS_PREFIX, PARAMETER_ROOT, RELEASES_PREFIX
+from registry.names import (
+    CHANNELS_PREFIX,
+    COMPILATIONS_PREFIX,
+    COMPILE_JOB_PREFIX,
+    NAMES_PREFIX,
+    PARAMETER_ROOT,
+    RELEASES_PREFIX,
+    STABLE_CHANNEL,
+)
+
+_PLAIN = cdk.ArnFormat.NO_RESOURCE_NAME
 
 
 def read_parameters(stack: cdk.Stack) -> iam.PolicyStatement:
@@ -97,6 +108,63 @@ def operator_statements(
             actions=["iam:GetRole", "iam:SimulatePrincipalPolicy"], resources=people
         ),
         *_mlflow(settings, registry),
+    ]
+
+
+def releaser_statements(
+    stack: cdk.Stack, settings: Settings, registry: RegistryStack
+) -> list[iam.PolicyStatement]:
+    """Decide what the channels point to, and make the automation look again.
+
+    The channels themselves are moved by the automation: what a person writes is the hold alone.
+    """
+    prefix = f"cards-{settings.environment}-automation-"
+
+    def ours(service: str, resource: str) -> str:
+        return stack.format_arn(service=service, resource=f"{resource}{prefix}*", arn_format=_PLAIN)
+
+    return [
+        read_parameters(stack),
+        registry.group.packages(*READ_PACKAGES),
+        jobs(stack, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
+        jobs(stack, "processing-job", COMPILE_JOB_PREFIX, ["sagemaker:DescribeProcessingJob"]),
+        iam.PolicyStatement(
+            actions=[
+                "sagemaker:ListArtifacts",
+                "sagemaker:ListProcessingJobs",
+                "sagemaker:ListTrainingJobs",
+            ],
+            resources=["*"],
+        ),
+        objects(registry.training_bucket, READ, COMPILATIONS_PREFIX, NAMES_PREFIX),
+        listing(registry.training_bucket, COMPILATIONS_PREFIX, NAMES_PREFIX),
+        objects(registry.release_bucket, READ, RELEASES_PREFIX, CHANNELS_PREFIX),
+        listing(registry.release_bucket, RELEASES_PREFIX, CHANNELS_PREFIX),
+        iam.PolicyStatement(
+            actions=["s3:PutObject", "s3:DeleteObject"],
+            resources=[
+                registry.release_bucket.arn_for_objects(
+                    f"{CHANNELS_PREFIX}{STABLE_CHANNEL}.hold.json"
+                )
+            ],
+        ),
+        iam.PolicyStatement(actions=["kms:GetPublicKey"], resources=[registry.signing_key.key_arn]),
+        iam.PolicyStatement(
+            actions=["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
+            resources=[ours("lambda", "function:")],
+        ),
+        iam.PolicyStatement(
+            actions=["cloudformation:ListStackResources"],
+            resources=[
+                stack.format_arn(
+                    service="cloudformation", resource="stack", resource_name=f"{prefix[:-1]}/*"
+                )
+            ],
+        ),
+        iam.PolicyStatement(
+            actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+            resources=[ours("sqs", "")],
+        ),
     ]
 
 

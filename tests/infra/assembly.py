@@ -113,6 +113,7 @@ class Assembly:
             "AWS::IAM::Role": f"arn:aws:iam::{prefix}role/",
             "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{prefix}function:",
             "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{prefix}",
+            "AWS::ECR::Repository": f"arn:aws:ecr:{REGION}:{prefix}repository/",
             "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{prefix}key/",
             "AWS::Events::Rule": f"arn:aws:events:{REGION}:{prefix}rule/",
             "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{prefix}log-group:",

@@ -312,6 +312,40 @@ def test_the_operator_looks_at_everything_and_changes_nothing(deployment: Assemb
     assert not allows(statements, "cloudformation:DescribeStacks", f"{stack}/abalone/1")
 
 
+def test_the_releaser_holds_channels_and_makes_functions_look_again(deployment: Assembly) -> None:
+    statements = policy_of(deployment, "Releaser")
+    assert allows(statements, "s3:PutObject", f"{RELEASES}/channels/stable.hold.json")
+    assert allows(statements, "s3:DeleteObject", f"{RELEASES}/channels/stable.hold.json")
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:cards-dev-automation-PublishRelease1"
+    assert allows(statements, "lambda:InvokeFunction", function)
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:cards-dev-automation-PublishReleaseFailed1"
+    assert allows(statements, "sqs:DeleteMessage", queue)
+    for action, resource in (
+        ("s3:PutObject", f"{RELEASES}/channels/stable.json"),
+        ("s3:PutObject", f"{RELEASES}/releases/x/manifest.json"),
+        ("s3:DeleteObject", f"{RELEASES}/releases/x/manifest.json"),
+        ("sagemaker:UpdateModelPackage", PACKAGE),
+        ("kms:Sign", "key"),
+        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:other"),
+    ):
+        assert not allows(statements, action, resource), action
+
+
+def test_the_image_builder_pushes_to_the_compiler_s_repository_alone(deployment: Assembly) -> None:
+    statements = policy_of(deployment, "ImageBuilder")
+    repository = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"
+    assert allows(statements, "ecr:PutImage", f"{repository}/CompilerRepositoryF30F4ED2")
+    assert not allows(statements, "ecr:PutImage", f"{repository}/other")
+
+
+def test_no_role_exceeds_the_boundary_that_a_company_sets(synthesise: Any) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/developers"
+    bounded = synthesise(permissions_boundary=boundary)
+    roles = bounded.of_type("AWS::IAM::Role")
+    assert len(roles) >= 7
+    assert {role.properties["PermissionsBoundary"] for role in roles} == {boundary}
+
+
 def policy_of(deployment: Assembly, name: str) -> list[dict[str, Any]]:
     """The statements of one of the policies for people."""
     (policy,) = [
