@@ -88,10 +88,15 @@ CURRENT = _Current()
 
 
 @contextmanager
-def functions() -> Iterator[list[dict[str, ModuleType]]]:
-    """The real functions, as Lambda would load them for each of the two recipes."""
+def functions(stable: str = "approval") -> Iterator[list[dict[str, ModuleType]]]:
+    """The real functions, as Lambda would load them for each of the two recipes.
+
+    Args:
+        stable: What moves the stable channel.
+    """
     loaded = []
-    with patch("boto3.client", CURRENT.client), patch.dict("os.environ", _VARIABLES):
+    variables = {**_VARIABLES, "STABLE_FOLLOWS": stable}
+    with patch("boto3.client", CURRENT.client), patch.dict("os.environ", variables):
         for recipe in RECIPES:
             with patch.dict("os.environ", {"COMPILE_RECIPE": recipe}):
                 modules = {}

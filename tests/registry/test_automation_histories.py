@@ -64,15 +64,16 @@ BEGINNINGS = st.lists(
     max_size=3,
 )
 _settings = settings(
-    max_examples=max(1, HISTORIES // 2),
+    max_examples=max(1, HISTORIES // 4),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 
-@pytest.fixture(scope="module")
-def code() -> Iterator[list[dict[str, ModuleType]]]:
-    with functions() as loaded:
+@pytest.fixture(scope="module", params=["approval", "promotion"])
+def code(request: pytest.FixtureRequest) -> Iterator[list[dict[str, ModuleType]]]:
+    """The functions of a deployment whose stable channel moves by the one or by the other."""
+    with functions(request.param) as loaded:
         yield loaded
 
 
