@@ -79,7 +79,7 @@ def reject(
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
-    """Rejects a version: a running compilation is stopped, a release leaves the stable channel."""
+    """Rejects a version: a running compilation is stopped, its release is withdrawn."""
     from cli.console import print_json, say
     from registry.packages import REJECTED
 

@@ -7,10 +7,11 @@ from typing import Any
 import boto3
 
 from lambdas.events import detail, log
+from lambdas.metrics import count
 from lambdas.settings import required
 from registry.mlflow_api import PACKAGE_ARN_TAG, PACKAGE_NAME_TAG, MlflowError, set_tags
 from registry.names import NO_MLFLOW
-from registry.registration import Registration, register_training_job
+from registry.registration import REGISTERED_AS_FAILED, Registration, register_training_job
 
 GROUP = required("GROUP_NAME")
 TRAINING_BUCKET = required("TRAINING_BUCKET")
@@ -34,6 +35,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str | None]:
         model=registration.name,
         detail=registration.detail,
     )
+    if registration.outcome == REGISTERED_AS_FAILED:
+        count("RunFailed", registration.name or "")
     _name_on_run(registration)
     return {"outcome": registration.outcome, "package": registration.arn}
 

@@ -162,8 +162,14 @@ def release_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> None:
     s3.delete_object(Bucket=bucket, Key=hold_key(channel))
 
 
-def compute(at: Place, channel: str = STABLE_CHANNEL) -> Pointer:
-    """Where a channel should point."""
+def compute(at: Place, channel: str = STABLE_CHANNEL, candidate: Pointer | None = None) -> Pointer:
+    """Where a channel should point.
+
+    Args:
+        at: Where the channels lie.
+        channel: Its name.
+        candidate: What :func:`newest` has said a moment ago, where the caller knows it.
+    """
     if channel == STABLE_CHANNEL:
         held = read_hold(at.s3, at.bucket)
         if held and valid(at, held.pointer):
@@ -174,7 +180,7 @@ def compute(at: Place, channel: str = STABLE_CHANNEL) -> Pointer:
             except ChannelError:
                 before = []
             return next((each.pointer for each in before if valid(at, each.pointer)), Pointer(None))
-    return newest(at)
+    return newest(at) if candidate is None else candidate
 
 
 def newest(at: Place) -> Pointer:

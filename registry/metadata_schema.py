@@ -173,6 +173,8 @@ _STUDENT: Fields = {
     "CompileFailedJob": Field(TEXT, "", "The compile job that failed last", COMPILATION,
                               "compile-…-1"),
     "CompileFailure": Field(TEXT, "", "Why", COMPILATION, "fidelity gate failed: …"),
+    "Release": Field(TEXT, "", "The release made from it, once people were told", COMPILATION,
+                     "student-efficientnet-lite0-stage2-v1.onnx-int8-…"),
 }  # fmt: skip
 
 _EXPORTED: Fields = {

@@ -10,7 +10,7 @@ from registry import channel, compilation, release_folders
 from registry.compilation import FIDELITY_REPORT, CompilationError
 from registry.convergence import Approval, JobState, Observation, Verdict
 from registry.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
-from registry.names import CANDIDATE_CHANNEL, ModelName, compile_job_name, release_id
+from registry.names import ModelName, compile_job_name, release_id
 from registry.packages import Package, describe
 from registry.recipe import Recipe
 
@@ -142,8 +142,5 @@ def _channels(at: Places, arn: str, approved: bool) -> tuple[bool, bool]:
     if not approved:
         return False, all(each is None or each.package_arn != arn for each in pointers)
     leader = channel.newest(place)
-    wanted = [
-        leader if each == CANDIDATE_CHANNEL else channel.compute(place, each)
-        for each in channel.CHANNELS
-    ]
+    wanted = [channel.compute(place, each, leader) for each in channel.CHANNELS]
     return leader.package_arn in (None, arn), pointers == wanted

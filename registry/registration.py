@@ -51,6 +51,8 @@ from registry.validation import verdict
 REQUEST_FILE = "registration.json"
 REQUEST_LIMIT = 256 * 1024
 CARDS_CHANNEL = "cards"
+#: The outcome of registering a run that made no model.
+REGISTERED_AS_FAILED = "registered as failed"
 #: Environment variable of a training job that names the image to serve its model with.
 INFERENCE_IMAGE = "CARDS_INFERENCE_IMAGE"
 COMMIT = "CARDS_COMMIT"
@@ -222,7 +224,7 @@ def _register_failure(at: Place, job: Mapping[str, Any], reason: str) -> Registr
         return Registration("already registered", existing.arn, str(name))
     package = failed_version(at.sagemaker, at.group, job, name, reason)
     arn = create(at.sagemaker, at.group, package)
-    return Registration("registered as failed", arn, str(name), detail=reason)
+    return Registration(REGISTERED_AS_FAILED, arn, str(name), detail=reason)
 
 
 def _register_model(at: Place, job: Mapping[str, Any]) -> Registration:

@@ -81,6 +81,11 @@ class Alarms(Construct):
             "A compiled model lost too much. The version says what: cards registry show",
         )
         self._alarm(
+            "RunFailed",
+            counted(settings, "RunFailed"),
+            "A training job made no model. Its version says why: cards registry show",
+        )
+        self._alarm(
             "NotCompiled",
             counted(settings, "NotCompiled"),
             "An approved model could not be compiled. The version says why: cards registry show",

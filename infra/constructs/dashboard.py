@@ -13,7 +13,7 @@ from infra.constructs.event_driven_function import EventDrivenFunction
 from infra.settings import Settings
 
 _HOUR = cdk.Duration.hours(1)
-_OUTCOMES = ("Released", "Withdrawn", "GateFailed", "NotCompiled")
+_OUTCOMES = ("Released", "Withdrawn", "GateFailed", "NotCompiled", "RunFailed")
 
 
 class AutomationDashboard(cloudwatch.Dashboard):

@@ -26,7 +26,7 @@ def test_every_way_to_stand_still_has_its_alarm_and_each_tells_the_topic(
     found = alarms(deployment)
     kinds = ("Errors", "Throttles", "Undelivered", "Failed")
     expected = {f"{name}{kind}" for name in FUNCTIONS for kind in kinds}
-    assert set(found) == expected | {"GateFailed", "NotCompiled", "ReconcilerStale"}
+    assert set(found) == expected | {"GateFailed", "NotCompiled", "RunFailed", "ReconcilerStale"}
     (topic,) = deployment.of_type("AWS::SNS::Topic")
     for name, alarm in found.items():
         assert len(alarm["AlarmActions"]) == 1 and topic.logical_id in alarm["AlarmActions"][0]
@@ -49,7 +49,7 @@ def test_a_reconciler_that_does_not_run_is_an_alarm_and_quiet_functions_are_none
 def test_alarms_and_the_dashboard_ask_for_metrics_that_the_functions_print(
     deployment: Assembly,
 ) -> None:
-    printed = {*OUTCOMES.values(), "LeadTimeSeconds", "Reconciled", "VersionsLooked",
+    printed = {*OUTCOMES.values(), "LeadTimeSeconds", "RunFailed", "Reconciled", "VersionsLooked",
                "VersionsPutRight"}  # fmt: skip
     ours = {
         alarm["MetricName"]
