@@ -146,10 +146,11 @@ def queues(aws: Aws, function: str | None = None) -> list[Queue]:
 
     Raises:
         CliError: There is no such function.
+        DeploymentError: Nothing is deployed.
     """
     if function is not None and function not in FUNCTIONS:
         raise CliError(f"{function}: is none of {', '.join(FUNCTIONS)}")
-    stack = f"cards-{aws.environment}-automation"
+    stack = f"cards-{aws.deployment.environment}-automation"
     pages = aws.client("cloudformation").get_paginator("list_stack_resources")
     rows = [
         row

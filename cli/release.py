@@ -20,14 +20,14 @@ app = typer.Typer(
     Releases: signed folders that a device can trust.
 
     \b
-    cards release list                        what there is, and what the channels point to
-    cards release show                        the stable one's manifest, its signature verified
-    cards release pull --out release/         onto a device
-    cards release verify release/             is it what was signed?
-    cards release diff ID                     what differs from the stable one
-    cards release rollback --reason "…"       stable to the one before
-    cards release promote --reason "…"        stable to the candidate
-    cards release retry NAME                  compile again what failed
+    cards release list                   what there is, and the channels
+    cards release show                   the stable one's manifest, verified
+    cards release pull --out release/    onto a device
+    cards release verify release/        is it what was signed?
+    cards release diff ID                what differs from the stable one
+    cards release rollback --reason "…"  stable to the one before
+    cards release promote --reason "…"   stable to the candidate
+    cards release retry NAME             compile again what failed
     """,
 )
 app.command("promote", epilog='Example: cards release promote --reason "a week on ten devices"')(

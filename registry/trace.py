@@ -72,7 +72,7 @@ def _made(at: Places, package: Package) -> Iterator[Entry]:
     for when, word in zip(times, words, strict=True):
         if when:
             yield Entry(when, f"its job {word}", name)
-    yield Entry(package.created, "registered", package.description)
+    yield Entry(package.created, "registered", package.description.partition(": ")[2])
 
 
 def _decided(package: Package, compiled: datetime | None) -> Iterator[Entry]:
