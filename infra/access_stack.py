@@ -18,12 +18,14 @@ from infra.constructs.operator_grants import (
 )
 from infra.constructs.published_value import publish_value
 from infra.constructs.service_role import SageMakerRole
+from infra.network_stack import NetworkStack
 from infra.registry_stack import RegistryStack
 from infra.settings import Settings
 from registry.names import (
     CARDS_PREFIX,
     COMPILATIONS_PREFIX,
     JOBS_PREFIX,
+    NO_NETWORK,
     NO_TOKEN,
     SOURCE_PREFIX,
     WEIGHTS_PREFIX,
@@ -40,6 +42,7 @@ class AccessStack(cdk.Stack):
         *,
         settings: Settings,
         registry: RegistryStack,
+        network: NetworkStack | None = None,
         env: cdk.Environment,
     ) -> None:
         super().__init__(
@@ -48,6 +51,7 @@ class AccessStack(cdk.Stack):
         bucket = registry.training_bucket
         containers = training_cpu_image(self.region)
         self.compile_image = settings.compiler_image or settings.compile.image or containers
+        joining = network.joining_statements() if network else []
         read_by_training = (CARDS_PREFIX, JOBS_PREFIX, SOURCE_PREFIX, WEIGHTS_PREFIX)
         self.training_role = SageMakerRole(
             self,
@@ -59,6 +63,7 @@ class AccessStack(cdk.Stack):
                 listing(bucket, *read_by_training),
                 *registry.mlflow.logging_statements(),
                 *reading_hub_token(self, settings.hub_token_secret),
+                *joining,
                 *job_runtime(
                     self, kind="TrainingJobs", repositories=[repository_arn(self, containers)]
                 ),
@@ -72,6 +77,7 @@ class AccessStack(cdk.Stack):
                 objects(bucket, READ, CARDS_PREFIX, JOBS_PREFIX),
                 objects(bucket, WRITE, COMPILATIONS_PREFIX),
                 listing(bucket, CARDS_PREFIX, JOBS_PREFIX, COMPILATIONS_PREFIX),
+                *joining,
                 *job_runtime(
                     self,
                     kind="ProcessingJobs",
@@ -86,6 +92,15 @@ class AccessStack(cdk.Stack):
             settings.hub_token_secret or NO_TOKEN,
             "Secret with the token for published weights",
         )
+        for key, value, description in (
+            ("job-subnets", ",".join(network.subnets) if network else NO_NETWORK, "Jobs' subnets"),
+            (
+                "job-security-group",
+                network.security_group if network else NO_NETWORK,
+                "Jobs' security group",
+            ),
+        ):
+            publish_value(self, settings.environment, key, value, description)
         approver = iam.ManagedPolicy(
             self,
             "Approver",

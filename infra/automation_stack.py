@@ -21,6 +21,7 @@ from infra.constructs.job_code import JobCode
 from infra.constructs.notice_topic import NoticeTopic
 from infra.constructs.published_value import publish_value
 from infra.constructs.source_asset import source_asset
+from infra.network_stack import NetworkStack
 from infra.registry_stack import RegistryStack
 from infra.settings import Settings
 
@@ -37,6 +38,7 @@ class AutomationStack(cdk.Stack):
         settings: Settings,
         registry: RegistryStack,
         access: AccessStack,
+        network: NetworkStack | None = None,
         env: cdk.Environment,
     ) -> None:
         super().__init__(
@@ -44,7 +46,9 @@ class AutomationStack(cdk.Stack):
         )
         announce_compiler(self, settings)
         job_code = JobCode(self, "JobCode", reader=access.compile_role)
-        variables = FunctionEnvironment(settings=settings, registry=registry, access=access)
+        variables = FunctionEnvironment(
+            settings=settings, registry=registry, access=access, network=network
+        )
         function = partial(
             EventDrivenFunction,
             self,

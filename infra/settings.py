@@ -25,6 +25,7 @@ MLFLOW_TRACKING_SERVER = "tracking-server"
 MLFLOW_NONE = "none"
 
 BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
+PUBLIC, ISOLATED = "public", "isolated"
 
 ONNX_INT8 = "onnx-int8"
 HAILO = "hailo"
@@ -161,6 +162,8 @@ class Settings:
         notify_email: Who is told about releases, failures and alarms; more can subscribe to the
             topic.
         reconcile_minutes: How often everything is looked at that no event told of.
+        network: Where jobs run: ``public``, as SageMaker places them, or ``isolated``, in a network
+            of their own without a way to the internet.
         log_retention_days: Of the functions' log groups.
         permissions_boundary: ARN of a policy that no role here may exceed, as many companies ask.
         monthly_budget_usd: Whoever hears notices is told when a month's cost reaches 80 % of it,
@@ -195,6 +198,7 @@ class Settings:
         None, _matches(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9.-]{1,190}", "an e-mail address")
     )
     reconcile_minutes: int = _setting(60, _between(5, 24 * 60))
+    network: str = _setting(PUBLIC, _one_of(PUBLIC, ISOLATED))
     log_retention_days: int = _setting(90, _one_of(*LOG_RETENTION_DAYS))
     permissions_boundary: str | None = _setting(
         None,

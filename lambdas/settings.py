@@ -8,6 +8,7 @@ import boto3
 
 from lambdas.metrics import count_notice
 from registry.compilation import CompileSettings
+from registry.names import NO_NETWORK
 from registry.notices import Board
 from registry.observation import Places
 from registry.recipe import Recipe
@@ -53,10 +54,13 @@ def board() -> Board:
 
 def compile_settings() -> CompileSettings:
     """Where and how compile jobs run."""
+    subnets = required("COMPILE_SUBNETS")
     return CompileSettings(
         role_arn=required("COMPILE_ROLE_ARN"),
         instance_type=required("COMPILE_INSTANCE_TYPE"),
         max_runtime_seconds=int(required("COMPILE_MAX_RUNTIME_SECONDS")),
         code_uri=required("CODE_URI"),
         training_bucket=required("TRAINING_BUCKET"),
+        subnets=() if subnets == NO_NETWORK else tuple(subnets.split(",")),
+        security_group=required("COMPILE_SECURITY_GROUP"),
     )

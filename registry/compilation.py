@@ -42,7 +42,12 @@ class CompilationError(ValueError):
 
 @dataclass(frozen=True)
 class CompileSettings:
-    """Where and how compile jobs run, from the deployment's settings."""
+    """Where and how compile jobs run, from the deployment's settings.
+
+    Attributes:
+        subnets: Ids of the subnets that they run in; none where SageMaker places them.
+        security_group: Id of their security group there.
+    """
 
     role_arn: str
     instance_type: str
@@ -50,6 +55,8 @@ class CompileSettings:
     code_uri: str
     training_bucket: str
     volume_gb: int = 30
+    subnets: tuple[str, ...] = ()
+    security_group: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ def start(
         "--recipe": recipe.text,
         "--message": "/opt/ml/output/message",
     }
-    request = {
+    request: dict[str, Any] = {
         "ProcessingJobName": job_name,
         "RoleArn": settings.role_arn,
         "AppSpecification": {
@@ -190,6 +197,13 @@ def start(
         },
         "Environment": {SOURCE_ARN: source.arn},
     }
+    if settings.subnets:
+        request["NetworkConfig"] = {
+            "VpcConfig": {
+                "Subnets": list(settings.subnets),
+                "SecurityGroupIds": [settings.security_group],
+            }
+        }
     try:
         sagemaker.create_processing_job(**request)
     except ClientError as error:

@@ -6,7 +6,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from registry.channel import BY_APPROVAL
-from registry.names import LATER_PARAMETERS, NO_REPOSITORY, NO_TOKEN, PARAMETER_ROOT, PARAMETERS
+from registry.names import (
+    LATER_PARAMETERS,
+    NO_NETWORK,
+    NO_REPOSITORY,
+    NO_TOKEN,
+    PARAMETER_ROOT,
+    PARAMETERS,
+)
 from registry.observation import Places
 
 DEFAULT_ENVIRONMENT = "dev"
@@ -32,6 +39,8 @@ class Deployment:
         register_function: Names of the automation's functions; empty where an earlier state is
             deployed.
         notice_topic_arn: Where people are told.
+        job_subnets: Ids of the subnets that jobs run in, joined by commas, or ``none``.
+        job_security_group: Id of their security group, or ``none``.
     """
 
     environment: str
@@ -52,6 +61,8 @@ class Deployment:
     publish_function: str = ""
     reconciler_function: str = ""
     notice_topic_arn: str = ""
+    job_subnets: str = NO_NETWORK
+    job_security_group: str = NO_NETWORK
 
     def places(self, sagemaker: Any, s3: Any) -> Places:
         """What looking at versions needs, of this deployment.

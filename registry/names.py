@@ -53,6 +53,8 @@ PARAMETER_ROOT = "/cards"
 NO_MLFLOW = "none"
 #: What the parameter says where no secret holds a token for published weights.
 NO_TOKEN = "none"  # noqa: S105
+#: What stands in parameters and variables where jobs run in no network of ours.
+NO_NETWORK = "none"
 #: What stands in a deployment of an earlier state for the repository that it lacks.
 NO_REPOSITORY = "none"
 #: The SSM parameters by which the commands and jobs find what was deployed.
@@ -74,11 +76,14 @@ PARAMETERS = (
     "publish-function",
     "reconciler-function",
     "notice-topic-arn",
+    "job-subnets",
+    "job-security-group",
 )
 
 #: What deployments of an earlier state do not have; they are good for everything else.
 LATER_PARAMETERS = frozenset(
     {"hub-token-secret", "compiler-repository", "stable-channel", "notice-topic-arn"}
+    | {"job-subnets", "job-security-group"}
     | {f"{name}-function" for name in ("register", "compile", "publish", "reconciler")}
 )
 

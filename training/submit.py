@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from registry.names import (
     EXPERIMENT,
     JOB_NAME_LIMIT,
     JOBS_PREFIX,
+    NO_NETWORK,
     NO_TOKEN,
     SOURCE_PREFIX,
     STUDENT,
@@ -111,7 +113,7 @@ def plan(
         ConfigError: No such recipe, or a hyper-parameter that it cannot take.
     """
     parent = _checked_parent(kind, stage, teacher, initial)
-    compute = compute or default_compute(recipe)
+    compute = _placed(compute or default_compute(recipe), deployment)
     distributed = is_distributed(compute)
     job_name = _job_name(kind, stage, recipe, now or datetime.now())
     image = _image(region, compute.instance_type, "training")
@@ -229,6 +231,17 @@ def _check_pack(cards_uri: str, config: TrainingConfig) -> None:
             f"{SCALE * config.image_size} (twice its image size); prepare them anew: "
             f"cards data prepare … --size {config.image_size}"
         )
+
+
+def _placed(compute: Compute, deployment: Deployment) -> Compute:
+    """The machines in the deployment's network, where it has one and no other was given."""
+    if compute.subnets or deployment.job_subnets == NO_NETWORK:
+        return compute
+    return replace(
+        compute,
+        subnets=tuple(deployment.job_subnets.split(",")),
+        security_groups=(deployment.job_security_group,),
+    )
 
 
 def _checked_parent(

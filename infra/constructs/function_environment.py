@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from infra.access_stack import AccessStack
+from infra.network_stack import NetworkStack
 from infra.registry_stack import RegistryStack
 from infra.settings import Settings
+from registry.names import NO_NETWORK
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class FunctionEnvironment:
     settings: Settings
     registry: RegistryStack
     access: AccessStack
+    network: NetworkStack | None = None
 
     def register(self) -> dict[str, str]:
         """For ``register_model``."""
@@ -37,6 +40,8 @@ class FunctionEnvironment:
             "COMPILE_INSTANCE_TYPE": compile_.instance_type,
             "COMPILE_MAX_RUNTIME_SECONDS": str(compile_.max_runtime_seconds),
             "COMPILE_ROLE_ARN": self.access.compile_role.role_arn,
+            "COMPILE_SECURITY_GROUP": self.network.security_group if self.network else NO_NETWORK,
+            "COMPILE_SUBNETS": ",".join(self.network.subnets) if self.network else NO_NETWORK,
             "PUBLISH_FUNCTION": publish_function,
         }
 

@@ -33,7 +33,12 @@ class Assembly:
 
     def __init__(self, folder: Path, environment: str) -> None:
         self.folder = folder
-        self.names = {stack: f"cards-{environment}-{stack}" for stack in self.STACKS}
+        present = [*self.STACKS, "network"]
+        self.names = {
+            stack: f"cards-{environment}-{stack}"
+            for stack in present
+            if (folder / f"cards-{environment}-{stack}.template.json").is_file()
+        }
         self.templates: dict[str, dict[str, Any]] = {
             stack: json.loads((folder / f"{name}.template.json").read_text())
             for stack, name in self.names.items()
@@ -107,7 +112,7 @@ class Assembly:
             return f"arn:aws:sagemaker:{REGION}:{prefix}model-package-group/{name}"
         if body["Type"] == "AWS::SNS::Topic":
             return f"arn:aws:sns:{REGION}:{prefix}{logical_id}"
-        if attribute == "Ref":
+        if attribute == "Ref" or body["Type"].startswith("AWS::EC2::"):
             return logical_id
         kinds = {
             "AWS::IAM::Role": f"arn:aws:iam::{prefix}role/",

@@ -96,6 +96,8 @@ HELPERS = {
         "COMPILE_ROLE_ARN",
         "COMPILE_INSTANCE_TYPE",
         "COMPILE_MAX_RUNTIME_SECONDS",
+        "COMPILE_SECURITY_GROUP",
+        "COMPILE_SUBNETS",
         "CODE_URI",
         "TRAINING_BUCKET",
     },

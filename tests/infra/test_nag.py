@@ -8,23 +8,33 @@ from typing import Any
 
 import pytest
 
+from infra.settings import Settings
 from tests.infra.assembly import ACCOUNT, REGION, ROOT, Assembly
 
+#: What a deployment may also have; the second has every part.
+KINDS = {
+    "usual": Settings(),
+    "all": Settings(network="isolated", monthly_budget_usd=100, notify_email="a@example.com"),
+}
 
-@pytest.fixture(scope="module")
-def findings(deployment: Assembly, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+
+@pytest.fixture(scope="module", params=KINDS)
+def findings(
+    request: pytest.FixtureRequest,
+    deployment: Assembly,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[str]:
     """``<rule> <construct>`` of what is neither right nor accepted beside the resource."""
     import aws_cdk as cdk
     import cdk_nag
 
     from infra.deployment import add_deployment
-    from infra.settings import Settings
 
     out = tmp_path_factory.mktemp("nag")
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = cdk.App(context=context, outdir=str(out))
     cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks())
-    add_deployment(app, Settings(), cdk.Environment(account=ACCOUNT, region=REGION))
+    add_deployment(app, KINDS[request.param], cdk.Environment(account=ACCOUNT, region=REGION))
     # The prefixes that IAM5 warns of make the synthesis fail: the report is read instead.
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         app.synth()

@@ -44,6 +44,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         "COMPILE_ROLE_ARN": make_role(ours, "compile", "sagemaker.amazonaws.com", []),
         "COMPILE_INSTANCE_TYPE": "ml.m5.large",
         "COMPILE_MAX_RUNTIME_SECONDS": "60",
+        "COMPILE_SECURITY_GROUP": "sg-1",
+        "COMPILE_SUBNETS": "subnet-1,subnet-2",
         "CODE_URI": f"s3://{BUCKET}/source/code.zip",
     }
     with pytest.MonkeyPatch.context() as patch:

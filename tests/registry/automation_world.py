@@ -49,6 +49,8 @@ _VARIABLES = {
     "COMPILE_IMAGE": "image",
     "COMPILE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/compile-jobs",
     "COMPILE_INSTANCE_TYPE": "ml.m5.xlarge",
+    "COMPILE_SECURITY_GROUP": "none",
+    "COMPILE_SUBNETS": "none",
     "COMPILE_MAX_RUNTIME_SECONDS": "600",
     "CODE_URI": f"s3://{TRAINING}/source/code.zip",
 }

@@ -108,6 +108,25 @@ PLANS = {
 }
 
 
+def test_jobs_run_in_the_deployment_s_network_unless_another_is_named() -> None:
+    inside = replace(
+        DEPLOYMENT,
+        job_subnets="subnet-0123456789abcdef0,subnet-0123456789abcdef1",
+        job_security_group="sg-0123456789abcdef0",
+    )
+    given: dict[str, Any] = {
+        "region": REGION, "kind": "teacher", "cards_uri": CARDS, "recipe": "demo"
+    }  # fmt: skip
+    placed = submit.plan(inside, **given).compute
+    assert placed.subnets == ("subnet-0123456789abcdef0", "subnet-0123456789abcdef1")
+    assert placed.security_groups == ("sg-0123456789abcdef0",)
+    other = submit.Compute(
+        "ml.m5.xlarge", subnets=("subnet-aaaaaaaa",), security_groups=("sg-bbbbbbbb",)
+    )
+    assert submit.plan(inside, **given, compute=other).compute.subnets == ("subnet-aaaaaaaa",)
+    assert plan().compute.subnets == ()
+
+
 @cache
 def request_of(name: str) -> dict[str, Any]:
     """The SDK takes seconds for a request; tests that only read one share it."""
