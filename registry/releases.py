@@ -50,6 +50,10 @@ SIGNING_ALGORITHM = "ECDSA_SHA_256"
 _CHUNK = 1024**2
 
 
+class CopyError(RuntimeError):
+    """S3 has written other bytes than it was given: a fault, and not the job's."""
+
+
 @dataclass(frozen=True)
 class Publisher:
     """The clients and places that publishing needs.
@@ -238,12 +242,18 @@ def _copy_checked(to: Publisher, key: str, target: str, file: File, job_name: st
             f"{job_name}: {key} has {size} bytes and digest {digest.hexdigest()[:12]}…, the report "
             f"says {file.bytes} and {file.sha256[:12]}…; nothing is published"
         )
-    to.s3.copy_object(
+    copied = to.s3.copy_object(
         Bucket=to.release_bucket,
         Key=target,
         CopySource={"Bucket": to.training_bucket, "Key": key},
         CopySourceIfMatch=answer["ETag"],
+        ChecksumAlgorithm="SHA256",
     )
+    # What S3 has computed over the bytes that it wrote; it stays on the object. One with a hyphen
+    # is of parts, and of no whole file.
+    written = copied.get("CopyObjectResult", {}).get("ChecksumSHA256", "")
+    if written and "-" not in written and base64.b64decode(written) != digest.digest():
+        raise CopyError(f"{job_name}: {target} was not written as it was read; it is tried again")
 
 
 def _manifest(

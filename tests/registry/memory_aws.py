@@ -7,6 +7,7 @@ once, crashes and delays come from the hook that is called around each request.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ class MemoryAws:
     """One account's state, and the events that its changes send.
 
     Attributes:
+        spoil: What a copy does to the bytes.
         around: Called with (operation, ``before`` or ``after``) around each request.
         events: What EventBridge would deliver, oldest first.
         invoked: Asynchronous invocations of functions: (function, payload).
@@ -63,6 +65,7 @@ class MemoryAws:
     """
 
     around: Callable[[str, str], None] = lambda operation, when: None
+    spoil: Callable[[bytes], bytes] = lambda body: body
     events: list[dict[str, Any]] = field(default_factory=list)
     invoked: list[tuple[str, bytes]] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
@@ -234,7 +237,8 @@ class MemoryAws:
         if given.get("CopySourceIfMatch", etag) != etag:
             raise error("CopyObject", "PreconditionFailed", status=412)
         self._store((given["Bucket"], given["Key"]), body)
-        return {}
+        checksum = base64.b64encode(hashlib.sha256(self.spoil(body)).digest()).decode()
+        return {"CopyObjectResult": {"ChecksumSHA256": checksum}}
 
     def _delete_object(self, given: dict[str, Any]) -> dict[str, Any]:
         self.objects.pop((given["Bucket"], given["Key"]), None)

@@ -222,6 +222,28 @@ def killed(world: World, place: int, disturb: Callable[..., None]) -> bool:
     return count >= place
 
 
+def test_bytes_that_s3_wrote_wrong_are_copied_again_and_never_released(
+    code: list[dict[str, ModuleType]],
+) -> None:
+    world = World(code)
+    approved(world)
+    world.drain()
+    world.end_job(world.active()[0], "passed")
+    world.route()
+    spoilt = []
+
+    def once(body: bytes) -> bytes:
+        spoilt.append(body)
+        return b"\0" if len(spoilt) == 1 else body
+
+    world.aws.spoil = once
+    (at,) = [n for n, each in enumerate(world.queue) if each.function == "publish"]
+    world.deliver(at, lambda operation, when: None)
+    assert spoilt and world.complete_releases() == {}
+    world.rest()
+    assert world.wrong() == [] and world.lost == 0
+
+
 def test_every_event_fifty_times_and_in_reverse(code: list[dict[str, ModuleType]]) -> None:
     worlds = []
     for times in (1, 50):
