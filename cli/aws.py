@@ -36,9 +36,11 @@ class Aws:
 
     Attributes:
         environment: Which deployment.
+        profile: AWS profile of its account; None for the caller's own.
     """
 
     environment: str = DEFAULT_ENVIRONMENT
+    profile: str | None = None
 
     @cached_property
     def session(self) -> boto3.Session:
@@ -46,9 +48,13 @@ class Aws:
         import boto3
 
         # boto3 reads AWS_DEFAULT_REGION alone; the CDK and the newer AWS CLI read AWS_REGION.
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        # A profile names its own region; the environment's is for those without one.
         session = boto3.Session(
-            region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+            profile_name=self.profile, region_name=None if self.profile else region
         )
+        if self.profile and not session.region_name:
+            session = boto3.Session(profile_name=self.profile, region_name=region)
         if not session.region_name:
             raise CliError(
                 "no AWS region is set; for the local cloud: "

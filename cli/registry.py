@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import approval, compare, lineage, listing, search, show
+from cli import approval, compare, lineage, listing, promotion, search, show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,7 @@ app = typer.Typer(
     cards registry compare NAME NAME          what differs, and by how much
     cards registry lineage NAME               what came from what
     cards registry approve NAME --reason "…"  the decision that releases
+    cards registry promote NAME --to prod     into another deployment or account
     """,
 )
 
@@ -32,3 +33,4 @@ app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("lineage", epilog=lineage.EPILOG)(lineage.lineage)
 app.command("approve", epilog=approval.APPROVE_EPILOG)(approval.approve)
 app.command("reject", epilog=approval.REJECT_EPILOG)(approval.reject)
+app.command("promote", epilog=promotion.EPILOG)(promotion.promote)

@@ -43,13 +43,14 @@ def report(name: ModelName, metrics: Mapping[str, float]) -> dict[str, Any]:
 
 def put(s3: Any, bucket: str, name: ModelName, metrics: Mapping[str, float]) -> str:
     """Writes the report and returns its S3 address."""
+    body = json.dumps(report(name, metrics), indent=2, allow_nan=False).encode()
+    return put_report(s3, bucket, name, body)
+
+
+def put_report(s3: Any, bucket: str, name: ModelName, body: bytes) -> str:
+    """Writes a report that was made before and returns its S3 address."""
     key = f"{MODEL_QUALITY_PREFIX}{name}.json"
-    s3.put_object(
-        Bucket=bucket,
-        Key=key,
-        Body=json.dumps(report(name, metrics), indent=2, allow_nan=False).encode(),
-        ContentType="application/json",
-    )
+    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
     return f"s3://{bucket}/{key}"
 
 
