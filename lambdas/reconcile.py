@@ -45,7 +45,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         _act,
         has_time=lambda: context.get_remaining_time_in_millis() > _MARGIN_MS,
     )
-    count("Reconciled", VersionsLooked=report.looked, VersionsPutRight=len(report.findings))
+    # Only a run that came to its end keeps the alarm of a stale reconciler quiet.
+    outcome = "Reconciled" if report.finished else "ReconcilerInterrupted"
+    count(outcome, VersionsLooked=report.looked, VersionsPutRight=len(report.findings))
     log(
         "reconciled" if report.finished else "goes on with the next run",
         versions=report.versions,

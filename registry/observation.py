@@ -37,6 +37,32 @@ class Places:
 
 
 @dataclass(frozen=True)
+class Channels:
+    """All channels at one moment.
+
+    Attributes:
+        leader: The newest approved version that has a release; None where none has.
+        pointers: Where each points; None for an object that is no pointer.
+        wanted: Where each should point.
+    """
+
+    leader: str | None
+    pointers: Mapping[str, channel.Pointer | None]
+    wanted: Mapping[str, channel.Pointer]
+
+    @property
+    def adrift(self) -> tuple[str, ...]:
+        """The channels that do not point to what they should."""
+        return tuple(each for each in self.wanted if self.pointers[each] != self.wanted[each])
+
+    @property
+    def pointed(self) -> frozenset[str]:
+        """The versions that some channel points to."""
+        arns = (each.package_arn for each in self.pointers.values() if each)
+        return frozenset(arn for arn in arns if arn)
+
+
+@dataclass(frozen=True)
 class Subject:
     """Which version is looked at.
 
@@ -80,8 +106,17 @@ class Situation:
         return str(self.name) if self.name else self.subject.arn
 
 
-def observe(at: Places, subject: Subject, recipe: Recipe) -> Situation:
-    """Looks at everything that the next step of one version depends on."""
+def observe(
+    at: Places, subject: Subject, recipe: Recipe, channels: Channels | None = None
+) -> Situation:
+    """Looks at everything that the next step of one version depends on.
+
+    Args:
+        at: Clients and buckets.
+        subject: The version.
+        recipe: The deployment's recipe.
+        channels: As they were a moment ago, for whoever looks at many versions.
+    """
     package = describe(at.sagemaker, subject.arn)
     approval = Approval(package.approval) if package else Approval.DELETED
     name = package.name if package else subject.name
@@ -102,7 +137,7 @@ def observe(at: Places, subject: Subject, recipe: Recipe) -> Situation:
         except CompilationError as error:
             fault = str(error)
     metadata = package.metadata if package else {}
-    leads, current = _channels(at, subject.arn, approved)
+    leads, current = _bearing(channels or look_at_channels(at), subject.arn, approved)
     told = metadata.get(RELEASE)
     mark = newest.name or compile_job_name(name, recipe.id, 1)
     seen = Observation(
@@ -124,23 +159,26 @@ def observe(at: Places, subject: Subject, recipe: Recipe) -> Situation:
     return Situation(seen, subject, package, name, jobs.because(fault), fidelity, releases, mark)
 
 
-def _channels(at: Places, arn: str, approved: bool) -> tuple[bool, bool]:
+def look_at_channels(at: Places) -> Channels:
+    """Where the channels point, and where they should."""
+    pointers: dict[str, channel.Pointer | None] = {}
+    for each in channel.CHANNELS:
+        try:
+            found, _ = channel.read(at.s3, at.release_bucket, each)
+            pointers[each] = found or channel.Pointer(None)
+        except channel.ChannelError:
+            pointers[each] = None
+    leader = channel.newest(at.channels)
+    wanted = {each: channel.compute(at.channels, each, leader) for each in channel.CHANNELS}
+    return Channels(leader.package_arn, pointers, wanted)
+
+
+def _bearing(channels: Channels, arn: str, approved: bool) -> tuple[bool, bool]:
     """Whether the version leads, and whether the channels are right as far as it can change them.
 
     A version that is not approved changes them by not being pointed to; whatever else is to be
     done about them is somebody else's.
     """
-    place = at.channels
-    pointers: list[channel.Pointer | None] = []
-    for each in channel.CHANNELS:
-        try:
-            pointers.append(
-                channel.read(at.s3, at.release_bucket, each)[0] or channel.Pointer(None)
-            )
-        except channel.ChannelError:
-            pointers.append(None)
     if not approved:
-        return False, all(each is None or each.package_arn != arn for each in pointers)
-    leader = channel.newest(place)
-    wanted = [channel.compute(place, each, leader) for each in channel.CHANNELS]
-    return leader.package_arn in (None, arn), pointers == wanted
+        return False, arn not in channels.pointed
+    return channels.leader in (None, arn), not channels.adrift

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from registry import channel, compilation
+from registry import compilation
 from registry.automation import MOVE_CHANNELS
 from registry.aws import is_missing
 from registry.convergence import JobState, Step, next_step
@@ -30,7 +30,7 @@ from registry.names import (
     name_in_description,
     parse_compile_job,
 )
-from registry.observation import Places, Subject, observe
+from registry.observation import Channels, Places, Subject, look_at_channels, observe
 from registry.packages import APPROVED, PackageSummary, iterate
 from registry.recipe import Recipe
 from registry.release_folders import Folder, folders
@@ -103,9 +103,7 @@ class _Lists:
     jobs: Mapping[ModelName, Mapping[str, Any]]
     running: Mapping[ModelName, str]
     folders: Mapping[str, list[Folder]]
-    pointed: frozenset[str]
-    adrift: tuple[str, ...]
-    leader: str | None
+    channels: Channels
 
 
 def reconcile(
@@ -137,15 +135,15 @@ def reconcile(
         report.findings.append(finding)
         act(finding)
 
-    if lists.adrift:
-        move = Step.MOVE_CHANNEL.value
-        hand_on(Finding(" and ".join(lists.adrift), move, PUBLISHER, MOVE_CHANNELS))
+    adrift = " and ".join(lists.channels.adrift)
+    if adrift:
+        hand_on(Finding(adrift, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
     for subject, number in _in_doubt(at, lists, recipe, moment, state.below):
         if not has_time():
             state.below = number + 1
             break
         report.looked += 1
-        finding = _look(at, subject, recipe, lists, moment)
+        finding = _look(at, subject, recipe, lists.channels, moment)
         if finding:
             hand_on(finding)
     else:
@@ -162,9 +160,9 @@ def reconcile(
 
 
 def _look(
-    at: Places, subject: Subject, recipe: Recipe, lists: _Lists, moment: datetime
+    at: Places, subject: Subject, recipe: Recipe, channels: Channels, moment: datetime
 ) -> Finding | None:
-    situation = observe(at, subject, recipe)
+    situation = observe(at, subject, recipe, channels)
     step = next_step(situation.seen)
     event = {"ModelPackageArn": subject.arn}
     if situation.name:
@@ -195,25 +193,7 @@ def _lists(at: Places, recipe: Recipe) -> _Lists:
     by_name: dict[str, list[Folder]] = {}
     for folder in folders(at.s3, at.release_bucket):
         by_name.setdefault(folder.name, []).append(folder)
-    pointed, adrift = set(), []
-    for each in channel.CHANNELS:
-        try:
-            pointer = channel.read(at.s3, at.release_bucket, each)[0] or channel.Pointer(None)
-        except channel.ChannelError:
-            adrift.append(each)
-            continue
-        pointed.add(pointer.package_arn)
-        if pointer != channel.compute(at.channels, each):
-            adrift.append(each)
-    return _Lists(
-        versions,
-        jobs,
-        running,
-        by_name,
-        frozenset(arn for arn in pointed if arn),
-        tuple(adrift),
-        channel.newest(at.channels).package_arn,
-    )
+    return _Lists(versions, jobs, running, by_name, look_at_channels(at))
 
 
 def _in_doubt(
@@ -238,10 +218,10 @@ def _may_be_unsettled(row: PackageSummary, lists: _Lists, recipe: Recipe, moment
         return True
     mine = lists.folders.get(str(row.name), [])
     if row.approval != APPROVED:
-        return bool(mine) or row.name in lists.running or row.arn in lists.pointed
+        return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
     complete = [each for each in mine if each.published]
     ours = any(each.release.endswith(f".{recipe.compiler}-{recipe.id}") for each in complete)
-    if ours or (complete and lists.leader not in (None, row.arn)):
+    if ours or (complete and lists.channels.leader not in (None, row.arn)):
         # Its release is there; was it announced?
         return any(each.published and moment - each.published < LOOKBACK for each in complete)
     job = lists.jobs.get(row.name)

@@ -116,6 +116,14 @@ class Cloud:
             },
         )
 
+    def nobody_holds_stable(self) -> None:
+        self.on["s3"].add_client_error("get_object", "NoSuchKey")
+
+    def folders(self, *names: str) -> None:
+        self.on["s3"].add_response(
+            "list_objects_v2", {"CommonPrefixes": [{"Prefix": f"releases/{n}/"} for n in names]}
+        )
+
     def approved(self, arn: str, name: str) -> None:
         self.on["sagemaker"].add_response(
             "list_model_packages",
@@ -187,7 +195,9 @@ def test_a_release_that_a_newer_one_stands_before_is_not_waited_for(cloud: Cloud
     cloud.job("Completed")
     cloud.pointer(OTHER)
     cloud.releases(f"{NAME}.r")
+    cloud.nobody_holds_stable()
     cloud.approved(OTHER, NEWER)
+    cloud.folders(f"{NAME}.r", f"{NEWER}.r")
     cloud.releases(f"{NEWER}.r")
     assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"
 
@@ -197,7 +207,9 @@ def test_a_release_that_is_about_to_be_stable_is_waited_for(cloud: Cloud) -> Non
     cloud.job("Completed")
     cloud.pointer(OTHER)
     cloud.releases(f"{NAME}.r")
+    cloud.nobody_holds_stable()
     cloud.approved(ARN, NAME)
+    cloud.folders(f"{NAME}.r")
     cloud.releases(f"{NAME}.r")
     cloud.version()
     cloud.pointer(ARN)
