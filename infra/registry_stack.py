@@ -6,12 +6,13 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from infra.constructs.compiler_repository import CompilerRepository
+from infra.constructs.data_key import DataKey
 from infra.constructs.mlflow_store import MlflowStore
 from infra.constructs.model_group import ModelGroup
 from infra.constructs.published_value import publish_value
 from infra.constructs.secure_bucket import SecureBucket
 from infra.constructs.signing_key import SigningKey
-from infra.settings import Settings
+from infra.settings import KMS, Settings
 
 #: Overwritten cards and checkpoints are kept this long against a mistake.
 TRAINING_NONCURRENT_DAYS = 30
@@ -32,10 +33,16 @@ class RegistryStack(cdk.Stack):
         )
         retain = settings.retain
         self.group = ModelGroup(self, "Group", group_name=settings.group_name, retain=retain)
+        self.data_key = (
+            DataKey(self, "DataKey", environment=settings.environment, retain=retain)
+            if settings.encryption == KMS
+            else None
+        )
         self.training_bucket = SecureBucket(
             self,
             "TrainingBucket",
             bucket_name=settings.training_bucket or self._name("training"),
+            key=self.data_key,
             retain=retain,
             noncurrent_days=TRAINING_NONCURRENT_DAYS,
         )
@@ -43,12 +50,14 @@ class RegistryStack(cdk.Stack):
             self,
             "MlflowBucket",
             bucket_name=settings.mlflow_bucket or self._name("mlflow"),
+            key=self.data_key,
             retain=retain,
         )
         self.release_bucket = SecureBucket(
             self,
             "ReleaseBucket",
             bucket_name=settings.release_bucket or self._name("releases"),
+            key=self.data_key,
             retain=retain,
         )
         self.signing_key = SigningKey(

@@ -26,6 +26,7 @@ MLFLOW_NONE = "none"
 
 BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
 PUBLIC, ISOLATED = "public", "isolated"
+KMS, S3_MANAGED = "kms", "s3"
 
 ONNX_INT8 = "onnx-int8"
 HAILO = "hailo"
@@ -168,7 +169,9 @@ class Settings:
         permissions_boundary: ARN of a policy that no role here may exceed, as many companies ask.
         monthly_budget_usd: Whoever hears notices is told when a month's cost reaches 80 % of it,
             and when it is forecast to exceed it.
-        retain: Whether buckets, group and key outlive their stack, which is then also protected
+        encryption: What encrypts the buckets' objects: ``kms``, a key of this deployment's own, or
+            ``s3``, S3's.
+        retain: Whether buckets, group and keys outlive their stack, which is then also protected
             from deletion.
     """
 
@@ -208,6 +211,7 @@ class Settings:
         ),
     )
     monthly_budget_usd: int | None = _setting(None, _between(1, 10_000_000))
+    encryption: str = _setting(KMS, _one_of(KMS, S3_MANAGED))
     retain: bool = _setting(True, _one_of(True, False))
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ Shapes: https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-wit
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,11 +60,13 @@ def subject(event: Mapping[str, Any], sagemaker: Any) -> Subject | None:
 
 
 def log(message: str, **fields: object) -> None:
-    """Writes one line of JSON, as Lambda's own logger would; ``package`` finds a version's story.
+    """Writes one line of JSON, as Lambda's own logger would; ``package`` finds a version's story,
+    ``trace`` what X-Ray knows of the same call.
 
     Args:
         message: What is done.
         fields: Of what; those without a value are left out.
     """
-    said = {key: value for key, value in fields.items() if value}
+    trace = os.environ.get("_X_AMZN_TRACE_ID", "").partition("Root=")[2].partition(";")[0]
+    said = {key: value for key, value in (fields | {"trace": trace}).items() if value}
     print(json.dumps({"level": "INFO", "message": message, **said}, default=str), flush=True)

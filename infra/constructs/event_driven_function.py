@@ -76,7 +76,11 @@ class EventDrivenFunction(Construct):
             self,
             "Role",
             description=description,
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            # Nobody else's function may take the role on (the confused deputy).
+            assumed_by=iam.ServicePrincipal(
+                "lambda.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
+            ),
         )
         role.add_to_policy(
             iam.PolicyStatement(
@@ -100,6 +104,8 @@ class EventDrivenFunction(Construct):
             memory_size=memory_mib,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
+            # One trace from the event through the functions that hand a version to each other.
+            tracing=lambda_.Tracing.ACTIVE,
             dead_letter_queue=self.failed,
             retry_attempts=EXECUTION_RETRIES,
             max_event_age=EVENT_AGE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -18,6 +19,7 @@ class SecureBucket(s3.Bucket):
         scope: The stack.
         construct_id: Decides the logical id; changing it would replace the bucket.
         bucket_name: The physical name.
+        key: Encrypts the objects; None leaves that to S3's own key.
         retain: Whether the bucket outlives its stack.
         noncurrent_days: After how many days an overwritten version goes; None keeps all.
     """
@@ -28,6 +30,7 @@ class SecureBucket(s3.Bucket):
         construct_id: str,
         *,
         bucket_name: str,
+        key: kms.IKey | None,
         retain: bool,
         noncurrent_days: int | None = None,
     ) -> None:
@@ -49,7 +52,10 @@ class SecureBucket(s3.Bucket):
             construct_id,
             bucket_name=bucket_name,
             versioned=True,
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
+            # One request to KMS for many objects: a hundredth of their price.
+            bucket_key_enabled=key is not None,
             enforce_ssl=True,
             minimum_tls_version=1.2,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,

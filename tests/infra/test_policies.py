@@ -33,6 +33,8 @@ WITHOUT_RESOURCE_LEVEL = {
     "sagemaker:Search",
     "sagemaker:ListProcessingJobs",
     "sagemaker:ListTrainingJobs",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
 }
 
 
@@ -63,7 +65,7 @@ def test_resource_policies_allow_no_wildcard_action_either(deployment: Assembly)
         each.properties["PolicyDocument"] for each in deployment.resources if each.type in kinds
     ]
     documents += [key.properties["KeyPolicy"] for key in deployment.of_type("AWS::KMS::Key")]
-    assert len(documents) == 3 + 8 + 1
+    assert len(documents) == 3 + 8 + 2
     for document in documents:
         for statement in document["Statement"]:
             if statement["Effect"] == "Allow":
@@ -250,21 +252,41 @@ def test_metrics_go_to_sagemakers_own_namespaces(deployment: Assembly) -> None:
         }
 
 
-def test_sagemaker_takes_a_role_on_for_this_account_only(deployment: Assembly) -> None:
-    """The confused deputy: a stranger's job must not run under our role."""
+def test_a_service_takes_a_role_on_for_this_account_only(deployment: Assembly) -> None:
+    """The confused deputy: a stranger's job or function must not run under our role."""
     trusts = [
         statement
         for role in deployment.of_type("AWS::IAM::Role")
         for statement in role.properties["AssumeRolePolicyDocument"]["Statement"]
     ]
-    by_sagemaker = [t for t in trusts if t["Principal"]["Service"] == "sagemaker.amazonaws.com"]
-    assert len(by_sagemaker) == 3  # training, compilation, MLflow
-    for trust in by_sagemaker:
+    services = [trust["Principal"]["Service"] for trust in trusts]
+    # Training, compilation, MLflow; four functions.
+    assert sorted(services) == ["lambda.amazonaws.com"] * 4 + ["sagemaker.amazonaws.com"] * 3
+    for trust in trusts:
         assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-    assert {t["Principal"]["Service"] for t in trusts} == {
-        "sagemaker.amazonaws.com",
-        "lambda.amazonaws.com",
-    }
+
+
+def test_every_other_grant_to_a_service_names_its_source(deployment: Assembly) -> None:
+    """Queues, the topic and functions: for this account's rules and alarms alone."""
+    documents = [
+        each.properties["PolicyDocument"]
+        for each in deployment.resources
+        if each.type in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy")
+    ]
+    to_services = [
+        statement
+        for document in documents
+        for statement in document["Statement"]
+        if statement["Effect"] == "Allow" and "Service" in statement.get("Principal", {})
+    ]
+    assert len(to_services) >= 5
+    for statement in to_services:
+        conditions = {key for test in statement["Condition"].values() for key in test}
+        assert conditions & {"aws:SourceArn", "aws:SourceAccount"}, statement
+    permissions = deployment.of_type("AWS::Lambda::Permission")
+    assert len(permissions) == 5
+    for permission in permissions:
+        assert permission.properties["SourceArn"], "any rule of any account"
 
 
 def test_the_compile_role_reads_exactly_the_archive_that_jobs_are_given(

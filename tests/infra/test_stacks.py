@@ -19,6 +19,7 @@ STATEFUL = {
     "MlflowBucket472F3C10": "AWS::S3::Bucket",
     "ReleaseBucket49D06018": "AWS::S3::Bucket",
     "SigningKeyEEFC2790": "AWS::KMS::Key",
+    "DataKey17AFBB84": "AWS::KMS::Key",
     "MlflowApp434C8BD0": "AWS::SageMaker::MlflowApp",
     "CompilerRepositoryF30F4ED2": "AWS::ECR::Repository",
 }
@@ -117,11 +118,40 @@ def test_the_compiler_s_repository_is_scanned_and_names_an_image_for_ever(
 
 
 def test_the_signing_key_is_p256_and_for_signatures(deployment: Assembly) -> None:
-    (key,) = deployment.of_type("AWS::KMS::Key")
+    (key,) = (k for k in deployment.of_type("AWS::KMS::Key") if "KeySpec" in k.properties)
     assert (key.properties["KeySpec"], key.properties["KeyUsage"]) == (
         "ECC_NIST_P256",
         "SIGN_VERIFY",
     )
+
+
+def test_every_object_is_encrypted_with_a_key_that_only_s3_uses(deployment: Assembly) -> None:
+    (key,) = (k for k in deployment.of_type("AWS::KMS::Key") if k.logical_id.startswith("DataKey"))
+    assert key.properties["EnableKeyRotation"] is True
+    statements = {s["Sid"]: s for s in key.properties["KeyPolicy"]["Statement"]}
+    assert statements["UseThroughS3"]["Condition"] == {
+        "StringEquals": {
+            "kms:CallerAccount": ACCOUNT,
+            "kms:ViaService": f"s3.{REGION}.amazonaws.com",
+        }
+    }
+    administration = set(statements["DelegateAdministrationToIam"]["Action"])
+    assert not administration & {"kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant"}
+    for bucket in deployment.of_type("AWS::S3::Bucket"):
+        (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["BucketKeyEnabled"] is True
+        assert rule["ServerSideEncryptionByDefault"] == {
+            "SSEAlgorithm": "aws:kms",
+            "KMSMasterKeyID": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key.logical_id}",
+        }
+
+
+def test_a_deployment_may_leave_encryption_to_s3(synthesise: Any) -> None:
+    plain = synthesise(encryption="s3")
+    assert [k.logical_id[:10] for k in plain.of_type("AWS::KMS::Key")] == ["SigningKey"]
+    for bucket in plain.of_type("AWS::S3::Bucket"):
+        (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""The KMS key that the buckets' objects are encrypted with."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+# What IAM policies of this account may grant on the key: looking after it, and no use of it.
+_ADMINISTRATION = [
+    "kms:CancelKeyDeletion",
+    "kms:CreateAlias",
+    "kms:DeleteAlias",
+    "kms:DescribeKey",
+    "kms:DisableKey",
+    "kms:EnableKey",
+    "kms:EnableKeyRotation",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:ListKeyPolicies",
+    "kms:ListResourceTags",
+    "kms:PutKeyPolicy",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+]
+# A large upload in parts is decrypted too, when S3 puts the parts together.
+_USE = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+
+
+class DataKey(kms.Key):
+    """A symmetric key, new every year, that S3 alone may use, for requests of this account.
+
+    Who may read or write an object is decided where the object lies, by S3's policies; the key
+    follows them, as AWS's own ``aws/s3`` does. Unlike that one it can be looked at in CloudTrail,
+    be disabled, and be opened to another account.
+
+    Args:
+        scope: The stack.
+        construct_id: Decides the logical id; changing it would replace the key.
+        environment: Stands in the alias ``alias/cards-<environment>-data``.
+        retain: Whether the key outlives its stack; without it no object can be read.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, environment: str, retain: bool
+    ) -> None:
+        stack = cdk.Stack.of(scope)
+        super().__init__(
+            scope,
+            construct_id,
+            description="Encrypts cards, models, runs and releases",
+            alias=f"alias/cards-{environment}-data",
+            enable_key_rotation=True,
+            removal_policy=cdk.RemovalPolicy.RETAIN if retain else cdk.RemovalPolicy.DESTROY,
+            policy=iam.PolicyDocument(
+                statements=[
+                    iam.PolicyStatement(
+                        sid="DelegateAdministrationToIam",
+                        principals=[iam.AccountRootPrincipal()],
+                        actions=_ADMINISTRATION,
+                        # In a key's own policy `*` means this key.
+                        resources=["*"],
+                    ),
+                    iam.PolicyStatement(
+                        sid="UseThroughS3",
+                        principals=[iam.AnyPrincipal()],
+                        actions=_USE,
+                        resources=["*"],
+                        conditions={
+                            "StringEquals": {
+                                "kms:CallerAccount": stack.account,
+                                "kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}",
+                            }
+                        },
+                    ),
+                ]
+            ),
+        )
