@@ -70,7 +70,9 @@ class AutomationStack(cdk.Stack):
             description="A compile job has ended: its release is published",
             pattern=patterns.ended_compile_jobs(),
             environment=variables.publish(topic.topic_arn),
-            statements=grants.publish_statements(registry, topic.topic_arn),
+            statements=grants.publish_statements(
+                registry, topic.topic_arn, retiring=settings.keep_releases is not None
+            ),
             # Copies the compiled files and hashes them.
             timeout=cdk.Duration.minutes(10),
             memory_mib=1024,
@@ -116,6 +118,7 @@ class AutomationStack(cdk.Stack):
             )
         for key, value, description in (
             ("stable-channel", settings.stable_channel, "What moves the stable channel"),
+            ("keep-releases", settings.kept_releases, "How many of the newest releases stay"),
             ("notice-topic-arn", topic.topic_arn, "Where people are told"),
             ("register-function", register.function.function_name, "Registers what was trained"),
             ("compile-function", compile_.function.function_name, "Compiles what was approved"),

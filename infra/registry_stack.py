@@ -13,9 +13,12 @@ from infra.constructs.published_value import publish_value
 from infra.constructs.secure_bucket import SecureBucket
 from infra.constructs.signing_key import SigningKey
 from infra.settings import KMS, Settings
+from registry.names import RELEASES_PREFIX
 
 #: Overwritten cards and checkpoints are kept this long against a mistake.
 TRAINING_NONCURRENT_DAYS = 30
+#: The files of a release that retention let go can be had back for as long.
+RETIRED_NONCURRENT_DAYS = 30
 
 
 class RegistryStack(cdk.Stack):
@@ -59,6 +62,9 @@ class RegistryStack(cdk.Stack):
             bucket_name=settings.release_bucket or self._name("releases"),
             key=self.data_key,
             retain=retain,
+            # Channels and keys keep their whole history.
+            noncurrent_days=RETIRED_NONCURRENT_DAYS if settings.keep_releases else None,
+            noncurrent_prefix=RELEASES_PREFIX,
         )
         self.signing_key = SigningKey(
             self, "SigningKey", environment=settings.environment, retain=retain

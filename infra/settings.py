@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from registry.names import GROUP
+from registry.names import GROUP, KEEP_ALL
 
 CONTEXT_KEY = "cards"
 
@@ -160,6 +160,8 @@ class Settings:
             published weights (DINOv3's need one); None where no job fetches such.
         stable_channel: What moves the stable channel: ``approval``, or ``promotion`` where an
             approved model is first tried by devices of the candidate channel.
+        keep_releases: How many of the newest releases stay beside what channels need; null keeps
+            all. Of one that goes the manifest stays; its files can be had back for 30 days.
         notify_email: Who is told about releases, failures and alarms; more can subscribe to the
             topic.
         reconcile_minutes: How often everything is looked at that no event told of.
@@ -197,6 +199,7 @@ class Settings:
     compile: Compile = Compile()
     hub_token_secret: str | None = _setting(None, _secret)
     stable_channel: str = _setting(BY_APPROVAL, _one_of(BY_APPROVAL, BY_PROMOTION))
+    keep_releases: int | None = _setting(None, _between(1, 10_000))
     notify_email: str | None = _setting(
         None, _matches(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9.-]{1,190}", "an e-mail address")
     )
@@ -231,6 +234,11 @@ class Settings:
     def compiler(self) -> str:
         """``hailo`` where a compiler image is set, ``onnx-int8`` elsewhere."""
         return HAILO if self.compiler_image else ONNX_INT8
+
+    @property
+    def kept_releases(self) -> str:
+        """``keep_releases`` as parameters and variables spell it."""
+        return KEEP_ALL if self.keep_releases is None else str(self.keep_releases)
 
     @property
     def recipe(self) -> str:

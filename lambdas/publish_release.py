@@ -11,14 +11,14 @@ from typing import Any
 import boto3
 
 from lambdas.events import log, subject
-from lambdas.settings import board, places, recipe, required
+from lambdas.settings import board, kept_releases, places, recipe, required
 from registry.automation import MOVE_CHANNELS, converge, move_channels, publish_actions
 from registry.convergence import Step
 from registry.releases import Publisher
 
 RECIPE = recipe()
 
-_places = places()
+_places = places(kept_releases())
 _publisher = Publisher(
     sagemaker=_places.sagemaker,
     s3=_places.s3,

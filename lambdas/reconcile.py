@@ -12,7 +12,7 @@ import boto3
 
 from lambdas.events import log
 from lambdas.metrics import count
-from lambdas.settings import places, recipe, required
+from lambdas.settings import kept_releases, places, recipe, required
 from registry.reconciliation import COMPILER, PUBLISHER, REGISTRAR, Finding, reconcile
 
 FUNCTIONS = {
@@ -24,7 +24,7 @@ RECIPE = recipe()
 #: What is kept back of the function's time to write down where it stopped.
 _MARGIN_MS = 30_000
 
-_places = places()
+_places = places(kept_releases())
 _lambda = boto3.client("lambda")
 
 

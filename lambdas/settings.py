@@ -8,7 +8,7 @@ import boto3
 
 from lambdas.metrics import count_notice
 from registry.compilation import CompileSettings
-from registry.names import NO_NETWORK
+from registry.names import KEEP_ALL, NO_NETWORK
 from registry.notices import Board
 from registry.observation import Places
 from registry.recipe import Recipe
@@ -33,8 +33,18 @@ def recipe() -> Recipe:
     return Recipe.from_json(required("COMPILE_RECIPE"), required("COMPILE_IMAGE"))
 
 
-def places() -> Places:
-    """The clients and buckets that looking needs."""
+def kept_releases() -> int | None:
+    """How many of the newest releases stay; None for all."""
+    keep = required("KEEP_RELEASES")
+    return None if keep == KEEP_ALL else int(keep)
+
+
+def places(keep: int | None = None) -> Places:
+    """The clients and buckets that looking needs.
+
+    Args:
+        keep: :func:`kept_releases`, for whoever lets releases go, or finds those that may.
+    """
     return Places(
         sagemaker=boto3.client("sagemaker"),
         s3=boto3.client("s3"),
@@ -42,6 +52,7 @@ def places() -> Places:
         training_bucket=required("TRAINING_BUCKET"),
         release_bucket=required("RELEASE_BUCKET"),
         stable=required("STABLE_FOLLOWS"),
+        keep=keep,
     )
 
 

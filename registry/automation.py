@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from registry import channel, compilation, releases
+from registry import channel, compilation, releases, retention
 from registry.approval import leads_to
 from registry.compiled_versions import COMPILATION_REPORT, register_compiled
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
@@ -72,11 +72,20 @@ def converge(
 
 
 def forgiven(seen: Observation) -> Observation:
-    """The same version as if what failed had never been tried."""
+    """The same version as if what failed, or was let go, had never been tried."""
     passed = seen.job is JobState.COMPLETED and seen.verdict is Verdict.PASSED
-    if passed or seen.job in (JobState.RUNNING, JobState.STOPPING):
-        return replace(seen, failure_recorded=False)
-    return replace(seen, job=JobState.NONE, attempts=0, refused=False, failure_recorded=False)
+    waiting = seen.job in (JobState.RUNNING, JobState.STOPPING)
+    # A job that passed and all the same failed to be published left damaged files.
+    if waiting or (passed and not seen.failure_recorded and not seen.retired):
+        return seen
+    return replace(
+        seen,
+        job=JobState.NONE,
+        attempts=0,
+        refused=False,
+        failure_recorded=False,
+        retired=False,
+    )
 
 
 def compile_actions(
@@ -144,6 +153,12 @@ def publish_actions(to: releases.Publisher, recipe: Recipe) -> dict[Step, Action
     def announce(situation: Situation) -> str:
         return _announce(to, situation, situation.releases[0])
 
+    def retire(situation: Situation) -> str:
+        gone = [each for each in situation.going if retention.retire(to.channels, each)]
+        if gone and set(situation.releases) <= set(gone):
+            _forget(to, situation)
+        return ", ".join(gone) or "a channel needs it"
+
     def withdraw(situation: Situation) -> str:
         moved = move_channels(to)
         for release in situation.releases:
@@ -159,6 +174,7 @@ def publish_actions(to: releases.Publisher, recipe: Recipe) -> dict[Step, Action
         Step.MOVE_CHANNEL: move,
         Step.ANNOUNCE: announce,
         Step.WITHDRAW: withdraw,
+        Step.RETIRE: retire,
         Step.RECORD_FAILURE: record_failure,
     }
 
@@ -230,6 +246,12 @@ def _retract(to: releases.Publisher, situation: Situation) -> None:
             ),
         )
     )
+    _forget(to, situation)
+
+
+def _forget(to: releases.Publisher, situation: Situation) -> None:
+    """The version names no release any more."""
+    package = situation.package
     if package and RELEASE in package.metadata:
         to.sagemaker.update_model_package(
             ModelPackageArn=package.arn, CustomerMetadataPropertiesToRemove=[RELEASE]
@@ -302,6 +324,8 @@ def _why_nothing(situation: Situation) -> str:
         return "the version does not exist"
     if not situation.seen.releasable:
         return leads_to(situation.name)
+    if situation.seen.retired:
+        return "its release was let go by retention; cards release retry compiles it again"
     if situation.seen.failure_recorded and situation.seen.approval is Approval.APPROVED:
         return "its failure is recorded on the version; cards release retry compiles it again"
     return "all is as it should be"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from botocore.exceptions import ClientError
 
 
@@ -23,6 +25,25 @@ def is_missing(error: ClientError) -> bool:
     return code == "ValidationException" and (
         "does not exist" in message or "Could not find requested job" in message
     )
+
+
+def put_once(s3: Any, bucket: str, key: str, body: bytes, **more: Any) -> bool:
+    """Writes an object unless there is one, by S3's own condition; says whether it was written.
+
+    Args:
+        s3: A boto3 S3 client.
+        bucket: Its bucket.
+        key: Its key.
+        body: Its bytes.
+        more: Further parameters of ``PutObject``.
+    """
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", **more)
+    except ClientError as error:
+        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise
+        return False
+    return True
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:

@@ -211,6 +211,21 @@ def valid(at: Place, pointer: Pointer) -> bool:
     )
 
 
+def bound(at: Place) -> frozenset[str]:
+    """The releases that channels need: where each points, should point, is held at, and was."""
+    candidate = newest(at)
+    found = {compute(at, each, candidate).release for each in CHANNELS}
+    held = read_hold(at.s3, at.bucket)
+    found |= {held.pointer.release} if held else set()
+    for each in CHANNELS:
+        try:
+            # The second is where a rollback goes.
+            found |= {move.pointer.release for move in history(at.s3, at.bucket, each)[:2]}
+        except ChannelError:
+            continue
+    return frozenset(release for release in found if release)
+
+
 def move(
     at: Place,
     channel: str = STABLE_CHANNEL,
@@ -219,7 +234,8 @@ def move(
     """Makes the pointer equal to its definition and returns it.
 
     The ETag is read before the state is, so that whatever changes in between makes the swap
-    fail and the computation start again.
+    fail and the computation start again. A release that went meanwhile (it was withdrawn, or let
+    go) is found by one more look.
 
     Raises:
         ChannelError: Others kept moving the pointer at the same moments.
@@ -254,7 +270,8 @@ def move(
                 ContentType="application/json",
                 **condition,
             )
-            return wanted
+            if wanted.release is None or is_complete(at.s3, at.bucket, wanted.release):
+                return wanted
         except ClientError as error:
             if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
                 raise

@@ -68,6 +68,7 @@ class CompileJob:
         attempt: Its number among those of its version and recipe, from 1.
         reason: Why it failed, where it did.
         refused: Whether it failed for what it was given: trying again is of no use.
+        created: When it was started.
     """
 
     name: str = ""
@@ -75,6 +76,7 @@ class CompileJob:
     attempt: int = 0
     reason: str = ""
     refused: bool = False
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def _job(row: Mapping[str, Any], attempt: int) -> CompileJob:
         # The job's own words say more than SageMaker's.
         said or row.get("FailureReason", ""),
         is_refusal(said),
+        row["CreationTime"],
     )
 
 

@@ -53,6 +53,7 @@ class Step(Enum):
     MOVE_CHANNEL = "move the channels"
     ANNOUNCE = "announce the release"
     WITHDRAW = "withdraw the release"
+    RETIRE = "let old releases go"
     RECORD_FAILURE = "record the failure"
 
 
@@ -74,6 +75,8 @@ class Observation:
         channel_current: Whether the channels point to what they should, as far as this version
             can change it.
         announced: Whether the version names its release, which is done once people are told.
+        superseded: Whether retention lets releases of it go that are there, or files of them.
+        retired: Whether its release was let go, and no job was started since.
         failure_recorded: Whether the newest job's failure, or its gate's, stands on the version.
     """
 
@@ -89,6 +92,8 @@ class Observation:
     leads: bool = True
     channel_current: bool = True
     announced: bool = False
+    superseded: bool = False
+    retired: bool = False
     failure_recorded: bool = False
 
 
@@ -100,9 +105,13 @@ def next_step(seen: Observation) -> Step:
         return _leave(seen)
     if (seen.released or seen.released_otherwise) and not seen.channel_current:
         return Step.MOVE_CHANNEL
+    if seen.superseded:
+        return Step.RETIRE
     # A newer recipe compiles again what devices get, and leaves what is history.
     if seen.released or (seen.released_otherwise and not seen.leads):
         return Step.NOTHING if seen.announced else Step.ANNOUNCE
+    if seen.retired:
+        return Step.NOTHING
     if seen.job in (JobState.RUNNING, JobState.STOPPING):
         return Step.WAIT
     if _can_try(seen):

@@ -7,6 +7,7 @@ from typing import Any
 
 from registry.channel import BY_APPROVAL
 from registry.names import (
+    KEEP_ALL,
     LATER_PARAMETERS,
     NO_NETWORK,
     NO_REPOSITORY,
@@ -36,6 +37,8 @@ class Deployment:
         compiler_repository: Address of the repository for the image of Hailo's compiler, or
             ``none``.
         stable_channel: What moves the stable channel: ``approval`` or ``promotion``.
+        keep_releases: How many of the newest releases are kept beside what channels need, or
+            ``all``.
         register_function: Names of the automation's functions; empty where an earlier state is
             deployed.
         notice_topic_arn: Where people are told.
@@ -56,6 +59,7 @@ class Deployment:
     hub_token_secret: str = NO_TOKEN
     compiler_repository: str = NO_REPOSITORY
     stable_channel: str = BY_APPROVAL
+    keep_releases: str = KEEP_ALL
     register_function: str = ""
     compile_function: str = ""
     publish_function: str = ""
@@ -78,6 +82,7 @@ class Deployment:
             self.training_bucket,
             self.release_bucket,
             self.stable_channel,
+            None if self.keep_releases == KEEP_ALL else int(self.keep_releases),
         )
 
     @classmethod

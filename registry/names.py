@@ -55,6 +55,8 @@ NO_MLFLOW = "none"
 NO_TOKEN = "none"  # noqa: S105
 #: What stands in parameters and variables where jobs run in no network of ours.
 NO_NETWORK = "none"
+#: What stands in parameters and variables where every release is kept.
+KEEP_ALL = "all"
 #: What stands in a deployment of an earlier state for the repository that it lacks.
 NO_REPOSITORY = "none"
 #: The SSM parameters by which the commands and jobs find what was deployed.
@@ -71,6 +73,7 @@ PARAMETERS = (
     "hub-token-secret",
     "compiler-repository",
     "stable-channel",
+    "keep-releases",
     "register-function",
     "compile-function",
     "publish-function",
@@ -83,6 +86,7 @@ PARAMETERS = (
 #: What deployments of an earlier state do not have; they are good for everything else.
 LATER_PARAMETERS = frozenset(
     {"hub-token-secret", "compiler-repository", "stable-channel", "notice-topic-arn"}
+    | {"keep-releases"}
     | {"job-subnets", "job-security-group"}
     | {f"{name}-function" for name in ("register", "compile", "publish", "reconciler")}
 )

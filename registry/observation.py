@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from registry import channel, compilation, release_folders
+from registry import channel, compilation, release_folders, retention
 from registry.compilation import FIDELITY_REPORT, CompilationError
 from registry.convergence import Approval, JobState, Observation, Verdict
 from registry.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
@@ -21,6 +22,7 @@ class Places:
 
     Attributes:
         stable: What moves the stable channel: ``approval`` or ``promotion``.
+        keep: How many of the newest releases stay beside what channels need; None for all.
     """
 
     sagemaker: Any
@@ -29,6 +31,7 @@ class Places:
     training_bucket: str
     release_bucket: str
     stable: str = channel.BY_APPROVAL
+    keep: int | None = None
 
     @property
     def channels(self) -> channel.Place:
@@ -44,11 +47,13 @@ class Channels:
         leader: The newest approved version that has a release; None where none has.
         pointers: Where each points; None for an object that is no pointer.
         wanted: Where each should point.
+        spared: The releases that retention leaves alone; None where it leaves all.
     """
 
     leader: str | None
     pointers: Mapping[str, channel.Pointer | None]
     wanted: Mapping[str, channel.Pointer]
+    spared: frozenset[str] | None = None
 
     @property
     def adrift(self) -> tuple[str, ...]:
@@ -87,6 +92,7 @@ class Situation:
         jobs: Its compile jobs.
         fidelity: The gate's report, where a completed job left one.
         releases: Its complete releases, newest first.
+        going: Those that retention lets go.
         mark: What its failure is recorded under: the job's name, or that of a job that could not
             be started.
     """
@@ -98,6 +104,7 @@ class Situation:
     jobs: compilation.CompileJobs | None = None
     fidelity: Mapping[str, Any] | None = None
     releases: tuple[str, ...] = ()
+    going: tuple[str, ...] = ()
     mark: str = ""
 
     @property
@@ -125,7 +132,8 @@ def observe(
         return Situation(Observation(approval, releasable=False), subject, package, name)
     jobs = compilation.jobs_of(at.sagemaker, name, recipe)
     newest = jobs.newest
-    releases = tuple(release_folders.releases_of(at.s3, at.release_bucket, str(name)))
+    folders = list(release_folders.folders(at.s3, at.release_bucket, str(name)))
+    releases = tuple(release_folders.complete(folders))
     ours = release_id(name, recipe.compiler, recipe.id)
     approved = approval is Approval.APPROVED
     fidelity, fault = None, ""
@@ -137,7 +145,11 @@ def observe(
         except CompilationError as error:
             fault = str(error)
     metadata = package.metadata if package else {}
-    leads, current = _bearing(channels or look_at_channels(at), subject.arn, approved)
+    channels = channels or look_at_channels(at)
+    leads, current = _bearing(channels, subject.arn, approved)
+    retired = not releases and is_retired(folders, newest.created)
+    stay = channels.spared if approved else None
+    going = () if stay is None else retention.going(folders, stay, retired=retired)
     told = metadata.get(RELEASE)
     mark = newest.name or compile_job_name(name, recipe.id, 1)
     seen = Observation(
@@ -154,9 +166,24 @@ def observe(
         leads=leads,
         channel_current=current,
         announced=told is not None and (not approved or told in releases[:1]),
+        superseded=bool(going),
+        retired=retired,
         failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
     )
-    return Situation(seen, subject, package, name, jobs.because(fault), fidelity, releases, mark)
+    return Situation(
+        seen, subject, package, name, jobs.because(fault), fidelity, releases, going, mark
+    )
+
+
+def is_retired(folders: Iterable[release_folders.Folder], started: datetime | None) -> bool:
+    """Whether a version's release was let go, and nobody had it compiled again since.
+
+    Args:
+        folders: The version's, none of them complete.
+        started: When its newest compile job was.
+    """
+    gone = max((each.retired for each in folders if each.retired), default=None)
+    return gone is not None and (started is None or started <= gone)
 
 
 def look_at_channels(at: Places) -> Channels:
@@ -170,7 +197,11 @@ def look_at_channels(at: Places) -> Channels:
             pointers[each] = None
     leader = channel.newest(at.channels)
     wanted = {each: channel.compute(at.channels, each, leader) for each in channel.CHANNELS}
-    return Channels(leader.package_arn, pointers, wanted)
+    spared = None
+    if at.keep is not None:
+        every = release_folders.folders(at.s3, at.release_bucket)
+        spared = retention.spared(every, channel.bound(at.channels), at.keep)
+    return Channels(leader.package_arn, pointers, wanted, spared)
 
 
 def _bearing(channels: Channels, arn: str, approved: bool) -> tuple[bool, bool]:

@@ -30,7 +30,14 @@ from registry.names import (
     name_in_description,
     parse_compile_job,
 )
-from registry.observation import Channels, Places, Subject, look_at_channels, observe
+from registry.observation import (
+    Channels,
+    Places,
+    Subject,
+    is_retired,
+    look_at_channels,
+    observe,
+)
 from registry.packages import APPROVED, PackageSummary, iterate
 from registry.recipe import Recipe
 from registry.release_folders import Folder, folders
@@ -168,7 +175,8 @@ def _look(
     if situation.name:
         event["ModelName"] = str(situation.name)
     if step not in (Step.NOTHING, Step.WAIT):
-        return Finding(situation.label, step.value, COMPILER, event)
+        function = PUBLISHER if step is Step.RETIRE else COMPILER
+        return Finding(situation.label, step.value, function, event)
     package = situation.package
     recent = package is not None and moment - LOOKBACK < package.created < moment - PATIENCE
     if recent and artifact_of(at.sagemaker, subject.arn) is None:
@@ -219,12 +227,17 @@ def _may_be_unsettled(row: PackageSummary, lists: _Lists, recipe: Recipe, moment
     mine = lists.folders.get(str(row.name), [])
     if row.approval != APPROVED:
         return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
+    stay = lists.channels.spared
     complete = [each for each in mine if each.published]
+    if stay is not None and any(each.release not in stay for each in complete):
+        return True
+    job = lists.jobs.get(row.name)
+    if not complete and is_retired(mine, job["CreationTime"] if job else None):
+        return any(each.heavy for each in mine)
     ours = any(each.release.endswith(f".{recipe.compiler}-{recipe.id}") for each in complete)
     if ours or (complete and lists.channels.leader not in (None, row.arn)):
         # Its release is there; was it announced?
         return any(each.published and moment - each.published < LOOKBACK for each in complete)
-    job = lists.jobs.get(row.name)
     return job is None or job["ProcessingJobStatus"] != JobState.RUNNING.value
 
 

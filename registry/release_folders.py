@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry.aws import is_missing
-from registry.manifest import MANIFEST
+from registry.manifest import MANIFEST, SIGNATURE
 from registry.names import RELEASES_PREFIX
+
+#: What the manifest is called once its release was let go: a record, and no release.
+RETIRED = "retired.json"
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,15 @@ class Folder:
         release: The release's id.
         published: When its manifest was written; None where it has none: the release is absent.
         touched: When the newest of its files was written.
+        retired: When it was let go, where it was.
+        heavy: Whether it has files beside its manifest and its signature.
     """
 
     release: str
     published: datetime | None
     touched: datetime
+    retired: datetime | None = None
+    heavy: bool = True
 
     @property
     def name(self) -> str:
@@ -48,25 +55,38 @@ def is_complete(s3: Any, bucket: str, release: str) -> bool:
 def folders(s3: Any, bucket: str, name: str = "") -> Iterator[Folder]:
     """The releases' folders by id; those of one version where ``name`` is given."""
     prefix = f"{RELEASES_PREFIX}{name}." if name else RELEASES_PREFIX
-    current, published, touched = "", None, None
+    current, files = "", dict[str, datetime]()
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Contents", []):
             release, _, file = entry["Key"].removeprefix(RELEASES_PREFIX).partition("/")
             if release != current:
-                if touched:
-                    yield Folder(current, published, touched)
-                current, published, touched = release, None, entry["LastModified"]
-            if file == MANIFEST:
-                published = entry["LastModified"]
-            touched = max(touched or entry["LastModified"], entry["LastModified"])
-    if touched:
-        yield Folder(current, published, touched)
+                if files:
+                    yield _folder(current, files)
+                current, files = release, {}
+            files[file] = entry["LastModified"]
+    if files:
+        yield _folder(current, files)
+
+
+def _folder(release: str, files: dict[str, datetime]) -> Folder:
+    return Folder(
+        release,
+        files.get(MANIFEST),
+        max(files.values()),
+        files.get(RETIRED),
+        heavy=bool(set(files) - {MANIFEST, SIGNATURE, RETIRED}),
+    )
+
+
+def complete(folders: Iterable[Folder]) -> list[str]:
+    """The ids of those that are complete, newest first."""
+    found = [(each.published, each.release) for each in folders if each.published]
+    return [release for _, release in sorted(found, reverse=True)]
 
 
 def releases_of(s3: Any, bucket: str, name: str) -> list[str]:
     """The ids of a version's complete releases, newest first."""
-    found = [(each.published, each.release) for each in folders(s3, bucket, name) if each.published]
-    return [release for _, release in sorted(found, reverse=True)]
+    return complete(folders(s3, bucket, name))
 
 
 def newest_release(s3: Any, bucket: str, name: str) -> str | None:

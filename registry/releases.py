@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry import channel
-from registry.aws import error_code, is_missing
+from registry.aws import is_missing, put_once
 from registry.compilation import FIDELITY_REPORT, CompilationError, read_report, verdict
 from registry.compiled_versions import COMPILATION_REPORT, register_compiled
 from registry.contract import Contract
@@ -147,18 +147,14 @@ def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> st
     signature = sign(to.kms, to.signing_key, body)
     put_public_key(to)
     to.s3.put_object(Bucket=to.release_bucket, Key=f"{prefix}{SIGNATURE}", Body=signature)
-    try:
-        to.s3.put_object(
-            Bucket=to.release_bucket,
-            Key=f"{prefix}{MANIFEST}",
-            Body=body,
-            ContentType="application/json",
-            ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
-            IfNoneMatch="*",
-        )
-    except ClientError as error:
-        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
-            raise
+    put_once(
+        to.s3,
+        to.release_bucket,
+        f"{prefix}{MANIFEST}",
+        body,
+        ContentType="application/json",
+        ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
+    )
     return release
 
 
@@ -187,16 +183,8 @@ def public_key_name(key_arn: str) -> str:
 
 def put_public_key(to: Publisher) -> None:
     """Writes the public key beside the releases, once."""
-    try:
-        to.s3.put_object(
-            Bucket=to.release_bucket,
-            Key=public_key_name(to.signing_key),
-            Body=public_key_pem(to.kms, to.signing_key),
-            IfNoneMatch="*",
-        )
-    except ClientError as error:
-        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
-            raise
+    pem = public_key_pem(to.kms, to.signing_key)
+    put_once(to.s3, to.release_bucket, public_key_name(to.signing_key), pem)
 
 
 def _reports(

@@ -119,6 +119,8 @@ def _released(at: Places, package: Package) -> Iterator[Entry]:
     for folder in folders(at.s3, at.release_bucket, str(package.name)):
         if folder.published:
             yield Entry(folder.published, "released", folder.release)
+        elif folder.retired:
+            yield Entry(folder.retired, "release was let go by retention", folder.release)
         else:
             yield Entry(folder.touched, "release is incomplete or withdrawn", folder.release)
     for name in channel.CHANNELS:

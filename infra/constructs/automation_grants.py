@@ -80,9 +80,17 @@ def compile_statements(
     ]
 
 
-def publish_statements(registry: RegistryStack, topic_arn: str) -> list[iam.PolicyStatement]:
+def publish_statements(
+    registry: RegistryStack, topic_arn: str, *, retiring: bool
+) -> list[iam.PolicyStatement]:
     """Register what was compiled, write and sign the release or withdraw it, tell people, note
-    release or failure on the version."""
+    release or failure on the version.
+
+    Args:
+        registry: The stateful stack.
+        topic_arn: Where people are told.
+        retiring: Whether old releases are let go, which deletes their files.
+    """
     training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX)
     return [
         registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
@@ -99,11 +107,13 @@ def publish_statements(registry: RegistryStack, topic_arn: str) -> list[iam.Poli
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, (*READ, *WRITE), *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
-        # A release without its manifest is absent. Nothing else of it is ever deleted.
+        # A release without its manifest is absent. Its files go by retention alone.
         iam.PolicyStatement(
             actions=["s3:DeleteObject"],
             resources=[
-                registry.release_bucket.arn_for_objects(f"{RELEASES_PREFIX}*/{RELEASE_MANIFEST}")
+                registry.release_bucket.arn_for_objects(
+                    f"{RELEASES_PREFIX}*" if retiring else f"{RELEASES_PREFIX}*/{RELEASE_MANIFEST}"
+                )
             ],
         ),
         iam.PolicyStatement(actions=["sns:Publish"], resources=[topic_arn]),

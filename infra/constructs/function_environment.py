@@ -49,6 +49,7 @@ class FunctionEnvironment:
         """For ``publish_release``."""
         return {
             **self._converging(),
+            "KEEP_RELEASES": self.settings.kept_releases,
             "NOTICE_TOPIC_ARN": topic_arn,
             "SIGNING_KEY_ARN": self.registry.signing_key.key_arn,
         }
@@ -58,6 +59,7 @@ class FunctionEnvironment:
         return {
             **self._converging(),
             "COMPILE_FUNCTION": compile_,
+            "KEEP_RELEASES": self.settings.kept_releases,
             "PUBLISH_FUNCTION": publish,
             "REGISTER_FUNCTION": register,
         }

@@ -22,6 +22,7 @@ class SecureBucket(s3.Bucket):
         key: Encrypts the objects; None leaves that to S3's own key.
         retain: Whether the bucket outlives its stack.
         noncurrent_days: After how many days an overwritten version goes; None keeps all.
+        noncurrent_prefix: Of which objects; all unless given.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class SecureBucket(s3.Bucket):
         key: kms.IKey | None,
         retain: bool,
         noncurrent_days: int | None = None,
+        noncurrent_prefix: str | None = None,
     ) -> None:
         rules = [
             s3.LifecycleRule(
@@ -44,6 +46,7 @@ class SecureBucket(s3.Bucket):
             rules.append(
                 s3.LifecycleRule(
                     id="overwritten-versions",
+                    prefix=noncurrent_prefix,
                     noncurrent_version_expiration=cdk.Duration.days(noncurrent_days),
                 )
             )

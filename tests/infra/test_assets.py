@@ -102,6 +102,7 @@ HELPERS = {
         "TRAINING_BUCKET",
     },
     "places": {"GROUP_NAME", "TRAINING_BUCKET", "RELEASE_BUCKET", "STABLE_FOLLOWS"},
+    "kept_releases": {"KEEP_RELEASES"},
     "board": {"NOTICE_TOPIC_ARN", "ENVIRONMENT"},
 }
 
@@ -119,7 +120,7 @@ def test_a_function_is_given_the_variables_that_it_reads(
     text = (ROOT / "lambdas" / f"{function}.py").read_text()
     wanted = reads(function, set())
     for helper, names in HELPERS.items():
-        if f"{helper}()" in text:
+        if f"{helper}(" in text:
             wanted |= names
     given = variables(deployment, function)
     assert set(given) - {"ENVIRONMENT"} == wanted - {"ENVIRONMENT"}

@@ -353,6 +353,15 @@ def test_the_releaser_holds_channels_and_makes_functions_look_again(deployment: 
         assert not allows(statements, action, resource), action
 
 
+def test_the_publisher_deletes_releases_only_where_retention_was_asked_for(
+    synthesise: Any,
+) -> None:
+    keeping = synthesise(keep_releases="20").grants(PUBLISH)
+    assert allows(keeping, "s3:DeleteObject", f"{RELEASES}/releases/x/model.onnx")
+    for other in (f"{RELEASES}/channels/stable.json", f"{RELEASES}/keys/1.pem"):
+        assert not allows(keeping, "s3:DeleteObject", other)
+
+
 def test_the_image_builder_pushes_to_the_compiler_s_repository_alone(deployment: Assembly) -> None:
     statements = policy_of(deployment, "ImageBuilder")
     repository = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"

@@ -105,6 +105,19 @@ def test_buckets_are_versioned_encrypted_private_and_tls_only(deployment: Assemb
     assert expiring == {"TrainingBucketEB7BB5C9"}  # a release's history is never thinned out
 
 
+def test_what_retention_deletes_can_be_had_back_for_a_while(synthesise: Any) -> None:
+    keeping = synthesise(keep_releases="20")
+    (bucket,) = (
+        each
+        for each in keeping.of_type("AWS::S3::Bucket")
+        if each.logical_id.startswith("ReleaseBucket")
+    )
+    rules = {rule["Id"]: rule for rule in bucket.properties["LifecycleConfiguration"]["Rules"]}
+    going = rules["overwritten-versions"]
+    assert going["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert going["Prefix"] == "releases/", "channels keep their whole history"
+
+
 def test_the_compiler_s_repository_is_scanned_and_names_an_image_for_ever(
     deployment: Assembly,
 ) -> None:

@@ -16,6 +16,7 @@ from registry import channel
 from registry.convergence import ATTEMPT_LIMIT
 from registry.metadata import COMPILE_FAILED_JOB, RELEASE
 from registry.names import name_in_description, parse_compile_job
+from registry.release_folders import RETIRED
 from tests.registry.compiled_files import FILES, report
 from tests.registry.memory_aws import (
     ACCOUNT,
@@ -41,6 +42,7 @@ _VARIABLES = {
     "TRAINING_BUCKET": TRAINING,
     "RELEASE_BUCKET": RELEASES,
     "STABLE_FOLLOWS": "approval",
+    "KEEP_RELEASES": "all",
     "NOTICE_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:notices",
     "SIGNING_KEY_ARN": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234",
     "PUBLISH_FUNCTION": "publish",
@@ -90,14 +92,15 @@ CURRENT = _Current()
 
 
 @contextmanager
-def functions(stable: str = "approval") -> Iterator[list[dict[str, ModuleType]]]:
+def functions(stable: str = "approval", keep: str = "all") -> Iterator[list[dict[str, ModuleType]]]:
     """The real functions, as Lambda would load them for each of the two recipes.
 
     Args:
         stable: What moves the stable channel.
+        keep: How many of the newest releases stay beside what channels need.
     """
     loaded = []
-    variables = {**_VARIABLES, "STABLE_FOLLOWS": stable}
+    variables = {**_VARIABLES, "STABLE_FOLLOWS": stable, "KEEP_RELEASES": keep}
     with patch("boto3.client", CURRENT.client), patch.dict("os.environ", variables):
         for recipe in RECIPES:
             with patch.dict("os.environ", {"COMPILE_RECIPE": recipe}):
@@ -309,6 +312,14 @@ class World:
                 found.setdefault(release.partition(".")[0], []).append(release)
         return found
 
+    def retired(self) -> set[str]:
+        """Names of the versions of which a release was let go."""
+        return {
+            key.split("/")[1].partition(".")[0]
+            for bucket, key in self.aws.objects
+            if bucket == RELEASES and key.endswith(f"/{RETIRED}")
+        }
+
     def channel(self, name: str) -> channel.Pointer:
         pointer, _ = channel.read(self.aws.client("s3"), RELEASES, name)
         return pointer or channel.Pointer(None)
@@ -320,6 +331,7 @@ class World:
         places = self.code[self.recipe]["compile"]._places
         recipe = self.code[self.recipe]["compile"].RECIPE
         leader = channel.newest(places.channels)
+        retired = self.retired()
         for arn, row in self.aws.packages.items():
             name = name_in_description(row["ModelPackageDescription"])
             if name is None or not name.releasable:
@@ -331,6 +343,8 @@ class World:
                     faults.append(f"{name} is not approved and has {mine}, {metadata.get(RELEASE)}")
             elif not any(each.endswith(recipe.id) for each in mine):
                 history = mine and leader.package_arn != arn
+                if not mine and str(name) in retired:
+                    continue
                 if COMPILE_FAILED_JOB not in metadata and not history:
                     faults.append(f"{name} is approved and has neither release nor failure")
             elif metadata.get(RELEASE) not in mine:
@@ -347,6 +361,15 @@ class World:
             if pointer != wanted:
                 faults.append(f"{each} -> {pointer}, and {wanted} is right")
         return faults
+
+    def overdue(self) -> list[str]:
+        """What retention, which the reconciler looks after, should have let go."""
+        places = self.code[self.recipe]["publish"]._places
+        if places.keep is None:
+            return []
+        there = {each for those in self.complete_releases().values() for each in those}
+        loose = there - channel.bound(places.channels)
+        return sorted(loose) if len(loose) > places.keep else []
 
     def check_always(self) -> None:
         """What must hold at every moment."""

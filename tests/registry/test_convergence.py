@@ -34,6 +34,8 @@ def observations() -> list[tuple[Observation, Step]]:
         "leads": BOOLEANS,
         "channel_current": BOOLEANS,
         "announced": BOOLEANS,
+        "superseded": BOOLEANS,
+        "retired": BOOLEANS,
         "failure_recorded": BOOLEANS,
     }
     seen = [
