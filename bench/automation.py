@@ -306,7 +306,8 @@ def starting(site: Site) -> None:
         "PYTHONPATH": str(ROOT),
         "GROUP_NAME": GROUP, "TRAINING_BUCKET": "b", "RELEASE_BUCKET": "b", "ENVIRONMENT": "dev",
         "STABLE_FOLLOWS": "approval", "COMPILE_RECIPE": '{"compiler": "onnx-int8"}',
-        "COMPILE_IMAGE": "i", "KEEP_RELEASES": "all", "SIGNING_KEY_ARN": "k", "NOTICE_TOPIC_ARN": "t",
+        "COMPILE_IMAGE": "i", "KEEP_RELEASES": "all",
+        "SIGNING_KEY_ARN": "k", "NOTICE_TOPIC_ARN": "t",
     }  # fmt: skip
     bare = "import boto3; [boto3.client(s) for s in ('sagemaker', 's3', 'sns', 'kms')]"
     theirs: list[float] = []

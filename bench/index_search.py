@@ -1,7 +1,7 @@
 """Finding the nearest of many embeddings: types and parameters of the graph, against all rows.
 
     python -m bench.index_search [--rows 17592] [--dtypes f32,f16,bf16,i8]
-    python -m bench.index_search --rows 1000000 --dtypes i8 --threads 2
+    python -m bench.index_search --rows 1000000 --dtypes i8 --kinds 'like cards' --search 128,512
 
 Embeddings are drawn: 'random' ones are unit vectors without any order, the hardest case and like
 no trained model's; 'like cards' have a centre for each set of 120 cards. Queries are a row moved to
@@ -95,8 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     hits, took = 0, []
                     for query, right in zip(queries, best, strict=True):
                         begun = time.perf_counter()
-                        keys_found = graph.search(query, 10, threads=1).keys
-                        # Candidates are ranked by their float32 rows, as recognition/index.py does.
+                        keys_found = graph.search(query, width, threads=1).keys
+                        # Ranked by their float32 rows, all of them, as recognition/index.py does.
                         near = np.asarray(keys_found, dtype=np.int64)
                         chosen = near[(gallery[near] @ query).argmax()]
                         took.append(1000 * (time.perf_counter() - begun))

@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 
 from lambdas.events import log, subject
+from lambdas.metrics import count
 from lambdas.settings import compile_settings, places, recipe, required
 from registry.automation import compile_actions, converge
 from registry.convergence import Step
@@ -60,6 +61,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
         again=detail.get("CompileAgain") is True,
     )
     log(outcome.step.value, package=outcome.package, result=outcome.result)
+    if outcome.step is Step.START_COMPILATION:
+        count("CompilationStarted", outcome.package)
     if not of_a_job:
         _record_lineage(about.arn, outcome.package)
     return {"package": outcome.package, "step": outcome.step.name, "result": outcome.result}

@@ -13,7 +13,11 @@ from infra.constructs.event_driven_function import EventDrivenFunction
 from infra.settings import Settings
 
 _HOUR = cdk.Duration.hours(1)
-_OUTCOMES = ("Released", "Withdrawn", "GateFailed", "NotCompiled", "RunFailed")
+#: An approval starts a compilation, and ends in one of the others.
+_OUTCOMES = (
+    *("CompilationStarted", "Released", "Withdrawn"),
+    *("GateFailed", "NotCompiled", "RunFailed"),
+)
 
 
 class AutomationDashboard(cloudwatch.Dashboard):
@@ -50,8 +54,9 @@ class AutomationDashboard(cloudwatch.Dashboard):
                 period=_HOUR,
             )
 
+        outcomes = [counted(settings, name, _HOUR) for name in _OUTCOMES]
         self.add_widgets(
-            _graph("Outcomes", [counted(settings, name, _HOUR) for name in _OUTCOMES]),
+            _graph("Approvals and outcomes", outcomes),
             _graph("From approval to release (s)", [lead("p50"), lead("p95"), lead("Maximum")]),
         )
         self.add_widgets(
