@@ -5,6 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
+from infra.constructs.account_readers import let_read_releases
 from infra.constructs.compiler_repository import CompilerRepository
 from infra.constructs.mlflow_store import MlflowStore
 from infra.constructs.model_group import ModelGroup
@@ -31,7 +32,13 @@ class RegistryStack(cdk.Stack):
             termination_protection=settings.retain,
         )
         retain = settings.retain
-        self.group = ModelGroup(self, "Group", group_name=settings.group_name, retain=retain)
+        self.group = ModelGroup(
+            self,
+            "Group",
+            group_name=settings.group_name,
+            retain=retain,
+            reader_accounts=settings.reader_accounts,
+        )
         self.training_bucket = SecureBucket(
             self,
             "TrainingBucket",
@@ -51,6 +58,7 @@ class RegistryStack(cdk.Stack):
             bucket_name=settings.release_bucket or self._name("releases"),
             retain=retain,
         )
+        let_read_releases(self.release_bucket, settings.reader_accounts)
         self.signing_key = SigningKey(
             self, "SigningKey", environment=settings.environment, retain=retain
         )

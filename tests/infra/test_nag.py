@@ -14,7 +14,12 @@ from tests.infra.assembly import ACCOUNT, REGION, ROOT, Assembly
 #: What a deployment may also have; the second has every part.
 KINDS = {
     "usual": Settings(),
-    "all": Settings(network="isolated", monthly_budget_usd=100, notify_email="a@example.com"),
+    "all": Settings(
+        network="isolated",
+        monthly_budget_usd=100,
+        notify_email="a@example.com",
+        reader_accounts=("222222222222",),
+    ),
 }
 
 
