@@ -239,7 +239,7 @@ def test_another_account_changes_nothing_and_a_third_sees_nothing(
 def test_a_role_of_another_account_needs_its_own_right_as_well(
     cloud: LocalCloud, shared: tuple[str, str]
 ) -> None:
-    group_arn, version = shared
+    _, version = shared
     theirs = account(cloud, READER)
     trust = {"Effect": "Allow", "Principal": {"AWS": READER}, "Action": "sts:AssumeRole"}
     for name, actions in (("looks", ["sagemaker:DescribeModelPackage"]), ("looks-not", [])):
