@@ -24,13 +24,13 @@ DEFAULT_REGION = "us-east-2"
 def main() -> int:
     """Synthesises; answers 1 after one line on stderr when a setting is wrong."""
     app = cdk.App()
+    account = os.environ.get("CDK_DEFAULT_ACCOUNT") or None
     try:
-        settings = load_settings(app.node.get_all_context())
+        settings = load_settings(app.node.get_all_context(), account)
     except SettingsError as error:
         print(f"cdk.json: {error}", file=sys.stderr)
         return 1
     region = os.environ.get("CDK_DEFAULT_REGION") or DEFAULT_REGION
-    account = os.environ.get("CDK_DEFAULT_ACCOUNT") or None
     add_deployment(app, settings, cdk.Environment(account=account, region=region))
     app.synth()
     return 0

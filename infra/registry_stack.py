@@ -5,6 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
+from infra.constructs.account_readers import let_read_releases
 from infra.constructs.compiler_repository import CompilerRepository
 from infra.constructs.data_key import DataKey
 from infra.constructs.mlflow_store import MlflowStore
@@ -35,17 +36,23 @@ class RegistryStack(cdk.Stack):
             termination_protection=settings.retain,
         )
         retain = settings.retain
-        self.group = ModelGroup(self, "Group", group_name=settings.group_name, retain=retain)
-        self.data_key = (
-            DataKey(self, "DataKey", environment=settings.environment, retain=retain)
-            if settings.encryption == KMS
-            else None
+        releases = settings.release_bucket or self._name("releases")
+        self.group = ModelGroup(
+            self,
+            "Group",
+            group_name=settings.group_name,
+            retain=retain,
+            reader_accounts=settings.reader_accounts,
         )
+        data_key = None
+        if settings.encryption == KMS:
+            data_key = DataKey(self, "DataKey", environment=settings.environment, retain=retain)
+            data_key.let_read(settings.reader_accounts, releases)
         self.training_bucket = SecureBucket(
             self,
             "TrainingBucket",
             bucket_name=settings.training_bucket or self._name("training"),
-            key=self.data_key,
+            key=data_key,
             retain=retain,
             noncurrent_days=TRAINING_NONCURRENT_DAYS,
         )
@@ -53,19 +60,20 @@ class RegistryStack(cdk.Stack):
             self,
             "MlflowBucket",
             bucket_name=settings.mlflow_bucket or self._name("mlflow"),
-            key=self.data_key,
+            key=data_key,
             retain=retain,
         )
         self.release_bucket = SecureBucket(
             self,
             "ReleaseBucket",
-            bucket_name=settings.release_bucket or self._name("releases"),
-            key=self.data_key,
+            bucket_name=releases,
+            key=data_key,
             retain=retain,
             # Channels and keys keep their whole history.
             noncurrent_days=RETIRED_NONCURRENT_DAYS if settings.keep_releases else None,
             noncurrent_prefix=RELEASES_PREFIX,
         )
+        let_read_releases(self.release_bucket, settings.reader_accounts)
         self.signing_key = SigningKey(
             self, "SigningKey", environment=settings.environment, retain=retain
         )

@@ -88,6 +88,12 @@ _secret = _matches(
 )
 
 
+def _accounts(values: tuple[str, ...]) -> str | None:
+    if not all(re.fullmatch(r"[0-9]{12}", value, re.ASCII) for value in values):
+        return "must be account ids, 12 digits each"
+    return None if len(set(values)) == len(values) else "must name each account once"
+
+
 def _setting(default: Any, check: Check) -> Any:
     return field(default=default, metadata={"check": check})
 
@@ -169,6 +175,8 @@ class Settings:
             of their own without a way to the internet.
         log_retention_days: Of the functions' log groups.
         permissions_boundary: ARN of a policy that no role here may exceed, as many companies ask.
+        reader_accounts: Ids of other AWS accounts that may look at the group's versions and pull
+            releases, and nothing else.
         monthly_budget_usd: Whoever hears notices is told when a month's cost reaches 80 % of it,
             and when it is forecast to exceed it.
         encryption: What encrypts the buckets' objects: ``kms``, a key of this deployment's own, or
@@ -213,6 +221,7 @@ class Settings:
             "the ARN of an IAM policy",
         ),
     )
+    reader_accounts: tuple[str, ...] = _setting((), _accounts)
     monthly_budget_usd: int | None = _setting(None, _between(1, 10_000_000))
     encryption: str = _setting(KMS, _one_of(KMS, S3_MANAGED))
     retain: bool = _setting(True, _one_of(True, False))
@@ -255,11 +264,12 @@ class Settings:
         )
 
 
-def load_settings(context: Mapping[str, Any]) -> Settings:
+def load_settings(context: Mapping[str, Any], account: str | None = None) -> Settings:
     """Reads the settings from the app's context.
 
     Args:
         context: The CDK app's context: the ``cards`` object and any ``cards.<path>`` overrides.
+        account: Where it is deployed to; None where that is open.
 
     Raises:
         SettingsError: An unknown key, a value of the wrong type or out of its range.
@@ -274,7 +284,13 @@ def load_settings(context: Mapping[str, Any]) -> Settings:
     for key, value in context.items():
         if key.startswith(f"{CONTEXT_KEY}."):
             _override(tree, key, value)
-    return typing.cast(Settings, _build(Settings, CONTEXT_KEY, tree))
+    settings = typing.cast(Settings, _build(Settings, CONTEXT_KEY, tree))
+    if account in settings.reader_accounts:
+        raise SettingsError(
+            f"{CONTEXT_KEY}.reader_accounts: {account} is the account that this is deployed to, "
+            "which needs no such right: remove it"
+        )
+    return settings
 
 
 @dataclass(frozen=True)
@@ -330,6 +346,8 @@ def _known(cls: type) -> str:
 
 def _read(where: str, hint: Any, value: Any) -> Any:
     """The value in its field's type; a whole number is taken for a fraction, a flag for neither."""
+    if typing.get_origin(hint) is tuple:
+        return _listed(where, value)
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     optional = type(None) in kinds
     kind = next(entry for entry in kinds if entry is not type(None))
@@ -355,3 +373,18 @@ def _parsed(kind: type, optional: bool, text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _listed(where: str, value: Any) -> tuple[str, ...]:
+    """A list of texts; on the command line as JSON, or separated by commas."""
+    if isinstance(value, _Typed):
+        text = value.text.strip()
+        if text in ("", "null"):
+            value = []
+        elif text.startswith("["):
+            value = _parsed(list, False, text)
+        else:
+            value = [each.strip() for each in text.split(",")]
+    if not isinstance(value, list) or not all(type(each) is str for each in value):
+        raise SettingsError(f"{where}: {value!r} must be a list of texts")
+    return tuple(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -49,6 +51,7 @@ class DataKey(kms.Key):
         self, scope: Construct, construct_id: str, *, environment: str, retain: bool
     ) -> None:
         stack = cdk.Stack.of(scope)
+        self._through_s3 = f"s3.{stack.region}.{stack.url_suffix}"
         super().__init__(
             scope,
             construct_id,
@@ -73,10 +76,42 @@ class DataKey(kms.Key):
                         conditions={
                             "StringEquals": {
                                 "kms:CallerAccount": stack.account,
-                                "kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}",
+                                "kms:ViaService": self._through_s3,
                             }
                         },
                     ),
                 ]
             ),
+        )
+
+    def let_read(self, accounts: Sequence[str], bucket_name: str) -> None:
+        """Lets other accounts decrypt what one bucket's own policy lets them read.
+
+        Args:
+            accounts: Their ids; none changes nothing.
+            bucket_name: The bucket, by name: its ARN would make key and bucket wait for each other.
+        """
+        if not accounts:
+            return
+        stack = cdk.Stack.of(self)
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="ReadThroughS3",
+                principals=[iam.AccountPrincipal(account) for account in accounts],
+                actions=["kms:Decrypt"],
+                resources=["*"],
+                conditions={
+                    "StringEquals": {
+                        "kms:ViaService": self._through_s3,
+                        # With a bucket key S3 encrypts for the whole bucket, and says so.
+                        "kms:EncryptionContext:aws:s3:arn": stack.format_arn(
+                            service="s3",
+                            region="",
+                            account="",
+                            resource=bucket_name,
+                            arn_format=cdk.ArnFormat.NO_RESOURCE_NAME,
+                        ),
+                    }
+                },
+            )
         )

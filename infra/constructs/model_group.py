@@ -9,6 +9,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from infra.constructs.account_readers import group_policy
+
 READ_PACKAGES = ("sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages")
 CREATE_PACKAGES = ("sagemaker:CreateModelPackage",)
 UPDATE_PACKAGES = ("sagemaker:UpdateModelPackage",)
@@ -22,10 +24,17 @@ class ModelGroup(Construct):
         construct_id: Decides the logical id; changing it would replace the group.
         group_name: The group's name.
         retain: Whether the group outlives its stack.
+        reader_accounts: Other accounts that may look at it.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, group_name: str, retain: bool
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        group_name: str,
+        retain: bool,
+        reader_accounts: Sequence[str] = (),
     ) -> None:
         super().__init__(scope, construct_id)
         group = sagemaker.CfnModelPackageGroup(
@@ -34,6 +43,9 @@ class ModelGroup(Construct):
             model_package_group_name=group_name,
             model_package_group_description=(
                 "Card recognition: every teacher, student and compiled model, with its lineage"
+            ),
+            model_package_group_policy=group_policy(
+                cdk.Stack.of(self), group_name, reader_accounts
             ),
         )
         group.apply_removal_policy(

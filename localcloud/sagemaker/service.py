@@ -15,7 +15,8 @@ from typing import Any
 from localcloud.sagemaker import jobs, lineage, mlflow, model, registry, runner, search, store
 from localcloud.sagemaker.errors import AwsError, invalid
 from localcloud.sagemaker.roles import caller_key
-from localcloud.sagemaker.store import LOCK, Record, arn, last
+from localcloud.sagemaker.sharing import owners_scope
+from localcloud.sagemaker.store import LOCK, Record, arn
 
 _log = logging.getLogger(__name__)
 # MiniStack writes its own headers into what it gets: each answer takes a copy.
@@ -76,7 +77,8 @@ async def handle_request(
             raise AwsError("SerializationException", "the request is not JSON") from None
         if not isinstance(request, dict):
             raise invalid("the request is no JSON object")
-        return 200, dict(_JSON), json.dumps(call(operation, request)).encode()
+        with owners_scope(operation, resource_arn(body)):
+            return 200, dict(_JSON), json.dumps(call(operation, request)).encode()
     except AwsError as error:
         return 400, dict(_JSON), json.dumps({"__type": error.code, "message": str(error)}).encode()
     except Exception as error:
@@ -116,8 +118,9 @@ def resource_arn(body: bytes) -> str:
         ("ActionName", "action"),
         ("ContextName", "context"),
     ):
-        if isinstance(request.get(key), str):
-            return arn(kind, last(request[key]))
+        name = request.get(key)
+        if isinstance(name, str):
+            return name if name.startswith("arn:") else arn(kind, name)
     if "SourceArn" in request and "DestinationArn" not in request:
         return "*"  # A list of associations; one association's calls name both ends.
     for key in ("ResourceArn", "ArtifactArn", "ActionArn", "ContextArn", "SourceArn", "Arn"):

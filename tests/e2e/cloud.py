@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,10 +71,21 @@ class Cloud:
         cdk = str(ROOT / "node_modules/.bin/cdk")
         return self.must(cdk, *words, "--no-notices", "--output", str(self.folder / "cdk.out"))
 
+    def bootstrap(self) -> str:
+        """Prepares the account for the CDK, as its user does once."""
+        account, region = self.variables["CDK_DEFAULT_ACCOUNT"], self.variables["AWS_REGION"]
+        return self.cdk("bootstrap", f"aws://{account}/{region}")
+
     def deploy(self, settings: dict[str, str]) -> str:
         """Deploys all stacks with some settings of our own."""
-        context = [word for k, v in settings.items() for word in ("-c", f"cards.{k}={v}")]
-        return self.cdk("deploy", "--all", "--require-approval", "never", *context)
+        return self.cdk("deploy", "--all", "--require-approval", "never", *context(settings))
+
+    def account(self, number: str) -> Cloud:
+        """Another AWS account of the same cloud, with a folder of its own."""
+        keys = {"AWS_ACCESS_KEY_ID": number, "CDK_DEFAULT_ACCOUNT": number}
+        folder = self.folder / number
+        folder.mkdir()
+        return Cloud({**self.variables, **keys}, folder)
 
     def json(self, *command: str, timeout: int = 300) -> Any:
         """Runs a command that answers in JSON."""
@@ -91,7 +104,11 @@ class Cloud:
 
     @cached_property
     def deployment(self) -> Deployment:
-        return Deployment.read(self.client("ssm"))
+        return self.deployed()
+
+    def deployed(self, environment: str = "dev") -> Deployment:
+        """What an environment's stacks provisioned."""
+        return Deployment.read(self.client("ssm"), environment)
 
     def function(self, logical: str) -> str:
         """The name of a deployed function, by its output of the automation stack."""
@@ -99,6 +116,37 @@ class Cloud:
             "Stacks"
         ][0]["Outputs"]
         return next(o["OutputValue"] for o in outputs if o["OutputKey"] == f"{logical}Function")
+
+
+def context(settings: dict[str, str]) -> list[str]:
+    """Settings as the CDK's command line takes them."""
+    return [word for k, v in settings.items() for word in ("-c", f"cards.{k}={v}")]
+
+
+@contextlib.contextmanager
+def started(folder: Path) -> Iterator[Cloud]:
+    """A local cloud of the caller's own, its state below a folder, stopped at the end."""
+    from cli.deploy import environment
+
+    state = ["--state-dir", str(folder / "state"), "--port", str(free_port())]
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_", "MLFLOW_"))}
+    cards = str(BIN / "cards")
+    up = subprocess.run(
+        [cards, "local", "up", *state], env=bare, capture_output=True, text=True, cwd=ROOT
+    )
+    assert up.returncode == 0, up.stdout + up.stderr
+    try:
+        printed = subprocess.run(
+            [cards, "local", "env", "--json", *state],
+            env=bare,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        ).stdout
+        yield Cloud(environment(json.loads(printed)), folder)
+    finally:
+        subprocess.run([cards, "local", "down", *state], env=bare, check=True, cwd=ROOT)
 
 
 def until(check: Callable[[], Any], seconds: float, what: str) -> Any:

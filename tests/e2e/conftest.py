@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.cloud import BIN, CARDS, ROOT, STRICT, Cloud, free_port
+from tests.e2e.cloud import BIN, CARDS, STRICT, Cloud, started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,36 +19,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    from cli.deploy import environment
-
-    folder = tmp_path_factory.mktemp("cloud")
-    state = ["--state-dir", str(folder / "state"), "--port", str(free_port())]
-    bare = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_", "MLFLOW_"))}
-    cards = str(BIN / "cards")
-    up = subprocess.run(
-        [cards, "local", "up", *state], env=bare, capture_output=True, text=True, cwd=ROOT
-    )
-    assert up.returncode == 0, up.stdout + up.stderr
-    try:
-        printed = subprocess.run(
-            [cards, "local", "env", "--json", *state],
-            env=bare,
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-        ).stdout
-        variables = environment(json.loads(printed))
-        yield Cloud(variables, folder)
-    finally:
-        subprocess.run([cards, "local", "down", *state], env=bare, check=True, cwd=ROOT)
+    with started(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def deployed(cloud: Cloud) -> Cloud:
     """The very templates that a real account gets; with a gate that nothing passes, at first."""
-    account, region = cloud.variables["CDK_DEFAULT_ACCOUNT"], cloud.variables["AWS_REGION"]
-    cloud.cdk("bootstrap", f"aws://{account}/{region}")
+    cloud.bootstrap()
     cloud.deploy(STRICT)
     return cloud
 

@@ -19,6 +19,7 @@ KINDS = {
         monthly_budget_usd=100,
         notify_email="a@example.com",
         keep_releases=20,
+        reader_accounts=("222222222222",),
     ),
 }
 

@@ -77,7 +77,7 @@ def test_an_unknown_setting_is_named_with_the_known_ones(key: str, parent: str) 
 
 
 @pytest.mark.parametrize("path", paths())
-@pytest.mark.parametrize("value", [[], {"a": 1}, object()])
+@pytest.mark.parametrize("value", [[[]], {"a": 1}, object()])
 def test_a_setting_of_the_wrong_type_is_named(path: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=path.replace(".", r"\.")):
         load_settings(nested(path, value))

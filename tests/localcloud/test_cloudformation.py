@@ -118,8 +118,26 @@ def test_an_update_changes_the_group_and_a_deletion_spares_one_that_holds_packag
     changed = json.loads(json.dumps({key: stack[key] for key in ("Resources",)}))
     changed["Resources"]["Group"]["Properties"]["ModelPackageGroupDescription"] = "second"
     changed["Outputs"] = TEMPLATE["Outputs"]
+    policy = changed["Resources"]["Group"]["Properties"]["ModelPackageGroupPolicy"] = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::222222222222:root"},
+                "Action": "sagemaker:DescribeModelPackageGroup",
+                "Resource": stack["Outputs"]["GroupArn"],
+            }
+        ],
+    }
     deploy(client, changed, update=True)
     sagemaker, formation = client("sagemaker"), client("cloudformation")
+    asked = {"ModelPackageGroupName": "of-a-template"}
+    written = sagemaker.get_model_package_group_policy(**asked)["ResourcePolicy"]
+    assert json.loads(written) == policy
+    del changed["Resources"]["Group"]["Properties"]["ModelPackageGroupPolicy"]
+    deploy(client, changed, update=True)
+    with pytest.raises(ClientError, match="Cannot find resource policy"):
+        sagemaker.get_model_package_group_policy(**asked)
     found = sagemaker.describe_model_package_group(ModelPackageGroupName="of-a-template")
     assert found["ModelPackageGroupDescription"] == "second"
     sagemaker.create_model_package(ModelPackageGroupName="of-a-template")

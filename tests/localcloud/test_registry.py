@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.running_cloud import Client
+from localcloud import LocalCloud
+from tests.running_cloud import Client, client_of, make_role
+
+READER, STRANGER = "222222222222", "333333333333"
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +140,133 @@ def test_tags_belong_to_the_group_and_not_to_its_versions(client: Client, group:
         assert code(error) == "ValidationException"
     sagemaker.delete_tags(ResourceArn=found["ModelPackageGroupArn"], TagKeys=["team"])
     assert sagemaker.list_tags(ResourceArn=found["ModelPackageGroupArn"])["Tags"] == []
+
+
+def policy(group_arn: str, *actions: str) -> str:
+    """A group's policy that gives the reader actions on the group and its versions."""
+    versions = group_arn.replace(":model-package-group/", ":model-package/") + "/*"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{READER}:root"},
+        "Action": list(actions),
+        "Resource": [group_arn, versions],
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def test_a_groups_policy_is_put_read_and_deleted(client: Client) -> None:
+    sagemaker = client("sagemaker")
+    arn = sagemaker.create_model_package_group(ModelPackageGroupName="policed")[
+        "ModelPackageGroupArn"
+    ]
+    with pytest.raises(ClientError, match="Cannot find resource policy"):
+        sagemaker.get_model_package_group_policy(ModelPackageGroupName="policed")
+    document = policy(arn, "sagemaker:DescribeModelPackage")
+    put = sagemaker.put_model_package_group_policy(
+        ModelPackageGroupName="policed", ResourcePolicy=document
+    )
+    assert put["ModelPackageGroupArn"] == arn
+    got = sagemaker.get_model_package_group_policy(ModelPackageGroupName="policed")
+    assert got["ResourcePolicy"] == document
+    sagemaker.delete_model_package_group_policy(ModelPackageGroupName="policed")
+    with pytest.raises(ClientError) as error:
+        sagemaker.get_model_package_group_policy(ModelPackageGroupName="policed")
+    assert code(error) == "ValidationException"
+    with pytest.raises(ClientError, match="does not exist"):
+        sagemaker.put_model_package_group_policy(
+            ModelPackageGroupName="of-nobody", ResourcePolicy=document
+        )
+
+
+def account(cloud: LocalCloud, number: str) -> Client:
+    """Clients of another account's root."""
+    return client_of(cloud, aws_access_key_id=number, aws_secret_access_key="test")
+
+
+@pytest.fixture(scope="module")
+def shared(client: Client) -> tuple[str, str]:
+    """A group that the reader may look at, and a version of it; their ARNs."""
+    sagemaker = client("sagemaker")
+    group_arn = sagemaker.create_model_package_group(ModelPackageGroupName="shared")[
+        "ModelPackageGroupArn"
+    ]
+    sagemaker.put_model_package_group_policy(
+        ModelPackageGroupName="shared",
+        ResourcePolicy=policy(
+            group_arn,
+            "sagemaker:DescribeModelPackageGroup",
+            "sagemaker:DescribeModelPackage",
+            "sagemaker:ListModelPackages",
+        ),
+    )
+    version = sagemaker.create_model_package(ModelPackageGroupName="shared")["ModelPackageArn"]
+    return group_arn, version
+
+
+def test_another_account_reads_what_the_groups_policy_allows_by_arn(
+    cloud: LocalCloud, shared: tuple[str, str]
+) -> None:
+    group_arn, version = shared
+    reader = account(cloud, READER)("sagemaker")
+    found = reader.describe_model_package_group(ModelPackageGroupName=group_arn)
+    assert found["ModelPackageGroupArn"] == group_arn
+    rows = reader.list_model_packages(ModelPackageGroupName=group_arn)["ModelPackageSummaryList"]
+    assert [row["ModelPackageArn"] for row in rows] == [version]
+    assert reader.describe_model_package(ModelPackageName=version)["ModelPackageArn"] == version
+    with pytest.raises(ClientError, match="does not exist"):
+        reader.describe_model_package_group(ModelPackageGroupName="shared")  # its own
+
+
+def test_another_account_changes_nothing_and_a_third_sees_nothing(
+    cloud: LocalCloud, client: Client, shared: tuple[str, str]
+) -> None:
+    group_arn, version = shared
+    reader, stranger = (account(cloud, number)("sagemaker") for number in (READER, STRANGER))
+    asked = {"ModelPackageArn": version, "ModelApprovalStatus": "Approved"}
+    for ask in (
+        lambda: reader.update_model_package(**asked),
+        lambda: reader.create_model_package(ModelPackageGroupName=group_arn),
+        lambda: stranger.describe_model_package(ModelPackageName=version),
+        lambda: stranger.list_model_packages(ModelPackageGroupName=group_arn),
+    ):
+        with pytest.raises(ClientError, match="no resource-based policy allows") as error:
+            ask()
+        assert code(error) == "AccessDeniedException"
+    found = client("sagemaker").describe_model_package(ModelPackageName=version)
+    assert found["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+def test_a_role_of_another_account_needs_its_own_right_as_well(
+    cloud: LocalCloud, shared: tuple[str, str]
+) -> None:
+    _, version = shared
+    theirs = account(cloud, READER)
+    trust = {"Effect": "Allow", "Principal": {"AWS": READER}, "Action": "sts:AssumeRole"}
+    for name, actions in (("looks", ["sagemaker:DescribeModelPackage"]), ("looks-not", [])):
+        make_role(
+            theirs,
+            name,
+            "lambda.amazonaws.com",
+            [{"Effect": "Allow", "Action": action, "Resource": version} for action in actions],
+        )
+        theirs("iam").update_assume_role_policy(
+            RoleName=name,
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )
+        keys = theirs("sts").assume_role(
+            RoleArn=f"arn:aws:iam::{READER}:role/{name}", RoleSessionName="test"
+        )["Credentials"]
+        role = client_of(
+            cloud,
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["SessionToken"],
+        )("sagemaker")
+        if actions:
+            assert role.describe_model_package(ModelPackageName=version)
+        else:
+            with pytest.raises(ClientError, match="not authorized"):
+                role.describe_model_package(ModelPackageName=version)
 
 
 def test_a_page_token_that_nobody_gave_is_refused(client: Client, group: str) -> None:
