@@ -29,52 +29,16 @@ import boto3
 import numpy as np
 
 from bench.order_statistics import median_interval
+from bench.quick_compilation import LINE, quick_compilation, register
 from localcloud import LocalCloud
-from registry.contract import Contract
 from registry.deployment import Deployment
 from registry.metadata import RELEASE
-from registry.names import GROUP, parse_name
+from registry.names import GROUP
 from registry.recipe import Recipe
 from registry.reconciliation import reconcile
 
 ROOT = Path(__file__).resolve().parents[1]
 CDK = ROOT / "node_modules/.bin/cdk"
-LINE = "student-efficientnet-lite0-stage2-v"
-#: What stands in for the compile job: the files and reports that a real one leaves.
-JOB = """
-import hashlib, json, pathlib, sys
-given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-out = pathlib.Path(given["--output"])
-files = {name: name.encode() * 100 for name in ("model.int8.onnx", "model.onnx", "index.json")}
-def entry(stage):
-    metadata = {"Architecture": "efficientnet_lite0", "Parameters": "4354816",
-                "EmbeddingDim": "768", "ModelType": "student", "Stage": stage,
-                "Purpose": "edge_deployment_hailo8l", "InferenceTarget": "cpu-onnxruntime",
-                "SizeBytes": "1500"}
-    return {"stage": stage, "artifact": f"{stage}/model.tar.gz", "metadata": metadata,
-            "metrics": METRICS}
-report = {"source_name": given["--source-name"], "source_arn": given["--source-arn"],
-          "model": "model.int8.onnx", "contract": CONTRACT, "acceptance_threshold": 0.9,
-          "ship": list(files), "packages": [entry("onnx"), entry("int8")],
-          "files": {name: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
-                    for name, body in files.items()}}
-out.mkdir(parents=True, exist_ok=True)
-for name, body in files.items():
-    (out / name).write_bytes(body)
-(out / "compilation.json").write_text(json.dumps(report))
-(out / "fidelity.json").write_text(json.dumps({"verdict": "passed", "figures": {}}))
-"""
-_METRICS = {
-    "top1": 0.9,
-    "top5": 0.98,
-    "mean_average_precision": 0.93,
-    "queries": 360,
-    "top1_unseen": 0.8,
-    "unseen_queries": 60,
-    "auroc": 0.97,
-    "acceptance_threshold": 0.7,
-    "cards": 180,
-}
 
 
 def percentiles(seconds: Sequence[float]) -> str:
@@ -123,45 +87,8 @@ class Site:
         self.cdk("bootstrap", f"aws://{account}/{region}")
         self.cdk("deploy", "--all", "--require-approval", "never")
         deployment = Deployment.read(self.client("ssm"))
-        configuration = self.client("lambda").get_function_configuration(
-            FunctionName=deployment.compile_function
-        )
-        uri = configuration["Environment"]["Variables"]["CODE_URI"]
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        values = f"METRICS = {_METRICS!r}\nCONTRACT = {Contract().to_dict()!r}\n"
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as files:
-            files.writestr("export/__init__.py", "")
-            files.writestr("export/requirements.txt", "")
-            files.writestr("export/compile_job.py", values + JOB)
-        self.client("s3").put_object(Bucket=bucket, Key=key, Body=archive.getvalue())
-        for name in ("cards/x/card.txt", "jobs/x/model.tar.gz"):
-            self.client("s3").put_object(
-                Bucket=deployment.training_bucket, Key=name, Body=b"nothing"
-            )
+        quick_compilation(self.client, deployment)
         return deployment
-
-
-def register(sagemaker: Any, deployment: Deployment, number: int, status: str) -> str:
-    """A stage-2 student, with what its compilation needs."""
-    name = parse_name(f"{LINE}{number}")
-    bucket = deployment.training_bucket
-    return str(
-        sagemaker.create_model_package(
-            ModelPackageGroupName=GROUP,
-            ModelPackageDescription=f"{name}: {name.kind}, for a benchmark",
-            ModelApprovalStatus=status,
-            CustomerMetadataProperties={
-                "ModelName": str(name),
-                "CardSetUri": f"s3://{bucket}/cards/x/",
-            },
-            InferenceSpecification={
-                "Containers": [
-                    {"Image": "image", "ModelDataUrl": f"s3://{bucket}/jobs/x/model.tar.gz"}
-                ]
-            },
-        )["ModelPackageArn"]
-    )
 
 
 def wait(check: Callable[[], Any], seconds: float = 120) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qs
 
 
@@ -49,6 +50,31 @@ def action(service: str, method: str, path: str) -> str | None:
         "concurrency": "lambda:GetFunctionConcurrency",
         "event-invoke-config": "lambda:GetFunctionEventInvokeConfig",
     }[setting[1]]
+
+
+def condition_keys(action: str, body: bytes, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Condition keys of a request that MiniStack does not set.
+
+    Args:
+        action: As IAM names it.
+        body: Of the request.
+        parameters: Of a query, as MiniStack parsed them.
+    """
+    if action != "cloudwatch:PutMetricData":
+        return {}
+    found = _field(body, "Namespace") or parameters.get("Namespace") or _cbor(body).get("Namespace")
+    namespace = found[0] if isinstance(found, list) else found
+    return {"cloudwatch:namespace": namespace} if isinstance(namespace, str) else {}
+
+
+def _cbor(body: bytes) -> Mapping[str, Any]:
+    import cbor2
+
+    try:
+        found = cbor2.loads(body)
+    except (cbor2.CBORDecodeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _field(body: bytes, key: str) -> str | None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 MENDS = "1.5.33"
 _log = logging.getLogger(__name__)
+#: How long an event waits for a throttled function, in seconds: AWS's own, with shorter pauses.
+_EVENT_AGE, _FIRST_PAUSE, _LONGEST_PAUSE = 6 * 3600.0, 0.1, 0.5
 
 
 def apply_all(lambda_python: Path) -> None:
@@ -23,6 +27,7 @@ def apply_all(lambda_python: Path) -> None:
     loopback_is_secure_transport()
     run_functions_in(lambda_python)
     retry_functions_of_rules()
+    keep_throttled_events()
     dead_letter_undelivered_events()
     find_unqualified_invoke_settings()
     keep_function_dead_letters()
@@ -153,6 +158,42 @@ def retry_functions_of_rules() -> None:
         lambda_svc.invoke_async_with_retry(record, json.loads(payload))
 
     eventbridge._dispatch_to_lambda = dispatch
+
+
+def keep_throttled_events() -> None:
+    """An asynchronous invocation that is throttled waits for its turn, until its event is too old.
+
+    MiniStack counts it as one of the function's few retries: many events at once end in the
+    dead-letter queue, without the function having seen them.
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
+    from ministack.services import lambda_svc
+
+    start, execute = lambda_svc.invoke_async_with_retry, lambda_svc._execute_function
+    # Zero for whoever waits for the answer: he is told of the throttle.
+    given_up_at: ContextVar[float] = ContextVar("given_up_at", default=0.0)
+
+    def start_waiting(function: Any, event: Any) -> None:
+        found = lambda_svc._event_invoke_config(function, None) or {}
+        age = float(found.get("MaximumEventAgeInSeconds") or _EVENT_AGE)
+        # The thread that MiniStack starts takes the context along.
+        before = given_up_at.set(time.monotonic() + age)
+        try:
+            start(function, event)
+        finally:
+            given_up_at.reset(before)
+
+    def execute_in_turn(function: Any, event: Any) -> Any:
+        pause = _FIRST_PAUSE
+        while True:
+            answer = execute(function, event)
+            if not answer.get("throttle") or time.monotonic() + pause > given_up_at.get():
+                return answer
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    lambda_svc.invoke_async_with_retry = start_waiting
+    lambda_svc._execute_function = execute_in_turn
 
 
 def dead_letter_undelivered_events() -> None:
@@ -358,7 +399,8 @@ def simulate_whole_requests() -> None:
 def authorise_by_resource() -> None:
     """Rights that AWS gives on a resource are not asked for on everything, nor by another name.
 
-    Actions: https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+    Nor without the condition keys that policies bind them by. Actions and keys:
+    https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
     """
     from ministack.core import iam_actions
 
@@ -366,6 +408,7 @@ def authorise_by_resource() -> None:
 
     their_resource = iam_actions.extract_resource_arn
     their_action = iam_actions.extract_iam_action
+    their_context = iam_actions.request_tag_context
 
     def resource(
         service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any
@@ -378,5 +421,10 @@ def authorise_by_resource() -> None:
         own = authorisation.action(service, method, path)
         return own or their_action(service, method, path, *rest)
 
+    def context(service: str, action: str, body: bytes, parameters: Any) -> dict[str, Any]:
+        found = dict(their_context(service, action, body, parameters) or {})
+        return found | authorisation.condition_keys(action, body, parameters)
+
     iam_actions.extract_resource_arn = resource
     iam_actions.extract_iam_action = action
+    iam_actions.request_tag_context = context

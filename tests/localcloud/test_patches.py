@@ -20,10 +20,13 @@ from localcloud.patches import MENDS
 from tests.running_cloud import Client, client_of, make_role, queue_of, received, until
 
 HANDLER = """
-import boto3, os, sys
+import boto3, os, sys, time
 def handler(event, context):
     if event.get("detail", {}).get("fail"):
         raise RuntimeError("on purpose")
+    if event.get("count"):
+        time.sleep(0.2)
+        boto3.client("sqs").send_message(QueueUrl=event["count"], MessageBody="once")
     if event.get("list"):
         try:
             return {"listed": str(boto3.client("s3").list_buckets())}
@@ -67,6 +70,8 @@ def needed(code: str) -> str:
         " print('invoke_async_with_retry' in inspect.getsource(e._dispatch_to_lambda))",
         "from ministack.services import eventbridge as e; import inspect;"
         " print('DeadLetterConfig' in inspect.getsource(e._invoke_target))",
+        "from ministack.services import lambda_svc as l; import inspect;"
+        " print('throttle' in inspect.getsource(l.invoke_async_with_retry))",
         "from ministack.services import lambda_svc as l;"
         " print(bool(l._event_invoke_config({'event_invoke_configs': {'$LATEST': {1: 2}}}, '')))",
         "from ministack.core import iam_evaluator as i; import inspect;"
@@ -84,6 +89,8 @@ def needed(code: str) -> str:
         "from ministack.core import iam_actions as a;"
         " path = '/2019-09-25/functions/f/event-invoke-config';"
         " print('Event' in a.extract_iam_action('lambda', 'GET', path, {}, b'', {}))",
+        'from ministack.core import iam_actions as a; body = b\'{"Namespace": "n"}\';'
+        " print(bool(a.request_tag_context('monitoring', 'cloudwatch:PutMetricData', body, {})))",
         "from ministack.services import iam; import inspect;"
         " print('ContextEntries' in inspect.getsource(iam._simulate_principal_policy))",
     ],
@@ -165,6 +172,24 @@ def test_an_event_that_a_function_fails_on_ends_in_its_dead_letter_queue(
     found = until(lambda: received(client, url))
     body = json.loads(found[0]["Body"])
     assert body.get("requestPayload", body)["detail"] == {"fail": True}
+
+
+def test_an_event_of_a_throttled_function_waits_for_its_turn(
+    client: Client, function: dict[str, Any]
+) -> None:
+    lambda_ = client("lambda")
+    url, _ = queue_of(client, "counted")
+    lambda_.put_function_concurrency(FunctionName="own", ReservedConcurrentExecutions=1)
+    try:
+        for _ in range(8):
+            lambda_.invoke(
+                FunctionName="own", InvocationType="Event", Payload=json.dumps({"count": url})
+            )
+        found: list[Any] = []
+        until(lambda: found.extend(received(client, url)) or len(found) >= 8)
+    finally:
+        lambda_.delete_function_concurrency(FunctionName="own")
+    assert len(found) == 8
 
 
 @pytest.mark.parametrize(
@@ -262,6 +287,32 @@ def test_parameters_below_a_path_are_a_right_of_their_own(
     ]
     with pytest.raises(ssm.exceptions.ClientError, match="AccessDenied"):
         ssm.get_parameters_by_path(Path="/theirs")
+
+
+def test_a_metric_s_namespace_binds_who_may_write_it(cloud: LocalCloud, client: Client) -> None:
+    iam, user = client("iam"), "measurer"
+    iam.create_user(UserName=user)
+    allowed = {
+        "Effect": "Allow",
+        "Action": "cloudwatch:PutMetricData",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"cloudwatch:namespace": "/ours"}},
+    }
+    iam.put_user_policy(
+        UserName=user,
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    cloudwatch = client_of(
+        cloud,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )("cloudwatch")
+    figures = [{"MetricName": "m", "Value": 1.0}]
+    cloudwatch.put_metric_data(Namespace="/ours", MetricData=figures)
+    with pytest.raises(cloudwatch.exceptions.ClientError, match="AccessDenied"):
+        cloudwatch.put_metric_data(Namespace="/theirs", MetricData=figures)
 
 
 def test_a_simulation_judges_each_resource_in_the_context_that_is_given(client: Client) -> None:
