@@ -104,6 +104,12 @@ class Recorder:
         )
 
 
+def tints(images: Pixels) -> NDArray[np.float64]:
+    """Mean red minus mean blue of each image: uint8 (N, S, S, 3) to (N,), -255 to 255."""
+    means: NDArray[np.float64] = images.mean(axis=(1, 2), dtype=np.float64)
+    return means[:, 0] - means[:, 2]
+
+
 def record(images: Pixels) -> CalibrationRecord:
     """Measures images of shape (N, S, S, 3), uint8; see :class:`Recorder`.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from export import compile_job, hailo
 from export.compilers import CompiledModel
 from export.int8 import OnnxInt8
 from recognition import index
+from recognition.file_digest import file_sha256
 from recognition.onnx_model import OnnxEmbedder
 from registry.last_words import REFUSED_CODE, is_refusal
 from tests.export import hailo_stand_in
@@ -112,9 +114,17 @@ def test_calibration_of_hailo_on_other_images(
     assert "cosine" not in found, "the digest is what this is about"
 
 
-@pytest.mark.parametrize("change", [noise, scaled_to_one], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (swapped, "calibration: the images agree better with their cards' scans"),
+        (noise, "calibration: the images are"),
+        (scaled_to_one, "calibration: the images' mean"),
+    ],
+    ids=["swapped", "noise", "scaled_to_one"],
+)
 def test_calibration_on_other_images_that_the_job_itself_made(
-    job: Job, monkeypatch: pytest.MonkeyPatch, change: Change
+    job: Job, monkeypatch: pytest.MonkeyPatch, change: Change, words: str
 ) -> None:
     """Where the mistake is made earlier the digests agree, and the statistics do not."""
     right = compile_job.render
@@ -126,7 +136,7 @@ def test_calibration_on_other_images_that_the_job_itself_made(
 
     monkeypatch.setattr(compile_job, "render", wrong)
     found = reasons(job)
-    assert "calibration: the images" in found and "other images" not in found
+    assert words in found and "other images" not in found
 
 
 def test_calibration_in_nchw(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +274,36 @@ def test_an_index_of_another_model(job: Job, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(compile_job, "write_index", wrong)
     assert "index: its rows are not the embeddings of the model that ships" in reasons(job)
+
+
+def test_an_index_with_another_s_row_map(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = index.write_index
+
+    def wrong(directory: Path, ids: Sequence[str], *rest: Any) -> None:
+        right(directory, [*ids[1:], ids[0]], *rest)
+
+    monkeypatch.setattr(compile_job, "write_index", wrong)
+    found = reasons(job)
+    assert "rows bear another card's id" in found and "embeddings" not in found
+
+
+def test_an_index_with_another_s_graph(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeddings and ids are right, and the digests are the files': large sets search the graph."""
+    right = index.write_index
+
+    def wrong(directory: Path, ids: Any, rows: np.ndarray, metadata: Any) -> None:
+        right(directory, ids, rows, metadata)
+        other = directory.with_name("other")
+        right(other, ids, np.random.default_rng(0).normal(size=rows.shape))
+        (directory / index.GRAPH).write_bytes((other / index.GRAPH).read_bytes())
+        document = json.loads((directory / index.METADATA).read_text())
+        document["sha256"][index.GRAPH] = file_sha256(directory / index.GRAPH)
+        (directory / index.METADATA).write_text(json.dumps(document))
+
+    monkeypatch.setattr(compile_job, "write_index", wrong)
+    monkeypatch.setattr(index, "CANDIDATES", 1)
+    found = reasons(job)
+    assert "index: its graph finds" in found and "embeddings" not in found
 
 
 def test_a_hef_of_another_chip(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
