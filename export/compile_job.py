@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -274,4 +275,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # A job that is stopped takes the compiler's process with it, which has a session of its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(FAULT_CODE))
     sys.exit(main())

@@ -43,9 +43,11 @@ def run_worker(
     path = folder / "request.json"
     path.write_text(json.dumps(dict(request)), encoding="utf-8")
     watch = _Watch(heartbeat_seconds)
-    with log.open("a", encoding="utf-8") as file:
+    python = os.environ.get(PYTHON) or sys.executable
+    # Line by line and unbuffered: what it said last is wanted most where it was killed.
+    with log.open("a", encoding="utf-8", buffering=1) as file:
         child = subprocess.Popen(
-            [os.environ.get(PYTHON) or sys.executable, "-m", "export.hailo_worker", str(path)],
+            [python, "-u", "-m", "export.hailo_worker", str(path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

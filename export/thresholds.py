@@ -31,8 +31,6 @@ class Thresholds:
         pixel_shift: How far mean and deviation of the calibration images, by channel, may be
             from those of the query views, of 255.
         roughness_ratio: How many times rougher or smoother than the query views they may be.
-        index_recall: Least share of known rows that the index's graph finds again, asked for by the
-            embeddings that they are of.
     """
 
     onnx_cosine_mean: float = 0.9999
@@ -46,7 +44,6 @@ class Thresholds:
     distinct: float = 0.99
     pixel_shift: float = 12.0
     roughness_ratio: float = 1.5
-    index_recall: float = 0.99
 
     @classmethod
     def from_recipe(cls, gate: Mapping[str, Any]) -> Thresholds:

@@ -253,10 +253,10 @@ def misbehave(step: str) -> None:
     if kind == "log":
         print(text, flush=True)
     elif kind == "hang":
-        print("[info] Solving the allocation", flush=True)
+        print("[info] Solving the allocation")
         time.sleep(600)
     elif kind == "signal":
-        print("[info] about to be gone", flush=True)
+        print("[info] about to be gone")
         os.kill(os.getpid(), int(text))
     elif kind == "exit":
         os._exit(int(text))
