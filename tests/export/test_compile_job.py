@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -413,6 +414,8 @@ def test_a_job_that_is_stopped_takes_the_compiler_with_it(
     finally:
         running.kill()
         running.wait()
+        for path in workers():
+            os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def test_requirements_are_the_project_s_pins() -> None:
