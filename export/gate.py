@@ -148,7 +148,8 @@ def judge(evidence: Evidence, thresholds: Thresholds) -> Fidelity:
 
 def cosines(one: Floats, other: Floats) -> NDArray[np.float64]:
     """Cosine of each pair of rows; rows have length 1."""
-    product: NDArray[np.float64] = (one.astype(np.float64) * other).sum(axis=1)
+    # In double precision, without copies of galleries in it.
+    product: NDArray[np.float64] = np.einsum("ij,ij->i", one, other, dtype=np.float64)
     return product
 
 
@@ -282,11 +283,10 @@ def _judge_rejection(evidence: Evidence, result: Fidelity) -> None:
 
 def _judge_spread(evidence: Evidence, result: Fidelity) -> None:
     """A model that gives every card one embedding agrees with itself and recognises nothing."""
-    rows = evidence.compiled.gallery.astype(np.float64)
-    count = len(rows)
+    count = len(evidence.compiled.gallery)
     if count < 2:
         return
-    total = rows.sum(axis=0)
+    total = evidence.compiled.gallery.sum(axis=0, dtype=np.float64)
     mean_cosine = float((total @ total - count) / (count * (count - 1)))
     result.figures["gallery_spread"] = 1 - mean_cosine
     if not 1 - mean_cosine >= result.thresholds.spread:

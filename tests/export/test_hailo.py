@@ -159,10 +159,13 @@ def test_a_compiler_that_was_killed_for_its_memory(
     assert "runs out" in str(died(137, "x", "")), "as a shell tells of the same"
 
 
-def test_a_compiler_that_crashes(exported: Exported, tmp_path: Path, install: Install) -> None:
+def test_a_compiler_that_crashes(
+    exported: Exported, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
     install(step="optimize", kind="signal", text=str(int(signal.SIGSEGV)))
     with pytest.raises(CompileFault, match=r"SIGSEGV while it did quantising, after: .*be gone"):
         compiled(exported, tmp_path)
+    assert "hailo | [info] about to be gone" in capsys.readouterr().out, "the log may be lost"
     install(step="optimize", kind="exit", text="7")
     with pytest.raises(CompileFault, match="died of exit code 7 while it did quantising"):
         compiled(exported, tmp_path)
@@ -179,7 +182,8 @@ def test_a_compiler_that_hangs(
         compiled(exported, tmp_path, Hailo(limit_seconds=6, heartbeat_seconds=0.2))
     assert time.monotonic() - begun < 30
     assert not isinstance(e.value, CompileFault), "the same again would take as long"
-    assert "still compiling" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "still compiling" in said and "hailo | [info] Solving the allocation" in said
     assert left(tmp_path) == ["compile.log"]
 
 
