@@ -50,8 +50,11 @@ def lint(
     from export.graph import parameter_count
     from export.lint import lint as find
 
-    model = _load(file)
+    model = _parse(file)
     findings = find(model, read_contract(contract) if contract else None)
+    if not findings:
+        # Afterwards: it stops at weights in another file, for example, without a remedy.
+        _check(file, model)
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if as_json:
         print_json(
@@ -112,20 +115,40 @@ def _derive(file: Path, out: Path, make: Callable[[onnx.ModelProto], onnx.ModelP
 
 
 def _load(file: Path) -> onnx.ModelProto:
+    """A sound graph."""
+    model = _parse(file)
+    _check(file, model)
+    return model
+
+
+def _parse(file: Path) -> onnx.ModelProto:
     """The graph, and no other file that it might name."""
     import onnx
     from google.protobuf.message import DecodeError
-
-    from recognition.cardset import printable
 
     try:
         if file.stat().st_size > _LARGEST:
             raise CliError(f"{file}: over {_LARGEST // 2**30} GiB")
         model = onnx.load_model_from_string(file.read_bytes())
-        onnx.checker.check_model(model)
-        return model
     except OSError as error:
         raise CliError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        first = printable(" ".join(str(error).split()))[:200]
-        raise CliError(f"{file}: is no ONNX graph ({first})") from None
+    except DecodeError as error:
+        raise _no_graph(file, error) from None
+    if not model.ir_version:
+        raise _no_graph(file, "it names no version of the format")
+    return model
+
+
+def _check(file: Path, model: onnx.ModelProto) -> None:
+    import onnx
+
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise _no_graph(file, error) from None
+
+
+def _no_graph(file: Path, why: object) -> CliError:
+    from recognition.cardset import printable
+
+    return CliError(f"{file}: is no ONNX graph ({printable(' '.join(str(why).split()))[:200]})")

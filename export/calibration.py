@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,6 +40,23 @@ class CalibrationRecord:
         """The form that stands in reports."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> CalibrationRecord:
+        """The inverse of :meth:`to_dict`, also after JSON has made lists of its triples."""
+        triples = {key: tuple(document[key]) for key in ("mean", "std")}
+        return cls(**{**document, **triples})
+
+
+def require_images(images: NDArray[Any]) -> None:
+    """Raises CalibrationError unless these are uint8 (N, S, S, 3).
+
+    Calibration data in NCHW or already normalised are the usual mistakes.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise CalibrationError(
+            f"calibration images must be uint8 (N, S, S, 3), not {images.dtype} {images.shape}"
+        )
+
 
 class Recorder:
     """Measures images one batch after another, as they are handed over."""
@@ -53,13 +71,9 @@ class Recorder:
         """Takes uint8 (N, S, S, 3).
 
         Raises:
-            CalibrationError: Another type or shape: calibration data in NCHW or already normalised
-                are the usual mistakes.
+            CalibrationError: Another type or shape.
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise CalibrationError(
-                f"calibration images must be uint8 (N, S, S, 3), not {images.dtype} {images.shape}"
-            )
+        require_images(images)
         for image in images:
             self._digest.update(image.tobytes())
             values = image.reshape(-1, 3).astype(np.int64)
@@ -88,6 +102,12 @@ class Recorder:
             std=(float(std[0]), float(std[1]), float(std[2])),
             roughness=self._steps / max(1, self._pairs),
         )
+
+
+def tints(images: Pixels) -> NDArray[np.float64]:
+    """Mean red minus mean blue of each image: uint8 (N, S, S, 3) to (N,), -255 to 255."""
+    means: NDArray[np.float64] = images.mean(axis=(1, 2), dtype=np.float64)
+    return means[:, 0] - means[:, 2]
 
 
 def record(images: Pixels) -> CalibrationRecord:

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -19,10 +20,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from export import batched_twin
-from export.calibration import CalibrationError, record
+from export.calibration import CalibrationError, record, tints
 from export.compilation_report import ONNX, Source, compilation
 from export.compilers import CompiledModel, CompileError, CompileFault, Compiler, compiler
 from export.embedding_shards import EmbeddingShards
@@ -49,7 +52,7 @@ FIDELITY, FIDELITY_PAGE, COMPILATION = "fidelity.json", "fidelity.html", "compil
 SHARDS, OPTIMISED = ".embedded", "optimised"
 #: As in the deployment's settings.
 LARGEST_CALIBRATION = 100_000
-#: Scans that are embedded again with red and blue exchanged.
+#: Scans that are embedded again with red and blue exchanged, and that colours are compared with.
 KNOWN_IMAGES = 256
 _TWIN_IMAGES = 3
 _began = time.monotonic()
@@ -198,7 +201,11 @@ def _judge(
             "model_sha256": model,
         },
     )
-    known = [int(row) for row in spread([str(row) for row in range(len(ids))], KNOWN_IMAGES)]
+    index = ReferenceIndex.load(output)
+    known = _some(len(ids))
+    shown = _some(len(held_out.calibration))
+    scan_of = {card_id: row for row, card_id in reversed(list(enumerate(ids)))}
+    scans = [held_out.gallery.image(scan_of[held_out.calibration_ids[row]]) for row in shown]
     fidelity = judge(
         Evidence(
             reference=artifact.reference,
@@ -208,18 +215,33 @@ def _judge(
             query_ids=held_out.queries.card_ids,
             known=known,
             swapped=swapped(held_out.gallery, known, shipped),
-            indexed=ReferenceIndex.load(output).embeddings,
+            indexed=index.embeddings,
+            indexed_ids=index.card_ids,
+            answers=[_answer(index, compiled.embeddings.gallery[row]) for row in known],
             onnx_auroc=measured["onnx"].evaluation.auroc,
             compiled_auroc=compiled.evaluation.auroc,
             shown=made.calibration,
             made=record(held_out.calibration),
             seen=held_out.seen,
+            tints=tints(held_out.calibration[shown]),
+            scan_tints=tints(np.stack(scans)),
             optimised=optimised,
         ),
         thresholds,
     )
     shards.remove()
     return fidelity, measured
+
+
+def _some(count: int) -> list[int]:
+    """At most so many of the numbers from 0, evenly."""
+    return [int(row) for row in spread([str(row) for row in range(count)], KNOWN_IMAGES)]
+
+
+def _answer(index: ReferenceIndex, row: NDArray[np.float32]) -> float:
+    """Cosine of what the index's graph finds for one of its rows."""
+    ((_, cosine),) = index.search(row, 1, exact=False)
+    return cosine
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
@@ -253,4 +275,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # A job that is stopped takes the compiler's process with it, which has a session of its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(FAULT_CODE))
     sys.exit(main())

@@ -32,8 +32,13 @@ _DECIMALS = 6
 _FEWEST_RIGHT = 4
 #: An index row is the model's own where rounding alone tells them apart.
 _SAME = 1 - 1e-4
+#: Share of its own rows that a graph finds again, at least; another's finds next to none.
+_RECALL = 0.99
 #: Of 255: keeps the ratio of two flat sets of images finite.
 _LEAST = 0.1
+#: Agreement of tints, -1 to 1, below which red and blue are exchanged; chance alone, as with cards
+#: that are all grey, stays above it, and two sets of cards had .68 to .81.
+_EXCHANGED = -0.3
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,16 @@ class Evidence:
         known: Rows of the gallery whose images were embedded again, red and blue exchanged.
         swapped: float32 (len(known), D): the compiled model's embeddings of those.
         indexed: float32 (G, D): the rows of the index that ships.
+        indexed_ids: Card id of each of them, by the index.
+        answers: (len(known),): cosine of what the index's graph finds for the compiled model's
+            embedding of each known image; 1 where it finds the very row.
         onnx_auroc: Of known against unknown cards.
         compiled_auroc: The same by the file that ships.
         shown: What the quantiser was shown.
         made: What was made by the contract to show it.
         seen: Statistics of the query views.
+        tints: float (K,): mean red minus blue, of 255, of some of the images that were made.
+        scan_tints: The same of their cards' scans.
     """
 
     reference: Floats
@@ -79,11 +89,15 @@ class Evidence:
     known: Sequence[int]
     swapped: Floats
     indexed: Floats
+    indexed_ids: Sequence[str]
+    answers: Sequence[float]
     onnx_auroc: float
     compiled_auroc: float
     shown: CalibrationRecord
     made: CalibrationRecord
     seen: CalibrationRecord
+    tints: NDArray[np.float64]
+    scan_tints: NDArray[np.float64]
     optimised: Floats | None = None
 
 
@@ -126,28 +140,32 @@ def judge(evidence: Evidence, thresholds: Thresholds) -> Fidelity:
     _judge_rejection(evidence, result)
     _judge_spread(evidence, result)
     _judge_distinctness(evidence, result)
-    _judge_contract(evidence, result)
+    _judge_channels(evidence, result)
+    _judge_calibration(evidence, result)
     _judge_index(evidence, result)
     return result
 
 
 def cosines(one: Floats, other: Floats) -> NDArray[np.float64]:
     """Cosine of each pair of rows; rows have length 1."""
-    product: NDArray[np.float64] = (one.astype(np.float64) * other).sum(axis=1)
+    # In double precision, without copies of galleries in it.
+    product: NDArray[np.float64] = np.einsum("ij,ij->i", one, other, dtype=np.float64)
     return product
 
 
 def _check_shapes(evidence: Evidence) -> None:
     queries = {len(evidence.reference), len(evidence.query_ids)}
-    galleries = {len(evidence.indexed), len(evidence.gallery_ids)}
+    galleries = {len(evidence.indexed), len(evidence.indexed_ids), len(evidence.gallery_ids)}
     for embeddings in (evidence.onnx, evidence.compiled):
         queries.add(len(embeddings.queries))
         galleries.add(len(embeddings.gallery))
     if evidence.optimised is not None:
         queries.add(len(evidence.optimised))
-    if len(evidence.swapped) != len(evidence.known) or not len(evidence.known):
+    known = len(evidence.known)
+    if not known or {len(evidence.swapped), len(evidence.answers)} != {known}:
         raise GateError(
-            f"gate: {len(evidence.swapped)} embeddings of {len(evidence.known)} known images"
+            f"gate: {len(evidence.swapped)} embeddings and {len(evidence.answers)} answers of "
+            f"{known} known images"
         )
     if len(queries) != 1 or len(galleries) != 1 or 0 in queries | galleries:
         raise GateError(
@@ -265,11 +283,10 @@ def _judge_rejection(evidence: Evidence, result: Fidelity) -> None:
 
 def _judge_spread(evidence: Evidence, result: Fidelity) -> None:
     """A model that gives every card one embedding agrees with itself and recognises nothing."""
-    rows = evidence.compiled.gallery.astype(np.float64)
-    count = len(rows)
+    count = len(evidence.compiled.gallery)
     if count < 2:
         return
-    total = rows.sum(axis=0)
+    total = evidence.compiled.gallery.sum(axis=0, dtype=np.float64)
     mean_cosine = float((total @ total - count) / (count * (count - 1)))
     result.figures["gallery_spread"] = 1 - mean_cosine
     if not 1 - mean_cosine >= result.thresholds.spread:
@@ -292,7 +309,7 @@ def _judge_distinctness(evidence: Evidence, result: Fidelity) -> None:
         )
 
 
-def _judge_contract(evidence: Evidence, result: Fidelity) -> None:
+def _judge_channels(evidence: Evidence, result: Fidelity) -> None:
     known = np.asarray(evidence.known)
     theirs = evidence.onnx.gallery[known]
     right = float(cosines(evidence.compiled.gallery[known], theirs).mean())
@@ -304,6 +321,10 @@ def _judge_contract(evidence: Evidence, result: Fidelity) -> None:
             f"channel order: known images agree better with red and blue exchanged ({wrong:.4f}) "
             f"than as fed ({right:.4f})"
         )
+
+
+def _judge_calibration(evidence: Evidence, result: Fidelity) -> None:
+    """The quantiser was shown what the contract made, and that looks like what is recognised."""
     if evidence.shown.sha256 != evidence.made.sha256:
         result.reasons.append(
             "calibration: the quantiser was shown other images than the contract made "
@@ -322,6 +343,14 @@ def _judge_contract(evidence: Evidence, result: Fidelity) -> None:
                 f"calibration: the images' {what} is {max(shifts):.0f} of 255 from the query "
                 f"views', at most {result.thresholds.pixel_shift:.0f} is allowed"
             )
+    lengths = float(np.linalg.norm(evidence.tints) * np.linalg.norm(evidence.scan_tints))
+    tint = float(evidence.tints @ evidence.scan_tints) / max(lengths, _LEAST)
+    result.figures["calibration_tint_agreement"] = tint
+    if not tint >= _EXCHANGED:
+        result.reasons.append(
+            "calibration: the images agree better with their cards' scans with red and blue "
+            f"exchanged than as they are (agreement of tints {tint:.2f})"
+        )
     ratio = (evidence.shown.roughness + _LEAST) / (evidence.seen.roughness + _LEAST)
     result.figures["calibration_roughness_ratio"] = ratio
     if not max(ratio, 1 / ratio) <= result.thresholds.roughness_ratio:
@@ -341,4 +370,19 @@ def _judge_index(evidence: Evidence, result: Fidelity) -> None:
     if not worst >= _SAME:
         result.reasons.append(
             f"index: its rows are not the embeddings of the model that ships (cosine {worst:.4f})"
+        )
+    rows = zip(evidence.indexed_ids, evidence.gallery_ids, strict=True)
+    wrong = [row for row, (named, right) in enumerate(rows) if named != right]
+    if wrong:
+        result.reasons.append(
+            f"index: {len(wrong)} of its {len(evidence.indexed)} rows bear another card's id, row "
+            f"{wrong[0]} for example {evidence.indexed_ids[wrong[0]]} instead of "
+            f"{evidence.gallery_ids[wrong[0]]}"
+        )
+    recall = float((np.asarray(evidence.answers) >= _SAME).mean())
+    result.figures["index_recall"] = recall
+    if not recall >= _RECALL:
+        result.reasons.append(
+            f"index: its graph finds {recall:.1%} of the rows that it is asked for, at least "
+            f"{_RECALL:.1%} is required"
         )

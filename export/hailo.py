@@ -7,6 +7,7 @@ real one refuses.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,12 +17,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.calibration import Pixels, record
+from export.calibration import CalibrationRecord, Pixels, require_images
 from export.compilers import CompiledModel, CompileError
 from export.graph import network
 from export.hailo_process import run_worker
 from export.hailo_script import has_gpu, model_script, optimisation_level, used_level
-from export.hailo_worker import EMBEDDINGS, HAR, HEF, IMAGES, SDK, VERSION
+from export.hailo_worker import EMBEDDINGS, HAR, HEF, IMAGES, SDK, SHOWN, VERSION
 from export.hef import HefError, read_hef, require_card_model
 from export.lint import lint
 from recognition.retrieval import l2_normalise
@@ -57,7 +58,7 @@ class Hailo:
         self, model: Path, calibration: Pixels, contract: Contract, into: Path
     ) -> CompiledModel:
         """Compiles the network behind the preparation of the image; leaves HEF, HAR and log."""
-        shown = record(calibration)
+        require_images(calibration)
         graph = onnx.load(model)
         findings = lint(graph)
         if findings:
@@ -69,14 +70,14 @@ class Hailo:
             request = _request(graph, calibration, contract, level, folder)
             log = run_worker(request, into / LOG, self._limit, self._heartbeat)
             try:
-                with whole_file(into / HEF) as partial:
-                    shutil.copyfile(folder / HEF, partial)
-                    hef = require_card_model(read_hef(partial), contract)
+                hef = require_card_model(read_hef(folder / HEF), contract)
             except HefError as error:
                 raise CompileError(f"the compiler's own output: {error}") from error
-            with whole_file(into / HAR) as partial:
-                shutil.copyfile(folder / HAR, partial)
+            for name in (HEF, HAR):
+                with whole_file(into / name) as partial:
+                    shutil.copyfile(folder / name, partial)
             version = (folder / VERSION).read_text(encoding="utf-8")
+            shown = CalibrationRecord.from_dict(json.loads((folder / SHOWN).read_text("utf-8")))
         used = used_level(level, log)
         notes = [f"optimisation level {used}"]
         if used < level:
@@ -128,7 +129,11 @@ class Emulator:
         self._limit, self._heartbeat = limit_seconds, heartbeat_seconds
 
     def embed(self, images: Pixels) -> NDArray[np.float32]:
-        """uint8 (N, S, S, 3) to float32 (N, D), rows of length 1."""
+        """uint8 (N, S, S, 3) to float32 (N, D), rows of length 1.
+
+        Raises:
+            CompileError: The emulator fails, or gives what is no embedding.
+        """
         with tempfile.TemporaryDirectory(prefix="cards-hailo-") as scratch:
             folder = Path(scratch)
             np.save(folder / IMAGES, images, allow_pickle=False)
@@ -140,14 +145,25 @@ class Emulator:
             }
             run_worker(request, self._har.with_name(LOG), self._limit, self._heartbeat)
             answer: NDArray[np.float32] = np.load(folder / EMBEDDINGS, allow_pickle=False)
-        return l2_normalise(answer)
+        try:
+            return l2_normalise(answer)
+        except ValueError as error:
+            raise CompileError(
+                f"{self._har.name} ({self._mode}): {error}; the compiled network is of no use, see "
+                f"{LOG} and calibrate with more of the contract's images"
+            ) from None
 
 
 def _request(
     graph: onnx.ModelProto, calibration: Pixels, contract: Contract, level: int, folder: Path
 ) -> dict[str, Any]:
     """What the worker needs, its files written."""
-    cut = network(graph)
+    try:
+        cut = network(graph)
+    except ValueError as error:
+        raise CompileError(
+            f"the graph cannot be cut for the parser: {error}; export it again"
+        ) from None
     onnx.save(cut, folder / "network.onnx")
     np.save(folder / "calibration.npy", calibration, allow_pickle=False)
     return {

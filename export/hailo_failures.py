@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
+from export.calibration import CalibrationError
 from export.compilers import CompileError, CompileFault
 
 #: By class name, of the error or of what it derives from.
@@ -34,6 +35,8 @@ def explained(classes: Sequence[str], message: str) -> CompileError:
         classes: Names of its class and of those that it derives from, its own first.
         message: Its text.
     """
+    if classes[0] == CalibrationError.__name__:  # not the compiler's: it was not asked yet
+        return CompileError(message)
     lines = message.strip().splitlines()
     first = lines[0][:_LONGEST] if lines else "no message"
     known = next((name for name in classes if name in REMEDIES), None)

@@ -20,6 +20,8 @@ from export.hailo_worker import FAILED, FAILURE, SDK
 
 #: The Python that has the compiler, where it is not the job's own (``docker/hailo``).
 PYTHON = "HAILO_PYTHON"
+#: Of the compiler's log, printed where it fails.
+_LAST_LINES = 50
 
 
 def run_worker(
@@ -43,9 +45,11 @@ def run_worker(
     path = folder / "request.json"
     path.write_text(json.dumps(dict(request)), encoding="utf-8")
     watch = _Watch(heartbeat_seconds)
-    with log.open("a", encoding="utf-8") as file:
+    python = os.environ.get(PYTHON) or sys.executable
+    # Line by line and unbuffered: what it said last is wanted most where it was killed.
+    with log.open("a", encoding="utf-8", buffering=1) as file:
         child = subprocess.Popen(
-            [os.environ.get(PYTHON) or sys.executable, "-m", "export.hailo_worker", str(path)],
+            [python, "-u", "-m", "export.hailo_worker", str(path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -54,16 +58,21 @@ def run_worker(
         )
         reader = threading.Thread(target=watch.read, args=(child.stdout, file), daemon=True)
         reader.start()
+        code: int | None = None
         try:
             code = child.wait(limit_seconds)
         except subprocess.TimeoutExpired:
-            raise too_slow(limit_seconds, watch.step) from None
+            pass  # told below, once it is gone
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)  # and whatever it started
             child.wait()
             watch.ended.set()
             reader.join()
+    if code != 0:
+        watch.tell_end()
+    if code is None:
+        raise too_slow(limit_seconds, watch.step)
     if code == FAILED:
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
         if failure["message"] == f"No module named '{SDK}'":
@@ -98,6 +107,11 @@ class _Watch:
             if text.startswith("step: "):
                 self.step = text.removeprefix("step: ")
                 self._say(self.step)
+
+    def tell_end(self) -> None:
+        """Prints the last lines: of a job that fails, the screen may be all that is kept."""
+        for line in self.lines[-_LAST_LINES:]:
+            print(f"hailo | {line}", flush=True)
 
     def _beat(self) -> None:
         while not self.ended.wait(self._heartbeat):

@@ -1,9 +1,10 @@
 """The Hailo compiler in a process of its own: ``python -m export.hailo_worker REQUEST``.
 
 It may be killed for its memory, crash, or hang, and only it is lost. It may also have an
-environment of its own, since the compiler pins other packages than the job does: this file needs
-NumPy and the compiler, nothing else. What it does is said by a line ``step: …`` on its output; its
-failure stands in ``failure.json``, what it made in the request's folder.
+environment of its own, since the compiler pins other packages than the job does: this file, and
+what it imports, need NumPy and the compiler, nothing else. What it does is said by a line
+``step: …`` on its output; its failure stands in ``failure.json``, what it made in the request's
+folder.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from typing import Any
 
 import numpy as np
 
+from export.calibration import record
+
 SDK = "hailo_sdk_client"
 HAR, HEF, FAILURE, VERSION = "model.har", "model.hef", "failure.json", "version.txt"
 IMAGES, EMBEDDINGS = "images.npy", "embeddings.npy"
+#: What the quantiser was really shown: a ``CalibrationRecord``.
+SHOWN = "shown.json"
 FAILED = 3
 _NETWORK = "card_embedder"
 
 
 def main(arguments: list[str]) -> int:
-    """Follows a request, which ``export.hailo`` or ``export.hailo_emulator`` writes."""
+    """Follows a request, which ``export.hailo`` writes."""
     request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     folder = Path(request["folder"])
     try:
@@ -43,7 +48,7 @@ def main(arguments: list[str]) -> int:
 def _compile(sdk: Any, request: dict[str, Any], folder: Path) -> None:
     """Parses, optimises, quantises and compiles; leaves HAR and HEF."""
     (folder / VERSION).write_text(_version(sdk), encoding="utf-8")
-    images = np.load(request["calibration"])
+    images = np.load(request["calibration"], allow_pickle=False)
     _step("parsing")
     runner = sdk.ClientRunner(hw_arch=request["architecture"])
     runner.translate_onnx_model(
@@ -57,6 +62,8 @@ def _compile(sdk: Any, request: dict[str, Any], folder: Path) -> None:
     _step("optimising in full precision")
     runner.optimize_full_precision(calib_data=images)
     _step("quantising")
+    # Here and not where the images come from: whatever is done to them on the way must show.
+    (folder / SHOWN).write_text(json.dumps(record(images).to_dict()), encoding="utf-8")
     runner.optimize(images)
     _step("compiling")
     (folder / HEF).write_bytes(runner.compile())
@@ -65,7 +72,7 @@ def _compile(sdk: Any, request: dict[str, Any], folder: Path) -> None:
 
 def _embed(sdk: Any, request: dict[str, Any], folder: Path) -> None:
     """Runs a network in the compiler's emulator; answers are as it gives them."""
-    images = np.load(folder / IMAGES)
+    images = np.load(folder / IMAGES, allow_pickle=False)
     runner = sdk.ClientRunner(har=request["har"])
     with runner.infer_context(getattr(sdk.InferenceContext, request["mode"])) as context:
         answer = np.asarray(runner.infer(context, images), dtype=np.float32)

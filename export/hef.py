@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -95,10 +96,14 @@ def read_hef(path: Path) -> Hef:
         HefError: Not a HEF, damaged, or of an unknown form.
         OSError: The file cannot be read.
     """
-    size = path.stat().st_size
-    if size > LARGEST_FILE:
-        raise HefError(f"{path.name}: {size} bytes is more than any HEF")
-    return parse_hef(path.read_bytes(), path.name)
+    # A device or a pipe may give bytes for ever, and says of itself that it has none.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise HefError(f"{path.name}: is no regular file")
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise HefError(f"{path.name}: over {LARGEST_FILE} bytes is more than any HEF")
+    return parse_hef(content, path.name)
 
 
 def parse_hef(content: bytes, label: str) -> Hef:
@@ -254,9 +259,9 @@ class _Message:
             raise _Wire(f"{len(packed)} bytes of numbers for features")
         return _finite(struct.unpack(f"<{len(packed) // 8}d", packed))
 
-    def count(self, number: int) -> int:
-        """How often a field is there."""
-        return len(self._fields.get(number, []))
+    def has(self, number: int) -> bool:
+        """Whether a field is there."""
+        return number in self._fields
 
 
 def _finite(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -316,13 +321,17 @@ def _describe(version: int, proto: memoryview, label: str) -> Hef:
     names = []
     for group in groups:
         names.append(group.text(10) or group.message(1).text(1))
-        cores = [group, *(op.message(4) for op in group.messages(8))]
-        partials = [p.message(1) for core in cores for p in core.messages(7)]
-        for operation in group.messages(8):
-            host += operation.count(5) + operation.count(6)
-        # hailo8l keeps its contexts in one partial a layout; all describe the same network.
-        for core in [*cores, *partials[:1]]:
+        operations = group.messages(8)
+        # What is none of the chip's is the host's, of a kind that is known here or not.
+        host += sum(each.has(5) or each.has(6) or not each.has(4) for each in operations)
+        for core in [group, *(operation.message(4) for operation in operations)]:
             streams += _streams(core)
+            # hailo8l keeps its contexts in one partial a layout; which one runs is the device's
+            # choice, so that all must be the same network.
+            layouts = [tuple(_streams(partial.message(1))) for partial in core.messages(7)]
+            if len(set(map(_boundary, layouts))) > 1:
+                raise HefError(f"{label}: its layouts describe different networks")
+            streams += layouts[0] if layouts else ()
     return Hef(
         version=version,
         architecture=ARCHITECTURES[code],
@@ -330,6 +339,14 @@ def _describe(version: int, proto: memoryview, label: str) -> Hef:
         networks=tuple(names),
         streams=tuple(dict.fromkeys(streams)),
         host_operations=host,
+    )
+
+
+def _boundary(streams: tuple[Stream, ...]) -> frozenset[tuple[object, ...]]:
+    """What a program must know of a network; compilations may name and quantise it differently."""
+    return frozenset(
+        (each.direction, each.shape, each.item_bytes, each.direction == "input" and each.is_raw)
+        for each in streams
     )
 
 

@@ -85,6 +85,7 @@ class HeldOut:
         outside_test: Views of the test part's unseen cards; they are reported.
         outside_gallery: Clean scans of those.
         calibration: uint8 (N, S, S, 3), views of known cards that nothing else is measured on.
+        calibration_ids: Card id of each.
         seen: Statistics of the query views.
         digest: The card set's.
         cards: How many cards it has.
@@ -96,6 +97,7 @@ class HeldOut:
     outside_test: Views
     outside_gallery: Views
     calibration: Pixels
+    calibration_ids: list[str]
     seen: CalibrationRecord
     digest: str
     cards: int
@@ -135,6 +137,7 @@ def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> 
         outside_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
         outside_gallery=_scans(cards, artifact, split.unseen_test),
         calibration=calibration.all()[:calibration_images],
+        calibration_ids=calibration.card_ids[:calibration_images],
         seen=seen,
         digest=cards.digest,
         cards=len(cards.cards),

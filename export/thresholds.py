@@ -14,7 +14,8 @@ class GateError(ValueError):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What must be reached. The first four come from the deployment's recipe.
+    """What must be reached. A recipe may say all of them; a deployment's settings say all but
+    ``spread`` and ``distinct``.
 
     Attributes:
         onnx_cosine_mean: Mean cosine of ONNX to PyTorch.

@@ -3,14 +3,16 @@
 Four files make an index: ``embeddings.npy`` (float32, rows of length 1), ``usearch.index`` (an
 HNSW graph over them), ``index.json`` (row -> card id) and ``metadata.json``, which is written last
 and holds the SHA-256 of the other three, so that a half-written or mixed index is refused.
+
+A loaded index may be larger than memory: its embeddings and its graph are checked a block at a time
+and mapped, so that a search reads what it needs of them. Writing holds the graph alone.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 from usearch.index import Index
 
 from recognition.cardset import CARD_ID
+from recognition.file_digest import file_sha256
 from recognition.retrieval import l2_normalise
-from recognition.whole_files import write_whole
+from recognition.whole_files import whole_file, write_whole
 
 Floats = NDArray[np.float32]
 
@@ -44,6 +47,8 @@ EXACT_ROWS = 20_000
 GRAPH_DTYPE = "i8"
 CANDIDATES = 128
 UNIT_TOLERANCE = 1e-3
+#: Numbers of a block of rows: 4 MiB of float32.
+BLOCK = 2**20
 
 
 class IndexFileError(ValueError):
@@ -76,37 +81,45 @@ def write_index(
     for card_id in card_ids:
         if not CARD_ID.fullmatch(card_id):
             raise ValueError(f"index: {card_id!r} is not a card id")
-    rows = l2_normalise(rows)
-
-    graph = Index(ndim=rows.shape[1], metric="cos", dtype=GRAPH_DTYPE)
-    # One thread, so that the same embeddings give the same file.
-    graph.add(np.arange(len(rows), dtype=np.uint64), rows, threads=1)
-    buffer = io.BytesIO()
-    np.save(buffer, rows, allow_pickle=False)
-    by_row = {str(row): card_id for row, card_id in enumerate(card_ids)}
-    contents = {
-        EMBEDDINGS: buffer.getvalue(),
-        GRAPH: _saved(graph),
-        ROWS: (json.dumps(by_row, indent=0) + "\n").encode(),
-    }
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "metric": "cosine",
         "rows": len(rows),
         "cards": len(set(card_ids)),
         "dimensions": int(rows.shape[1]),
-        "graph": {"dtype": GRAPH_DTYPE, "connectivity": int(graph.connectivity)},
-        "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in contents.items()},
     }
-    clash = set(document) & set(metadata or {})
+    clash = {*document, "graph", "sha256"} & set(metadata or {})
     if clash:
         raise ValueError(f"index: metadata may not set {', '.join(sorted(clash))}")
-    document.update(metadata or {})
-    contents[METADATA] = (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, body in contents.items():
-        write_whole(directory / name, body)
+    graph = _write_rows(directory, rows)
+    by_row = {str(row): card_id for row, card_id in enumerate(card_ids)}
+    write_whole(directory / ROWS, json.dumps(by_row, indent=0) + "\n")
+    document |= {
+        "graph": {"dtype": GRAPH_DTYPE, "connectivity": int(graph.connectivity)},
+        "sha256": {name: file_sha256(directory / name) for name in (EMBEDDINGS, GRAPH, ROWS)},
+        **(metadata or {}),
+    }
+    write_whole(directory / METADATA, json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def _write_rows(directory: Path, rows: Floats) -> Index:
+    """Writes rows and graph, a block at a time; neither appears where a row has no direction."""
+    graph = Index(ndim=rows.shape[1], metric="cos", dtype=GRAPH_DTYPE)
+    header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
+    with whole_file(directory / EMBEDDINGS) as partial:
+        # Written, not mapped: where the disk is full a mapping kills the process without a word.
+        with partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for start, block in _blocks(rows):
+                unit = l2_normalise(block)
+                file.write(unit.tobytes())
+                keys = np.arange(start, start + len(unit), dtype=np.uint64)
+                # One thread, so that the same embeddings give the same file.
+                graph.add(keys, unit, threads=1)
+        with whole_file(directory / GRAPH) as saved:
+            graph.save(saved)
+    return graph
 
 
 class ReferenceIndex:
@@ -114,7 +127,7 @@ class ReferenceIndex:
 
     Attributes:
         card_ids: Card id of each row.
-        embeddings: float32 (rows, dimensions), rows of length 1.
+        embeddings: float32 (rows, dimensions), rows of length 1; read-only, mapped from its file.
         metadata: The content of ``metadata.json``.
     """
 
@@ -125,13 +138,26 @@ class ReferenceIndex:
         self.embeddings = embeddings
         self.metadata = metadata
         self._graph = graph
-        ids = np.asarray(card_ids, dtype=np.str_)
-        self._by_card = np.argsort(ids, kind="stable")
-        self._cards, self._starts = np.unique(ids[self._by_card], return_index=True)
+
+    @cached_property
+    def _cards(self) -> list[str]:
+        return sorted(set(self.card_ids))
+
+    @cached_property
+    def _grouped(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows in the order of their cards, and where each card's begin."""
+        place = {card_id: number for number, card_id in enumerate(self._cards)}
+        of = np.fromiter(map(place.__getitem__, self.card_ids), np.int64, len(self.card_ids))
+        by_card = np.argsort(of, kind="stable")
+        return by_card, np.searchsorted(of[by_card], np.arange(len(place)))
 
     @classmethod
     def load(cls, directory: Path) -> ReferenceIndex:
-        """Reads an index and checks that its files belong together.
+        """Checks that an index's files belong together, and maps them.
+
+        What happens to a file in place after it was checked is not noticed: other values are
+        believed, and where it was cut short the process dies. Replacing it, as
+        :func:`write_index` does, is safe.
 
         Raises:
             IndexFileError: A file is missing, changed, of the wrong form, or does not fit.
@@ -145,16 +171,18 @@ class ReferenceIndex:
         digests = metadata.get("sha256")
         if not isinstance(digests, dict):
             raise IndexFileError(f"{METADATA}: sha256 of the files is missing")
-        bodies = {}
         for name in (EMBEDDINGS, GRAPH, ROWS):
-            bodies[name] = _read(directory, name, None)
-            if hashlib.sha256(bodies[name]).hexdigest() != digests.get(name):
+            try:
+                found = file_sha256(directory / name)
+            except OSError as error:
+                raise _unreadable(directory / name, error) from None
+            if found != digests.get(name):
                 raise IndexFileError(
                     f"{name}: not the file that {METADATA} describes (SHA-256 differs); "
                     "fetch or build the index again"
                 )
-        card_ids = _card_ids(_json(bodies[ROWS], ROWS))
-        embeddings = _embeddings(bodies[EMBEDDINGS])
+        card_ids = _card_ids(_json(_read(directory, ROWS, None), ROWS))
+        embeddings = _embeddings(directory / EMBEDDINGS)
         rows, dimensions = embeddings.shape
         if rows != len(card_ids):
             raise IndexFileError(f"{ROWS}: {len(card_ids)} rows, {EMBEDDINGS} has {rows}")
@@ -164,7 +192,7 @@ class ReferenceIndex:
                     f"{METADATA}: {key} is {metadata.get(key)!r}, the files have {value}"
                 )
         try:
-            graph = Index.restore(bodies[GRAPH])
+            graph = Index.restore(directory / GRAPH, view=True)
         except Exception as error:
             raise IndexFileError(f"{GRAPH}: not a usearch index ({error})") from None
         if graph is None or len(graph) != rows or graph.ndim != dimensions:
@@ -213,11 +241,11 @@ class ReferenceIndex:
         return self._search_all(vector, k)
 
     def _search_all(self, vector: Floats, k: int) -> list[tuple[str, float]]:
-        cosines = (self.embeddings @ vector)[self._by_card]
-        best = np.maximum.reduceat(cosines, self._starts)
+        by_card, starts = self._grouped
+        best = np.maximum.reduceat((self.embeddings @ vector)[by_card], starts)
         # Stable, so that equal cosines come in the order of the card ids.
         order = np.argsort(-best, kind="stable")[:k]
-        return [(str(self._cards[card]), _cosine(best[card])) for card in order]
+        return [(self._cards[card], _cosine(best[card])) for card in order]
 
     def _search_graph(self, vector: Floats, wanted: int) -> list[tuple[str, float]]:
         count = min(wanted, len(self.embeddings))
@@ -234,11 +262,11 @@ def _cosine(value: np.float32) -> float:
     return max(-1.0, min(1.0, float(value)))
 
 
-def _saved(graph: Index) -> bytes:
-    body = graph.save()
-    if body is None:
-        raise RuntimeError("usearch gave no bytes for an index")
-    return bytes(body)
+def _blocks(rows: Floats) -> Iterator[tuple[int, Floats]]:
+    """Some rows at a time, with the number of the first."""
+    step = max(1, BLOCK // rows.shape[1])
+    for start in range(0, len(rows), step):
+        yield start, rows[start : start + step]
 
 
 def _card_ids(document: dict[str, Any]) -> tuple[str, ...]:
@@ -251,22 +279,29 @@ def _card_ids(document: dict[str, Any]) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def _embeddings(body: bytes) -> Floats:
+def _embeddings(path: Path) -> Floats:
     try:
-        values = np.load(io.BytesIO(body), allow_pickle=False)
+        # Only the header is read; an array of Python objects is refused.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
         raise IndexFileError(f"{EMBEDDINGS}: not a NumPy array ({error})") from None
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32 or values.ndim != 2:
+    if not isinstance(mapped, np.ndarray) or mapped.dtype != np.float32 or mapped.ndim != 2:
         raise IndexFileError(f"{EMBEDDINGS}: must be a float32 array of (rows, dimensions)")
-    if not values.size:
+    if not mapped.size:
         raise IndexFileError(f"{EMBEDDINGS}: empty")
-    if not np.isfinite(values).all():
-        raise IndexFileError(f"{EMBEDDINGS}: a value is not finite")
-    lengths = np.linalg.norm(values, axis=1)
-    if np.abs(lengths - 1).max() > UNIT_TOLERANCE:
-        row = int(np.abs(lengths - 1).argmax())
-        raise IndexFileError(f"{EMBEDDINGS}: row {row} has length {lengths[row]:.4g}, not 1")
-    return np.ascontiguousarray(values)
+    if not mapped.flags.c_contiguous:
+        raise IndexFileError(f"{EMBEDDINGS}: must be stored row by row")
+    values = mapped.view(np.ndarray)
+    for start, block in _blocks(values):
+        if not np.isfinite(block).all():
+            raise IndexFileError(f"{EMBEDDINGS}: a value is not finite")
+        lengths = np.linalg.norm(block, axis=1)
+        worst = int(np.abs(lengths - 1).argmax())
+        if abs(lengths[worst] - 1) > UNIT_TOLERANCE:
+            raise IndexFileError(
+                f"{EMBEDDINGS}: row {start + worst} has length {lengths[worst]:.4g}, not 1"
+            )
+    return values
 
 
 def _read(directory: Path, name: str, limit: int | None) -> bytes:
@@ -276,7 +311,11 @@ def _read(directory: Path, name: str, limit: int | None) -> bytes:
             raise IndexFileError(f"{path}: larger than {limit // 2**20} MiB")
         return path.read_bytes()
     except OSError as error:
-        raise IndexFileError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> IndexFileError:
+    return IndexFileError(f"{path}: cannot be read ({error.strerror or error})")
 
 
 def _json(body: bytes, name: str) -> dict[str, Any]:

@@ -120,6 +120,11 @@ class Recogniser:
                 embedder = OnnxEmbedder(folder / model, contract, threads, parallel="operators")
         except (IndexFileError, OnnxModelError) as error:
             raise RecogniserError(f"release in {folder}: {error}") from None
+        made_by = index.metadata.get("model_sha256")
+        if made_by is not None and made_by != files_of(manifest, str(folder))[model].sha256:
+            raise RecogniserError(
+                f"release in {folder}: the index is of another model than {model}; pull it again"
+            )
         if index.dimensions != contract.embedding_dim:
             raise RecogniserError(
                 f"release in {folder}: the index has {index.dimensions} dimensions, "

@@ -70,6 +70,7 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
         run.measured(outcome)
         write_model(environment.model_dir, model, cards, outcome)
         report = write_student_extras(environment.model_dir, model, cards, outcome)
+        run.exported(report)
         request = registration(
             model,
             cards,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.registration import COMMIT
 from training.artifacts import architecture_text
@@ -21,6 +22,9 @@ from training.plots import similarities, training_curves
 from training.progress import ConsoleReport
 from training.ranks import ALONE, Ranks
 from training.tracking import Tracker
+
+if TYPE_CHECKING:
+    from export.onnx_export import OnnxReport
 
 #: Our metric -> the guide's name for it.
 _GUIDE_NAMES = {"top1": "top1_acc", "top5": "top5_acc", "similarity": "cosine_similarity"}
@@ -127,6 +131,15 @@ class Run:
             f"validation_top1={validation.top1:.4f} "
             f"validation_top1_unseen={validation.top1_unseen:.4f}"
         )
+
+    def exported(self, report: OnnxReport) -> None:
+        """Says what the Hailo parser is expected to refuse, and what to do about it.
+
+        The registry only knows that there is something, which makes the version ineligible.
+        """
+        for finding in report.findings:
+            self.report.line(f"cannot be compiled for Hailo: {finding}")
+        self.tracker.document({"findings": [asdict(each) for each in report.findings]}, "lint.json")
 
     def finished(self, request: dict[str, Any], model: Path) -> None:
         """Ends the tracked run.

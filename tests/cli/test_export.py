@@ -52,6 +52,29 @@ def test_what_is_refused_has_a_remedy_and_a_code(graph: Path, tmp_path: Path) ->
     assert finding["cause"] == "operation Erf" and machine.json["opset"] == 17
 
 
+def test_what_no_checker_lets_through_is_said_with_its_remedy(graph: Path, tmp_path: Path) -> None:
+    onnx.save(
+        onnx.load(graph),
+        tmp_path / "apart.onnx",
+        save_as_external_data=True,
+        location="weights",
+        size_threshold=0,
+    )
+    apart = cards("export", "lint", str(tmp_path / "apart.onnx"))
+    assert apart.code == 1
+    assert "its values lie in another file; save one file with all" in apart.out
+    short = onnx.load(graph)
+    weight = next(each for each in short.graph.initializer if each.raw_data and each.dims)
+    weight.raw_data = weight.raw_data[:-4]
+    (tmp_path / "short.onnx").write_bytes(short.SerializeToString())
+    done = cards("export", "lint", str(tmp_path / "short.onnx"))
+    assert done.code == 1 and "not as many as its shape says; export it again" in done.out
+    unsound = onnx.load(graph)
+    unsound.graph.node[-1].input[0] = "nowhere"
+    (tmp_path / "unsound.onnx").write_bytes(unsound.SerializeToString())
+    refused(cards("export", "lint", str(tmp_path / "unsound.onnx")), "is no ONNX graph")
+
+
 def test_a_graph_of_another_contract(graph: Path, tmp_path: Path) -> None:
     contract = tmp_path / "contract.json"
     contract.write_text(json.dumps(Contract(size=64, embedding_dim=512).to_dict()))

@@ -169,20 +169,25 @@ class ClientRunner:
     def optimize_full_precision(self, calib_data: np.ndarray | None = None) -> None:
         self._after("script")
         misbehave("optimize_full_precision")
+        if calib_data is not None:
+            self._check_shape(calib_data)
         self.steps.append("optimize_full_precision")
 
     def optimize(self, images: np.ndarray) -> None:
         self._after("translate")
         misbehave("optimize")
+        self._check_shape(images)
+        if len(images) < self._calibration:
+            raise ValueError(f"calibset_size is {self._calibration}, data has {len(images)}")
+        self.shown = images
+        self.steps.append("optimize")
+
+    def _check_shape(self, images: np.ndarray) -> None:
         _, channels, height, width = self.shape
         if images.shape[1:] != (height, width, channels):
             raise BadInputsShape(
                 f"Data shape {images.shape[1:]} does not match ({height}, {width}, {channels})"
             )
-        if len(images) < self._calibration:
-            raise ValueError(f"calibset_size is {self._calibration}, data has {len(images)}")
-        self.shown = images
-        self.steps.append("optimize")
 
     @contextmanager
     def infer_context(self, mode: InferenceContext) -> Iterator[InferenceContext]:
@@ -194,6 +199,9 @@ class ClientRunner:
         yield mode
 
     def infer(self, context: InferenceContext, images: np.ndarray) -> np.ndarray:
+        broken = {"nan": np.nan, "zeros": 0.0}.get(asked().get("infer", ""))
+        if broken is not None:
+            return np.full((len(images), 1, 1, 768), broken, np.float32)
         mean, std = self._normalisation
         planes = ((images - mean) / std).astype(np.float32).transpose(0, 3, 1, 2)
         rows = [
@@ -245,10 +253,10 @@ def misbehave(step: str) -> None:
     if kind == "log":
         print(text, flush=True)
     elif kind == "hang":
-        print("[info] Solving the allocation", flush=True)
+        print("[info] Solving the allocation")
         time.sleep(600)
     elif kind == "signal":
-        print("[info] about to be gone", flush=True)
+        print("[info] about to be gone")
         os.kill(os.getpid(), int(text))
     elif kind == "exit":
         os._exit(int(text))

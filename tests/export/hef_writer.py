@@ -64,6 +64,10 @@ class Layer:
         return number(1, int(self.output)) + number(2, self.kind) + blob(3, info) + blob(5, switch)
 
 
+def _context(layers: tuple[Layer, ...]) -> bytes:
+    return blob(3, b"".join(blob(2, layer.content()) for layer in layers))
+
+
 @dataclass(frozen=True)
 class Description:
     """What a HEF says about itself; the default is a card model for a Hailo-8L."""
@@ -73,22 +77,29 @@ class Description:
         Layer("net/input_layer1", False, (224, 224, 3)),
         Layer("net/fc1", True, (1, 1, 768), zero_point=131.0, scale=0.02),
     )
+    second_layout: tuple[Layer, ...] | None = None
     groups: int = 1
     host_operations: int = 0
+    host_kind: int = 5
+    as_operation: bool = False
     sdk: str = "3.33.0"
     name: str = "card_embedder"
     extra: bytes = field(default=b"")
 
     def content(self) -> bytes:
-        edges = b"".join(blob(2, layer.content()) for layer in self.layers)
-        context = blob(3, edges)
+        context = _context(self.layers)
         if self.architecture in (3, 4):  # contexts lie in a partial for each layout
+            second = _context(self.second_layout or self.layers)
             core = b"".join(
-                blob(7, blob(1, blob(3, context)) + blob(2, number(1, bitmap))) for bitmap in (1, 3)
+                blob(7, blob(1, blob(3, layout)) + blob(2, number(1, bitmap)))
+                for layout, bitmap in ((context, 1), (second, 3))
             )
         else:
             core = blob(3, context)
-        operations = b"".join(blob(8, blob(5, b"")) for _ in range(self.host_operations))
+        if self.as_operation:  # newer compilers' way
+            core = blob(8, blob(1, "core") + blob(4, core))
+        kind = self.host_kind
+        operations = b"".join(blob(8, blob(kind, b"")) for _ in range(self.host_operations))
         group = core + operations + blob(10, self.name)
         header = number(1, self.architecture) + number(2, 1_700_000_000) + blob(3, self.sdk)
         return blob(1, header) + b"".join(blob(2, group) for _ in range(self.groups)) + self.extra

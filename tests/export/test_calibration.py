@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from export.calibration import Recorder, record
+from export.calibration import Recorder, record, tints
 
 IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.just(4), st.just(4), st.just(3)))
 
@@ -40,6 +40,14 @@ def test_a_view_of_an_array_counts_as_what_is_seen() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)
     assert record(images[..., ::-1]) == record(np.ascontiguousarray(images[..., ::-1]))
     assert record(images[..., ::-1]) != record(images)
+
+
+def test_a_tint_is_red_minus_blue_and_turns_with_the_channels() -> None:
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    images[0] = (200, 10, 50)
+    images[1, :2] = (0, 0, 100)
+    assert tints(images).tolist() == [150, -50]
+    assert tints(images[..., ::-1]).tolist() == [-150, 50]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -368,6 +371,51 @@ def test_it_starts_as_the_container_starts_it(done: Job, tmp_path: Path) -> None
     assert ran.returncode == 0, ran.stderr
     assert "fidelity gate passed" in ran.stdout.splitlines()[-1]
     assert job.read("compilation.json") == done.read("compilation.json")
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are seen in /proc")
+def test_a_job_that_is_stopped_takes_the_compiler_with_it(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler's process has a session of its own, which a stop does not reach."""
+    hailo_stand_in.install(monkeypatch, tmp_path / "sdk", step="compile", kind="hang")
+    recipe = json.dumps({**LENIENT, "compiler": "hailo"})
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+
+    def workers() -> list[Path]:
+        """Those of this test: their requests lie in its folder."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes()
+                if b"export.hailo_worker" in words and str(scratch).encode() in words:
+                    found.append(path)
+        return found
+
+    words = job.arguments({"--recipe": recipe, "--compiler": "hailo"})
+    running = subprocess.Popen(
+        [sys.executable, "-m", "export.compile_job", *words],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        log = job.output / "compile.log"
+        limit = time.monotonic() + 90
+        while not (log.exists() and "Solving" in log.read_text()):
+            assert time.monotonic() < limit, "its log must be there while it runs"
+            time.sleep(0.1)
+        assert len(workers()) == 1
+        running.terminate()
+        assert running.wait(30) == FAULT_CODE
+        assert workers() == []
+    finally:
+        running.kill()
+        running.wait()
+        for path in workers():
+            os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def test_requirements_are_the_project_s_pins() -> None:

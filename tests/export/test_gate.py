@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.calibration import CalibrationRecord, record
+from export.calibration import CalibrationRecord, record, tints
 from export.gate import Embeddings, Evidence, judge
 from export.int8 import OnnxInt8
 from export.thresholds import GateError, Thresholds
@@ -67,11 +67,15 @@ def collect(exported: Exported, queries: np.ndarray) -> Judge:
             known=known,
             swapped=embed(compiled, fed(swapped(gallery[known]))),
             indexed=ours.gallery,
+            indexed_ids=exported.cards.card_ids,
+            answers=[1.0] * len(known),
             onnx_auroc=0.9,
             compiled_auroc=0.9,
             shown=shown,
             made=record(exported.views[:CALIBRATION_IMAGES]),
             seen=record(queries),
+            tints=tints(exported.views[:CALIBRATION_IMAGES]),
+            scan_tints=tints(np.repeat(gallery, 4, axis=0)[:CALIBRATION_IMAGES]),
         )
 
     return collected
@@ -205,11 +209,15 @@ def synthetic(cards: int = 20, per_card: int = 10, seed: int = 0) -> Evidence:
         known=range(cards),
         swapped=l2_normalise(gallery + 0.2 * rng.normal(size=gallery.shape)),
         indexed=gallery,
+        indexed_ids=ids,
+        answers=[1.0] * cards,
         onnx_auroc=0.9,
         compiled_auroc=0.9,
         shown=calibration,
         made=calibration,
         seen=calibration,
+        tints=np.linspace(-9, 12, 8),
+        scan_tints=np.linspace(-12, 15, 8),
     )
 
 
@@ -345,6 +353,57 @@ def test_an_index_of_another_model() -> None:
         assert found.startswith("index: its rows are not the embeddings of the model that ships")
 
 
+def test_an_index_whose_rows_bear_other_names() -> None:
+    """Every embedding is right, and every answer wrong."""
+    evidence = synthetic()
+    ids = list(evidence.indexed_ids)
+    ids[4], ids[9] = ids[9], ids[4]
+    found = reasons(dataclasses.replace(evidence, indexed_ids=ids))
+    assert found == (
+        "index: 2 of its 20 rows bear another card's id, row 4 for example card-9 instead of card-4"
+    )
+
+
+@pytest.mark.parametrize(("missed", "stopped"), [(0, False), (2, False), (3, True), (200, True)])
+def test_an_index_whose_graph_leads_elsewhere(missed: int, stopped: bool) -> None:
+    evidence = synthetic(cards=200, per_card=1)
+    answers = [0.7] * missed + [1.0] * (200 - missed)
+    result = judge(dataclasses.replace(evidence, answers=answers), Thresholds())
+    assert result.figures["index_recall"] == 1 - missed / 200
+    assert bool(result.reasons) == stopped
+    if stopped:
+        assert result.reasons[0].startswith("index: its graph finds ")
+
+
+@pytest.mark.parametrize(
+    ("tints_", "scan_tints", "stopped"),
+    [
+        ([-14, 14, 3], [12, -9, -8], True),
+        ([14, -14, 3], [12, -9, -8], False),
+        ([-14, -12, -13], [14, 12, 13], True),
+        ([0, 0, 0], [12, -9, -8], False),
+        ([0.4, -0.3, 0.2], [0, 0, 0], False),
+    ],
+    ids=["exchanged", "as they are", "one tint for all", "grey views", "grey scans"],
+)
+def test_calibration_whose_red_is_the_scans_blue(
+    tints_: list[float], scan_tints: list[float], stopped: bool
+) -> None:
+    """Statistics over all images need not see it: cards of all colours are as red as blue."""
+    evidence = dataclasses.replace(
+        synthetic(), tints=np.asarray(tints_, float), scan_tints=np.asarray(scan_tints, float)
+    )
+    assert ("with red and blue exchanged" in reasons(evidence)) == stopped
+
+
+def test_grey_cards_say_nothing_about_calibration_either() -> None:
+    """A scanner's noise against a camera's: chance, some hundred times."""
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        noise, other = rng.normal(0, 6, 256), rng.normal(0, 0.5, 256)
+        assert reasons(dataclasses.replace(synthetic(), tints=noise, scan_tints=other)) == ""
+
+
 def test_the_compiler_s_graph_before_quantisation_is_judged_where_it_can_run() -> None:
     evidence = synthetic()
     same = dataclasses.replace(evidence, optimised=evidence.onnx.queries)
@@ -375,7 +434,7 @@ def test_grey_cards_say_nothing_about_the_channel_order() -> None:
 
 
 def test_the_channel_order_follows_from_some_of_the_cards() -> None:
-    evidence = synthetic()
+    evidence = dataclasses.replace(synthetic(), answers=[1.0, 1.0])
     assert (
         reasons(dataclasses.replace(evidence, known=[4, 7], swapped=evidence.swapped[[4, 7]])) == ""
     )
@@ -440,6 +499,7 @@ def test_more_noise_is_never_judged_more_kindly(seed: int, noise: float) -> None
         {"gallery_ids": ["card-0"]},
         {"reference": np.zeros((1, 32), np.float32)},
         {"indexed": np.zeros((1, 32), np.float32)},
+        {"indexed_ids": ["card-0"]},
         {"optimised": np.zeros((1, 32), np.float32)},
     ],
     ids=lambda change: next(iter(change)),
@@ -449,7 +509,9 @@ def test_rows_that_do_not_belong_together_are_not_judged(change: dict[str, objec
         judge(dataclasses.replace(synthetic(), **change), Thresholds())
 
 
-@pytest.mark.parametrize("change", [{"swapped": np.zeros((1, 32), np.float32)}, {"known": []}])
+@pytest.mark.parametrize(
+    "change", [{"swapped": np.zeros((1, 32), np.float32)}, {"known": []}, {"answers": [1.0]}]
+)
 def test_known_images_are_counted(change: dict[str, object]) -> None:
     with pytest.raises(GateError, match="known images"):
         judge(dataclasses.replace(synthetic(), **change), Thresholds())

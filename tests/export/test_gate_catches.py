@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import onnx
 import pytest
 
-from export import compile_job
+from export import compile_job, hailo
 from export.compilers import CompiledModel
 from export.int8 import OnnxInt8
 from recognition import index
+from recognition.file_digest import file_sha256
 from recognition.onnx_model import OnnxEmbedder
 from registry.last_words import REFUSED_CODE, is_refusal
 from tests.export import hailo_stand_in
@@ -30,9 +32,19 @@ def job(tmp_path: Path, artifact: Path, exported: Exported) -> Job:
     return job_in(tmp_path, artifact, exported.cards_folder)
 
 
-def reasons(job: Job) -> str:
+@pytest.fixture
+def by_hailo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The compiler's stand-in is installed."""
+    hailo_stand_in.install(monkeypatch, tmp_path / "sdk")
+
+
+def run_by_hailo(job: Job) -> int:
+    return job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo")
+
+
+def reasons(job: Job, run: Callable[[Job], int] = Job.run) -> str:
     """The job's own word: that it did its work, and that the gate stopped the model."""
-    assert job.run() == 0
+    assert run(job) == 0
     fidelity = job.read("fidelity.json")
     assert fidelity["verdict"] == "failed"
     assert job.message.read_text().startswith("fidelity gate failed: ")
@@ -49,6 +61,16 @@ def calibrated_on(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
     monkeypatch.setattr(OnnxInt8, "compile", wrong)
 
 
+def hailo_calibrated_on(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
+    """The same on the way to the Hailo compiler's process."""
+    right = hailo._request
+
+    def wrong(graph: onnx.ModelProto, images: np.ndarray, *rest: Any) -> dict[str, Any]:
+        return right(graph, change(images), *rest)
+
+    monkeypatch.setattr(hailo, "_request", wrong)
+
+
 def swapped(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(images[..., ::-1])
 
@@ -61,9 +83,12 @@ def scaled_to_one(images: np.ndarray) -> np.ndarray:
     return (images // 255).astype(np.uint8)
 
 
-def test_the_job_without_a_mistake_passes(job: Job) -> None:
+@pytest.mark.parametrize("run", [Job.run, run_by_hailo])
+def test_the_job_without_a_mistake_passes(
+    job: Job, by_hailo: None, run: Callable[[Job], int]
+) -> None:
     """Otherwise nothing below would prove anything."""
-    assert job.run() == 0
+    assert run(job) == 0
     assert job.read("fidelity.json")["verdict"] == "passed"
 
 
@@ -78,9 +103,28 @@ def test_calibration_on_other_images(
     )
 
 
-@pytest.mark.parametrize("change", [noise, scaled_to_one], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("change", [swapped, noise, scaled_to_one], ids=lambda c: c.__name__)
+def test_calibration_of_hailo_on_other_images(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    """The digest is taken where the compiler is called, in its own process."""
+    hailo_calibrated_on(monkeypatch, change)
+    found = reasons(job, run_by_hailo)
+    assert "calibration: the quantiser was shown other images than the contract made" in found
+    assert "cosine" not in found, "the digest is what this is about"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (swapped, "calibration: the images agree better with their cards' scans"),
+        (noise, "calibration: the images are"),
+        (scaled_to_one, "calibration: the images' mean"),
+    ],
+    ids=["swapped", "noise", "scaled_to_one"],
+)
 def test_calibration_on_other_images_that_the_job_itself_made(
-    job: Job, monkeypatch: pytest.MonkeyPatch, change: Change
+    job: Job, monkeypatch: pytest.MonkeyPatch, change: Change, words: str
 ) -> None:
     """Where the mistake is made earlier the digests agree, and the statistics do not."""
     right = compile_job.render
@@ -92,7 +136,7 @@ def test_calibration_on_other_images_that_the_job_itself_made(
 
     monkeypatch.setattr(compile_job, "render", wrong)
     found = reasons(job)
-    assert "calibration: the images" in found and "other images" not in found
+    assert words in found and "other images" not in found
 
 
 def test_calibration_in_nchw(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,10 +147,10 @@ def test_calibration_in_nchw(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (job.output / "compilation.json").exists()
 
 
-def test_calibration_in_nchw_by_hailo(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_calibration_in_nchw_that_the_job_itself_made(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The compiler's own refusal, in one line."""
+    """Refused before a compiler is asked."""
     right = compile_job.render
 
     def wrong(*given: Any) -> Any:
@@ -116,9 +160,28 @@ def test_calibration_in_nchw_by_hailo(
         return held_out
 
     monkeypatch.setattr(compile_job, "render", wrong)
-    hailo_stand_in.install(monkeypatch, tmp_path / "sdk")
-    assert job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo") == REFUSED_CODE
+    assert run_by_hailo(job) == REFUSED_CODE
     assert "uint8 (N, S, S, 3)" in job.message.read_text()
+    assert not (job.output / "compile.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda images: images.transpose(0, 3, 1, 2), "the Hailo compiler says BadInputsShape: "),
+        (lambda images: images / np.float32(255), "must be uint8 (N, S, S, 3), not float32"),
+    ],
+    ids=["NCHW", "normalised"],
+)
+def test_calibration_of_hailo_in_another_form(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch, change: Change, words: str
+) -> None:
+    """On the way to the compiler: it refuses a layout itself, and takes any numbers."""
+    hailo_calibrated_on(monkeypatch, change)
+    assert run_by_hailo(job) == REFUSED_CODE
+    message = job.message.read_text()
+    assert is_refusal(message) and words in message
+    assert not (job.output / "compilation.json").exists()
 
 
 def test_red_and_blue_exchanged_at_inference(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,6 +209,29 @@ def test_a_network_without_its_normalisation(
 
     monkeypatch.setattr(OnnxInt8, "compile", wrong)
     assert "compiled against ONNX: mean cosine" in reasons(job)
+
+
+def test_a_script_without_its_normalisation(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chip is fed 0 to 255, and nothing on it normalises; before quantisation it shows, too."""
+    right = hailo.model_script
+
+    def wrong(*given: Any) -> str:
+        return right(*given).partition("\n")[2]
+
+    monkeypatch.setattr(hailo, "model_script", wrong)
+    found = reasons(job, run_by_hailo)
+    assert "compiled against ONNX: mean cosine" in found
+    assert "the compiler's graph before quantisation against ONNX: mean cosine" in found
+
+
+def test_red_and_blue_exchanged_at_inference_by_hailo(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = hailo.Emulator.embed
+    monkeypatch.setattr(hailo.Emulator, "embed", lambda self, images: right(self, swapped(images)))
+    assert "channel order: known images agree better" in reasons(job, run_by_hailo)
 
 
 def test_a_model_that_gives_every_card_one_point(job: Job, exported: Exported) -> None:
@@ -188,6 +274,36 @@ def test_an_index_of_another_model(job: Job, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(compile_job, "write_index", wrong)
     assert "index: its rows are not the embeddings of the model that ships" in reasons(job)
+
+
+def test_an_index_with_another_s_row_map(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = index.write_index
+
+    def wrong(directory: Path, ids: Sequence[str], *rest: Any) -> None:
+        right(directory, [*ids[1:], ids[0]], *rest)
+
+    monkeypatch.setattr(compile_job, "write_index", wrong)
+    found = reasons(job)
+    assert "rows bear another card's id" in found and "embeddings" not in found
+
+
+def test_an_index_with_another_s_graph(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeddings and ids are right, and the digests are the files': large sets search the graph."""
+    right = index.write_index
+
+    def wrong(directory: Path, ids: Any, rows: np.ndarray, metadata: Any) -> None:
+        right(directory, ids, rows, metadata)
+        other = directory.with_name("other")
+        right(other, ids, np.random.default_rng(0).normal(size=rows.shape))
+        (directory / index.GRAPH).write_bytes((other / index.GRAPH).read_bytes())
+        document = json.loads((directory / index.METADATA).read_text())
+        document["sha256"][index.GRAPH] = file_sha256(directory / index.GRAPH)
+        (directory / index.METADATA).write_text(json.dumps(document))
+
+    monkeypatch.setattr(compile_job, "write_index", wrong)
+    monkeypatch.setattr(index, "CANDIDATES", 1)
+    found = reasons(job)
+    assert "index: its graph finds" in found and "embeddings" not in found
 
 
 def test_a_hef_of_another_chip(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,9 +14,10 @@ import numpy as np
 import onnx
 import pytest
 
-from export import hailo_worker
+from export import hailo, hailo_worker
 from export.calibration import record
 from export.compilers import CompiledModel, CompileError, CompileFault
+from export.graph import prologue
 from export.hailo import Hailo
 from export.hailo_failures import REMEDIES, died, explained
 from export.hailo_script import model_script, optimisation_level, used_level
@@ -157,10 +159,13 @@ def test_a_compiler_that_was_killed_for_its_memory(
     assert "runs out" in str(died(137, "x", "")), "as a shell tells of the same"
 
 
-def test_a_compiler_that_crashes(exported: Exported, tmp_path: Path, install: Install) -> None:
+def test_a_compiler_that_crashes(
+    exported: Exported, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
     install(step="optimize", kind="signal", text=str(int(signal.SIGSEGV)))
     with pytest.raises(CompileFault, match=r"SIGSEGV while it did quantising, after: .*be gone"):
         compiled(exported, tmp_path)
+    assert "hailo | [info] about to be gone" in capsys.readouterr().out, "the log may be lost"
     install(step="optimize", kind="exit", text="7")
     with pytest.raises(CompileFault, match="died of exit code 7 while it did quantising"):
         compiled(exported, tmp_path)
@@ -177,7 +182,8 @@ def test_a_compiler_that_hangs(
         compiled(exported, tmp_path, Hailo(limit_seconds=6, heartbeat_seconds=0.2))
     assert time.monotonic() - begun < 30
     assert not isinstance(e.value, CompileFault), "the same again would take as long"
-    assert "still compiling" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "still compiling" in said and "hailo | [info] Solving the allocation" in said
     assert left(tmp_path) == ["compile.log"]
 
 
@@ -207,6 +213,18 @@ def test_the_compiler_may_have_a_python_of_its_own(
     assert len(asked) == 2 and all("-m export.hailo_worker" in line for line in asked)
 
 
+def test_the_compiler_s_python_needs_numpy_alone() -> None:
+    """Its own pins are older than the job's, and it has neither ONNX Runtime nor OpenCV of ours."""
+    code = (
+        "import sys; import numpy; before = set(sys.modules)\n"
+        "import export.hailo_worker\n"
+        "rooms = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(rooms - set(sys.stdlib_module_names)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["export", "numpy"] or ran.stdout.split() == ["export"]
+
+
 def test_calibration_in_nchw_does_not_reach_the_compiler(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
@@ -215,6 +233,53 @@ def test_calibration_in_nchw_does_not_reach_the_compiler(
     with pytest.raises(ValueError, match="must be uint8"):
         Hailo().compile(exported.model, planes, exported.contract, tmp_path)
     assert left(tmp_path) == []
+
+
+def test_what_was_shown_is_what_the_compiler_s_process_was_about_to_show(
+    exported: Exported, tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    other = np.ascontiguousarray(exported.views[:40, ..., ::-1])
+    right = hailo._request
+    monkeypatch.setattr(hailo, "_request", lambda graph, images, *rest: right(graph, other, *rest))
+    assert compiled(exported, tmp_path).calibration == record(other)
+
+
+@pytest.mark.parametrize("answer", ["nan", "zeros"])
+def test_an_emulation_that_is_no_embedding_is_refused(
+    exported: Exported, tmp_path: Path, install: Install, answer: str
+) -> None:
+    """Not a fault of the machine: the same network would give the same again."""
+    install(infer=answer)
+    driver = Hailo()
+    made = compiled(exported, tmp_path, driver)
+    with pytest.raises(CompileError, match=r"model.har \(SDK_QUANTIZED\): embeddings: ") as caught:
+        driver.embedder(made, exported.contract).embed(exported.views[:2])
+    assert not isinstance(caught.value, CompileFault)
+
+
+def test_a_graph_that_cannot_be_cut_is_refused(
+    exported: Exported, tmp_path: Path, install: Install
+) -> None:
+    """Its network takes the prepared image and the image before that."""
+    install()
+
+    def twice(model: onnx.ModelProto) -> None:
+        prepared = prologue(model)
+        last = model.graph.node[-1]
+        name, last.output[0] = last.output[0], "straight"
+        model.graph.node.extend(
+            [
+                onnx.helper.make_node("GlobalAveragePool", [prepared[1].output[0]], ["p"], "pool"),
+                onnx.helper.make_node("ReduceMean", ["p"], ["mean"], "mean", keepdims=0),
+                onnx.helper.make_node("Add", ["straight", "mean"], [name], "sum"),
+            ]
+        )
+
+    path = tmp_path / "twice.onnx"
+    path.write_bytes(changed(exported.model.read_bytes(), twice))
+    with pytest.raises(CompileError, match="cannot be cut for the parser: the network takes 2"):
+        Hailo().compile(path, exported.views[:8], exported.contract, tmp_path)
 
 
 def test_calibration_of_another_size_is_refused_by_the_compiler(

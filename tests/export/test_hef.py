@@ -74,6 +74,8 @@ def test_streams_between_contexts_are_not_the_network_s() -> None:
         ({"groups": 2}, "2 network groups instead of one"),
         ({"groups": 0}, "0 network groups instead of one"),
         ({"host_operations": 1}, "1 operations are left to the host"),
+        ({"host_operations": 2, "host_kind": 6}, "2 operations are left to the host"),
+        ({"host_operations": 1, "host_kind": 9}, "1 operations are left to the host"),
         ({"layers": Description().layers[:1]}, "output of shape [] instead of (1, 1, 768)"),
         (
             {"layers": (Layer("in", False, (112, 112, 3)), Description().layers[1])},
@@ -110,6 +112,34 @@ def test_what_is_no_card_model_is_refused_by_its_reason(
     with pytest.raises(HefError) as caught:
         require_card_model(read, CARD)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("architecture", [HAILO8, 3])
+def test_a_network_may_be_an_operation_of_the_chip_s(architecture: int) -> None:
+    plain = parse_hef(hef(3, Description(architecture).content()), "model.hef")
+    newer = parse_hef(hef(3, Description(architecture, as_operation=True).content()), "model.hef")
+    assert newer == plain and len(plain.streams) == 2 and plain.host_operations == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Layer("net/input_layer1", False, (112, 112, 3)),
+        Layer("net/input_layer1", False, (224, 224, 3), scale=0.018),
+        Layer("net/input_layer1", True, (224, 224, 3)),
+    ],
+)
+def test_layouts_of_different_networks_are_refused(other: Layer) -> None:
+    """Which of them runs is the device's choice."""
+    second = (other, Description().layers[1])
+    with pytest.raises(HefError, match="its layouts describe different networks"):
+        parse_hef(hef(3, Description(second_layout=second).content()), "model.hef")
+
+
+def test_layouts_may_name_and_quantise_the_same_network_differently() -> None:
+    second = (Description().layers[0], Layer("net/fc1_b", True, (1, 1, 768), 130.0, 0.021))
+    read = parse_hef(hef(3, Description(second_layout=second).content()), "model.hef")
+    assert require_card_model(read, CARD) == parse_hef(hef(3), "model.hef")
 
 
 def test_a_card_model_of_another_contract_is_refused() -> None:
@@ -208,6 +238,14 @@ def test_a_file_beyond_any_hef_is_not_read(tmp_path: Path) -> None:
         file.truncate(hef_module.LARGEST_FILE + 1)
     with pytest.raises(HefError, match="is more than any HEF"):
         read_hef(path)
+
+
+def test_what_gives_bytes_for_ever_is_not_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.hef"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), tmp_path):
+        with pytest.raises(HefError, match="is no regular file"):
+            read_hef(path)
 
 
 MUTATIONS = st.lists(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recognition import index as index_module
 from recognition.index import (
     EMBEDDINGS,
     FILES,
@@ -52,6 +55,53 @@ def test_the_same_embeddings_give_the_same_files(folder: Path, tmp_path: Path) -
     write_index(tmp_path / "again", *sample(), {"card_set": {"digest": "abc"}})
     for name in FILES:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("numbers", [1, 16, 100, 640])
+def test_blocks_do_not_show_in_the_files(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: int
+) -> None:
+    monkeypatch.setattr(index_module, "BLOCK", numbers)
+    write_index(tmp_path / "again", *sample(), {"card_set": {"digest": "abc"}})
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
+    assert (folder / EMBEDDINGS).read_bytes() == npy(l2_normalise(sample()[1]))
+    ReferenceIndex.load(folder)
+
+
+def test_neither_embeddings_nor_graph_are_held_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of the embeddings' size, for blocks and card ids; the graph is mapped, too."""
+    monkeypatch.setattr(index_module, "BLOCK", 2**12)
+    ids, embeddings = sample(1500, 1024)
+    given_ = embeddings.astype(np.float32)
+    peaks = []
+    for work in (
+        lambda: write_index(tmp_path, ids, given_),
+        lambda: peaks.append(ReferenceIndex.load(tmp_path)),
+    ):
+        tracemalloc.start()
+        work()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    written, index, loaded = peaks
+    assert written < given_.nbytes / 10 and loaded < given_.nbytes / 10
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        mapped = maps.read_text()
+        assert all(str(tmp_path / name) in mapped for name in (EMBEDDINGS, GRAPH))
+    with pytest.raises(ValueError, match="read-only"):
+        index.embeddings[0, 0] = 1
+
+
+def test_an_index_that_is_replaced_stays_what_it_was(folder: Path) -> None:
+    index = ReferenceIndex.load(folder)
+    _, embeddings = sample()
+    found = index.search(embeddings[3], 2), index.search(embeddings[3], 2, exact=False)
+    write_index(folder, *sample(9, 16, seed=1))
+    assert (index.search(embeddings[3], 2), index.search(embeddings[3], 2, exact=False)) == found
+    assert len(ReferenceIndex.load(folder).card_ids) == 9
 
 
 @settings(max_examples=25, deadline=None)
@@ -135,12 +185,48 @@ def npy(array: np.ndarray) -> bytes:
         ("40 rows, .* has 39", np.full((39, 16), 0.25, np.float32)),
         ("dimensions is 16", np.full((40, 4), 0.5, np.float32)),
         ("not a NumPy array", np.array([{"code": 1}], dtype=object)),
+        ("row by row", np.asfortranarray(np.full((40, 16), 0.25, np.float32))),
     ],
 )
 def test_wrong_embeddings_are_refused(folder: Path, words: str, array: np.ndarray) -> None:
     (folder / EMBEDDINGS).write_bytes(npy(array))
     reseal(folder)
     with pytest.raises(IndexFileError, match=words):
+        ReferenceIndex.load(folder)
+
+
+@pytest.mark.parametrize("row", [0, 17, 39])
+def test_a_wrong_row_is_found_in_every_block(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, row: int
+) -> None:
+    monkeypatch.setattr(index_module, "BLOCK", 5 * 16)
+    for value, words in ((2.0, f"row {row} has length 2"), (np.inf, "not finite")):
+        array = np.full((40, 16), 0.25, np.float32)
+        array[row] = value / 4
+        (folder / EMBEDDINGS).write_bytes(npy(array))
+        reseal(folder)
+        with pytest.raises(IndexFileError, match=words):
+            ReferenceIndex.load(folder)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-1],
+        lambda content: content[:60],
+        lambda content: content.replace(b"(40, 16)", b"(1" + 20 * b"0" + b", 16)"),
+        lambda content: content.replace(b"(40, 16)", b"(-4, 16)"),
+        lambda content: content.replace(b"(40, 16)", b"__import"),
+        lambda content: b"",
+    ],
+)
+def test_a_header_that_promises_more_than_is_there(
+    folder: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    path = folder / EMBEDDINGS
+    path.write_bytes(damage(path.read_bytes()))
+    reseal(folder)
+    with pytest.raises(IndexFileError, match=EMBEDDINGS):
         ReferenceIndex.load(folder)
 
 
@@ -206,4 +292,7 @@ def test_wrong_queries_and_contents_are_refused(folder: Path, tmp_path: Path) ->
     ):
         with pytest.raises(ValueError, match=words):
             write_index(tmp_path / "never", *arguments)
-    assert not (tmp_path / "never").exists()
+        with pytest.raises(ValueError, match=words):
+            write_index(folder, *arguments)
+    assert list((tmp_path / "never").rglob("*")) == []
+    assert len(ReferenceIndex.load(folder).card_ids) == 40, "what was there is there still"

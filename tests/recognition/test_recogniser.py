@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from recognition.camera import camera_views
+from recognition.file_digest import file_sha256
 from recognition.index import write_index
 from recognition.recogniser import Recogniser, RecogniserError
 from recognition.retrieval import Evaluation
@@ -116,6 +117,21 @@ def test_an_index_of_another_model_is_refused(release: Path, reseal: Reseal) -> 
     write_index(release, ["a"], np.ones((1, 12)))
     reseal(release)
     with pytest.raises(RecogniserError, match="12 dimensions, the contract 96"):
+        Recogniser.load(release)
+
+
+def test_an_index_says_which_model_it_is_of(release: Path, reseal: Reseal) -> None:
+    """Two releases of as many dimensions, each sound: their embeddings have nothing in common."""
+    document = json.loads((release / "metadata.json").read_text())
+
+    def made_by(digest: str) -> None:
+        (release / "metadata.json").write_text(json.dumps({**document, "model_sha256": digest}))
+        reseal(release)
+
+    made_by(file_sha256(release / "model.onnx"))
+    Recogniser.load(release)
+    made_by("0" * 64)
+    with pytest.raises(RecogniserError, match=r"the index is of another model than model\.onnx"):
         Recogniser.load(release)
 
 
