@@ -37,6 +37,8 @@ from registry.names import GROUP
 from registry.recipe import Recipe
 from registry.reconciliation import reconcile
 
+#: How many calls of a function run at once.
+CONCURRENCY = 4
 ROOT = Path(__file__).resolve().parents[1]
 CDK = ROOT / "node_modules/.bin/cdk"
 
@@ -88,6 +90,11 @@ class Site:
         self.cdk("deploy", "--all", "--require-approval", "never")
         deployment = Deployment.read(self.client("ssm"))
         quick_compilation(self.client, deployment)
+        # Every event starts a process here; more than that at once would only wait for a core.
+        for name in (deployment.compile_function, deployment.publish_function):
+            self.client("lambda").put_function_concurrency(
+                FunctionName=name, ReservedConcurrentExecutions=CONCURRENCY
+            )
         return deployment
 
 

@@ -319,3 +319,31 @@ def test_repeated_reversed_and_late_events_do_nothing_twice(site: Site) -> None:
     site.decide(arn, "Approved")
     until(lambda: not site.faults(), 60, "approved again, the same release is back")
     assert len(site.jobs()) == before + 1
+
+
+# ---- Old releases
+
+
+def test_old_releases_go_by_the_deployed_functions_and_leave_their_record(site: Site) -> None:
+    """The last of the file: it leaves most versions without a release."""
+    keep = 3
+    site.cloud.deploy({"mlflow": "none", "keep_releases": str(keep)})
+    there = {each.release: each for each in folders(site.s3, site.deployment.release_bucket)}
+    assert site.reconcile()["put_right"] >= len(there) - keep - len(CHANNELS)
+
+    def gone() -> bool:
+        rows = list(folders(site.s3, site.deployment.release_bucket))
+        going = sum(each.heavy for each in rows)
+        # What a channel would go back to stays beside the newest.
+        return keep <= site.manifests() <= keep + len(CHANNELS) and going == site.manifests()
+
+    until(gone, 120, "old releases have gone")
+    left = list(folders(site.s3, site.deployment.release_bucket))
+    assert {each.release for each in left} == set(there), "each has left its record"
+    newest = sorted(there, key=lambda release: there[release].published or _NEVER)[-keep:]
+    for each in left:
+        assert bool(each.published) != bool(each.retired), each
+        assert each.published or each.release not in newest, f"{each.release} is among the newest"
+    for channel in CHANNELS:
+        assert site.channel(channel) == f"{LINE}{site.versions}"
+    assert site.reconcile()["put_right"] == 0

@@ -165,7 +165,8 @@ def test_a_channel_that_somebody_changed_by_hand_is_put_right(
     looked = deployed.json(CLI, "reconcile", "--dry-run", "--json")
     assert {"what": "stable", "step": "move the channels"} in looked["findings"]
     answer = deployed.client("lambda").invoke(FunctionName=deployed.deployment.reconciler_function)
-    assert json.loads(answer["Payload"].read())["put_right"] >= 1, answer.get("FunctionError")
+    # A function still on its way may have been faster; the channel is what counts.
+    assert json.loads(answer["Payload"].read())["finished"], answer.get("FunctionError")
     until(lambda: channel(deployed, "stable") == second["release"], 30, "stable is right")
 
 
