@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from registry import channel, compilation, release_folders, retention
@@ -147,9 +146,9 @@ def observe(
     metadata = package.metadata if package else {}
     channels = channels or look_at_channels(at)
     leads, current = _bearing(channels, subject.arn, approved)
-    retired = not releases and is_retired(folders, newest.created)
+    quiet = retention.is_quiet(folders, newest.created)
     stay = channels.spared if approved else None
-    going = () if stay is None else retention.going(folders, stay, retired=retired)
+    going = () if stay is None else retention.going(folders, stay, quiet=quiet)
     told = metadata.get(RELEASE)
     mark = newest.name or compile_job_name(name, recipe.id, 1)
     seen = Observation(
@@ -167,23 +166,12 @@ def observe(
         channel_current=current,
         announced=told is not None and (not approved or told in releases[:1]),
         superseded=bool(going),
-        retired=retired,
+        retired=quiet and not releases,
         failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
     )
     return Situation(
         seen, subject, package, name, jobs.because(fault), fidelity, releases, going, mark
     )
-
-
-def is_retired(folders: Iterable[release_folders.Folder], started: datetime | None) -> bool:
-    """Whether a version's release was let go, and nobody had it compiled again since.
-
-    Args:
-        folders: The version's, none of them complete.
-        started: When its newest compile job was.
-    """
-    gone = max((each.retired for each in folders if each.retired), default=None)
-    return gone is not None and (started is None or started <= gone)
 
 
 def look_at_channels(at: Places) -> Channels:

@@ -30,17 +30,11 @@ from registry.names import (
     name_in_description,
     parse_compile_job,
 )
-from registry.observation import (
-    Channels,
-    Places,
-    Subject,
-    is_retired,
-    look_at_channels,
-    observe,
-)
+from registry.observation import Channels, Places, Subject, look_at_channels, observe
 from registry.packages import APPROVED, PackageSummary, iterate
 from registry.recipe import Recipe
 from registry.release_folders import Folder, folders
+from registry.retention import is_quiet
 from registry.unregistered import unregistered_jobs
 
 #: What happened within this time is looked at closely whatever the lists say.
@@ -232,7 +226,7 @@ def _may_be_unsettled(row: PackageSummary, lists: _Lists, recipe: Recipe, moment
     if stay is not None and any(each.release not in stay for each in complete):
         return True
     job = lists.jobs.get(row.name)
-    if not complete and is_retired(mine, job["CreationTime"] if job else None):
+    if not complete and is_quiet(mine, job["CreationTime"] if job else None):
         return any(each.heavy for each in mine)
     ours = any(each.release.endswith(f".{recipe.compiler}-{recipe.id}") for each in complete)
     if ours or (complete and lists.channels.leader not in (None, row.arn)):

@@ -7,7 +7,8 @@ room is deleted, and the bucket keeps deleted objects for a while.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 
 from registry import channel
 from registry.aws import put_once
@@ -32,18 +33,32 @@ def spared(every: Iterable[Folder], bound: Collection[str], keep: int) -> frozen
     return frozenset(bound) | {release for _, release in complete[:keep]}
 
 
-def going(mine: Iterable[Folder], stay: frozenset[str], *, retired: bool) -> tuple[str, ...]:
-    """A version's releases that are to go; of one that has gone, those that left files.
+def is_quiet(mine: Iterable[Folder], started: datetime | None) -> bool:
+    """Whether nobody has had a version compiled since its last release came or went.
+
+    Args:
+        mine: The version's folders.
+        started: When its newest compile job was.
+    """
+    moments = [each.published or each.retired for each in mine]
+    last = max((moment for moment in moments if moment), default=None)
+    return last is not None and (started is None or started <= last)
+
+
+def going(mine: Sequence[Folder], stay: frozenset[str], *, quiet: bool) -> tuple[str, ...]:
+    """A version's releases that are to go, and once none stays what else left files.
 
     Args:
         mine: The version's folders.
         stay: What :func:`spared` says.
-        retired: Whether the version's release has gone already.
+        quiet: What :func:`is_quiet` says: files without a manifest are of no release to come.
     """
+    complete = {each.release for each in mine if each.published}
+    leftovers = quiet and not complete & stay
     return tuple(
         each.release
         for each in mine
-        if (each.release not in stay if each.published else retired and each.heavy)
+        if (each.release not in stay if each.published else leftovers and each.heavy)
     )
 
 
