@@ -20,6 +20,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -217,10 +218,8 @@ def reconciling(site: Site, deployment: Deployment, versions: int) -> None:
     # In a week, when nothing is new any more: what a usual run has to do.
     for label, later in (("all of them new", timedelta()), ("none of them new", timedelta(days=7))):
         calls, begun = 0, time.monotonic()
-        report = reconcile(
-            deployment.places(sagemaker, s3), recipe, lambda finding: None, resume=False,
-            now=partial(_in, later),
-        )  # fmt: skip
+        places = replace(deployment.places(sagemaker, s3), now=partial(_in, later))
+        report = reconcile(places, recipe, lambda finding: None, resume=False)
         took = time.monotonic() - begun
         print(
             f"\nreconciler over {report.versions:,} versions, {label}: {calls:,} calls, "

@@ -1,7 +1,7 @@
 """Finding the nearest of many embeddings: types and parameters of the graph, against all rows.
 
     python -m bench.index_search [--rows 17592] [--dtypes f32,f16,bf16,i8]
-    python -m bench.index_search --rows 1000000 --dtypes i8 --kinds 'like cards' --search 128,512
+    python -m bench.index_search --rows 1000000 --dtypes i8 --kinds 'like cards' --queries 500
 
 Embeddings are drawn: 'random' ones are unit vectors without any order, the hardest case and like
 no trained model's; 'like cards' have a centre for each set of 120 cards. Queries are a row moved to
@@ -24,7 +24,7 @@ import onnxruntime  # noqa: F401
 from numpy.typing import NDArray
 from usearch.index import Index
 
-DIMENSIONS, SET, QUERIES = 768, 120, 500
+DIMENSIONS, SET = 768, 120
 Floats = NDArray[np.float32]
 
 
@@ -34,17 +34,17 @@ def unit(rows: Floats) -> Floats:
     return rows
 
 
-def drawn(kind: str, rows: int, seed: int = 0) -> tuple[Floats, Floats]:
-    """(rows, 768) embeddings and (500, 768) queries."""
+def drawn(kind: str, rows: int, queries: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """(rows, 768) embeddings and (queries, 768) queries."""
     rng = np.random.default_rng(seed)
     gallery = rng.standard_normal((rows, DIMENSIONS), dtype=np.float32)
     if kind == "like cards":
         centres = rng.standard_normal((rows // SET + 1, DIMENSIONS), dtype=np.float32)
         gallery += centres[np.arange(rows) // SET]
     unit(gallery)
-    asked = gallery[rng.integers(rows, size=QUERIES)]
+    asked = gallery[rng.integers(rows, size=queries)]
     # Noise of this length leaves a cosine of .9.
-    noise = unit(rng.standard_normal((QUERIES, DIMENSIONS), dtype=np.float32))
+    noise = unit(rng.standard_normal((queries, DIMENSIONS), dtype=np.float32))
     return gallery, unit(asked + np.float32(0.48) * noise)
 
 
@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints Markdown tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.index_search", description=__doc__)
     parser.add_argument("--rows", type=int, default=17_592)
+    parser.add_argument("--queries", type=int, default=5000)
     parser.add_argument("--dtypes", default="f32,f16,bf16,i8")
     parser.add_argument("--connectivity", default="16", help="links of a node, several by commas")
     parser.add_argument("--search", default="64,128", help="candidates of a search")
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=0, help="that build; 0 takes every core")
     options = parser.parse_args(arguments)
     for kind in options.kinds.split(","):
-        gallery, queries = drawn(kind, options.rows)
+        gallery, queries = drawn(kind, options.rows, options.queries)
         best, took = exact(gallery, queries)
         print(f"\n{options.rows:,} rows, {kind}, {len(queries)} queries")
         print("| | recall@1 | median | p99 | built in | size |")
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         hits += int(chosen == right)
                     size = f"{graph.serialized_length / 2**20:,.0f} MiB"
                     name = f"{dtype}, {links} links, {width} candidates"
-                    print(row(name, f"{hits / len(queries):.3f}", took, built, size), flush=True)
+                    print(row(name, f"{hits / len(queries):.4f}", took, built, size), flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\nmemory at most {peak:.1f} GiB")
     return 0

@@ -86,7 +86,8 @@ def retry(
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
-    """Compiles an approved version again that could not be compiled, or failed its gate.
+    """Compiles an approved version again that could not be compiled, failed its gate, or whose
+    release retention let go.
 
     By itself a compilation is tried three times where the machine failed, and once where the job
     refused what it was given.

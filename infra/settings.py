@@ -167,7 +167,7 @@ class Settings:
         stable_channel: What moves the stable channel: ``approval``, or ``promotion`` where an
             approved model is first tried by devices of the candidate channel.
         keep_releases: How many of the newest releases stay beside what channels need; null keeps
-            all. Of one that goes the manifest stays; its files can be had back for 30 days.
+            all. Of one that goes the manifest stays.
         notify_email: Who is told about releases, failures and alarms; more can subscribe to the
             topic.
         reconcile_minutes: How often everything is looked at that no event told of.
@@ -180,7 +180,8 @@ class Settings:
         monthly_budget_usd: Whoever hears notices is told when a month's cost reaches 80 % of it,
             and when it is forecast to exceed it.
         encryption: What encrypts the buckets' objects: ``kms``, a key of this deployment's own, or
-            ``s3``, S3's.
+            ``s3``, S3's. What was written before a change needs its key on: with ``retain: false``
+            a change to ``s3`` schedules that key for deletion.
         retain: Whether buckets, group and keys outlive their stack, which is then also protected
             from deletion.
     """

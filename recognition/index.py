@@ -46,6 +46,9 @@ EXACT_ROWS = 20_000
 #: ranked by their float32 rows (``docs/index.md``).
 GRAPH_DTYPE = "i8"
 CANDIDATES = 128
+#: Of how many rows each further candidate is asked for: at a million 128 find 96 % of the right
+#: rows, and 2,048 all of 500.
+ROWS_A_CANDIDATE = 512
 UNIT_TOLERANCE = 1e-3
 #: Numbers of a block of rows: 4 MiB of float32.
 BLOCK = 2**20
@@ -231,7 +234,7 @@ class ReferenceIndex:
             exact = len(self.embeddings) <= EXACT_ROWS
         if exact:
             return self._search_all(vector, k)
-        wanted = max(CANDIDATES, 8 * k)
+        wanted = max(CANDIDATES, 8 * k, len(self.embeddings) // ROWS_A_CANDIDATE)
         while wanted < 4 * len(self.embeddings):
             found = self._search_graph(vector, wanted)
             if len(found) >= k:

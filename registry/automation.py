@@ -154,9 +154,12 @@ def publish_actions(to: releases.Publisher, recipe: Recipe) -> dict[Step, Action
         return _announce(to, situation, situation.releases[0])
 
     def retire(situation: Situation) -> str:
-        gone = [each for each in situation.going if retention.retire(to.channels, each)]
-        if gone and set(situation.releases) <= set(gone):
-            _forget(to, situation)
+        assert situation.moment
+        gone = [
+            each
+            for each in situation.going
+            if retention.retire(to.channels, each, situation.moment)
+        ]
         return ", ".join(gone) or "a channel needs it"
 
     def withdraw(situation: Situation) -> str:
@@ -230,6 +233,9 @@ def _announce(
 def _retract(to: releases.Publisher, situation: Situation) -> None:
     package = situation.package
     if not situation.releases and (package is None or RELEASE not in package.metadata):
+        return
+    if situation.seen.retired:
+        _forget(to, situation)  # There is nothing any more that people could miss.
         return
     status = package.approval if package else "deleted"
     reason = package.approval_description if package else ""

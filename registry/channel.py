@@ -212,17 +212,18 @@ def valid(at: Place, pointer: Pointer) -> bool:
 
 
 def bound(at: Place) -> frozenset[str]:
-    """The releases that channels need: where each points, should point, is held at, and was."""
+    """The releases that channels need: where each points, should point, is held at, and was.
+
+    Raises:
+        ChannelError: A pointer cannot be read, so nobody knows.
+    """
     candidate = newest(at)
     found = {compute(at, each, candidate).release for each in CHANNELS}
     held = read_hold(at.s3, at.bucket)
     found |= {held.pointer.release} if held else set()
     for each in CHANNELS:
-        try:
-            # The second is where a rollback goes.
-            found |= {move.pointer.release for move in history(at.s3, at.bucket, each)[:2]}
-        except ChannelError:
-            continue
+        # The second is where a rollback goes.
+        found |= {move.pointer.release for move in history(at.s3, at.bucket, each)[:2]}
     return frozenset(release for release in found if release)
 
 

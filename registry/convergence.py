@@ -75,7 +75,7 @@ class Observation:
         channel_current: Whether the channels point to what they should, as far as this version
             can change it.
         announced: Whether the version names its release, which is done once people are told.
-        superseded: Whether retention lets releases of it go that are there, or files of them.
+        superseded: Whether retention has releases of it to let go, or files of them to delete.
         retired: Whether its release was let go, and no job was started since.
         failure_recorded: Whether the newest job's failure, or its gate's, stands on the version.
     """
@@ -127,6 +127,8 @@ def _leave(seen: Observation) -> Step:
     visible = seen.released or seen.released_otherwise or seen.announced
     if visible or not seen.channel_current:
         return Step.WITHDRAW
+    if seen.superseded:
+        return Step.RETIRE
     return Step.STOP_COMPILATION if seen.job is JobState.RUNNING else Step.NOTHING
 
 

@@ -39,6 +39,9 @@ KEYS_PREFIX = "keys/"
 
 #: A release's file that is written last and that it is absent without.
 RELEASE_MANIFEST = "manifest.json"
+#: Marks a release that was let go (``registry/retention.py``): with it, it is absent. Its content
+#: is the manifest's, which stays as a record.
+RETIRED = "retired.json"
 
 STABLE_CHANNEL = "stable"
 CANDIDATE_CHANNEL = "candidate"

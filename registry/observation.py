@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from registry import channel, compilation, release_folders, retention
@@ -22,6 +23,7 @@ class Places:
     Attributes:
         stable: What moves the stable channel: ``approval`` or ``promotion``.
         keep: How many of the newest releases stay beside what channels need; None for all.
+        now: The clock.
     """
 
     sagemaker: Any
@@ -31,6 +33,7 @@ class Places:
     release_bucket: str
     stable: str = channel.BY_APPROVAL
     keep: int | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @property
     def channels(self) -> channel.Place:
@@ -46,7 +49,7 @@ class Channels:
         leader: The newest approved version that has a release; None where none has.
         pointers: Where each points; None for an object that is no pointer.
         wanted: Where each should point.
-        spared: The releases that retention leaves alone; None where it leaves all.
+        spared: The releases that retention leaves alone, for whoever knows of all releases.
     """
 
     leader: str | None
@@ -91,7 +94,8 @@ class Situation:
         jobs: Its compile jobs.
         fidelity: The gate's report, where a completed job left one.
         releases: Its complete releases, newest first.
-        going: Those that retention lets go.
+        going: Those that retention has something to do about.
+        moment: When this was seen.
         mark: What its failure is recorded under: the job's name, or that of a job that could not
             be started.
     """
@@ -105,6 +109,7 @@ class Situation:
     releases: tuple[str, ...] = ()
     going: tuple[str, ...] = ()
     mark: str = ""
+    moment: datetime | None = None
 
     @property
     def label(self) -> str:
@@ -146,9 +151,12 @@ def observe(
     metadata = package.metadata if package else {}
     channels = channels or look_at_channels(at)
     leads, current = _bearing(channels, subject.arn, approved)
-    quiet = retention.is_quiet(folders, newest.created)
-    stay = channels.spared if approved else None
-    going = () if stay is None else retention.going(folders, stay, quiet=quiet)
+    moment = at.now()
+    stay = None
+    here = any(each.published or (each.retired and each.heavy) for each in folders)
+    if at.keep is not None and approved and here:
+        stay = channels.spared or spared(at, release_folders.folders(at.s3, at.release_bucket))
+    going = () if at.keep is None else retention.going(folders, stay, moment)
     told = metadata.get(RELEASE)
     mark = newest.name or compile_job_name(name, recipe.id, 1)
     seen = Observation(
@@ -166,11 +174,11 @@ def observe(
         channel_current=current,
         announced=told is not None and (not approved or told in releases[:1]),
         superseded=bool(going),
-        retired=quiet and not releases,
+        retired=not releases and retention.is_retired(folders, ours, newest.created),
         failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
     )
     return Situation(
-        seen, subject, package, name, jobs.because(fault), fidelity, releases, going, mark
+        seen, subject, package, name, jobs.because(fault), fidelity, releases, going, mark, moment
     )
 
 
@@ -185,11 +193,22 @@ def look_at_channels(at: Places) -> Channels:
             pointers[each] = None
     leader = channel.newest(at.channels)
     wanted = {each: channel.compute(at.channels, each, leader) for each in channel.CHANNELS}
-    spared = None
-    if at.keep is not None:
-        every = release_folders.folders(at.s3, at.release_bucket)
-        spared = retention.spared(every, channel.bound(at.channels), at.keep)
-    return Channels(leader.package_arn, pointers, wanted, spared)
+    return Channels(leader.package_arn, pointers, wanted)
+
+
+def spared(at: Places, every: Iterable[release_folders.Folder]) -> frozenset[str]:
+    """The releases that retention leaves alone; all of them where a channel cannot be read.
+
+    Args:
+        at: Clients and buckets.
+        every: All folders of the release bucket.
+    """
+    rows = list(every)
+    try:
+        bound = channel.bound(at.channels)
+    except channel.ChannelError:
+        bound = frozenset(each.release for each in rows)
+    return retention.spared(rows, bound, at.keep or len(rows))
 
 
 def _bearing(channels: Channels, arn: str, approved: bool) -> tuple[bool, bool]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -26,21 +26,25 @@ from registry.manifest import MANIFEST, MANIFEST_LIMIT
 from registry.names import (
     RECONCILER_PREFIX,
     RELEASES_PREFIX,
+    RETIRED,
     ModelName,
     name_in_description,
     parse_compile_job,
+    release_id,
 )
-from registry.observation import Channels, Places, Subject, look_at_channels, observe
+from registry.observation import Channels, Places, Subject, look_at_channels, observe, spared
 from registry.packages import APPROVED, PackageSummary, iterate
 from registry.recipe import Recipe
 from registry.release_folders import Folder, folders
-from registry.retention import is_quiet
+from registry.retention import going, is_retired
 from registry.unregistered import unregistered_jobs
 
 #: What happened within this time is looked at closely whatever the lists say.
 LOOKBACK = timedelta(days=2)
 #: An event is given so long to do its work before it counts as lost.
 PATIENCE = timedelta(minutes=5)
+#: How many versions one run has let releases go: where retention begins, there may be thousands.
+RETIRE_LIMIT = 200
 #: How often one training job is handed to registration before a person has to look.
 REGISTRATION_LIMIT = 3
 STATE_KEY = f"{RECONCILER_PREFIX}state.json"
@@ -113,7 +117,6 @@ def reconcile(
     act: Callable[[Finding], None],
     *,
     has_time: Callable[[], bool] = lambda: True,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     resume: bool = True,
 ) -> Report:
     """Goes through every version, and hands on what is not as it should be.
@@ -123,11 +126,10 @@ def reconcile(
         recipe: The deployment's recipe.
         act: Hands a finding to the function that puts it right.
         has_time: Asked before each version; once it says no, the next run goes on from there.
-        now: The clock.
         resume: Go on where the last run stopped, and write down where this one does.
     """
     state = _read_state(at) if resume else _State()
-    moment = now()
+    moment = at.now()
     report = Report()
     lists = _lists(at, recipe)
     report.versions = len(lists.versions)
@@ -139,13 +141,16 @@ def reconcile(
     adrift = " and ".join(lists.channels.adrift)
     if adrift:
         hand_on(Finding(adrift, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
+    retiring = 0
     for subject, number in _in_doubt(at, lists, recipe, moment, state.below):
         if not has_time():
             state.below = number + 1
             break
         report.looked += 1
         finding = _look(at, subject, recipe, lists.channels, moment)
-        if finding:
+        if finding and finding.step == Step.RETIRE.value:
+            retiring += 1
+        if finding and retiring <= RETIRE_LIMIT:
             hand_on(finding)
     else:
         state.below = 0
@@ -193,9 +198,13 @@ def _lists(at: Places, recipe: Recipe) -> _Lists:
         if made_by == recipe.id and attempt > attempts.get(name, 0):
             attempts[name], jobs[name] = attempt, row
     by_name: dict[str, list[Folder]] = {}
-    for folder in folders(at.s3, at.release_bucket):
+    every = list(folders(at.s3, at.release_bucket))
+    for folder in every:
         by_name.setdefault(folder.name, []).append(folder)
-    return _Lists(versions, jobs, running, by_name, look_at_channels(at))
+    channels = look_at_channels(at)
+    if at.keep is not None:
+        channels = replace(channels, spared=spared(at, every))
+    return _Lists(versions, jobs, running, by_name, channels)
 
 
 def _in_doubt(
@@ -221,14 +230,14 @@ def _may_be_unsettled(row: PackageSummary, lists: _Lists, recipe: Recipe, moment
     mine = lists.folders.get(str(row.name), [])
     if row.approval != APPROVED:
         return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
-    stay = lists.channels.spared
     complete = [each for each in mine if each.published]
-    if stay is not None and any(each.release not in stay for each in complete):
+    if going(mine, lists.channels.spared, moment):
         return True
     job = lists.jobs.get(row.name)
-    if not complete and is_quiet(mine, job["CreationTime"] if job else None):
-        return any(each.heavy for each in mine)
-    ours = any(each.release.endswith(f".{recipe.compiler}-{recipe.id}") for each in complete)
+    own = release_id(row.name, recipe.compiler, recipe.id)
+    if not complete and is_retired(mine, own, job["CreationTime"] if job else None):
+        return False
+    ours = any(each.release == own for each in complete)
     if ours or (complete and lists.channels.leader not in (None, row.arn)):
         # Its release is there; was it announced?
         return any(each.published and moment - each.published < LOOKBACK for each in complete)
@@ -240,9 +249,9 @@ def _gone(at: Places, lists: _Lists, known: set[ModelName]) -> Iterator[tuple[Mo
     seen = set()
     for label, rows in lists.folders.items():
         name = name_in_description(label)
-        if name and name not in known and any(each.published for each in rows):
-            release = next(each.release for each in rows if each.published)
-            arn = _source_of_release(at, release)
+        left = [each for each in rows if each.published or (each.retired and each.heavy)]
+        if name and name not in known and left:
+            arn = _source_of_release(at, left[0])
             if arn:
                 seen.add(name)
                 yield name, arn
@@ -253,10 +262,11 @@ def _gone(at: Places, lists: _Lists, known: set[ModelName]) -> Iterator[tuple[Mo
                 yield name, arn
 
 
-def _source_of_release(at: Places, release: str) -> str | None:
+def _source_of_release(at: Places, folder: Folder) -> str | None:
+    file = RETIRED if folder.retired else MANIFEST
     try:
         answer = at.s3.get_object(
-            Bucket=at.release_bucket, Key=f"{RELEASES_PREFIX}{release}/{MANIFEST}"
+            Bucket=at.release_bucket, Key=f"{RELEASES_PREFIX}{folder.release}/{file}"
         )
         return str(json.loads(answer["Body"].read(MANIFEST_LIMIT))["source"]["arn"])
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Which releases are in the bucket, by their manifests: what is complete, and what is left over."""
+"""Which releases are in the bucket: what is complete, what was let go, and what is left over."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from registry.aws import is_missing
 from registry.manifest import MANIFEST, SIGNATURE
-from registry.names import RELEASES_PREFIX
-
-#: What the manifest is called once its release was let go: a record, and no release.
-RETIRED = "retired.json"
+from registry.names import RELEASES_PREFIX, RETIRED
 
 
 @dataclass(frozen=True)
@@ -23,17 +17,23 @@ class Folder:
 
     Attributes:
         release: The release's id.
-        published: When its manifest was written; None where it has none: the release is absent.
+        published: When its manifest was written; None where the release is absent, for want of a
+            manifest or because it was let go.
         touched: When the newest of its files was written.
         retired: When it was let go, where it was.
-        heavy: Whether it has files beside its manifest and its signature.
+        files: Their names.
     """
 
     release: str
     published: datetime | None
     touched: datetime
     retired: datetime | None = None
-    heavy: bool = True
+    files: frozenset[str] = frozenset()
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it has files beside the record that stays."""
+        return bool(self.files - {SIGNATURE, RETIRED})
 
     @property
     def name(self) -> str:
@@ -42,19 +42,22 @@ class Folder:
 
 
 def is_complete(s3: Any, bucket: str, release: str) -> bool:
-    """Whether a release is there: its manifest, which is written last, exists."""
-    try:
-        s3.head_object(Bucket=bucket, Key=f"{RELEASES_PREFIX}{release}/{MANIFEST}")
-    except ClientError as error:
-        if is_missing(error):
-            return False
-        raise
-    return True
+    """Whether a release is there: its manifest, which is written last, exists, and no mark."""
+    found = folder(s3, bucket, release)
+    return found is not None and found.published is not None
+
+
+def folder(s3: Any, bucket: str, release: str) -> Folder | None:
+    """One release's folder; None where there is none."""
+    return next(_listed(s3, bucket, f"{RELEASES_PREFIX}{release}/"), None)
 
 
 def folders(s3: Any, bucket: str, name: str = "") -> Iterator[Folder]:
     """The releases' folders by id; those of one version where ``name`` is given."""
-    prefix = f"{RELEASES_PREFIX}{name}." if name else RELEASES_PREFIX
+    yield from _listed(s3, bucket, f"{RELEASES_PREFIX}{name}." if name else RELEASES_PREFIX)
+
+
+def _listed(s3: Any, bucket: str, prefix: str) -> Iterator[Folder]:
     current, files = "", dict[str, datetime]()
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Contents", []):
@@ -69,13 +72,9 @@ def folders(s3: Any, bucket: str, name: str = "") -> Iterator[Folder]:
 
 
 def _folder(release: str, files: dict[str, datetime]) -> Folder:
-    return Folder(
-        release,
-        files.get(MANIFEST),
-        max(files.values()),
-        files.get(RETIRED),
-        heavy=bool(set(files) - {MANIFEST, SIGNATURE, RETIRED}),
-    )
+    retired = files.get(RETIRED)
+    published = None if retired else files.get(MANIFEST)
+    return Folder(release, published, max(files.values()), retired, frozenset(files))
 
 
 def complete(folders: Iterable[Folder]) -> list[str]:

@@ -39,12 +39,14 @@ from registry.names import (
     COMPILATIONS_PREFIX,
     KEYS_PREFIX,
     RELEASES_PREFIX,
+    RETIRED,
     parse_compile_job,
     release_id,
 )
 from registry.notices import Board
 from registry.packages import Package, describe
 from registry.recipe import COMPILED_STAGES, Recipe
+from registry.release_folders import folder
 
 SIGNING_ALGORITHM = "ECDSA_SHA_256"
 _CHUNK = 1024**2
@@ -137,6 +139,10 @@ def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> st
     )
     release = release_id(source.name, recipe.compiler, recipe.id)
     prefix = f"{RELEASES_PREFIX}{release}/"
+    there = folder(to.s3, to.release_bucket, release)
+    if there and there.retired:
+        # Let go, and compiled again: the old manifest does not speak of the files to come.
+        withdraw(to, release)
     for name, file in shipped.items():
         _copy_checked(
             to, f"{COMPILATIONS_PREFIX}{job_name}/{name}", f"{prefix}{name}", file, job_name
@@ -155,6 +161,8 @@ def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> st
         ContentType="application/json",
         ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
     )
+    if there and there.retired:
+        to.s3.delete_object(Bucket=to.release_bucket, Key=f"{prefix}{RETIRED}")
     return release
 
 

@@ -1,22 +1,25 @@
 """Retention: which releases may go, and how one goes without a channel noticing.
 
-A release that is let go leaves its manifest and the signature behind, under another name: what it
-was, from which model, with which figures, can still be told of a device that runs it. What takes
-room is deleted, and the bucket keeps deleted objects for a while.
+A release goes in two steps, a day apart. First it is marked: a copy of its manifest,
+``retired.json``, appears in its folder, and from that moment it counts as absent, so no channel can
+begin to point to it. The channels are read after that; where one has come to need it, the mark is
+taken away and the release is there again, as it was. A day later, when whoever was at work then has
+long ended, its files are deleted, but for the mark and the signature: what it was, from which
+model, with which figures, can still be told of a device that runs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from registry import channel
-from registry.aws import put_once
 from registry.manifest import MANIFEST, SIGNATURE
-from registry.names import RELEASES_PREFIX
-from registry.release_folders import RETIRED, Folder
+from registry.names import RELEASES_PREFIX, RETIRED
+from registry.release_folders import Folder, folder
 
-_RECORD = (RETIRED, SIGNATURE)
+#: Between the mark and the deletion.
+GRACE = timedelta(days=1)
 
 
 def spared(every: Iterable[Folder], bound: Collection[str], keep: int) -> frozenset[str]:
@@ -33,60 +36,68 @@ def spared(every: Iterable[Folder], bound: Collection[str], keep: int) -> frozen
     return frozenset(bound) | {release for _, release in complete[:keep]}
 
 
-def is_quiet(mine: Iterable[Folder], started: datetime | None) -> bool:
-    """Whether nobody has had a version compiled since its last release came or went.
+def going(
+    mine: Iterable[Folder], stay: Collection[str] | None, moment: datetime
+) -> tuple[str, ...]:
+    """A version's releases that are to be marked, and those that are marked and to be looked at
+    again: long enough ago to be deleted, or needed by a channel all the same.
 
     Args:
         mine: The version's folders.
-        started: When its newest compile job was.
+        stay: What :func:`spared` says; None where none is to be marked.
+        moment: Now.
     """
-    moments = [each.published or each.retired for each in mine]
-    last = max((moment for moment in moments if moment), default=None)
-    return last is not None and (started is None or started <= last)
-
-
-def going(mine: Sequence[Folder], stay: frozenset[str], *, quiet: bool) -> tuple[str, ...]:
-    """A version's releases that are to go, and once none stays what else left files.
-
-    Args:
-        mine: The version's folders.
-        stay: What :func:`spared` says.
-        quiet: What :func:`is_quiet` says: files without a manifest are of no release to come.
-    """
-    complete = {each.release for each in mine if each.published}
-    leftovers = quiet and not complete & stay
     return tuple(
         each.release
         for each in mine
-        if (each.release not in stay if each.published else leftovers and each.heavy)
+        if (each.published and stay is not None and each.release not in stay)
+        or (each.retired and each.heavy and _is_due(each, stay, moment))
     )
 
 
-def retire(at: channel.Place, release: str) -> bool:
-    """Lets a release go, unless a channel has come to need it meanwhile.
+def _is_due(marked: Folder, stay: Collection[str] | None, moment: datetime) -> bool:
+    assert marked.retired
+    return moment - marked.retired >= GRACE or (stay is not None and marked.release in stay)
 
-    Without its manifest no channel can begin to point to it (:func:`registry.channel.move` looks
-    once more after it has moved). Only then the pointers are read, and only then files deleted.
-    Safe to repeat wherever it was interrupted.
+
+def is_retired(mine: Sequence[Folder], ours: str, started: datetime | None) -> bool:
+    """Whether a version without a release is to stay so, until a person has it compiled again.
+
+    Args:
+        mine: The version's folders, none of them complete.
+        ours: Its release by the recipe of now.
+        started: When its newest compile job by that recipe was; None for none.
+    """
+    own = next((each for each in mine if each.release == ours), None)
+    if own is None:
+        return started is None and any(each.retired for each in mine)
+    return own.retired is not None and (started is None or started <= own.retired)
+
+
+def retire(at: channel.Place, release: str, moment: datetime) -> bool:
+    """Takes a release's next step out; safe to repeat, and for two at once.
 
     Returns:
-        Whether it is gone.
+        Whether it is absent now; False where a channel needs it.
+
+    Raises:
+        ChannelError: A pointer cannot be read, so nobody knows what channels need.
     """
     prefix = f"{RELEASES_PREFIX}{release}/"
-    pages = at.s3.get_paginator("list_objects_v2").paginate(Bucket=at.bucket, Prefix=prefix)
-    files = [
-        entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", [])
-    ]
-    if MANIFEST in files:
+    found = folder(at.s3, at.bucket, release)
+    if found is None:
+        return True
+    if found.published:
         body = at.s3.get_object(Bucket=at.bucket, Key=prefix + MANIFEST)["Body"].read()
         at.s3.put_object(
             Bucket=at.bucket, Key=prefix + RETIRED, Body=body, ContentType="application/json"
         )
-        at.s3.delete_object(Bucket=at.bucket, Key=prefix + MANIFEST)
-        if release in channel.bound(at):
-            put_once(at.s3, at.bucket, prefix + MANIFEST, body)
-            return False
-    for file in files:
-        if file not in (MANIFEST, *_RECORD):
+    if release in channel.bound(at):
+        at.s3.delete_object(Bucket=at.bucket, Key=prefix + RETIRED)
+        return False
+    if found.retired and moment - found.retired >= GRACE:
+        # The manifest first: without it the release stays absent, whatever becomes of the mark.
+        rest = sorted(found.files - {MANIFEST, RETIRED, SIGNATURE})
+        for file in [MANIFEST, *rest]:
             at.s3.delete_object(Bucket=at.bucket, Key=prefix + file)
     return True

@@ -30,6 +30,7 @@ from registry.names import (
     RECONCILER_PREFIX,
     RELEASE_MANIFEST,
     RELEASES_PREFIX,
+    RETIRED,
 )
 
 _RELEASE_PREFIXES = (RELEASES_PREFIX, CHANNELS_PREFIX, KEYS_PREFIX)
@@ -107,13 +108,12 @@ def publish_statements(
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, (*READ, *WRITE), *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
-        # A release without its manifest is absent. Its files go by retention alone.
+        # A release without its manifest, or with the mark, is absent. Files go by retention alone.
         iam.PolicyStatement(
             actions=["s3:DeleteObject"],
             resources=[
-                registry.release_bucket.arn_for_objects(
-                    f"{RELEASES_PREFIX}*" if retiring else f"{RELEASES_PREFIX}*/{RELEASE_MANIFEST}"
-                )
+                registry.release_bucket.arn_for_objects(f"{RELEASES_PREFIX}{name}")
+                for name in (("*",) if retiring else (f"*/{RELEASE_MANIFEST}", f"*/{RETIRED}"))
             ],
         ),
         iam.PolicyStatement(actions=["sns:Publish"], resources=[topic_arn]),

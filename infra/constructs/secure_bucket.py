@@ -48,6 +48,8 @@ class SecureBucket(s3.Bucket):
                     id="overwritten-versions",
                     prefix=noncurrent_prefix,
                     noncurrent_version_expiration=cdk.Duration.days(noncurrent_days),
+                    # Of a deleted object nothing is left to mark once its versions have gone.
+                    expired_object_delete_marker=True,
                 )
             )
         super().__init__(

@@ -87,8 +87,11 @@ def test_everything_is_a_named_resource_but_what_aws_has_no_resource_level_for(
 def test_a_wildcard_stands_at_the_end_of_a_resource_only(deployment: Assembly) -> None:
     for path, statement in deployment.statements():
         for resource in as_list(statement["Resource"]):
-            if resource == f"{RELEASES}/releases/*/manifest.json":
-                continue  # Of a release only the manifest may be deleted: it is withdrawn.
+            if resource in (
+                f"{RELEASES}/releases/*/manifest.json",
+                f"{RELEASES}/releases/*/retired.json",
+            ):
+                continue  # Withdrawing a release, and taking back that it was let go.
             assert "*" not in resource.rstrip("*"), f"{path}: {resource}"
             assert resource == "*" or resource.count(":") >= 5, f"{path}: {resource}"
 
@@ -138,6 +141,7 @@ NEEDED = [
     (PUBLISH, "s3:PutObject", f"{RELEASES}/channels/stable.json"),
     (PUBLISH, "s3:PutObject", f"{RELEASES}/keys/1.pem"),
     (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/manifest.json"),
+    (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/retired.json"),
     (PUBLISH, "sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:NoticesCD1BD20F"),
     (RECONCILE, "sagemaker:ListModelPackages", GROUP),
     (RECONCILE, "sagemaker:DescribeModelPackage", PACKAGE),

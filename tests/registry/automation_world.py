@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
@@ -15,8 +16,7 @@ from unittest.mock import patch
 from registry import channel
 from registry.convergence import ATTEMPT_LIMIT
 from registry.metadata import COMPILE_FAILED_JOB, RELEASE
-from registry.names import name_in_description, parse_compile_job
-from registry.release_folders import RETIRED
+from registry.names import RETIRED, name_in_description, parse_compile_job
 from tests.registry.compiled_files import FILES, report
 from tests.registry.memory_aws import (
     ACCOUNT,
@@ -79,6 +79,9 @@ class _Current:
     def client(self, service: str) -> Any:
         return _Delegate(self, service)
 
+    def now(self) -> datetime:
+        return self.world.aws.clock
+
 
 class _Delegate:
     def __init__(self, current: _Current, service: str) -> None:
@@ -107,7 +110,9 @@ def functions(stable: str = "approval", keep: str = "all") -> Iterator[list[dict
                 modules = {}
                 for function, name in _MODULES.items():
                     sys.modules.pop(name, None)
-                    modules[function] = importlib.import_module(name)
+                    module = importlib.import_module(name)
+                    module._places = replace(module._places, now=CURRENT.now)  # type: ignore[attr-defined]
+                    modules[function] = module
                     # Of the version's lineage other tests speak.
                     if function == "compile":
                         modules[function].record_version = lambda *_: []  # type: ignore[attr-defined]
@@ -303,22 +308,35 @@ class World:
 
     # --- what is so
 
+    def folders(self) -> dict[str, set[str]]:
+        """The files of each release that has any."""
+        found: dict[str, set[str]] = {}
+        for bucket, key in self.aws.objects:
+            if bucket == RELEASES and key.startswith("releases/"):
+                _, release, file = key.split("/")
+                found.setdefault(release, set()).add(file)
+        return found
+
     def complete_releases(self) -> dict[str, list[str]]:
         """Complete releases by the name of their version."""
         found: dict[str, list[str]] = {}
-        for bucket, key in self.aws.objects:
-            if bucket == RELEASES and key.endswith("/manifest.json"):
-                release = key.split("/")[1]
+        for release, files in self.folders().items():
+            if "manifest.json" in files and RETIRED not in files:
                 found.setdefault(release.partition(".")[0], []).append(release)
         return found
 
-    def retired(self) -> set[str]:
-        """Names of the versions of which a release was let go."""
-        return {
-            key.split("/")[1].partition(".")[0]
-            for bucket, key in self.aws.objects
-            if bucket == RELEASES and key.endswith(f"/{RETIRED}")
-        }
+    def was_let_go(self, name: str) -> bool:
+        """Whether retention took a version's release, and nothing else did: of what a rejection
+        withdrew the signature stays, and no mark."""
+        mine = [
+            files for release, files in self.folders().items() if release.startswith(f"{name}.")
+        ]
+        withdrawn = any("manifest.sig" in files and RETIRED not in files for files in mine)
+        return any(RETIRED in files for files in mine) and not withdrawn
+
+    def later(self) -> None:
+        """Some days pass."""
+        self.aws.clock += timedelta(days=3)
 
     def channel(self, name: str) -> channel.Pointer:
         pointer, _ = channel.read(self.aws.client("s3"), RELEASES, name)
@@ -331,7 +349,6 @@ class World:
         places = self.code[self.recipe]["compile"]._places
         recipe = self.code[self.recipe]["compile"].RECIPE
         leader = channel.newest(places.channels)
-        retired = self.retired()
         for arn, row in self.aws.packages.items():
             name = name_in_description(row["ModelPackageDescription"])
             if name is None or not name.releasable:
@@ -343,7 +360,7 @@ class World:
                     faults.append(f"{name} is not approved and has {mine}, {metadata.get(RELEASE)}")
             elif not any(each.endswith(recipe.id) for each in mine):
                 history = mine and leader.package_arn != arn
-                if not mine and str(name) in retired:
+                if not mine and self.was_let_go(str(name)):
                     continue
                 if COMPILE_FAILED_JOB not in metadata and not history:
                     faults.append(f"{name} is approved and has neither release nor failure")
@@ -363,13 +380,21 @@ class World:
         return faults
 
     def overdue(self) -> list[str]:
-        """What retention, which the reconciler looks after, should have let go."""
+        """What retention, which the reconciler looks after, should have let go, or deleted."""
         places = self.code[self.recipe]["publish"]._places
         if places.keep is None:
             return []
         there = {each for those in self.complete_releases().values() for each in those}
         loose = there - channel.bound(places.channels)
-        return sorted(loose) if len(loose) > places.keep else []
+        marked = {each for each, files in self.folders().items() if RETIRED in files}
+        old = {
+            each
+            for each in marked
+            if self.aws.objects[RELEASES, f"releases/{each}/{RETIRED}"][2]
+            < self.aws.clock - timedelta(days=2)
+        }
+        heavy = {each for each in old if self.folders()[each] != {RETIRED, "manifest.sig"}}
+        return sorted(heavy | (loose if len(loose) > places.keep else set()))
 
     def check_always(self) -> None:
         """What must hold at every moment."""

@@ -52,6 +52,7 @@ LOSSY = st.one_of(
     st.tuples(st.just("drop"), _which, st.none()),
     st.tuples(st.just("crash"), _which, st.tuples(_point, st.booleans())),
     st.tuples(st.just("delete"), _which, st.none()),
+    st.tuples(st.just("later"), st.none(), st.none()),
     st.tuples(st.just("recipe"), st.none(), st.none()),
     st.tuples(st.just("hold"), _which, st.booleans()),
     st.tuples(st.just("drift"), _which, st.sampled_from(("gone", "garbage", "elsewhere"))),
@@ -120,6 +121,8 @@ def take(world: World, action: tuple) -> None:  # type: ignore[type-arg]
         active = world.active()
         if active:
             world.end_job(active[which % len(active)], detail)
+    elif verb == "later":
+        world.later()
     elif verb == "recipe":
         world.recipe = 1 - world.recipe
     elif verb == "reconcile":
@@ -262,6 +265,12 @@ def test_after_two_runs_of_the_reconciler_the_world_is_right(
     world.reconcile()
     world.rest(jobs_end)
     world.check_always()
+    assert (world.wrong(), world.overdue()) == ([], [])
+    world.later()
+    for _ in range(2):
+        world.reconcile()
+        world.rest(jobs_end)
+        world.check_always()
     assert (world.wrong(), world.overdue()) == ([], [])
     told, jobs = len(world.aws.told), len(world.aws.jobs)
     assert world.reconcile()["put_right"] == 0

@@ -89,6 +89,8 @@ def test_what_is_not_approved_is_neither_running_nor_to_be_had() -> None:
             visible = seen.released or seen.released_otherwise or seen.announced
             if visible or not seen.channel_current:
                 assert step is Step.WITHDRAW
+            elif seen.superseded:
+                assert step is Step.RETIRE
             elif seen.job is JobState.RUNNING:
                 assert step is Step.STOP_COMPILATION
             else:
