@@ -40,6 +40,7 @@ def put_once(s3: Any, bucket: str, key: str, body: bytes, **more: Any) -> bool:
     try:
         s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", **more)
     except ClientError as error:
+        # 412: there is one. 409: two writers at the same moment, and one of them has won.
         if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
             raise
         return False

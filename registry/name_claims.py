@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code
+from registry.aws import error_code, put_once
 from registry.names import NAMES_PREFIX, ModelName, parse_name
 
 
@@ -53,24 +53,15 @@ def claim_name(
         newest += 1
         name = ModelName(model_type, architecture, stage, newest)
         key = f"{prefix}v{newest}.json"
-        try:
-            s3.put_object(
-                Bucket=bucket,
-                Key=key,
-                Body=json.dumps({"name": str(name), "source": source}).encode(),
-                ContentType="application/json",
-                IfNoneMatch="*",
-            )
+        claim = json.dumps({"name": str(name), "source": source}).encode()
+        if put_once(s3, bucket, key, claim, ContentType="application/json"):
             return name
-        except ClientError as error:
-            # 412: somebody has it. 409: two writers at the same moment; look who won.
-            if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
-                raise
-            owner = _source(s3, bucket, key)
-            if owner == source:
-                return name
-            if owner is None:
-                newest -= 1
+        # Somebody has it, or two wrote at the same moment: look who won.
+        owner = _source(s3, bucket, key)
+        if owner == source:
+            return name
+        if owner is None:
+            newest -= 1
 
 
 def _version(key: str, line: str) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry import model_quality
-from registry.aws import error_code, split_s3_uri
+from registry.aws import error_code, put_once, split_s3_uri
 from registry.metadata import (
     CARD_SET_URI,
     COMPILE_FAILED_JOB,
@@ -133,18 +133,9 @@ def _checked(package: Package) -> tuple[ModelName, str]:
 def _claim(target: Side, name: ModelName, source: str) -> None:
     """Takes the name in the target, or finds that it was taken for this very version."""
     key = f"{NAMES_PREFIX}{name.line}/v{name.version}.json"
-    try:
-        target.s3.put_object(
-            Bucket=target.bucket,
-            Key=key,
-            Body=json.dumps({"name": str(name), "source": source}).encode(),
-            ContentType="application/json",
-            IfNoneMatch="*",
-        )
+    claim = json.dumps({"name": str(name), "source": source}).encode()
+    if put_once(target.s3, target.bucket, key, claim, ContentType="application/json"):
         return
-    except ClientError as error:
-        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
-            raise
     body = target.s3.get_object(Bucket=target.bucket, Key=key)["Body"].read(4096)
     try:
         owner = json.loads(body).get("source")
