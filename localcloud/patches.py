@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -17,8 +18,9 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 MENDS = "1.5.33"
 _log = logging.getLogger(__name__)
-#: How long an event waits for a throttled function, in seconds: AWS's own, with shorter pauses.
-_EVENT_AGE, _FIRST_PAUSE, _LONGEST_PAUSE = 6 * 3600.0, 0.1, 0.5
+#: How long an event waits for a throttled function, in seconds: AWS's own; and how long without a
+#: look, should nobody say that there is room.
+_EVENT_AGE, _LONGEST_PAUSE = 6 * 3600.0, 2.0
 
 
 def apply_all(lambda_python: Path) -> None:
@@ -172,6 +174,9 @@ def keep_throttled_events() -> None:
     start, execute = lambda_svc.invoke_async_with_retry, lambda_svc._execute_function
     # Zero for whoever waits for the answer: he is told of the throttle.
     given_up_at: ContextVar[float] = ContextVar("given_up_at", default=0.0)
+    # By function: whoever ends wakes one that waits. Thousands that look by themselves would leave
+    # no time for the work.
+    turns: dict[str, threading.Condition] = {}
 
     def start_waiting(function: Any, event: Any) -> None:
         found = lambda_svc._event_invoke_config(function, None) or {}
@@ -184,13 +189,18 @@ def keep_throttled_events() -> None:
             given_up_at.reset(before)
 
     def execute_in_turn(function: Any, event: Any) -> Any:
-        pause = _FIRST_PAUSE
+        name = (function.get("config") or function).get("FunctionName", "")
+        turn = turns.setdefault(name, threading.Condition())
         while True:
             answer = execute(function, event)
-            if not answer.get("throttle") or time.monotonic() + pause > given_up_at.get():
-                return answer
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            left = given_up_at.get() - time.monotonic()
+            with turn:
+                if not answer.get("throttle"):
+                    turn.notify()
+                    return answer
+                if left <= 0:
+                    return answer
+                turn.wait(min(left, _LONGEST_PAUSE))
 
     lambda_svc.invoke_async_with_retry = start_waiting
     lambda_svc._execute_function = execute_in_turn
