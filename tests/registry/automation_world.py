@@ -325,14 +325,14 @@ class World:
                 found.setdefault(release.partition(".")[0], []).append(release)
         return found
 
-    def was_let_go(self, name: str) -> bool:
-        """Whether retention took a version's release, and nothing else did: of what a rejection
-        withdrew the signature stays, and no mark."""
-        mine = [
-            files for release, files in self.folders().items() if release.startswith(f"{name}.")
-        ]
-        withdrawn = any("manifest.sig" in files and RETIRED not in files for files in mine)
-        return any(RETIRED in files for files in mine) and not withdrawn
+    def was_let_go(self, name: str, recipe: str) -> bool:
+        """Whether retention took a version's release by the recipe of now, or its last one where it
+        has none by that. Of what a rejection withdrew the signature stays, and no mark."""
+        folders = self.folders().items()
+        mine = {release: files for release, files in folders if release.startswith(f"{name}.")}
+        current = [files for release, files in mine.items() if release.endswith(recipe)]
+        signed = [files for files in current or mine.values() if "manifest.sig" in files]
+        return bool(signed) and all(RETIRED in files for files in signed)
 
     def later(self) -> None:
         """Some days pass."""
@@ -360,7 +360,7 @@ class World:
                     faults.append(f"{name} is not approved and has {mine}, {metadata.get(RELEASE)}")
             elif not any(each.endswith(recipe.id) for each in mine):
                 history = mine and leader.package_arn != arn
-                if not mine and self.was_let_go(str(name)):
+                if not mine and self.was_let_go(str(name), recipe.id):
                     continue
                 if COMPILE_FAILED_JOB not in metadata and not history:
                     faults.append(f"{name} is approved and has neither release nor failure")
