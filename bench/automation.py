@@ -32,6 +32,7 @@ import numpy as np
 from bench.order_statistics import median_interval
 from bench.quick_compilation import LINE, quick_compilation, register
 from localcloud import LocalCloud
+from localcloud.ports import free_port
 from registry.deployment import Deployment
 from registry.metadata import RELEASE
 from registry.names import GROUP
@@ -317,15 +318,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             cloud.stop()
     return 0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

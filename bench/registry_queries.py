@@ -25,6 +25,7 @@ import boto3
 
 from bench.order_statistics import median_interval
 from localcloud import LocalCloud
+from localcloud.ports import free_port
 from registry.names import GROUP, parse_name
 from registry.queries import latest, pages
 
@@ -227,15 +228,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             measure(sagemaker, versions)
         finally:
             cloud.stop()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -13,15 +12,10 @@ from typing import Any
 import boto3
 
 from localcloud import LocalCloud
+from localcloud.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 Client = Callable[[str], Any]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_cloud(folder: Path) -> LocalCloud:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import boto3
 
+from localcloud.ports import free_port
 from registry.deployment import Deployment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,9 +158,3 @@ def until(check: Callable[[], Any], seconds: float, what: str) -> Any:
             return found
         time.sleep(0.3)
     raise AssertionError(f"not within {seconds} s: {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -32,7 +32,9 @@ def variables(out: Path, **channels: Path) -> dict[str, str]:
 
 def run(script: str, out: Path, *arguments: str, **channels: Path) -> None:
     """Runs an entry point as a process of its own."""
-    keep = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    # Which kernels compute is the machine's, and decides the last digits.
+    kinds = ("PATH", "HOME", "OPENBLAS_", "OMP_", "MKL_")
+    keep = {key: value for key, value in os.environ.items() if key.startswith(kinds)}
     answer = subprocess.run(
         [sys.executable, str(ROOT / "training" / "jobs" / script), *arguments],
         env={**keep, "PYTHONPATH": str(ROOT), **variables(out, **channels)},
