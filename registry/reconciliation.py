@@ -148,9 +148,9 @@ def reconcile(
             break
         report.looked += 1
         finding = _look(at, subject, recipe, lists.channels, moment)
-        if finding and finding.step == Step.RETIRE.value:
-            retiring += 1
-        if finding and retiring <= RETIRE_LIMIT:
+        is_retirement = finding is not None and finding.step == Step.RETIRE.value
+        retiring += is_retirement
+        if finding and not (is_retirement and retiring > RETIRE_LIMIT):
             hand_on(finding)
     else:
         state.below = 0

@@ -327,6 +327,19 @@ def test_one_run_lets_a_bounded_number_go(
         assert len(there(world)) == left
 
 
+def test_what_else_is_wrong_is_put_right_in_a_run_that_reached_its_bound(
+    code: list[dict[str, ModuleType]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "RETIRE_LIMIT", 1)
+    world, (first, *_) = released(code, 6)
+    world.decide(world.versions[0], "Rejected")
+    world.route()
+    world.queue.clear()
+    world.reconcile()
+    world.rest()
+    assert first not in there(world) and RETIRED not in files_of(world, first)
+
+
 def test_a_job_that_left_damaged_files_is_compiled_again_when_a_person_asks() -> None:
     with functions() as loaded:
         world = World(loaded)
