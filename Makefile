@@ -42,7 +42,7 @@ bench-automation: $(SETUP) ## Measure approval to release, 500 approvals at once
 
 chaos: $(SETUP) ## Disturb each request of the automation, and tell HISTORIES=20000 random histories.
 	@CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header \
-		tests/registry/test_automation_disturbances.py tests/registry/test_automation_histories.py
+		tests/registry/automation/test_disturbances.py tests/registry/automation/test_histories.py
 
 bench-hef: $(SETUP) ## Measure reading a HEF of 15 MB against hashing it; BENCH_FLAGS='--file model.hef' for your own.
 	@$(PY) -m bench.hef_reading $(BENCH_FLAGS)

@@ -33,11 +33,11 @@ from bench.order_statistics import median_interval
 from bench.quick_compilation import LINE, quick_compilation, register
 from localcloud import LocalCloud
 from localcloud.ports import free_port
+from registry.automation.reconciliation import reconcile
+from registry.compilation.recipe import Recipe
 from registry.deployment import Deployment
-from registry.metadata import RELEASE
 from registry.names import GROUP
-from registry.recipe import Recipe
-from registry.reconciliation import reconcile
+from registry.versions.metadata import RELEASE
 
 #: How many calls of a function run at once.
 CONCURRENCY = 4

@@ -97,16 +97,16 @@ def run(work: Work) -> dict[str, Any]:
     """Trains and measures one variant; what it needs of earlier stages lies in the folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from registry.names import STUDENT, TEACHER
-    from training.artifacts import load_model, write_model
+    from training.artifacts.model_archive import load_model, write_model
     from training.config import resolve
-    from training.data import Cards
-    from training.distillation import distil
-    from training.evaluation import Embedder, evaluate_model
-    from training.loop import Surroundings
-    from training.machine import placed, prepare_machine
-    from training.models import build_model
-    from training.ranks import ALONE
-    from training.teaching import teach
+    from training.data.batches import Cards
+    from training.distributed.machine import placed, prepare_machine
+    from training.distributed.ranks import ALONE
+    from training.jobs.distillation import distil
+    from training.jobs.teaching import teach
+    from training.loop.training_loop import Surroundings
+    from training.models.networks import build_model
+    from training.reporting.evaluation import Embedder, evaluate_model
 
     begun = time.monotonic()
     kind = TEACHER if work.stage == "phase2" else STUDENT
@@ -219,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.keep or Path(temporary)
         cards = options.cards
         if cards is None:
-            from recognition.drawing import draw_card_set
+            from recognition.sample_cards.drawing import draw_card_set
 
             cards = Path(temporary) / "cards"
             draw_card_set(cards, 300, seed=0)

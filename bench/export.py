@@ -32,7 +32,7 @@ def student(size: int) -> Any:
     """EfficientNet-Lite0 to 768, as the recipes have it, with random weights."""
     from registry.names import STUDENT
     from training.config import resolve
-    from training.models import build_model
+    from training.models.networks import build_model
 
     config = resolve("full", STUDENT, "stage2", {"image_size": size, "pretrained": False})
     return build_model(config).eval(), config
@@ -58,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from export.int8 import OnnxInt8
     from export.onnx_export import export_onnx
-    from recognition.camera import camera_views
-    from recognition.cardset import read_card_set
-    from recognition.drawing import draw_card_set
+    from recognition.card_sets.cardset import read_card_set
     from recognition.onnx_model import OnnxEmbedder
-    from training.normaliser import Normaliser
+    from recognition.sample_cards.drawing import draw_card_set
+    from recognition.views.camera import camera_views
+    from training.data.normaliser import Normaliser
 
     with tempfile.TemporaryDirectory(prefix="cards-export-") as temporary:
         folder = Path(temporary)

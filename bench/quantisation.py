@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from onnxruntime.quantization import CalibrationMethod, QuantType
 
-from export.gate import cosines
-from export.held_out import HeldOut, render
+from export.fidelity.gate import cosines
+from export.fidelity.held_out import HeldOut, render
+from export.fidelity.measuring import embed
 from export.int8 import OnnxInt8, Scheme
-from export.measuring import embed
 from export.student_artifact import read_artifact
 from recognition.clustered_intervals import Clusters, mean_interval
 from recognition.onnx_model import OnnxEmbedder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Quiet:
-    """Stands where the loop says what happens (``training.loop.Report``)."""
+    """Stands where the loop says what happens (``training.loop.training_loop.Report``)."""
 
     def step(self, step: int, total: int, images: int) -> None:
         """Ignored."""

@@ -27,7 +27,7 @@ from bench.order_statistics import median_interval
 from localcloud import LocalCloud
 from localcloud.ports import free_port
 from registry.names import GROUP, parse_name
-from registry.queries import latest, pages
+from registry.versions.queries import latest, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK_RUNS, SLOW_RUNS = 25, 6

@@ -60,16 +60,16 @@ class Bench:
     ) -> None:
         from registry.names import STUDENT, TEACHER
         from training.config import resolve
-        from training.data import Cards
-        from training.evaluation import Embedder
-        from training.gpu_batches import batches_on
+        from training.data.batches import Cards
+        from training.data.gpu_batches import batches_on
+        from training.data.normaliser import Normaliser
+        from training.distributed.machine import placed, prepare_machine
+        from training.distributed.ranks import ALONE
+        from training.jobs.teacher_targets import Targets
+        from training.jobs.teaching import random_directions
         from training.losses import Criterion
-        from training.machine import placed, prepare_machine
-        from training.models import build_model
-        from training.normaliser import Normaliser
-        from training.ranks import ALONE
-        from training.teacher_targets import Targets
-        from training.teaching import random_directions
+        from training.models.networks import build_model
+        from training.reporting.evaluation import Embedder
 
         kind = TEACHER if stage == "phase2" else STUDENT
         given = {"log_seconds": 3600, "pretrained": False, "divergence": 0, **settings}
@@ -108,10 +108,10 @@ class Bench:
         """Images/s of forward, backward and optimiser on tensors in memory."""
         import torch
 
-        from training.fitting import fed_images
+        from training.distributed.machine import autocast
+        from training.jobs.fitting import fed_images
+        from training.loop.schedule import Schedule
         from training.losses import LossInputs
-        from training.machine import autocast
-        from training.schedule import Schedule
 
         count = len(self._fixed.views)
         images = fed_images(self._fixed, self._normalise)
@@ -150,9 +150,9 @@ class Bench:
 
     def loop(self) -> float:
         """Images/s of the product's loop, from its first step to its last."""
-        from training.distillation import distil
-        from training.loop import Surroundings
-        from training.teaching import teach
+        from training.jobs.distillation import distil
+        from training.jobs.teaching import teach
+        from training.loop.training_loop import Surroundings
 
         config = replace(self.config, normalisation_batches=0)
         cards = replace(self.cards, config=config)
@@ -208,7 +208,7 @@ class Bench:
         import torch
         from torch.utils.flop_counter import FlopCounterMode
 
-        from training.fitting import fed_images
+        from training.jobs.fitting import fed_images
 
         images = fed_images(self._fixed, self._normalise)
         # torch's own count of a grouped convolution's gradient is that of a dense one.
@@ -319,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="cards-bench-") as temporary:
         cards = options.cards
         if cards is None:
-            from recognition.drawing import draw_card_set
+            from recognition.sample_cards.drawing import draw_card_set
 
             cards = Path(temporary) / "cards"
             draw_card_set(cards, 200, seed=0)

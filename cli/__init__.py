@@ -1,1 +1,1 @@
-"""The ``cards`` command: thin over ``registry/``, ``training/submit.py`` and ``localcloud/``."""
+"""The ``cards`` command: thin over the packages that it shows, imported where they are used."""

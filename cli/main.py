@@ -6,23 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cli import (
-    data,
-    demo,
-    dlq,
-    doctor,
-    export,
-    hailo,
-    hef,
-    local,
-    recognise,
-    reconcile,
-    registry,
-    release,
-    trace,
-    train,
-)
+from cli import local, recognise
+from cli.data import commands as data
+from cli.demo import command as demo
+from cli.export import commands as export
+from cli.export import hailo, hef
+from cli.operations import dlq, doctor, reconcile, trace
 from cli.program import run
+from cli.registry import commands as registry
+from cli.release import commands as release
+from cli.train import commands as train
 
 app = typer.Typer(
     name="cards",

@@ -53,8 +53,8 @@ def recognise(
 def _look(release: Path, images: list[Path]) -> tuple[list[tuple[Path, Recognition]], bool]:
     """Recognises what can be read, names what cannot, and says whether there was such."""
     from cli.console import complain
+    from recognition.card_sets.scan import ScanError, decode_image, read_image_bytes
     from recognition.recogniser import Recogniser
-    from recognition.scan import ScanError, decode_image, read_image_bytes
 
     recogniser = Recogniser.load(release)
     found: list[tuple[Path, Recognition]] = []

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 
 from export.calibration import Pixels
-from export.compilers import CompileError
+from export.compiler import CompileError
 from export.graph import batched
 from recognition.whole_files import whole_file
 

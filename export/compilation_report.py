@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from export.compilers import CompiledModel
+from export.compiler import CompiledModel
 from export.graph import parameter_count
 from export.student_artifact import StudentArtifact
 from recognition.file_digest import file_sha256

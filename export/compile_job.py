@@ -3,7 +3,7 @@
 From an approved stage-2 student and its card set to everything that a release needs: the compiled
 model, its reference index, and the gate's word. A gate that fails is a result, not a fault: the
 job completes and ``fidelity.json`` says so. Its exit code tells a refusal, which comes again as
-often as the job is tried, from a fault of the machine (``registry.last_words``).
+often as the job is tried, from a fault of the machine (``registry.compilation.last_words``).
 """
 
 from __future__ import annotations
@@ -27,23 +27,24 @@ from numpy.typing import NDArray
 from export import batched_twin
 from export.calibration import CalibrationError, record, tints
 from export.compilation_report import ONNX, Source, compilation
-from export.compilers import CompiledModel, CompileError, CompileFault, Compiler, compiler
-from export.embedding_shards import EmbeddingShards
-from export.fidelity_report import ADVISED_IMAGES, document, page
-from export.gate import Evidence, Fidelity, judge
-from export.held_out import HeldOut, render, spread
+from export.compiler import CompiledModel, CompileError, CompileFault, Compiler
+from export.compilers import compiler
+from export.fidelity.embedding_shards import EmbeddingShards
+from export.fidelity.gate import Evidence, Fidelity, judge
+from export.fidelity.held_out import HeldOut, render, spread
+from export.fidelity.measuring import Measured, Runtime, embed, measure, swapped
+from export.fidelity.report import ADVISED_IMAGES, document, page
+from export.fidelity.thresholds import GateError, Thresholds
 from export.lint import lint
-from export.measuring import Measured, Runtime, embed, measure, swapped
 from export.student_artifact import ArtifactError, StudentArtifact, read_artifact
-from export.thresholds import GateError, Thresholds
-from recognition.cardset import CardSetError
+from recognition.card_sets.cardset import CardSetError
 from recognition.file_digest import file_sha256
 from recognition.index import ReferenceIndex, write_index
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from recognition.whole_files import write_whole
 from registry.archives import ArchiveError
+from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
 from registry.contract import ContractError
-from registry.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
 from registry.names import ModelNameError, parse_name
 
 INDEX_FILES = ("embeddings.npy", "usearch.index", "index.json", "metadata.json")

@@ -1,72 +1,8 @@
-"""Two compilers behind one interface: Hailo's, and ONNX Runtime's quantiser."""
+"""The compilers that there are: Hailo's, and ONNX Runtime's quantiser."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
-
-from export.calibration import CalibrationRecord, Pixels
-from registry.contract import Contract
-
-
-class CompileError(RuntimeError):
-    """A model that a compiler does not take; one line with the cause and the remedy."""
-
-
-class CompileFault(CompileError):
-    """A compiler that the machine failed; another try may help."""
-
-
-@dataclass(frozen=True)
-class CompiledModel:
-    """What a compiler made.
-
-    Attributes:
-        path: The file that ships.
-        stage: Of its name: ``int8`` or ``hailo8l``.
-        toolchain: Version by tool.
-        calibration: What the quantiser was shown.
-        notes: Remarks for the report.
-        companions: Names of files beside it that the registry keeps with it.
-    """
-
-    path: Path
-    stage: str
-    toolchain: dict[str, str]
-    calibration: CalibrationRecord
-    notes: tuple[str, ...] = ()
-    companions: tuple[str, ...] = ()
-
-
-class Compiler(Protocol):
-    """A compiler for the device."""
-
-    name: str
-
-    def compile(
-        self, model: Path, calibration: Pixels, contract: Contract, into: Path
-    ) -> CompiledModel:
-        """Compiles the shipped ONNX graph.
-
-        Args:
-            model: The graph that takes uint8 NHWC.
-            calibration: uint8 (N, S, S, 3), made by the contract.
-            contract: The preprocessing.
-            into: The folder for the result.
-
-        Raises:
-            CompileError: The compiler refuses the model, or is not there.
-        """
-        ...
-
-    def embedder(self, compiled: CompiledModel, contract: Contract) -> Any:
-        """Something with ``embed(images) -> float32 (N, D)`` that runs the compiled model."""
-        ...
-
-    def before_quantisation(self, compiled: CompiledModel, contract: Contract) -> Any | None:
-        """The same for the compiler's graph before it was quantised, where it can run that."""
-        ...
+from export.compiler import CompileError, Compiler
 
 
 def compiler(name: str) -> Compiler:
@@ -80,7 +16,7 @@ def compiler(name: str) -> Compiler:
 
         return OnnxInt8()
     if name == "hailo":
-        from export.hailo import Hailo
+        from export.hailo.compiler import Hailo
 
         return Hailo()
     raise CompileError(f"compiler {name!r} is none of onnx-int8, hailo")

@@ -25,7 +25,7 @@ from onnxruntime.quantization import (
 )
 
 from export.calibration import Pixels, Recorder
-from export.compilers import CompiledModel, CompileError
+from export.compiler import CompiledModel, CompileError
 from export.graph import prologue
 from recognition.onnx_model import OnnxEmbedder
 from recognition.whole_files import whole_file

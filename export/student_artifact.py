@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.cardset import Split
+from recognition.card_sets.cardset import Split
 from registry.archives import extract
 from registry.contract import Contract
 

@@ -6,18 +6,18 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.constructs.bucket_access import READ, WRITE, listing, objects
-from infra.constructs.containers import repository_arn, training_cpu_image
-from infra.constructs.hub_token import reading_hub_token
-from infra.constructs.job_runtime import job_runtime
-from infra.constructs.model_group import READ_PACKAGES, UPDATE_PACKAGES
-from infra.constructs.operator_grants import (
+from infra.constructs.access.operator_grants import (
     operator_statements,
     read_parameters,
     releaser_statements,
 )
+from infra.constructs.jobs.containers import repository_arn, training_cpu_image
+from infra.constructs.jobs.hub_token import reading_hub_token
+from infra.constructs.jobs.job_runtime import job_runtime
+from infra.constructs.model_group import READ_PACKAGES, UPDATE_PACKAGES
 from infra.constructs.published_value import publish_value
 from infra.constructs.service_role import SageMakerRole
+from infra.constructs.storage.bucket_access import READ, WRITE, listing, objects
 from infra.network_stack import NetworkStack
 from infra.registry_stack import RegistryStack
 from infra.settings import Settings

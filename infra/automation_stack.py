@@ -9,16 +9,16 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.access_stack import AccessStack
-from infra.constructs import automation_grants as grants
-from infra.constructs import sagemaker_events as patterns
-from infra.constructs.alarms import Alarms
-from infra.constructs.compiler_notice import announce_compiler
-from infra.constructs.cost_budget import CostBudget
-from infra.constructs.dashboard import AutomationDashboard
-from infra.constructs.event_driven_function import EventDrivenFunction
-from infra.constructs.function_environment import FunctionEnvironment
-from infra.constructs.job_code import JobCode
-from infra.constructs.notice_topic import NoticeTopic
+from infra.constructs.access import automation_grants as grants
+from infra.constructs.functions import sagemaker_events as patterns
+from infra.constructs.functions.event_driven_function import EventDrivenFunction
+from infra.constructs.functions.function_environment import FunctionEnvironment
+from infra.constructs.jobs.job_code import JobCode
+from infra.constructs.monitoring.alarms import Alarms
+from infra.constructs.monitoring.compiler_notice import announce_compiler
+from infra.constructs.monitoring.cost_budget import CostBudget
+from infra.constructs.monitoring.dashboard import AutomationDashboard
+from infra.constructs.monitoring.notice_topic import NoticeTopic
 from infra.constructs.published_value import publish_value
 from infra.constructs.source_asset import source_asset
 from infra.network_stack import NetworkStack

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 
 from infra.access_stack import AccessStack
 from infra.automation_stack import AutomationStack
-from infra.constructs.cost_budget import APPLICATION
+from infra.constructs.monitoring.cost_budget import APPLICATION
 from infra.network_stack import NetworkStack
 from infra.registry_stack import RegistryStack
 from infra.settings import ISOLATED, Settings

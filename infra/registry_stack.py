@@ -5,14 +5,14 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
-from infra.constructs.account_readers import let_read_releases
-from infra.constructs.compiler_repository import CompilerRepository
-from infra.constructs.data_key import DataKey
-from infra.constructs.mlflow_store import MlflowStore
+from infra.constructs.jobs.compiler_repository import CompilerRepository
 from infra.constructs.model_group import ModelGroup
 from infra.constructs.published_value import publish_value
-from infra.constructs.secure_bucket import SecureBucket
 from infra.constructs.signing_key import SigningKey
+from infra.constructs.storage.account_readers import let_read_releases
+from infra.constructs.storage.data_key import DataKey
+from infra.constructs.storage.mlflow_store import MlflowStore
+from infra.constructs.storage.secure_bucket import SecureBucket
 from infra.settings import KMS, Settings
 from registry.names import RELEASES_PREFIX
 

@@ -18,11 +18,11 @@ import boto3
 from lambdas.events import log, subject
 from lambdas.metrics import count
 from lambdas.settings import compile_settings, places, recipe, required
-from registry.automation import compile_actions, converge
+from registry.automation.actions import compile_actions, converge
+from registry.automation.observation import Situation
 from registry.convergence import Step
-from registry.lineage_record import record_version
-from registry.observation import Situation
-from registry.packages import describe
+from registry.lineage.record import record_version
+from registry.versions.packages import describe
 
 PUBLISH_FUNCTION = required("PUBLISH_FUNCTION")
 RECIPE = recipe()

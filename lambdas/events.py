@@ -10,9 +10,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from registry.compilation import source_of
+from registry.automation.observation import Subject
+from registry.compilation.jobs import source_of
 from registry.names import name_in_description, parse_compile_job
-from registry.observation import Subject
 
 _NAME_LIMIT = 256
 

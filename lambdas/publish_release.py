@@ -12,9 +12,9 @@ import boto3
 
 from lambdas.events import log, subject
 from lambdas.settings import board, kept_releases, places, recipe, required
-from registry.automation import MOVE_CHANNELS, converge, move_channels, publish_actions
+from registry.automation.actions import MOVE_CHANNELS, converge, move_channels, publish_actions
 from registry.convergence import Step
-from registry.releases import Publisher
+from registry.releases.publication import Publisher
 
 RECIPE = recipe()
 

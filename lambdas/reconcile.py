@@ -13,7 +13,7 @@ import boto3
 from lambdas.events import log
 from lambdas.metrics import count
 from lambdas.settings import kept_releases, places, recipe, required
-from registry.reconciliation import COMPILER, PUBLISHER, REGISTRAR, Finding, reconcile
+from registry.automation.reconciliation import COMPILER, PUBLISHER, REGISTRAR, Finding, reconcile
 
 FUNCTIONS = {
     REGISTRAR: required("REGISTER_FUNCTION"),

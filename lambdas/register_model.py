@@ -9,9 +9,9 @@ import boto3
 from lambdas.events import detail, log
 from lambdas.metrics import count
 from lambdas.settings import required
-from registry.mlflow_api import PACKAGE_ARN_TAG, PACKAGE_NAME_TAG, MlflowError, set_tags
 from registry.names import NO_MLFLOW
-from registry.registration import REGISTERED_AS_FAILED, Registration, register_training_job
+from registry.registration.register import REGISTERED_AS_FAILED, Registration, register_training_job
+from registry.tracking.mlflow_api import PACKAGE_ARN_TAG, PACKAGE_NAME_TAG, MlflowError, set_tags
 
 GROUP = required("GROUP_NAME")
 TRAINING_BUCKET = required("TRAINING_BUCKET")

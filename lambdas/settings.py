@@ -7,11 +7,11 @@ import os
 import boto3
 
 from lambdas.metrics import count_notice
-from registry.compilation import CompileSettings
+from registry.automation.observation import Places
+from registry.compilation.jobs import CompileSettings
+from registry.compilation.recipe import Recipe
 from registry.names import KEEP_ALL, NO_NETWORK
 from registry.notices import Board
-from registry.observation import Places
-from registry.recipe import Recipe
 
 
 def required(name: str) -> str:

@@ -30,7 +30,8 @@ async def _serve(port: int) -> None:
     from ministack import app
 
     from localcloud import patches
-    from localcloud.sagemaker import mlflow, runner
+    from localcloud.sagemaker import mlflow
+    from localcloud.sagemaker.jobs import runner
 
     patches.apply_all(settings().lambda_python)
     config = Config()

@@ -24,7 +24,7 @@ import onnxruntime  # noqa: F401
 from numpy.typing import ArrayLike, NDArray
 from usearch.index import Index
 
-from recognition.cardset import CARD_ID
+from recognition.card_sets.cardset import CARD_ID
 from recognition.file_digest import file_sha256
 from recognition.retrieval import l2_normalise
 from recognition.whole_files import whole_file, write_whole

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recognition.card_sets.scan import stretch
 from recognition.file_digest import file_sha256
 from recognition.index import EMBEDDINGS, GRAPH, METADATA, ROWS, IndexFileError, ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
-from recognition.scan import stretch
 from registry.contract import Contract
-from registry.manifest import MANIFEST, MANIFEST_LIMIT, ManifestError, files_of, parse
+from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT, ManifestError, files_of, parse
 
 Pixels = NDArray[np.uint8]
 

@@ -2,7 +2,7 @@
 
 An event only says 'look at package X'. :func:`next_step` looks at what is so, never at what the
 event said, so duplicate, late, reordered and lost events need no code of their own. It is pure;
-:mod:`registry.observation` looks and :mod:`registry.automation` acts.
+:mod:`registry.automation.observation` looks and :mod:`registry.automation.actions` acts.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from registry.channel import BY_APPROVAL
+from registry.automation.observation import Places
 from registry.names import (
     KEEP_ALL,
     LATER_PARAMETERS,
@@ -15,7 +15,7 @@ from registry.names import (
     PARAMETER_ROOT,
     PARAMETERS,
 )
-from registry.observation import Places
+from registry.releases.channels import BY_APPROVAL
 
 DEFAULT_ENVIRONMENT = "dev"
 

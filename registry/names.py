@@ -22,6 +22,9 @@ STAGES = {
 #: The only stage whose approval leads to a release.
 RELEASABLE_STAGE = "stage2"
 
+#: The input channel of training and compile jobs that holds the card set.
+CARDS_CHANNEL = "cards"
+
 # S3 prefixes. Training bucket:
 CARDS_PREFIX = "cards/"
 JOBS_PREFIX = "jobs/"
@@ -39,7 +42,7 @@ KEYS_PREFIX = "keys/"
 
 #: A release's file that is written last and that it is absent without.
 RELEASE_MANIFEST = "manifest.json"
-#: Marks a release that was let go (``registry/retention.py``): with it, it is absent. Its content
+#: Marks a retired release (``registry/releases/retention.py``): with it, it is absent. Its content
 #: is the manifest's, which stays as a record.
 RETIRED = "retired.json"
 

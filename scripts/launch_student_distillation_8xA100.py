@@ -44,11 +44,11 @@ def launch(
     python scripts/launch_student_distillation_8xA100.py --dry-run
     python scripts/launch_student_distillation_8xA100.py --recipe demo --instance ml.m5.xlarge
     """
-    from cli.card_upload import newest
+    from cli.data.upload import newest
     from cli.errors import CliError
-    from cli.parents import parent, teacher_for
-    from cli.train import Stage, student
-    from registry.metadata import CARD_SET_URI
+    from cli.find_version import parent, teacher_for
+    from cli.train.commands import Stage, student
+    from registry.versions.metadata import CARD_SET_URI
 
     aws = Aws(environment)
     source = parent(aws, teacher) if teacher else teacher_for(aws)

@@ -10,7 +10,7 @@ import typer
 from cli.aws import DEFAULT_ENVIRONMENT, Environment
 from cli.options import AsJson
 from cli.program import script
-from cli.retroactive import Job, Statements, Weights, register
+from cli.registry.retroactive import Job, Statements, Weights, register
 
 
 def register_teacher(

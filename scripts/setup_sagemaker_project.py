@@ -24,7 +24,7 @@ def setup(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
     from cli.errors import CliError
     from cli.experiment import ensure_experiment
     from registry.aws import is_missing
-    from registry.metadata import template_text
+    from registry.versions.metadata import template_text
 
     aws = Aws(environment)
     group = aws.deployment.group_name

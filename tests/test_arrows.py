@@ -2,6 +2,8 @@
 
 import ast
 import sys
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,42 @@ ROOMS = {
     "training": {"registry", "recognition", "export"},
     "infra": {"registry"},
     "cli": {"registry", "recognition", "export", "training", "infra", "localcloud"},
+}
+#: Within a package: which folders a folder may import, beside files of the package's top.
+FOLDERS = {
+    "registry": {
+        "versions": set(),
+        "tracking": set(),
+        "lineage": {"versions"},
+        "registration": {"lineage", "versions"},
+        "compilation": {"versions"},
+        "releases": {"compilation", "lineage", "versions"},
+        "automation": {"compilation", "lineage", "registration", "releases", "versions"},
+    },
+    "recognition": {"sample_cards": set(), "card_sets": set(), "views": {"card_sets"}},
+    "export": {"fidelity": set(), "hailo": set()},
+    "training": {
+        "losses": set(),
+        "models": set(),
+        "distributed": {"losses"},
+        "data": {"distributed"},
+        "loop": {"data", "distributed", "losses", "models"},
+        "reporting": {"data", "distributed", "loop"},
+        "artifacts": {"data", "models", "reporting"},
+        "jobs": {"artifacts", "data", "distributed", "loop", "losses", "models", "reporting"},
+        "submission": set(),
+    },
+    "cli": {
+        "data": set(),
+        "release": set(),
+        "export": set(),
+        "registry": {"release"},
+        "train": {"data", "release"},
+        "demo": {"data", "registry", "release", "train"},
+        "operations": {"demo"},
+    },
+    "infra": {"constructs": set()},
+    "localcloud": {"sagemaker": set()},
 }
 #: What a Lambda finds in its runtime, beside the standard library.
 LAMBDA_RUNTIME = {"boto3", "botocore"}
@@ -67,3 +105,73 @@ def test_the_recogniser_needs_no_torch() -> None:
                 continue
             names = {name.partition(".")[0] for name in imports(file)}
             assert not names & {"torch", "timm", "torchvision"}, file.relative_to(ROOT)
+
+
+def test_every_folder_has_its_arrows() -> None:
+    for package in ROOMS:
+        folders = {file.parent.name for file in (ROOT / package).glob("*/__init__.py")}
+        assert folders == set(FOLDERS.get(package, {})), f"{package}: list its folders in FOLDERS"
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_a_folder_imports_only_the_folders_that_it_may(package: str) -> None:
+    for folder, allowed in FOLDERS[package].items():
+        for file in files(f"{package}/{folder}"):
+            within = {
+                each.split(".")[1] for each in modules_of(file) if each.startswith(f"{package}.")
+            }
+            extra = (within & set(FOLDERS[package])) - allowed - {folder}
+            assert not extra, f"{file.relative_to(ROOT)} imports {', '.join(sorted(extra))}"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert not circle({name: modules_of(file) for name, file in MODULES.items()})
+
+
+def test_no_folder_imports_itself_by_way_of_others() -> None:
+    arrows: dict[str, set[str]] = {}
+    for name, file in MODULES.items():
+        found = {node(other) for other in modules_of(file)} - {node(name)}
+        arrows.setdefault(node(name), set()).update(found)
+    assert not circle(arrows)
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert not circle({"a": {"b", "c"}, "b": {"c"}})
+
+
+def circle(arrows: Mapping[str, Iterable[str]]) -> list[str]:
+    """The nodes of one import circle; empty where there is none."""
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def node(module: str) -> str:
+    """A folder without folders of its own counts as one; elsewhere each file does."""
+    folder = MODULES[module].parent
+    return module if any(folder.glob("*/__init__.py")) else str(folder.relative_to(ROOT))
+
+
+def module_name(file: Path) -> str:
+    """``registry/names.py`` to ``registry.names``; a package's own file to the package."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(file): file for package in ROOMS for file in files(package)}
+
+
+def modules_of(file: Path) -> set[str]:
+    """Our modules that a file imports, also inside functions; ``from a import b`` may be ``a.b``."""
+    found = set()
+    for each in ast.walk(ast.parse(file.read_text())):
+        if isinstance(each, ast.Import):
+            found |= {alias.name for alias in each.names}
+        elif isinstance(each, ast.ImportFrom) and each.module:
+            for alias in each.names:
+                deeper = f"{each.module}.{alias.name}"
+                found.add(deeper if deeper in MODULES else each.module)
+    return (found & set(MODULES)) - {module_name(file)}

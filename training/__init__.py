@@ -1,4 +1,4 @@
 """Training teachers and students: models, losses, data, the loop, and the SageMaker entry points.
 
-Importing this package imports no framework; ``training.submit`` must start fast.
+Importing this package imports no framework; ``training.submission.submit`` must start fast.
 """

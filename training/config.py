@@ -71,7 +71,7 @@ class TrainingConfig:
         shared_norms: Whether several processes measure BatchNorm's statistics together, as one
             process would.
         scan_share: Clean scans fed beside the views, as a share of the batch.
-        virtual_share: Share of a batch that are virtual cards (see ``training.data``).
+        virtual_share: Share of a batch that are virtual cards (see ``training.data.batches``).
         head_rate_factor: The head's learning rate over the backbone's.
         distillation_target: Whether a view's target is the teacher's embedding of that very
             ``view`` or of the card's clean ``scan``.

@@ -10,7 +10,7 @@ from pathlib import Path
 _OPT_ML = Path("/opt/ml")
 #: Holds a backbone's checkpoint to begin with.
 WEIGHTS_CHANNEL = "weights"
-#: Names the secret that holds the token for published weights; see training/pretrained.py.
+#: Names the secret that holds the token for published weights; see training/models/pretrained.py.
 TOKEN_SECRET = "CARDS_HUB_TOKEN_SECRET"  # noqa: S105 (a variable's name)
 
 

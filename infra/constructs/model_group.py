@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.constructs.account_readers import group_policy
+from infra.constructs.storage.account_readers import group_policy
 
 READ_PACKAGES = ("sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages")
 CREATE_PACKAGES = ("sagemaker:CreateModelPackage",)

@@ -12,8 +12,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localcloud.sagemaker import jobs, lineage, mlflow, model, registry, runner, search, store
+from localcloud.sagemaker import lineage, mlflow, model, registry, search, store
 from localcloud.sagemaker.errors import AwsError, invalid
+from localcloud.sagemaker.jobs import requests as jobs
+from localcloud.sagemaker.jobs import runner
 from localcloud.sagemaker.roles import caller_key
 from localcloud.sagemaker.sharing import owners_scope
 from localcloud.sagemaker.store import LOCK, Record, arn

@@ -96,7 +96,7 @@ def aws(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
 @pytest.fixture(scope="session")
 def card_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve drawn cards."""
-    from recognition.drawing import draw_card_set
+    from recognition.sample_cards.drawing import draw_card_set
 
     folder = tmp_path_factory.mktemp("cards") / "drawn"
     draw_card_set(folder, 12, seed=3)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.console import _fitted, activity, fraction, seconds, show_table, show_tree, size
-from cli.lineage_drawing import Branch
+from cli.registry.lineage_drawing import Branch
 
 
 def test_a_table_is_plain_and_aligned_where_nobody_watches(

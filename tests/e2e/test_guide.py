@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from registry.metadata import faults as metadata_faults
-from registry.metadata_schema import SCHEMAS
+from registry.versions.metadata import faults as metadata_faults
+from registry.versions.metadata_schema import SCHEMAS
 from tests.e2e.cloud import BIN, ROOT, free_port
 from tests.e2e.guide_reader import Block, Reader, bare_environment, blocks
 

@@ -21,13 +21,13 @@ import pytest
 from bench.quick_compilation import LINE, quick_compilation, register
 from cli.deploy import environment
 from localcloud import LocalCloud
-from registry.channel import CHANNELS
-from registry.compilation import list_jobs
+from registry.compilation.jobs import list_jobs
 from registry.convergence import ATTEMPT_LIMIT
-from registry.metadata import RELEASE
 from registry.names import RELEASES_PREFIX, RETIRED, parse_compile_job
-from registry.packages import PackageSummary, describe, iterate
-from registry.release_folders import folders
+from registry.releases.channels import CHANNELS
+from registry.releases.folders import folders
+from registry.versions.metadata import RELEASE
+from registry.versions.packages import PackageSummary, describe, iterate
 from tests.e2e.cloud import Cloud, until
 from tests.running_cloud import make_cloud, queue_of, received
 

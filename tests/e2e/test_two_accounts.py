@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 
 from registry.deployment import Deployment
 from registry.names import parse_name
-from registry.packages import NewPackage, create
+from registry.versions.packages import NewPackage, create
 from tests.e2e.cloud import BIN, Cloud, started
-from tests.registry.training_jobs import request
+from tests.registry.registration.training_jobs import request
 
 CLI = str(BIN / "cards")
 NAME = "student-efficientnet-lite0-stage2-v1"

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from recognition.camera import camera_views
+from recognition.card_sets.scan import decode_image
 from recognition.index import ReferenceIndex
-from recognition.scan import decode_image
+from recognition.views.camera import camera_views
 from tests.e2e.cloud import BIN, CARDS, LENIENT, STRICT, Cloud, until
 
 AWS = str(BIN / "aws")

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.compilers import CompiledModel
+from export.compiler import CompiledModel
 from export.int8 import OnnxInt8
 from export.onnx_export import OnnxReport, export_onnx
-from recognition.camera import camera_views
-from recognition.cardset import CardSet, read_card_set
-from recognition.drawing import draw_card_set
+from recognition.card_sets.cardset import CardSet, read_card_set
+from recognition.sample_cards.drawing import draw_card_set
+from recognition.views.camera import camera_views
 from registry.contract import Contract
 from tests.export.student import SEED, SmallStudent, random_student, write_artifact
 

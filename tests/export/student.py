@@ -14,10 +14,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from recognition.camera import camera_views
-from recognition.cardset import CardSet, split_cards
+from recognition.card_sets.cardset import CardSet, split_cards
 from recognition.retrieval import l2_normalise
-from recognition.views_digest import card_digest, views_digest
+from recognition.views.camera import camera_views
+from recognition.views.digest import card_digest, views_digest
 from registry.contract import Contract
 
 SEED = 5

@@ -24,16 +24,16 @@ import pytest
 
 from export import compile_job
 from export.compile_job import main
-from export.compilers import CompileFault
-from export.held_out import render
+from export.compiler import CompileFault
+from export.fidelity.held_out import render
 from export.int8 import OnnxInt8
 from export.student_artifact import read_artifact
 from recognition.index import ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder
-from registry import metadata
-from registry.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
-from tests.export import hailo_stand_in
+from registry.compilation.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
+from registry.versions import metadata
 from tests.export.conftest import CONTRACT, Exported
+from tests.export.hailo import stand_in as hailo_stand_in
 from tests.export.student import pack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -389,7 +389,7 @@ def test_a_job_that_is_stopped_takes_the_compiler_with_it(
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 words = path.read_bytes()
-                if b"export.hailo_worker" in words and str(scratch).encode() in words:
+                if b"export.hailo.worker" in words and str(scratch).encode() in words:
                     found.append(path)
         return found
 

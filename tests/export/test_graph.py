@@ -11,7 +11,7 @@ import pytest
 from onnx import ModelProto, helper
 
 from export.batched_twin import write_twin
-from export.compilers import CompileError
+from export.compiler import CompileError
 from export.graph import batched, network, prologue
 from export.lint import lint
 from tests.export.conftest import Exported

@@ -9,7 +9,8 @@ import onnx
 import pytest
 
 from export.calibration import record
-from export.compilers import CompileError, compiler
+from export.compiler import CompileError
+from export.compilers import compiler
 from export.int8 import OnnxInt8
 from recognition.onnx_model import OnnxEmbedder
 from tests.export.conftest import CALIBRATION_IMAGES, Exported

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from infra.constructs.containers import TRAINING_CPU_TAG, containers_account, training_cpu_image
+from infra.constructs.jobs.containers import (
+    TRAINING_CPU_TAG,
+    containers_account,
+    training_cpu_image,
+)
 
 
 def sdk_table() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from infra.settings import Compile, Gate, Settings, SettingsError, load_settings
 from registry import names
-from registry.recipe import Recipe
+from registry.compilation.recipe import Recipe
 from tests.infra.assembly import ROOT
 
 IMAGE = "123456789012.dkr.ecr.us-east-2.amazonaws.com/hailo-dfc:3.33"

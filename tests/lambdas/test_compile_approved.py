@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from registry.lineage import artifact_of
+from registry.lineage.ancestry import artifact_of
 from tests.faults import Faults
-from tests.registry.lineage_family import family, register
+from tests.registry.lineage.lineage_family import family, register
 from tests.running_cloud import Client, client_of, make_cloud, make_role
 
 GROUP, BUCKET, RELEASES = "models", "training-bucket", "release-bucket"

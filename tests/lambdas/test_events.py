@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdas.events import EventError, detail, log, subject
-from registry.observation import Subject
+from registry.automation.observation import Subject
 from tests.registry.memory_aws import ACCOUNT, REGION, MemoryAws
 
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/models/1"

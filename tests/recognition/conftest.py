@@ -12,12 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from recognition.camera import camera_views
-from recognition.drawing import draw_card
+from recognition.card_sets.scan import stretch
 from recognition.index import FILES, write_index
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import Evaluation, evaluate
-from recognition.scan import stretch
+from recognition.sample_cards.drawing import draw_card
+from recognition.views.camera import camera_views
 from registry.contract import Contract
 
 CONTRACT = Contract(size=64, embedding_dim=96)

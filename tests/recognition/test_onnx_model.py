@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from recognition.card_sets.scan import stretch
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
-from recognition.scan import stretch
 from registry.contract import Contract
 
 Maker = Callable[..., bytes]

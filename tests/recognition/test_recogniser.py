@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognition.camera import camera_views
 from recognition.file_digest import file_sha256
 from recognition.index import write_index
 from recognition.recogniser import Recogniser, RecogniserError
 from recognition.retrieval import Evaluation
+from recognition.views.camera import camera_views
 from registry.contract import Contract
 
 Reseal = Callable[..., None]

@@ -11,7 +11,7 @@ import pytest
 
 from localcloud import LocalCloud
 from tests.faults import Faults
-from tests.registry.automation_world import TALLY
+from tests.registry.automation.automation_world import TALLY
 from tests.running_cloud import Client, client_of, make_cloud
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from localcloud import LocalCloud
 from registry.names import PARAMETERS
-from tests.registry.training_jobs import TrainingJobs
+from tests.registry.registration.training_jobs import TrainingJobs
 from tests.running_cloud import Client, client_of, make_cloud
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.registry.training_jobs import request
+from tests.registry.registration.training_jobs import request
 from tests.scripts.conftest import Place
 
 TEACHER, STUDENT = "register_teacher_model.py", "register_student_model.py"

@@ -6,10 +6,10 @@ import json
 import time
 from typing import Any
 
-from registry.metadata import template_text
 from registry.names import ModelName
-from registry.packages import APPROVED, NewPackage, create
-from tests.registry.training_jobs import IMAGE
+from registry.versions.metadata import template_text
+from registry.versions.packages import APPROVED, NewPackage, create
+from tests.registry.registration.training_jobs import IMAGE
 from tests.scripts.conftest import ROOT, Place
 
 SETUP, LAUNCH = "setup_sagemaker_project.py", "launch_student_distillation_8xA100.py"

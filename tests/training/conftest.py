@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recognition.drawing import draw_card_set
+from recognition.sample_cards.drawing import draw_card_set
 from training.config import TrainingConfig, resolve
-from training.data import Cards
+from training.data.batches import Cards
 
 CARDS = 12
 

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from registry.names import STUDENT
-from training.job import Job, run_job
+from training.jobs.job import Job, run_job
 
 
 def _load() -> Job:
-    from training.distillation import distil_student
+    from training.jobs.distillation import distil_student
 
     return distil_student
 

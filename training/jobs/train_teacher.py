@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from registry.names import TEACHER
-from training.job import Job, run_job
+from training.jobs.job import Job, run_job
 
 
 def _load() -> Job:
-    from training.teaching import train_teacher
+    from training.jobs.teaching import train_teacher
 
     return train_teacher
 

@@ -1,0 +1,200 @@
+"""``cards data prepare``: a card set checked and packed, and a report of what was found."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import CliError
+
+if TYPE_CHECKING:
+    from recognition.card_sets.card_checks import Findings
+    from recognition.card_sets.pack import PackedSet
+
+REPORT, PICTURE = "report.json", "report.png"
+_SHOWN = 20
+_PICTURED = 24
+Tell = Callable[[str], None]
+
+
+def prepare(
+    source: Path, out: Path, size: int, expected: list[str] | None, tell: Tell
+) -> tuple[PackedSet, Findings, dict[str, Any]]:
+    """Reads, checks and packs a card folder; nothing of it is changed.
+
+    Args:
+        source: The card folder.
+        out: The folder to make, or to go on with.
+        size: The network's input in pixels.
+        expected: Ids that should be there.
+        tell: Told what is being done.
+
+    Returns:
+        The pack, what is suspicious about it, and the report.
+
+    Raises:
+        CardSetError: Nothing can be used, or the pack cannot be written.
+        CliError: The target holds something else, or the report cannot be written.
+    """
+    from cli.console import bar
+    from recognition.card_sets.card_checks import examine
+    from recognition.card_sets.cardset import read_card_set
+    from recognition.card_sets.pack import open_pack, write_pack
+    from recognition.whole_files import write_whole
+    from registry.contract import Contract
+
+    _check_source(source, out)
+    check_target(out)
+    threads = os.cpu_count() or 1
+
+    def progress(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: tell(f"{bar(done, total)} {done} of {total} scans {what}")
+
+    cards = read_card_set(source, Contract(size=size), threads, progress("checked"))
+    write_pack(cards, out, size, threads=threads, progress=progress("packed"))
+    packed = open_pack(out)
+    _remove_strangers(out, packed)
+    tell("comparing the scans")
+    findings = examine(packed, expected, threads)
+    document = _document(packed, findings, expected)
+    try:
+        write_whole(out / REPORT, json.dumps(document, indent=2) + "\n")
+        _draw(packed, findings, out / PICTURE)
+    except OSError as error:
+        raise CliError(
+            f"{out}: the report cannot be written ({error.strerror or error}); the pack is whole; "
+            "free some room, and type the same again"
+        ) from error
+    return packed, findings, document
+
+
+def lines(packed: PackedSet, findings: Findings, out: Path) -> list[str]:
+    """The report for people, what matters first."""
+    from recognition.card_sets.cardset import printable
+
+    told = [f"{len(packed.cards)} cards, {packed.images} scans, digest {packed.digest[:12]}"]
+    kinds = {"broken": "left out", "kept": "kept, but", "ignored": "ignored"}
+    for kind, title in kinds.items():
+        some = [f"{p.subject}: {p.reason}" for p in packed.problems if p.kind == kind]
+        told += _some(title, some)
+    told += _some(
+        "perhaps one card under two ids",
+        [f"{a.one} and {a.other} ({a.distance:.1f} grey levels apart)" for a in findings.alike],
+    )
+    told += _some(
+        "perhaps in the wrong card's folder",
+        [
+            f"{s.card_id}/{s.scan}: nearer to {s.nearer} ({s.distance:.1f}) than to its own card "
+            f"({s.own_distance:.1f})"
+            for s in findings.strays
+        ],
+    )
+    told += _some(
+        "the file's name begins with another card's id",
+        [f"{card}/{scan}: {other}" for card, scan, other in findings.misnamed],
+    )
+    told += _some("expected and not there", map(printable, findings.missing))
+    told += _some("there and not expected", findings.unexpected)
+    if (out / PICTURE).is_file():
+        told.append(f"see {out / PICTURE}")
+    return told
+
+
+def _check_source(source: Path, out: Path) -> None:
+    from recognition.card_sets.pack import PACK
+
+    if (source / PACK).is_file():
+        raise CliError(f"{source}: is prepared already; give the folder that it was made from")
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise CliError(f"--out {out}: lies in the card folder; name one beside {source}")
+
+
+def check_target(out: Path) -> None:
+    """Refuses a target that holds something else.
+
+    Raises:
+        CliError: It does.
+    """
+    from recognition.card_sets.pack import PACK
+    from recognition.whole_files import LEFTOVERS
+
+    if not out.exists():
+        return
+    names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    kept = (PACK, REPORT, PICTURE)
+    ours = {
+        name
+        for name in names
+        if name in kept or name.startswith("scans-") or fnmatch(name, LEFTOVERS)
+    }
+    if names - ours or not out.is_dir():
+        other = f" ({min(names - ours)})" if names - ours else ""
+        raise CliError(f"--out {out}: holds something else{other}; name another folder")
+
+
+def _remove_strangers(out: Path, packed: PackedSet) -> None:
+    """Shards of an earlier state of the set, and what an interruption left, only take room."""
+    from recognition.whole_files import LEFTOVERS
+
+    for path in (*out.glob("scans-*"), *out.glob(LEFTOVERS)):
+        if path not in packed.files:
+            path.unlink(missing_ok=True)
+
+
+def _some(title: str, what: Iterable[str]) -> list[str]:
+    all_of_it = list(what)
+    if not all_of_it:
+        return []
+    shown = [f"  {line}" for line in all_of_it[:_SHOWN]]
+    if len(all_of_it) > _SHOWN:
+        shown.append(f"  … and {len(all_of_it) - _SHOWN} more, all in {REPORT}")
+    return [f"{title} ({len(all_of_it)}):", *shown]
+
+
+def _document(packed: PackedSet, findings: Findings, expected: list[str] | None) -> dict[str, Any]:
+    return {
+        "digest": packed.digest,
+        "cards": len(packed.cards),
+        "images": packed.images,
+        "side": packed.side,
+        "problems": [asdict(problem) for problem in packed.problems],
+        "alike": [asdict(pair) for pair in findings.alike],
+        "strays": [asdict(stray) for stray in findings.strays],
+        "misnamed": [
+            {"card_id": card, "scan": scan, "begins_with": other}
+            for card, scan, other in findings.misnamed
+        ],
+        "expected": None if expected is None else len(set(expected)),
+        "missing": list(findings.missing),
+        "unexpected": list(findings.unexpected),
+    }
+
+
+def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
+    from recognition.card_sets.suspects_sheet import draw_pairs
+    from registry.contract import Contract
+
+    pairs = [
+        (a.rows, (a.one, a.other), f"{a.distance:.1f} grey levels apart") for a in findings.alike
+    ] + [
+        (
+            s.rows,
+            (f"{s.card_id}/{s.scan}", s.nearer),
+            f"{s.distance:.1f} apart; own card {s.own_distance:.1f}",
+        )
+        for s in findings.strays
+    ]
+    if not pairs:
+        path.unlink(missing_ok=True)
+        return
+    scans, _ = packed.all_scans(Contract(size=packed.side // 2), scale=2)
+    drawn = [
+        (scans[rows[0]], scans[rows[1]], names, note) for rows, names, note in pairs[:_PICTURED]
+    ]
+    more = f" (the first {_PICTURED} of {len(pairs)})" if len(pairs) > _PICTURED else ""
+    draw_pairs(drawn, path, f"Scans to look at{more}")

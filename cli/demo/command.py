@@ -1,0 +1,356 @@
+"""``cards demo``: the whole path on this machine, from `cdk deploy` to a recognised card."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.aws import Aws
+from cli.errors import CliError, debugging, describe
+
+if TYPE_CHECKING:
+    from cli.console import Activity
+    from localcloud import LocalCloud
+    from recognition.card_sets.cardset import CardSet
+    from registry.versions.packages import Package
+    from training.submission.watch import JobUpdate
+
+SUPPORTED_PYTHON = ((3, 11), (3, 13))
+_SEED = 7
+
+
+def demo(
+    cards: Annotated[
+        Path | None,
+        typer.Option(help="Your own scans, DIR/<card_id>/<image>; without it cards are drawn."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=20, max=20_000, help="How many cards to draw.")] = 200,
+    recipe: Annotated[str, typer.Option(help="Training recipe: tiny or demo.")] = "demo",
+    out: Annotated[Path, typer.Option(help="Logs, release, picture and summary go here.")] = Path(
+        "demo-output"
+    ),
+    state_dir: Annotated[
+        Path | None, typer.Option(help="The local cloud's state; by default ./.local-cloud.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="The local cloud's port.")] = 4566,
+) -> None:
+    """Runs the whole path on this machine: no AWS account, no Docker.
+
+    \b
+    1  starts the local cloud
+    2  deploys the stacks with the CDK CLI
+    3  trains a teacher and the student's two stages through SageMaker
+    4  sees each model registered with its measured figures and its parent
+    5  approves the student with the AWS CLI; compilation, gate and release follow by themselves
+    6  pulls the signed release and recognises cards with it
+
+    \b
+    cards demo
+    cards demo --cards my-cards/
+
+    It takes a few minutes on two cores. Run again, it deploys nothing new and makes version 2.
+    """
+    from cli.console import complain
+    from cli.demo.summary import write_summary
+
+    ready = _prepare(cards, count, recipe, out, state_dir, port)
+    run = Demo(**ready)
+    try:
+        summary = run.all_steps()
+    except KeyboardInterrupt:
+        if run.up:
+            complain("cards: the local cloud goes on with what it has; cards local down stops it")
+        raise
+    except Exception as error:
+        if debugging():
+            raise
+        where = f"{run.current}: " if run.current else ""
+        raise CliError(f"demo: {where}{describe(error)}{run.hint()}") from None
+    write_summary(summary, out)
+
+
+def _prepare(
+    cards: Path | None, count: int, recipe: str, out: Path, state_dir: Path | None, port: int
+) -> dict[str, Any]:
+    """Everything that can be wrong is found here, before anything is started."""
+    from cli import local
+    from cli.deploy import tools
+    from recognition.card_sets.cardset import read_card_set, split_cards
+    from registry.contract import Contract
+    from training.config import recipe_names
+
+    low, high = SUPPORTED_PYTHON
+    if not low <= sys.version_info[:2] <= high:
+        raise CliError(
+            f"Python {sys.version_info[0]}.{sys.version_info[1]} is not supported; "
+            f"use {low[0]}.{low[1]} to {high[0]}.{high[1]}"
+        )
+    if recipe not in recipe_names():
+        raise CliError(f"--recipe {recipe}: is none of {', '.join(recipe_names())}")
+    tools()
+    card_set = read_card_set(cards, Contract()) if cards else None
+    if card_set:
+        split_cards(card_set.card_ids, _SEED)
+    cloud = local.cloud(state_dir, port)
+    cloud.check_ports()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CliError(f"--out {out}: {error.strerror}") from None
+    return {
+        "cloud": cloud,
+        "cards": card_set,
+        "folder": cards,
+        "count": count,
+        "recipe": recipe,
+        "out": out,
+        "which": local.options(state_dir, port),
+    }
+
+
+@dataclass
+class Demo:
+    """One run of the demo.
+
+    Attributes:
+        cards: The caller's own card set, read and checked; None where cards are drawn.
+        folder: Its folder.
+        which: Options of `cards local` for this local cloud.
+        current: The step under way, for messages.
+        times: Seconds by step, in the order of the steps.
+    """
+
+    cloud: LocalCloud
+    cards: CardSet | None
+    folder: Path | None
+    count: int
+    recipe: str
+    out: Path
+    which: str = ""
+    current: str = ""
+    times: dict[str, float] = field(default_factory=dict)
+    up: bool = False
+    aws: Aws = field(default_factory=Aws)
+
+    def all_steps(self) -> dict[str, Any]:
+        """Runs all steps and returns what the summary needs."""
+        from cli.data.commands import report
+        from cli.demo.recognise import recognise_views
+        from cli.demo.summary import collect
+
+        began = time.monotonic()
+        if self.cards:
+            report(self.cards)
+        with ThreadPoolExecutor(1) as aside:
+            # Cards are drawn while the cloud starts and the stacks deploy.
+            pending = aside.submit(self._cards)
+            with self._step("local cloud up") as task:
+                self._start_cloud(task)
+            with self._step("cdk deploy") as task:
+                self._deploy(task)
+            with self._step("cards to S3") as task:
+                cards_uri = self._push(pending, task)
+        teacher = self._train("teacher", cards_uri)
+        stage1 = self._train("student", cards_uri, 1, teacher)
+        stage2 = self._train("student", cards_uri, 2, teacher, stage1)
+        with self._step("approve, compile, release") as task:
+            self._approve(stage2)
+            self._wait_for_release(stage2, task)
+        with self._step("pull and recognise") as task:
+            from cli.release.commands import pull_release
+
+            manifest = pull_release(
+                self.aws, self.out / "release", progress=lambda file, _: task.update(file)
+            )
+            assert self.cards
+            views = recognise_views(
+                self.aws, self.cards, self.out / "release", stage2, self.out / "queries.png", _SEED
+            )
+        return collect(
+            self.aws,
+            packages={"teacher": teacher, "stage1": stage1, "stage2": stage2},
+            manifest=manifest,
+            views=views,
+            times={**self.times, "total": time.monotonic() - began},
+            places={
+                "release": str(self.out / "release"),
+                "picture": str(self.out / "queries.png"),
+                "cards": str(self.folder),
+                "cards in S3": cards_uri,
+                "logs": str(self.out / "logs"),
+                "local cloud": str(self.cloud.state_dir),
+                "endpoint": self.cloud.endpoint,
+            },
+            which=self.which,
+        )
+
+    def hint(self) -> str:
+        """What a person can do after a failure."""
+        if not self.up:
+            return ""
+        return (
+            f"; the local cloud is still running: cards local logs{self.which}, "
+            f"cards local down{self.which}"
+        )
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[Activity]:
+        from cli.console import activity, say, seconds
+
+        self.current = name
+        began = time.monotonic()
+        with activity(name, interval=15) as task:
+            yield task
+        self.times[name] = time.monotonic() - began
+        self.current = ""
+        say(f"✓ {name} ({seconds(self.times[name])})")
+
+    def _cards(self) -> CardSet:
+        from cli.data.commands import draw_cards
+        from recognition.card_sets.cardset import read_card_set
+        from registry.contract import Contract
+
+        if self.cards is None:
+            self.folder = self.out / f"cards-{self.count}-{_SEED}"
+            if not self.folder.exists():
+                draw_cards(self.folder, self.count, _SEED)
+            self.cards = read_card_set(self.folder, Contract())
+        return self.cards
+
+    def _start_cloud(self, task: Activity) -> None:
+        if not self.cloud.status().running:
+            self.cloud.start(task.update)
+        self.up = True
+        variables = self.cloud.env()
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):
+            os.environ.pop(name, None)
+        os.environ.update(variables)
+        os.environ["PATH"] = self._environment()["PATH"]
+
+    def _environment(self) -> dict[str, str]:
+        from cli.deploy import environment
+
+        return environment(self.cloud.env())
+
+    def _deploy(self, task: Activity) -> None:
+        from cli.deploy import cdk_command, run
+
+        variables = self._environment()
+        account, region = variables["CDK_DEFAULT_ACCOUNT"], variables["CDK_DEFAULT_REGION"]
+        log = self.out / "logs" / "cdk.log"
+        cdk = [str(cdk_command()), "--no-notices", "--no-color"]
+        for words in (
+            ["bootstrap", f"aws://{account}/{region}"],
+            ["deploy", "--all", "--require-approval", "never", "--progress", "events"],
+        ):
+            run(
+                [cdk[0], *words, *cdk[1:]],
+                log=log,
+                variables=variables,
+                progress=lambda line: _show_cdk(task, line),
+            )
+
+    def _push(self, pending: Future[CardSet], task: Activity) -> str:
+        from cli.data.upload import push
+
+        return push(
+            self.aws.client("s3"),
+            self.aws.deployment.training_bucket,
+            pending.result(),
+            lambda sent, total: task.update(f"{sent} of {total} images"),
+        ).uri
+
+    def _train(
+        self,
+        kind: str,
+        cards_uri: str,
+        stage: int | None = None,
+        teacher: Package | None = None,
+        initial: Package | None = None,
+    ) -> Package:
+        from cli.train.watch import follow
+        from training.submission import submit
+        from training.submission.source import git_commit
+
+        name = f"train {kind}" + (f" stage {stage}" if stage else "")
+        with self._step(name) as task:
+            plan = submit.plan(
+                self.aws.deployment,
+                region=self.aws.region,
+                kind=kind,
+                cards_uri=cards_uri,
+                recipe=self.recipe,
+                stage=stage,
+                teacher=teacher,
+                initial=initial,
+                commit=git_commit(),
+            )
+            job_name = submit.submit(plan, self.aws.session)
+            log = self.out / "logs" / f"{job_name}.log"
+            try:
+                return follow(self.aws, job_name, lambda update: _tell(task, update, log))
+            except Exception as error:
+                raise CliError(f"{describe(error)} (copied to {log})") from error
+
+    def _approve(self, package: Package) -> None:
+        from cli.deploy import run
+
+        aws = Path(sys.executable).parent / "aws"
+        run(
+            [
+                str(aws),
+                "sagemaker",
+                "update-model-package",
+                "--model-package-arn",
+                package.arn,
+                "--model-approval-status",
+                "Approved",
+            ],
+            log=self.out / "logs" / "approve.log",
+            variables=self._environment(),
+        )
+
+    def _wait_for_release(self, package: Package, task: Activity) -> None:
+        from cli.release.watch import wait_for_release
+
+        log = self.out / "logs" / f"compile-{package.label}.log"
+        wait_for_release(self.aws, package, lambda update: _tell(task, update, log))
+
+
+def _tell(task: Activity, update: JobUpdate, log: Path) -> None:
+    """Shows a job's newest line, and keeps them all."""
+    if update.lines:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in update.lines)
+        spoken = [line for line in update.lines if line.strip()]
+        if spoken:
+            task.update(_gist(spoken[-1]))
+    elif update.detail and update.detail != "Training":
+        task.update(update.detail)
+
+
+def _show_cdk(task: Activity, line: str) -> None:
+    """Shows how far a stack is; the rest of what the CDK says is in its log."""
+    cells = [cell.strip() for cell in line.split("|")]
+    if len(cells) >= 5:
+        stack, done, _, state, kind = cells[:5]
+        task.update(f"{stack} {done} {kind} {state}")
+    elif line.startswith(("✨", "⏳", "✅")) or "deploying..." in line:
+        task.update(line.lstrip("✨⏳✅ "))
+
+
+def _gist(line: str) -> str:
+    """A log line without what the step's title says already, and without the finer figures."""
+    words = line.rpartition(": ")[2] if ": step=" in line else line
+    finer = ("share_", "loss_", "gradient_norm")
+    return " ".join(word for word in words.split() if not word.startswith(finer))

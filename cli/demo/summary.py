@@ -1,0 +1,199 @@
+"""What the demo says at its end: lineage, figures, times, places, and what to try next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.aws import Aws
+from recognition.whole_files import write_whole
+
+if TYPE_CHECKING:
+    from cli.demo.recognise import Views
+    from cli.registry.lineage_drawing import Branch
+    from registry.versions.packages import Package
+
+SUMMARY_FILE = "summary.json"
+_COUNTS = ("queries", "unseen_test")
+_FIGURES = ("top1", "top5", "top1_unseen", "queries", "unseen_test", "auroc", "accepted_right")
+_TITLES = {
+    "teacher": "teacher",
+    "stage1": "student, stage 1",
+    "stage2": "student, stage 2",
+    "onnx": "student, ONNX",
+    "int8": "student, INT8",
+    "hailo8l": "student, Hailo-8L",
+}
+
+
+def collect(
+    aws: Aws,
+    *,
+    packages: Mapping[str, Package],
+    manifest: Mapping[str, Any],
+    views: Views,
+    times: Mapping[str, float],
+    places: Mapping[str, str],
+    which: str,
+) -> dict[str, Any]:
+    """Puts the summary together from the registry and the signed manifest.
+
+    Args:
+        packages: The trained versions by stage, in order.
+        manifest: The release's.
+        views: What the recogniser said.
+        times: Seconds by step.
+        places: Where everything lies.
+        which: Options of `cards local` for this local cloud.
+    """
+    from cli.find_version import package as find
+    from cli.registry.lineage import lineage_tree
+
+    # Looked up again: the student has been approved since it was registered.
+    chain = {stage: find(aws, package.arn) for stage, package in packages.items()}
+    for entry in manifest["lineage"]:
+        if "stage" in entry:
+            chain[entry["stage"]] = find(aws, entry["name"])
+    return {
+        "release": manifest["release"],
+        "compiler": manifest["compiler"],
+        "gate": manifest["gate"],
+        "acceptance_threshold": manifest["acceptance_threshold"],
+        "card_set": manifest["card_set"],
+        "lineage": _tree_document(lineage_tree(aws, chain["stage2"])),
+        "figures": {
+            stage: {"name": package.label, "arn": package.arn, **figures(package)}
+            for stage, package in chain.items()
+        },
+        "recognition": views.to_dict(),
+        "seconds": {name: round(value, 2) for name, value in times.items()},
+        "places": dict(places),
+        "next": next_commands(chain["stage2"].label, places["release"], which),
+    }
+
+
+def figures(package: Package) -> dict[str, Any]:
+    """The measured figures in a version's metadata, with their 95 % intervals."""
+    from registry.versions.metadata import metric_key
+
+    found: dict[str, Any] = {}
+    for name in _FIGURES:
+        key = metric_key(name)
+        if key in package.metadata:
+            value = float(package.metadata[key])
+            found[name] = round(value) if name in _COUNTS else value
+        low, high = (package.metadata.get(f"{key}{end}") for end in ("Low", "High"))
+        if low and high:
+            found[f"{name}_interval"] = [float(low), float(high)]
+    return found
+
+
+def write_summary(summary: Mapping[str, Any], out: Path) -> None:
+    """Writes ``summary.json`` and prints the summary."""
+    write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
+    print_summary(summary, out)
+
+
+def print_summary(summary: Mapping[str, Any], out: Path) -> None:
+    """Prints the summary: tables on a terminal, plain lines elsewhere."""
+    from cli.console import say, seconds, show_table, show_tree
+    from recognition.retrieval import FALSE_ACCEPTS
+
+    say()
+    say("Lineage")
+    show_tree(_branch(summary["lineage"]))
+    say()
+    show_table(
+        ["MODEL", "TOP-1", "95 %", "VIEWS", "NEW CARDS", "ACCEPTED", "NAME"],
+        [_figure_row(_TITLES.get(stage, stage), row) for stage, row in summary["figures"].items()],
+        title="Top-1 on unseen camera views, and on cards that were never trained on; accepted: "
+        f"named right with the threshold that lets {FALSE_ACCEPTS:.0%} of unknown cards pass",
+        right=[1, 2, 3, 4, 5],
+    )
+    say()
+    seen = summary["recognition"]
+    say(
+        f"New views of known cards, with the pulled release: the nearest card is right for "
+        f"{seen['known_nearest']} of {seen['known_views']}"
+    )
+    say(
+        f"  with the release's threshold {seen['known_right']} are named right, "
+        f"{seen['known_wrong']} taken for another card, {seen['known_turned_away']} turned away"
+    )
+    say(
+        f"Unknown cards: {seen['unseen_turned_away']} of {seen['unseen_views']} views of "
+        f"{seen['unseen_cards']} card{'s'[: seen['unseen_cards'] != 1]} that nobody trained on "
+        "were turned away"
+    )
+    example = seen["example_turned_away"]
+    if example:
+        say(
+            f"  for example {example['card']}: nearest is {example['nearest']} at "
+            f"{example['similarity']:.3f}, below {example['threshold']:.3f}"
+        )
+    say()
+    show_table(
+        ["STEP", "TIME"],
+        [[name, seconds(value)] for name, value in summary["seconds"].items()],
+        right=[1],
+    )
+    say()
+    places = {**summary["places"], "summary": str(out / SUMMARY_FILE)}
+    show_table(["WHERE", ""], [[name, place] for name, place in places.items()])
+    say()
+    say("Next")
+    for line in summary["next"]:
+        say(f"  {line}")
+
+
+def next_commands(name: str, release: str, which: str) -> list[str]:
+    """Commands to try after the demo.
+
+    Args:
+        name: The student's.
+        release: The folder of the pulled release.
+        which: Options of `cards local` for this local cloud; empty for the default one.
+    """
+    from registry.names import GROUP
+
+    return [
+        f'eval "$(cards local env{which})"',
+        "cards registry list",
+        f"cards registry lineage {name}",
+        f"cards release verify {release}",
+        f"cards recognise {release} YOUR-PHOTO.jpg",
+        f"aws sagemaker list-model-packages --model-package-group-name {GROUP} "
+        "--sort-by CreationTime --sort-order Descending",
+        f"cards demo --cards YOUR-SCANS/{which}",
+        f"cards local down{which}",
+    ]
+
+
+def _figure_row(title: str, row: Mapping[str, Any]) -> list[str]:
+    from cli.console import fraction
+
+    low, high = row.get("top1_interval", (None, None))
+    return [
+        title,
+        fraction(row.get("top1")),
+        f"{fraction(low)} to {fraction(high)}" if low is not None else "–",
+        str(row.get("queries", "–")),
+        fraction(row.get("top1_unseen")),
+        fraction(row.get("accepted_right")),
+        row["name"],
+    ]
+
+
+def _tree_document(branch: Branch) -> dict[str, Any]:
+    return {
+        "label": branch.label,
+        "children": [_tree_document(child) for child in branch.children],
+    }
+
+
+def _branch(document: Mapping[str, Any]) -> Branch:
+    from cli.registry.lineage_drawing import Branch
+
+    return Branch(document["label"], [_branch(child) for child in document["children"]])

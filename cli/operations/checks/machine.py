@@ -1,0 +1,59 @@
+"""This machine, where it runs the local cloud: what its jobs, functions and deployments need."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from cli.errors import CliError
+from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, warning
+
+#: A training job's checkpoints and a cdk deployment fit into this, in bytes.
+_ROOM = 2 * 10**9
+
+
+def machine(site: Site) -> Iterator[Finding]:
+    """Python, the CDK's command line, the functions' interpreter and room on the disk."""
+    if not site.aws.is_local:
+        return
+    from cli.demo.command import SUPPORTED_PYTHON
+    from cli.deploy import ROOT, tools
+
+    findings = [
+        judge_python(sys.version_info[:2], SUPPORTED_PYTHON),
+        judge_room(shutil.disk_usage(Path.cwd()).free),
+    ]
+    try:
+        tools()
+    except CliError as error:
+        findings.append(failed(str(error).partition(";")[0], "make setup"))
+    python = ROOT / ".venv-lambda" / "bin" / "python"
+    if not python.is_file():
+        findings.append(failed(f"{python} is missing: no function can run", "make setup"))
+    bad = [each for each in findings if each is not None]
+    yield from bad or [ok("Python, the CDK's command line, the functions' interpreter, disk")]
+
+
+def judge_python(
+    version: tuple[int, int], supported: tuple[tuple[int, int], tuple[int, int]]
+) -> Finding | None:
+    """The versions that the dependencies are pinned for."""
+    low, high = supported
+    if low <= version <= high:
+        return None
+    return failed(
+        f"Python {version[0]}.{version[1]} is not supported",
+        f"use {low[0]}.{low[1]} to {high[0]}.{high[1]}",
+    )
+
+
+def judge_room(free: int) -> Finding | None:
+    """Room on the disk, in bytes."""
+    if free >= _ROOM:
+        return None
+    return warning(f"{free / 10**9:.1f} GB of disk are free", "make room, or: cards local reset")
+
+
+CHECKS = (Check("machine", machine, ("region",)),)

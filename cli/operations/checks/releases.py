@@ -1,0 +1,165 @@
+"""Releases against approvals: what is approved is released, and what is stable is approved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked, warning
+
+if TYPE_CHECKING:
+    from registry.automation.observation import Situation
+    from registry.compilation.recipe import Recipe
+    from registry.releases.channels import Pointer
+    from registry.versions.packages import Package
+
+#: How many approved stage-2 students are looked at, newest first.
+_VERSIONS = 20
+#: Within this the automation may not have begun.
+_PATIENCE = timedelta(minutes=2)
+
+
+def approvals(site: Site) -> Iterator[Finding]:
+    """Each approved stage-2 student has a release, a job under way, or a recorded failure."""
+    from registry.automation.observation import Subject, observe
+    from registry.versions.packages import APPROVED, iterate
+
+    recipe = _recipe(site)
+    if recipe is None:
+        yield unchecked("the function that knows the recipe is gone", site.deploy)
+        return
+    places = site.deployment.places(site.client("sagemaker"), site.client("s3"))
+    approved = iterate(places.sagemaker, places.group, approval=APPROVED)
+    rows = list(islice((row for row in approved if row.name and row.name.releasable), _VERSIONS))
+    well = 0
+    for row in rows:
+        situation = observe(places, Subject(row.arn), recipe)
+        finding = judge_version(
+            situation, datetime.now(UTC), _repeat(site, row.arn), site.environment
+        )
+        if finding is None:
+            well += 1
+        else:
+            yield finding
+    if well == len(rows):
+        yield ok(f"{well} approved stage-2 students, none without its release" if rows else "none")
+
+
+def judge_version(
+    situation: Situation, now: datetime, repeat: str, environment: str
+) -> Finding | None:
+    """What is wrong with an approved version, by the very step that the automation would take.
+
+    Args:
+        situation: What the automation sees.
+        now: With its time zone.
+        repeat: The command that makes the automation look again.
+        environment: Which deployment.
+    """
+    from registry.convergence import Approval, Step, next_step
+    from registry.versions.metadata import COMPILE_FAILURE
+
+    package, seen, step = situation.package, situation.seen, next_step(situation.seen)
+    if package is None or seen.approval is not Approval.APPROVED:
+        return None  # Decided otherwise between the list and the look.
+    if step is Step.NOTHING and seen.failure_recorded and not seen.released:
+        reason = package.metadata.get(COMPILE_FAILURE, "no reason recorded")
+        reject = f"cards registry reject {package.label} --reason … -e {environment}"
+        return warning(f"{package.label} is approved and cannot be released: {reason}", reject)
+    if step in (Step.NOTHING, Step.WAIT, Step.ANNOUNCE) or _recent(package, now):
+        return None
+    if situation.releases and step is Step.START_COMPILATION:
+        return warning(
+            f"{package.label} was released by an earlier recipe than the one deployed "
+            f"({situation.releases[0]})",
+            repeat,
+        )
+    return failed(f"{package.label} is approved, and nobody did: {step.value}", repeat)
+
+
+def _recent(package: Package, now: datetime) -> bool:
+    return now - (package.modified or package.created) < _PATIENCE
+
+
+def stable(site: Site) -> Iterator[Finding]:
+    """The stable channel points to the newest approved version's release."""
+    from registry.releases.channels import ChannelError, Pointer, compute, read
+    from registry.versions.packages import describe
+
+    where = site.deployment
+    sagemaker, s3 = site.client("sagemaker"), site.client("s3")
+    wanted = compute(where.places(sagemaker, s3).channels)
+    try:
+        pointer, _ = read(s3, where.release_bucket)
+    except ChannelError as error:
+        key = f"s3://{where.release_bucket}/channels/stable.json"
+        again = _repeat(site, wanted.package_arn) if wanted.package_arn else ""
+        yield failed(str(error), f"aws s3 rm {key}" + (f"; then {again}" if again else ""))
+        return
+    pointed = pointer or Pointer(None)
+    package = describe(sagemaker, pointed.package_arn) if pointed.package_arn else None
+    repeat_for = pointed.package_arn if package else wanted.package_arn
+    repeat = _repeat(site, repeat_for) if repeat_for else site.deploy
+    yield judge_stable(pointed, wanted, package, datetime.now(UTC), repeat)
+
+
+def judge_stable(
+    pointed: Pointer, wanted: Pointer, package: Package | None, now: datetime, repeat: str
+) -> Finding:
+    """Where the channel points against where it should.
+
+    Args:
+        pointed: As it is.
+        wanted: As it follows from approvals and releases.
+        package: The version that it points to, as it is now; None where there is none.
+        now: With its time zone.
+        repeat: The command that makes the automation look again.
+    """
+    from registry.versions.packages import APPROVED
+
+    if pointed == wanted:
+        return ok(f"stable -> {pointed.release}" if pointed.release else "no release yet")
+    if package and _recent(package, now):
+        return ok(f"stable -> {pointed.release}; {package.label} was changed just now")
+    right = wanted.release or "nothing"
+    if pointed.package_arn and package is None:
+        return failed(f"stable -> {pointed.release}, whose version was deleted; {right} is right",
+                      repeat)  # fmt: skip
+    if package and package.approval != APPROVED:
+        return failed(
+            f"stable -> {pointed.release}, whose version is {package.approval}; devices still "
+            f"pull it; {right} is right",
+            repeat,
+        )
+    return failed(f"stable -> {pointed.release or 'nothing'}; {right} is right", repeat)
+
+
+def _recipe(site: Site) -> Recipe | None:
+    from registry.compilation.recipe import Recipe
+
+    function = site.functions.get("CompileApproved")
+    if function is None:
+        return None
+    variables: Mapping[str, Any] = function.get("Environment", {}).get("Variables", {})
+    return Recipe.from_json(
+        str(variables.get("COMPILE_RECIPE", "")), str(variables.get("COMPILE_IMAGE", ""))
+    )
+
+
+def _repeat(site: Site, package_arn: str) -> str:
+    """The command, for either version of the AWS CLI, that makes the automation look again."""
+    function = site.functions.get("CompileApproved", {}).get("FunctionName", "CompileApproved")
+    event = json.dumps({"detail": {"ModelPackageArn": package_arn}})
+    return (
+        f"aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout "
+        f"<<< '{event}'"
+    )
+
+
+CHECKS = (
+    Check("approvals", approvals, ("group", "buckets", "automation")),
+    Check("stable channel", stable, ("group", "buckets", "automation")),
+)

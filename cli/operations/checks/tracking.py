@@ -1,0 +1,85 @@
+"""MLflow: the App or tracking server, whether it answers, and the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked, warning
+
+_SETUP = "python scripts/setup_sagemaker_project.py"
+
+
+def mlflow(site: Site) -> Iterator[Finding]:
+    """The App or server is up, answers, and holds the experiment."""
+    from registry.names import EXPERIMENT, NO_MLFLOW
+    from registry.tracking.mlflow_api import MlflowError, find_experiment
+
+    uri = site.deployment.mlflow_uri
+    if uri == NO_MLFLOW:
+        yield ok(
+            "none, as the deployment chose; runs are not tracked: -c cards.mlflow=app changes it"
+        )
+        return
+    fault = _state(site, uri)
+    if fault:
+        yield fault
+        return
+    try:
+        experiment = find_experiment(site.aws.session, uri, EXPERIMENT)
+    except MlflowError as error:
+        remedy = "cards local logs" if site.aws.is_local else "look at it in SageMaker Studio"
+        yield failed(f"does not answer: {error}", remedy)
+        return
+    if experiment is None:
+        yield warning(f"{uri} has no experiment {EXPERIMENT}", _SETUP)
+        return
+    yield ok(f"{uri}, experiment {EXPERIMENT}")
+
+
+def _state(site: Site, uri: str) -> Finding | None:
+    """What SageMaker says about the App or server, where that is not good."""
+    from botocore.exceptions import ClientError
+
+    from registry.aws import is_missing
+
+    kind, _, name = uri.rpartition(":")[2].partition("/")
+    sagemaker = site.client("sagemaker")
+    try:
+        if kind == "mlflow-app":
+            answer: Mapping[str, Any] = sagemaker.describe_mlflow_app(Arn=uri)
+            return judge_app(uri, str(answer.get("Status")), site.deploy)
+        if kind == "mlflow-tracking-server":
+            answer = sagemaker.describe_mlflow_tracking_server(TrackingServerName=name)
+            return judge_server(
+                name, str(answer.get("TrackingServerStatus")), str(answer.get("IsActive"))
+            )
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+        return failed(f"{uri} does not exist", site.deploy)
+    return unchecked(f"{uri} is no ARN of an App or a tracking server")
+
+
+def judge_app(uri: str, status: str, deploy: str) -> Finding | None:
+    """An App's status; None where it can be used."""
+    if status in ("Created", "Updated", "UpdateFailed"):
+        return None
+    if status in ("Creating", "Updating"):
+        return warning(f"{uri} is {status}; runs are not tracked meanwhile", "wait some minutes")
+    return failed(f"{uri} is {status}", deploy)
+
+
+def judge_server(name: str, status: str, active: str) -> Finding | None:
+    """A tracking server's status; None where it can be used."""
+    if active == "Active" and not status.endswith("Failed"):
+        return None
+    if status in ("Creating", "Starting", "Updating", "MaintenanceInProgress"):
+        return warning(f"tracking server {name} is {status}", "wait; it takes up to half an hour")
+    return failed(
+        f"tracking server {name} is {status}",
+        f"aws sagemaker start-mlflow-tracking-server --tracking-server-name {name}",
+    )
+
+
+CHECKS = (Check("mlflow", mlflow, ("deployment",)),)

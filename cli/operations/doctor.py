@@ -1,0 +1,118 @@
+"""``cards doctor``: what is wrong with a deployment, and what to type about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cli.operations.checks.diagnosis import Check, Row
+
+EPILOG = "Example: cards doctor --json | jq '.findings[] | select(.state != \"ok\")'"
+
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
+
+
+def doctor(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
+    """Looks at everything that a deployment needs, and says how to put right what is wrong.
+
+    \b
+    account      region, credentials, clock, deployment, stacks
+    registry     group, names, buckets, signing key
+    permissions  yours, and each role's in both directions
+    automation   functions, rules, dead-letter queues, compiler, MLflow
+    releases     approved versions without a release, the stable channel
+
+    It changes nothing. Exits with 1 where something failed.
+    """
+    from cli.console import activity, print_json
+    from cli.operations.checks.diagnosis import Site, State, run
+
+    site = Site(Aws(environment))
+    if as_json:
+        rows = run(checks(), site, lambda name: None)
+        print_json(_document(rows))
+    else:
+        with activity("looking") as task:
+            rows = run(checks(), site, task.update)
+        _report(rows)
+    if any(row.finding.state is State.FAILED for row in rows):
+        raise typer.Exit(1)
+
+
+def checks() -> Sequence[Check]:
+    """Every check, whatever is needed first."""
+    from cli.operations.checks import (
+        account,
+        automation,
+        compiler,
+        machine,
+        permissions,
+        releases,
+        storage,
+        tracking,
+    )
+
+    rooms = (account, storage, automation, permissions, tracking, compiler, releases, machine)
+    return [check for room in rooms for check in room.CHECKS]
+
+
+def _report(rows: Sequence[Row]) -> None:
+    from cli.console import is_terminal, say
+
+    if is_terminal():
+        _draw(rows)
+    else:
+        width = max(len(row.check) for row in rows)
+        for row in rows:
+            say(f"{row.finding.state.value:<11}  {row.check:<{width}}  {row.finding.line}")
+            if row.finding.remedy:
+                say(f"{'':<11}  {'':<{width}}  remedy: {row.finding.remedy}")
+    counts = Counter(row.finding.state.value for row in rows)
+    say(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+def _draw(rows: Sequence[Row]) -> None:
+    """For a terminal: findings in columns; remedies in one piece each, to be copied."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cli.console import console
+
+    width = max(len(row.check) for row in rows)
+    screen = console()
+    for row in rows:
+        state, remedy = row.finding.state.value, row.finding.remedy
+        mark, colour = _MARKS.get(state, ("–", "dim"))
+        line = row.finding.line if state in _MARKS else f"{state}: {row.finding.line}"
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=1)
+        grid.add_column(width=width)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(mark, style=colour), Text(row.check, style="bold"), Text(line))
+        screen.print(grid)
+        if remedy:
+            screen.print(Text(f"{' ' * (width + 3)}→ {remedy}", style="cyan"), soft_wrap=True)
+
+
+def _document(rows: Sequence[Row]) -> dict[str, object]:
+    counts = Counter(row.finding.state.value for row in rows)
+    return {
+        "counts": dict(counts),
+        "findings": [
+            {
+                "check": row.check,
+                "state": row.finding.state.value,
+                "line": row.finding.line,
+                "remedy": row.finding.remedy,
+            }
+            for row in rows
+        ],
+    }

@@ -1,0 +1,84 @@
+"""``cards reconcile``: what no event told is found and put right, now."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.errors import CliError
+from cli.options import AsJson
+
+if TYPE_CHECKING:
+    from registry.automation.reconciliation import Finding
+    from registry.compilation.recipe import Recipe
+
+EPILOG = "Example: cards reconcile --dry-run"
+
+
+def reconcile(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is wrong, and change nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Looks at every version as the scheduled reconciler does, and puts right what is wrong.
+
+    Lost events, functions that crashed, channels that point elsewhere, half-written releases:
+    each is handed to the function that an event would have fired.
+    """
+    from cli.console import print_json, say
+    from registry.automation.reconciliation import reconcile as run
+
+    aws = Aws(environment)
+    where = aws.deployment
+    functions = {
+        "register": where.register_function,
+        "compile": where.compile_function,
+        "publish": where.publish_function,
+    }
+    if not all(functions.values()):
+        raise CliError(
+            f"environment {environment!r}: was deployed by an earlier state of the product; "
+            f"deploy it again: cdk deploy --all -c cards.environment={environment}"
+        )
+
+    def act(finding: Finding) -> None:
+        if not as_json:
+            say(f"{finding.what}: {finding.step}")
+        if not dry_run:
+            aws.client("lambda").invoke(
+                FunctionName=functions[finding.function],
+                InvocationType="Event",
+                Payload=json.dumps({"detail": dict(finding.event)}).encode(),
+            )
+
+    report = run(
+        where.places(aws.client("sagemaker"), aws.client("s3")),
+        deployed_recipe(aws),
+        act,
+        resume=False,
+    )
+    if as_json:
+        rows = [{"what": each.what, "step": each.step} for each in report.findings]
+        print_json({"versions": report.versions, "looked": report.looked, "findings": rows})
+        return
+    count = len(report.findings)
+    done = "would be put right" if dry_run else "handed on"
+    say(
+        f"{report.versions} versions, {report.looked} looked at closely: "
+        + (f"{count} {done}" if count else "all is as it should be")
+    )
+
+
+def deployed_recipe(aws: Aws) -> Recipe:
+    """How this deployment compiles, from the function that does it."""
+    from registry.compilation.recipe import Recipe
+
+    variables = aws.client("lambda").get_function_configuration(
+        FunctionName=aws.deployment.compile_function
+    )["Environment"]["Variables"]
+    return Recipe.from_json(str(variables["COMPILE_RECIPE"]), str(variables["COMPILE_IMAGE"]))

@@ -1,0 +1,66 @@
+"""``cards trace``: what happened to one version, with times."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson, Name
+
+if TYPE_CHECKING:
+    from registry.automation.trace import Entry
+
+EPILOG = "Example: cards trace student-efficientnet-lite0-stage2-v1 --logs"
+
+
+def trace(
+    name: Name,
+    logs: Annotated[
+        bool, typer.Option("--logs", help="Also what the functions logged about it.")
+    ] = False,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Tells the story of one version: job, registration, decision, compilation, release, channels.
+
+    Put together from the state itself, so it is there also for what happened before anybody asked.
+    """
+    from cli.console import print_json, say, seconds, show_table
+    from cli.find_version import package as find
+    from registry.automation.trace import trace as story
+
+    aws = Aws(environment)
+    package = find(aws, name)
+    entries = story(aws.deployment.places(aws.client("sagemaker"), aws.client("s3")), package)
+    if logs:
+        entries = sorted([*entries, *_logged(aws, package)], key=lambda each: each.when)
+    if as_json:
+        print_json(
+            [{"when": e.when.isoformat(), "what": e.what, "detail": e.detail} for e in entries]
+        )
+        return
+    say(f"{package.label} ({package.approval})")
+    rows = []
+    before = None
+    for each in entries:
+        passed = f"+{seconds((each.when - before).total_seconds())}" if before else ""
+        at = each.when.astimezone(UTC)
+        rows.append([f"{at:%Y-%m-%d %H:%M:%S}", passed, each.what, each.detail])
+        before = each.when
+    show_table(["WHEN (UTC)", "AFTER", "WHAT", "DETAIL"], rows, right=[1])
+
+
+def _logged(aws: Aws, package: Any) -> list[Entry]:
+    from registry.automation.trace import log_lines
+
+    where = aws.deployment
+    functions = [where.register_function, where.compile_function, where.publish_function]
+    groups = []
+    for function in filter(None, [*functions, where.reconciler_function]):
+        configuration = aws.client("lambda").get_function_configuration(FunctionName=function)
+        own = configuration.get("LoggingConfig", {}).get("LogGroup")
+        groups.append(str(own or f"/aws/lambda/{function}"))
+    return list(log_lines(aws.client("logs"), groups, package.label, package.created))

@@ -1,0 +1,154 @@
+"""``cards registry approve`` and ``reject``: a person's decision on a version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson, Name
+
+if TYPE_CHECKING:
+    from registry.versions.approval import Outcome
+    from registry.versions.packages import Package
+
+APPROVE_EPILOG = """
+Examples: cards registry approve student-efficientnet-lite0-stage2-v1 --reason "top-1 as v0" --wait
+
+The same without cards: aws sagemaker update-model-package --model-package-arn ARN
+--model-approval-status Approved
+"""
+REJECT_EPILOG = (
+    'Example: cards registry reject student-efficientnet-lite0-stage2-v1 --reason "mixes reprints"'
+)
+
+Reason = Annotated[
+    str,
+    typer.Option(help="Why, in one line; it is kept in the version with who and when."),
+]
+
+
+def approve(
+    name: Name,
+    reason: Reason,
+    override: Annotated[
+        bool,
+        typer.Option("--override", help="Approve what has no passed validation; it is written."),
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow a stage-2 student until its release is there.")
+    ] = False,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Approves a version that has passed its validation.
+
+    An approved stage-2 student is compiled, checked and released by itself. Stage 1 is an
+    intermediate checkpoint: approving it releases nothing. Who, when and why stand in the
+    version's ApprovalDescription. Approving in the console or with the AWS CLI does the same,
+    without looking at the validation.
+    """
+    from cli.console import print_json, say
+    from registry.versions.approval import leads_to
+    from registry.versions.packages import APPROVED
+
+    aws = Aws(environment)
+    outcome = _decide(aws, name, APPROVED, reason, override)
+    package = outcome.package
+    release = None
+    if not as_json:
+        _report(outcome)
+        say(f"  {leads_to(package.name)}")
+    releasable = package.name is not None and package.name.releasable
+    if wait and releasable:
+        release = _follow(aws, package, quiet=as_json)
+    if as_json:
+        print_json({**_document(outcome), "releasable": releasable, "release": release})
+    elif release:
+        say(f"released: {release}")
+        say("  cards release pull --out release/")
+    elif releasable:
+        say(f"  how far it is: cards registry show {package.label}")
+        say("  when it is there: cards release pull --out release/")
+
+
+def reject(
+    name: Name,
+    reason: Reason,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Rejects a version: a running compilation is stopped, its release is withdrawn."""
+    from cli.console import print_json, say
+    from registry.versions.packages import REJECTED
+
+    outcome = _decide(Aws(environment), name, REJECTED, reason)
+    if as_json:
+        print_json(_document(outcome))
+        return
+    _report(outcome)
+    if outcome.package.name and outcome.package.name.releasable:
+        say("  if it was the stable release, the channel falls back to the one before by itself")
+
+
+def _decide(aws: Aws, name: str, status: str, reason: str, override: bool = False) -> Outcome:
+    from cli.errors import CliError
+    from cli.find_version import package as find
+    from registry.versions.approval import apply
+
+    package = find(aws, name)
+    group = aws.deployment.group_name
+    if package.group != group:
+        raise CliError(
+            f"{package.arn}: is of the group {package.group or 'none'}, and {aws.environment} is "
+            f"deployed with {group}; name another with --environment"
+        )
+    who = str(aws.client("sts").get_caller_identity()["Arn"])
+    return apply(
+        aws.client("sagemaker"), package, status, reason=reason, who=who, override=override
+    )
+
+
+def _report(outcome: Outcome) -> None:
+    from cli.console import say
+
+    package = outcome.package
+    if outcome.decision is None:
+        why = package.approval_description or package.metadata.get("ApprovalReason", "")
+        say(f"{package.label}: is {package.approval} already; nothing is changed")
+        if why:
+            say(f"  {why}")
+        return
+    say(f"{package.label}: {outcome.previous} -> {package.approval}")
+    say(f"  {outcome.decision.description}")
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    package, decision = outcome.package, outcome.decision
+    return {
+        "name": str(package.name) if package.name else None,
+        "arn": package.arn,
+        "approval": package.approval,
+        "previous": outcome.previous,
+        "changed": decision is not None,
+        "approval_description": package.approval_description,
+        "overridden": list(decision.overridden) if decision else [],
+    }
+
+
+def _follow(aws: Aws, package: Package, quiet: bool) -> str:
+    """Waits for the release; Ctrl-C leaves the automation alone and says how to go on."""
+    from cli.console import activity, complain
+    from cli.release.watch import wait_for_release
+
+    try:
+        if quiet:
+            return wait_for_release(aws, package, lambda update: None)
+        with activity("compile and release", interval=30) as task:
+            return wait_for_release(
+                aws, package, lambda update: task.update(update.detail or update.status)
+            )
+    except KeyboardInterrupt:
+        complain(f"cards: {package.label} is approved, and its release follows all the same")
+        raise

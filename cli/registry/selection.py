@@ -1,0 +1,141 @@
+"""The options that choose among versions, said once for every command that lists them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.errors import CliError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from registry.versions.packages import PackageSummary
+    from registry.versions.queries import Filters
+
+_PANEL = "Which versions"
+
+Status = Annotated[
+    str | None,
+    typer.Option(help="approved, rejected or pending.", rich_help_panel=_PANEL, metavar="STATUS"),
+]
+Type = Annotated[
+    str | None,
+    typer.Option("--type", help="teacher or student.", rich_help_panel=_PANEL, metavar="TYPE"),
+]
+Stage = Annotated[
+    str | None,
+    typer.Option(
+        help="phase1 or phase2 of a teacher; stage1, stage2, onnx, int8 or hailo8l of a student.",
+        rich_help_panel=_PANEL,
+        metavar="STAGE",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="Registered after it: 2026-01-31, 2026-01-31T12:00 (UTC), 12h, 7d, 4w.",
+        rich_help_panel=_PANEL,
+        metavar="WHEN",
+    ),
+]
+Metric = Annotated[
+    list[str] | None,
+    typer.Option(
+        help='Within a bound, such as "Top1>=0.8"; may be repeated.',
+        rich_help_panel=_PANEL,
+        metavar="BOUND",
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="With exactly this metadata value, such as Recipe=tiny; may be repeated.",
+        rich_help_panel=_PANEL,
+        metavar="KEY=VALUE",
+    ),
+]
+
+#: SageMaker's word for a status -> ours in a table.
+STATUS_WORDS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
+
+
+def filters(
+    *,
+    status: str | None = None,
+    model_type: str | None = None,
+    stage: str | None = None,
+    since: str | None = None,
+    metric: Sequence[str] | None = None,
+    where: Sequence[str] | None = None,
+    text: str = "",
+) -> Filters:
+    """The filters that options ask for.
+
+    Raises:
+        CliError: One of them is wrong; the line names the option.
+    """
+    from registry.versions.queries import Filters, QueryError, Threshold, parse_since, parse_where
+
+    theirs = {ours: name for name, ours in STATUS_WORDS.items()}
+    # Filters' own message begins with the option's name.
+    option = "--"
+    try:
+        if since:
+            option = "--since "
+            after = parse_since(since, datetime.now(UTC))
+        option = "--metric "
+        thresholds = tuple(Threshold.parse(each) for each in metric or ())
+        option = "--where "
+        pairs = tuple(parse_where(each) for each in where or ())
+        option = "--"
+        return Filters(
+            approval=theirs.get(status.lower(), status) if status else None,
+            model_type=model_type,
+            stage=stage,
+            since=after if since else None,
+            thresholds=thresholds,
+            where=pairs,
+            text=text,
+        )
+    except QueryError as error:
+        raise CliError(f"{option}{error}") from None
+
+
+def columns(chosen: Filters) -> list[str]:
+    """The headings of a list; each metric that is asked about has one."""
+    asked = dict.fromkeys(each.key for each in chosen.thresholds)
+    return ["#", "NAME", "STATUS", "CREATED (UTC)", *(key.upper() for key in asked), "SUMMARY"]
+
+
+def cells(row: PackageSummary, chosen: Filters) -> list[str]:
+    """A row under those headings."""
+    asked = dict.fromkeys(each.key for each in chosen.thresholds)
+    metadata = row.metadata or {}
+    return [
+        str(row.version),
+        str(row.name or "–"),
+        "failed" if row.failure else STATUS_WORDS.get(row.approval, row.approval),
+        f"{row.created.astimezone(UTC):%Y-%m-%d %H:%M}",
+        *(metadata.get(key, "–") for key in asked),
+        " ".join(row.summary.split()),
+    ]
+
+
+def document(row: PackageSummary, chosen: Filters | None = None) -> dict[str, Any]:
+    """A row for machines; the keys are always the same."""
+    asked = {each.key for each in chosen.thresholds} if chosen else set()
+    return {
+        "version": row.version,
+        "name": str(row.name) if row.name else None,
+        "type": row.name.model_type if row.name else None,
+        "stage": row.name.stage if row.name else None,
+        "approval": row.approval,
+        "failure": row.failure,
+        "created": row.created.isoformat(),
+        "arn": row.arn,
+        "description": row.description,
+        "metrics": {key: (row.metadata or {}).get(key) for key in sorted(asked)},
+    }

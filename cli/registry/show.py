@@ -1,0 +1,141 @@
+"""``cards registry show``: everything that is recorded about one version."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson, Name
+
+if TYPE_CHECKING:
+    from registry.versions.comparison import Row
+    from registry.versions.packages import Package
+
+EPILOG = """
+Example: cards registry show student-efficientnet-lite0-stage2-v1
+"""
+
+
+def show(
+    name: Name, as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT
+) -> None:
+    """Shows everything that is recorded about one version."""
+    from cli.console import print_json, say, show_table
+    from cli.find_version import package as find
+    from registry.versions.comparison import Subject, compare
+
+    package = find(Aws(environment), name)
+    compared = compare([Subject(package.label, package.metadata)])
+    metrics = compared.sections.get("Metrics", ())
+    if as_json:
+        print_json(document(package, metrics))
+        return
+    say(package.label)
+    told = package.description.removeprefix(f"{package.name}:")
+    say(f"  {' '.join(told.split())}")
+    say()
+    show_table(["FACT", "VALUE"], [list(fact) for fact in facts(package)])
+    if metrics:
+        say()
+        show_table(
+            ["METRIC", "VALUE", "95 % INTERVAL"],
+            [[row.key, row.values[0] or "–", _interval(row)] for row in metrics],
+            right=[1],
+        )
+    rest = [row for row in compared.sections.get("Metadata", ()) if row.key not in _told()]
+    if rest:
+        say()
+        show_table(["METADATA", "VALUE"], [[row.key, row.values[0] or "–"] for row in rest])
+    say()
+    say(f"cards registry lineage {package.label}  what it came from, what came from it")
+
+
+def facts(package: Package) -> list[tuple[str, str]]:
+    """What a version is, beside its metadata; whatever it does not have is left out."""
+    from cli.registry.selection import STATUS_WORDS
+    from registry.versions.metadata import (
+        APPROVAL_REASON,
+        FAILURE_REASON,
+        MLFLOW_RUN,
+        PARENT_NAME,
+        VALIDATION,
+        VALIDATION_FAULTS,
+    )
+
+    metadata = package.metadata
+    changed = ""
+    if package.modified:
+        by = f" by {package.modified_by}" if package.modified_by else ""
+        changed = f"{package.modified.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{by}"
+    failure = metadata.get(FAILURE_REASON, "")
+    verdict = [metadata.get(VALIDATION, ""), metadata.get(VALIDATION_FAULTS, "")]
+    found = [
+        ("Status", STATUS_WORDS.get(package.approval, package.approval)),
+        ("Failed run", failure),
+        ("Decision", package.approval_description or metadata.get(APPROVAL_REASON, "")),
+        ("Validation", ": ".join(part for part in verdict if part)),
+        ("Version", f"{package.version} of {package.group}"),
+        ("Registered", f"{package.created.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"),
+        ("Changed", changed),
+        ("Made from", metadata.get(PARENT_NAME, "")),
+        ("Made by", package.generated_by),
+        ("Commit", package.commit),
+        ("MLflow run", metadata.get(MLFLOW_RUN, "")),
+        ("Artifact", package.model_data_url),
+        ("Image", package.image),
+        ("Metrics file", package.quality_uri),
+        ("Model card", package.card_status),
+        ("ARN", package.arn),
+    ]
+    return [(key, " ".join(value.split())) for key, value in found if value]
+
+
+def _told() -> set[str]:
+    """Metadata keys that :func:`facts` tells."""
+    from registry.versions import metadata
+
+    return {
+        metadata.FAILURE_REASON,
+        metadata.MLFLOW_RUN,
+        metadata.PARENT_NAME,
+        metadata.VALIDATION,
+        metadata.VALIDATION_FAULTS,
+    }
+
+
+def document(package: Package, metrics: tuple[Row, ...] = ()) -> dict[str, Any]:
+    """The same for machines."""
+    intervals = {row.key: row.rates[0] for row in metrics}
+    return {
+        "name": str(package.name) if package.name else None,
+        "arn": package.arn,
+        "group": package.group,
+        "version": package.version,
+        "approval": package.approval,
+        "approval_description": package.approval_description,
+        "created": package.created.isoformat(),
+        "modified": package.modified.isoformat() if package.modified else None,
+        "modified_by": package.modified_by,
+        "description": package.description,
+        "parent": package.parent_arn,
+        "generated_by": package.generated_by,
+        "commit": package.commit,
+        "artifact": package.model_data_url,
+        "image": package.image,
+        "metrics_file": package.quality_uri,
+        "model_card": package.card_status,
+        "metrics": {
+            row.key: {
+                "value": row.values[0],
+                "interval": [rate.low, rate.high] if (rate := intervals[row.key]) else None,
+            }
+            for row in metrics
+        },
+        "metadata": dict(package.metadata),
+    }
+
+
+def _interval(row: Row) -> str:
+    rate = row.rates[0]
+    return f"{rate.low:.3f} – {rate.high:.3f}" if rate else "–"

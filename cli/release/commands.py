@@ -1,0 +1,229 @@
+"""``cards release``: what is released, fetched and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.options import AsJson
+from cli.release import control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""
+    Releases: signed folders that a device can trust.
+
+    \b
+    cards release list                   what there is, and the channels
+    cards release show                   the stable one's manifest, verified
+    cards release pull --out release/    onto a device
+    cards release verify release/        is it what was signed?
+    cards release diff ID                what differs from the stable one
+    cards release rollback --reason "…"  stable to the one before
+    cards release promote --reason "…"   stable to the candidate
+    cards release retry NAME             compile again what failed
+    """,
+)
+app.command("promote", epilog='Example: cards release promote --reason "a week on ten devices"')(
+    control.promote
+)
+app.command("rollback", epilog='Example: cards release rollback --reason "misreads foils"')(
+    control.rollback
+)
+app.command("retry", epilog="Example: cards release retry student-efficientnet-lite0-stage2-v1")(
+    control.retry
+)
+app.command("diff", epilog="Example: cards release diff student-efficientnet-lite0-stage2-v2.…")(
+    control.diff
+)
+
+Channel = Annotated[str, typer.Option(help="Whose release is meant.")]
+STABLE = "stable"
+
+
+@app.command("list", epilog="Example: cards release list --json")
+def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
+    """Lists the complete releases, newest first, and the channels that point to each."""
+    from cli.console import print_json, say, show_table
+    from registry.releases.channels import CHANNELS, read, read_hold
+
+    aws = Aws(environment)
+    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
+    pointers = {each: read(s3, bucket, each)[0] for each in CHANNELS}
+    held = read_hold(s3, bucket)
+    found = releases(s3, bucket)
+
+    def channels(release: str) -> list[str]:
+        return [each for each, to in pointers.items() if to and to.release == release]
+
+    if as_json:
+        print_json(
+            [
+                {
+                    "release": name,
+                    "published": when.isoformat(),
+                    "stable": STABLE in channels(name),
+                    "channels": channels(name),
+                }
+                for when, name in found
+            ]
+        )
+    elif not found:
+        say(f"s3://{bucket}: no release yet; approve a stage-2 student and one appears")
+    else:
+        show_table(
+            ["RELEASE", "PUBLISHED", "CHANNEL"],
+            [[name, f"{when:%Y-%m-%d %H:%M}", ", ".join(channels(name))] for when, name in found],
+        )
+        if held:
+            say(f"stable is held at {held.pointer.release} by {held.by} since {held.at}")
+            say(f"  {held.reason}")
+
+
+@app.command(epilog="Example: cards release show student-efficientnet-lite0-stage2-v1.onnx-int8-…")
+def show(
+    release: Annotated[
+        str | None, typer.Argument(help="A release's id; by default the channel's.")
+    ] = None,
+    channel: Channel = STABLE,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Shows a release's manifest, its signature verified."""
+    from cli.console import print_json
+    from cli.release.verified import manifest_of
+    from registry.releases.download import release_in_channel
+
+    aws = Aws(environment)
+    manifest = manifest_of(
+        aws,
+        release or release_in_channel(aws.client("s3"), aws.deployment.release_bucket, channel),
+    )
+    if as_json:
+        print_json(manifest)
+    else:
+        print_manifest(manifest)
+
+
+@app.command(epilog="Example: cards release pull --channel stable --out release/")
+def pull(
+    out: Annotated[Path, typer.Option(help="The folder to make.")] = Path("release"),
+    channel: Channel = STABLE,
+    release: Annotated[
+        str | None, typer.Option(help="A release's id, in place of the channel's.")
+    ] = None,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Downloads a release, checks signature and digests, and only then puts it in place.
+
+    A release that was pulled to the folder before is replaced; anything else in its place is
+    left alone and refused.
+    """
+    from cli.console import activity, print_json, size
+
+    aws = Aws(environment)
+    with activity("pulling") as task:
+        manifest = pull_release(
+            aws, out, channel, release, lambda file, count: task.update(f"{file} ({size(count)})")
+        )
+    if as_json:
+        print_json({"folder": str(out), "manifest": manifest})
+    else:
+        print_manifest(manifest)
+        from cli.console import say
+
+        say(f"verified, in {out}")
+
+
+@app.command(epilog="Example: cards release verify release/ --key trusted.pem")
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A pulled release.", show_default=False)],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM of the key to trust; by default the deployment's own signing key is asked "
+            "from AWS KMS."
+        ),
+    ] = None,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Checks a release on disk: the manifest's signature, each file's size and digest.
+
+    The key beside the release proves nothing to somebody who doubts the release, so it is not
+    used: give one that you trust, or let AWS be asked.
+    """
+    from cli.console import say
+    from cli.release.verified import public_key, verify_signature
+    from registry.releases.download import verify_folder
+
+    trusted = key.read_bytes() if key else public_key(Aws(environment))
+    manifest = verify_folder(folder, public_key=trusted, verify=verify_signature)
+    say(f"{folder}: {manifest['release']} is what was signed, {len(manifest['files'])} files")
+
+
+def pull_release(
+    aws: Aws,
+    out: Path,
+    channel: str = STABLE,
+    release: str | None = None,
+    progress: Callable[[str, int], None] | None = None,
+) -> dict[str, Any]:
+    """Pulls and verifies; returns the manifest.
+
+    Raises:
+        DownloadError: There is no such release.
+        ManifestError: It is not what was signed.
+    """
+    from cli.release.verified import public_key, verify_signature
+    from registry.releases import download
+
+    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
+    return download.pull(
+        s3,
+        bucket,
+        release or download.release_in_channel(s3, bucket, channel),
+        out,
+        public_key=public_key(aws),
+        verify=verify_signature,
+        progress=progress,
+    )
+
+
+def releases(s3: Any, bucket: str) -> list[tuple[Any, str]]:
+    """The complete releases, newest first: (when, id)."""
+    from registry.releases.folders import folders
+
+    found = [(each.published, each.release) for each in folders(s3, bucket) if each.published]
+    return sorted(found, reverse=True)
+
+
+def print_manifest(manifest: dict[str, Any]) -> None:
+    """Prints what matters of a manifest."""
+    from cli.console import say, show_table, size
+
+    say(manifest["release"])
+    card_set = manifest.get("card_set", {})
+    facts = [
+        ["Model", str(manifest.get("name", "–"))],
+        ["Made from", str(manifest.get("source", {}).get("name", "–"))],
+        ["Compiler", str(manifest.get("compiler", "–"))],
+        ["Compiled at", str(manifest.get("compiled_at", "–"))],
+        ["Input", f"{manifest['contract']['size']} px, uint8 RGB NHWC"],
+        ["Accepted from", f"cosine {float(manifest['acceptance_threshold']):.4f}"],
+        ["Cards", f"{card_set.get('cards', '–')} ({str(card_set.get('digest', '–'))[:12]})"],
+        ["Gate", str(manifest.get("gate", {}).get("verdict", "–"))],
+    ]
+    show_table(["FACT", "VALUE"], facts)
+    files = manifest["files"]
+    show_table(
+        ["FILE", "SIZE", "SHA-256"],
+        [[name, size(entry["bytes"]), entry["sha256"][:16]] for name, entry in files.items()],
+        right=[1],
+    )

@@ -1,0 +1,224 @@
+"""``cards release promote``, ``rollback``, ``retry`` and ``diff``: a person's hand on releases."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.errors import CliError
+from cli.options import AsJson, Name
+
+if TYPE_CHECKING:
+    from registry.releases.channels import Pointer
+
+Reason = Annotated[str, typer.Option(help="Why, in one line; it is kept with who and when.")]
+#: Seconds within which the channel must have moved.
+_PATIENCE = 60.0
+
+
+def promote(
+    reason: Reason,
+    release: Annotated[
+        str | None, typer.Argument(help="A release's id; by default the candidate's.")
+    ] = None,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Makes a release the stable one, and keeps it there until somebody promotes another.
+
+    Without an id it is the candidate's: the release of the newest approved version. Where stable
+    follows approvals by itself, promoting the candidate lets it do so again. A release whose
+    version is rejected leaves the channel whatever was promoted.
+    """
+    from registry.names import CANDIDATE_CHANNEL, STABLE_CHANNEL
+    from registry.releases.channels import BY_APPROVAL
+
+    aws = Aws(environment)
+    candidate = _pointer(aws, CANDIDATE_CHANNEL)
+    wanted = candidate if release is None else _of_release(aws, release)
+    if wanted.release is None:
+        raise CliError("channel candidate: points to no release yet; approve a stage-2 student")
+    follows = aws.deployment.stable_channel == BY_APPROVAL and wanted == candidate
+    _settle(aws, wanted, reason, held=not follows)
+    _report(_pointer(aws, STABLE_CHANNEL), held=not follows, as_json=as_json)
+
+
+def rollback(
+    reason: Reason,
+    to: Annotated[
+        str | None,
+        typer.Option(help="A release's id; by default the one that was stable before."),
+    ] = None,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Puts stable back to the release that it pointed to before, and keeps it there.
+
+    Only to what may still be released: its version approved, its files complete. New approvals
+    do not move stable until somebody promotes.
+    """
+    from registry.names import STABLE_CHANNEL
+    from registry.releases.channels import history, valid
+
+    aws = Aws(environment)
+    now = _pointer(aws, STABLE_CHANNEL)
+    places = aws.deployment.places(aws.client("sagemaker"), aws.client("s3")).channels
+    if to is not None:
+        wanted = _of_release(aws, to)
+    else:
+        before = [move.pointer for move in history(places.s3, places.bucket)]
+        wanted = next((each for each in before if each != now and valid(places, each)), now)
+        if wanted == now:
+            raise CliError(
+                "channel stable: no earlier release may take its place (none was stable, or none "
+                "is of an approved version any more); cards release list shows what there is"
+            )
+    _settle(aws, wanted, reason, held=True)
+    _report(_pointer(aws, STABLE_CHANNEL), held=True, as_json=as_json)
+
+
+def retry(
+    name: Name,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Compiles an approved version again that could not be compiled, failed its gate, or whose
+    release retention let go.
+
+    By itself a compilation is tried three times where the machine failed, and once where the job
+    refused what it was given.
+    """
+    from cli.console import print_json, say
+    from cli.find_version import package as find
+    from registry.versions.packages import APPROVED
+
+    aws = Aws(environment)
+    package = find(aws, name)
+    if package.name is None or not package.name.releasable or package.approval != APPROVED:
+        raise CliError(
+            f"{package.label}: is no approved stage-2 student; nothing is compiled of it"
+        )
+    answer = _invoke(
+        aws,
+        aws.deployment.compile_function,
+        {"ModelPackageArn": package.arn, "CompileAgain": True},
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"{package.label}: {answer['result']}")
+        say(f"  how far it is: cards trace {package.label} -e {environment}")
+
+
+def diff(
+    release: Annotated[str, typer.Argument(help="A release's id.", show_default=False)],
+    other: Annotated[
+        str | None, typer.Argument(help="Another's; by default the stable channel's.")
+    ] = None,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Shows what differs between two releases' manifests, signatures verified."""
+    from cli.console import print_json, say, show_table
+    from cli.release.verified import manifest_of
+    from registry.releases.download import release_in_channel
+    from registry.releases.manifest_difference import differences
+
+    aws = Aws(environment)
+    before = other or release_in_channel(aws.client("s3"), aws.deployment.release_bucket)
+    found = differences(manifest_of(aws, before), manifest_of(aws, release))
+    if as_json:
+        print_json({"before": before, "after": release, "differences": found})
+    elif not found:
+        say(f"{release} and {before} differ in nothing")
+    else:
+        show_table(
+            ["WHAT", before, release],
+            [[each["what"], str(each["before"]), str(each["after"])] for each in found],
+        )
+
+
+def _pointer(aws: Aws, channel: str) -> Pointer:
+    from registry.releases.channels import Pointer, read
+
+    pointer, _ = read(aws.client("s3"), aws.deployment.release_bucket, channel)
+    return pointer or Pointer(None)
+
+
+def _of_release(aws: Aws, release: str) -> Pointer:
+    """The pointer to a release that may be in a channel.
+
+    Raises:
+        CliError: It may not, and why.
+    """
+    from cli.release.verified import manifest_of
+    from registry.releases.channels import Pointer, valid
+
+    source = manifest_of(aws, release).get("source", {})
+    pointer = Pointer(release, source.get("arn"), source.get("name"))
+    places = aws.deployment.places(aws.client("sagemaker"), aws.client("s3")).channels
+    if not valid(places, pointer):
+        raise CliError(
+            f"{release}: its version {pointer.name} is not approved (any more), so no channel may "
+            "point to it; approve it, or choose another: cards release list"
+        )
+    return pointer
+
+
+def _settle(aws: Aws, wanted: Pointer, reason: str, *, held: bool) -> None:
+    """Writes or takes away the hold, and waits until the channel has moved."""
+    from datetime import UTC, datetime
+
+    from registry.automation.actions import MOVE_CHANNELS
+    from registry.names import STABLE_CHANNEL
+    from registry.releases.channels import Hold, hold, release_hold
+
+    if not reason.strip() or not reason.isprintable():
+        raise CliError("--reason: is empty or not one line of text; say why")
+    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
+    if held:
+        who = str(aws.client("sts").get_caller_identity()["Arn"])
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        hold(s3, bucket, Hold(wanted, who, at, reason))
+    else:
+        release_hold(s3, bucket)
+    _invoke(aws, aws.deployment.publish_function, dict(MOVE_CHANNELS))
+    until = time.monotonic() + _PATIENCE
+    while _pointer(aws, STABLE_CHANNEL) != wanted:
+        if time.monotonic() > until:
+            raise CliError(
+                f"channel stable: does not point to {wanted.release} after {_PATIENCE:.0f} s; "
+                "somebody else has decided meanwhile: cards release list"
+            )
+        time.sleep(0.5)
+
+
+def _invoke(aws: Aws, function: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """Calls one of the automation's functions and returns its answer."""
+    if not function:
+        raise CliError(
+            f"environment {aws.environment!r}: was deployed by an earlier state of the product; "
+            f"deploy it again: cdk deploy --all -c cards.environment={aws.environment}"
+        )
+    answer = aws.client("lambda").invoke(
+        FunctionName=function, Payload=json.dumps({"detail": detail}).encode()
+    )
+    document = json.loads(answer["Payload"].read() or b"{}")
+    if answer.get("FunctionError"):
+        raise CliError(f"{function}: {document.get('errorMessage', 'failed; look at its log')}")
+    return dict(document)
+
+
+def _report(pointer: Pointer, *, held: bool, as_json: bool) -> None:
+    from cli.console import print_json, say
+
+    if as_json:
+        print_json({"channel": "stable", "release": pointer.release, "held": held})
+        return
+    say(f"stable -> {pointer.release}")
+    if held:
+        say("  it stays there, whatever is approved, until: cards release promote --reason …")

@@ -1,0 +1,69 @@
+"""The interface of a compiler: what it is given, what it makes, how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from export.calibration import CalibrationRecord, Pixels
+from registry.contract import Contract
+
+
+class CompileError(RuntimeError):
+    """A model that a compiler does not take; one line with the cause and the remedy."""
+
+
+class CompileFault(CompileError):
+    """A compiler that the machine failed; another try may help."""
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """What a compiler made.
+
+    Attributes:
+        path: The file that ships.
+        stage: Of its name: ``int8`` or ``hailo8l``.
+        toolchain: Version by tool.
+        calibration: What the quantiser was shown.
+        notes: Remarks for the report.
+        companions: Names of files beside it that the registry keeps with it.
+    """
+
+    path: Path
+    stage: str
+    toolchain: dict[str, str]
+    calibration: CalibrationRecord
+    notes: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+
+
+class Compiler(Protocol):
+    """A compiler for the device."""
+
+    name: str
+
+    def compile(
+        self, model: Path, calibration: Pixels, contract: Contract, into: Path
+    ) -> CompiledModel:
+        """Compiles the shipped ONNX graph.
+
+        Args:
+            model: The graph that takes uint8 NHWC.
+            calibration: uint8 (N, S, S, 3), made by the contract.
+            contract: The preprocessing.
+            into: The folder for the result.
+
+        Raises:
+            CompileError: The compiler refuses the model, or is not there.
+        """
+        ...
+
+    def embedder(self, compiled: CompiledModel, contract: Contract) -> Any:
+        """Something with ``embed(images) -> float32 (N, D)`` that runs the compiled model."""
+        ...
+
+    def before_quantisation(self, compiled: CompiledModel, contract: Contract) -> Any | None:
+        """The same for the compiler's graph before it was quantised, where it can run that."""
+        ...

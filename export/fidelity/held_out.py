@@ -1,0 +1,202 @@
+"""The images that a compiled model is judged on, rendered again as training rendered them.
+
+Views of a full-sized card set are more than a machine's memory holds: they are made a group of
+cards at a time, each time that somebody goes through them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from export.calibration import CalibrationRecord, Pixels, Recorder
+from export.student_artifact import ArtifactError, StudentArtifact
+from recognition.card_sets.pack import AnySet, open_card_set
+from recognition.views.camera import Stream, camera_views
+from recognition.views.digest import card_digest, views_digest
+
+#: Views are rendered from scans of this multiple of the network's input, against aliasing.
+SCAN_SCALE = 2
+#: Images that are in memory at a time, about: 150 MiB at 224 px.
+GROUP = 1024
+
+
+class Views:
+    """Images of cards, made when they are asked for.
+
+    Args:
+        cards: The cards, with a scan each or several.
+        counts: How many images there are of each card, in the cards' order.
+        make: Gives the images of some of the cards, uint8 (N, S, S, 3), card after card.
+    """
+
+    def __init__(
+        self, cards: AnySet, counts: Sequence[int], make: Callable[[AnySet], Pixels]
+    ) -> None:
+        self._cards, self._make = cards, make
+        self._ends = list(itertools.accumulate(counts))
+        #: Card id of each image.
+        self.card_ids: list[str] = [
+            card_id
+            for card_id, count in zip(cards.card_ids, counts, strict=True)
+            for _ in range(count)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.card_ids)
+
+    def groups(self) -> Iterator[Pixels]:
+        """All images, uint8 (N, S, S, 3), in groups of whole cards."""
+        ids = self._cards.card_ids
+        first = 0
+        while first < len(ids):
+            begun = self._ends[first - 1] if first else 0
+            last = first + 1
+            while last < len(ids) and self._ends[last] - begun <= GROUP:
+                last += 1
+            yield self._make(self._cards.only(ids[first:last]))
+            first = last
+
+    def image(self, row: int) -> Pixels:
+        """One image, uint8 (S, S, 3)."""
+        card_id = self.card_ids[row]
+        images = self._make(self._cards.only([card_id]))
+        found: Pixels = images[row - self.card_ids.index(card_id)]
+        return found
+
+    def all(self) -> Pixels:
+        """All images at once, uint8 (N, S, S, 3)."""
+        return np.concatenate(list(self.groups()))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the gate and the index need, by the artifact's split.
+
+    Attributes:
+        gallery: Every clean scan of the known cards.
+        queries: Unseen views of the known cards, the very ones behind the PyTorch reference.
+        outside: Views of the validation part's unseen cards; they set the threshold.
+        outside_test: Views of the test part's unseen cards; they are reported.
+        outside_gallery: Clean scans of those.
+        calibration: uint8 (N, S, S, 3), views of known cards that nothing else is measured on.
+        calibration_ids: Card id of each.
+        seen: Statistics of the query views.
+        digest: The card set's.
+        cards: How many cards it has.
+    """
+
+    gallery: Views
+    queries: Views
+    outside: Views
+    outside_test: Views
+    outside_gallery: Views
+    calibration: Pixels
+    calibration_ids: list[str]
+    seen: CalibrationRecord
+    digest: str
+    cards: int
+
+
+def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> HeldOut:
+    """Reads the card set and says how each view is rendered; the queries' are checked at once.
+
+    Raises:
+        CardSetError: The folder holds no card set.
+        ArtifactError: It is not the card set that the student was trained on, or its query views
+            come out differently here.
+    """
+    cards = open_card_set(folder, artifact.contract)
+    split = artifact.split
+    wanted = {*split.known, *split.unseen_validation, *split.unseen_test}
+    missing = sorted(wanted - set(cards.card_ids))
+    if missing:
+        raise ArtifactError(
+            f"the card set lacks {len(missing)} of the {len(wanted)} cards that the student was "
+            f"trained and tested on ({', '.join(missing[:3])} …); compile with that card set"
+        )
+    queries = _views(cards, artifact, split.known, "query", artifact.views_per_card)
+    if queries.card_ids != artifact.reference_ids:
+        raise ArtifactError("reference.npz: its views are not those of split.json's known cards")
+    seen = _require_same_views(queries, artifact)
+    shown = spread(split.known, calibration_images)
+    calibration = _views(
+        cards, artifact, shown, "calibration", -(-calibration_images // len(shown))
+    )
+    unseen_validation = per_card(artifact.unseen_views, len(split.unseen_validation))
+    unseen_test = per_card(artifact.unseen_views, len(split.unseen_test))
+    return HeldOut(
+        gallery=_scans(cards, artifact, split.known),
+        queries=queries,
+        outside=_views(cards, artifact, split.unseen_validation, "validation", unseen_validation),
+        outside_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
+        outside_gallery=_scans(cards, artifact, split.unseen_test),
+        calibration=calibration.all()[:calibration_images],
+        calibration_ids=calibration.card_ids[:calibration_images],
+        seen=seen,
+        digest=cards.digest,
+        cards=len(cards.cards),
+    )
+
+
+def _require_same_views(queries: Views, artifact: StudentArtifact) -> CalibrationRecord:
+    """Another OpenCV renders other views, and the gate would blame the model for them."""
+    step, recorder, digests = artifact.views_per_card, Recorder(), []
+    for images in queries.groups():
+        recorder.add(images)
+        digests += [card_digest(images[i : i + step]) for i in range(0, len(images), step)]
+    found = views_digest(digests)
+    if artifact.views_digest and found != artifact.views_digest:
+        raise ArtifactError(
+            f"the query views rendered here ({found[:12]}…) are not those that PyTorch embedded "
+            f"({artifact.views_digest[:12]}…); compile with the scans and the OpenCV that the "
+            "student was trained with"
+        )
+    return recorder.record()
+
+
+def per_card(total: int, cards: int) -> int:
+    """How many views of each card training rendered for a total that it was asked for."""
+    return max(1, round(total / cards))
+
+
+def spread(items: Sequence[str], count: int) -> tuple[str, ...]:
+    """At most ``count``, evenly from first to last: card ids begin with their set's name."""
+    chosen = min(count, len(items))
+    return tuple(items[place * len(items) // chosen] for place in range(chosen))
+
+
+def _views(
+    cards: AnySet,
+    artifact: StudentArtifact,
+    card_ids: tuple[str, ...],
+    stream: Stream,
+    per_card: int,
+) -> Views:
+    def make(chosen: AnySet) -> Pixels:
+        images, _ = camera_views(
+            np.asarray(chosen.first_scans(artifact.contract, scale=SCAN_SCALE)),
+            chosen.card_ids,
+            size=artifact.contract.size,
+            seed=artifact.seed,
+            stream=stream,
+            per_card=per_card,
+            threads=os.cpu_count() or 1,
+        )
+        return images
+
+    chosen = cards.only(card_ids)
+    return Views(chosen, [per_card] * len(chosen.cards), make)
+
+
+def _scans(cards: AnySet, artifact: StudentArtifact, card_ids: tuple[str, ...]) -> Views:
+    def make(chosen: AnySet) -> Pixels:
+        return np.asarray(chosen.all_scans(artifact.contract)[0])
+
+    chosen = cards.only(card_ids)
+    return Views(chosen, [len(card.scans) for card in chosen.cards], make)

@@ -1,0 +1,181 @@
+"""What each of the functions may do, and nothing that its neighbour does.
+
+Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListProcessingJobs``,
+``sagemaker:ListTrainingJobs``, ``sagemaker:ListArtifacts`` and ``sagemaker:ListAssociations``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_iam as iam
+
+from infra.constructs.model_group import (
+    CREATE_PACKAGES,
+    READ_PACKAGES,
+    UPDATE_PACKAGES,
+    jobs,
+)
+from infra.constructs.storage.bucket_access import READ, WRITE, listing, objects
+from infra.registry_stack import RegistryStack
+from registry.names import (
+    CHANNELS_PREFIX,
+    COMPILATIONS_PREFIX,
+    COMPILE_JOB_PREFIX,
+    JOBS_PREFIX,
+    KEYS_PREFIX,
+    LINEAGE_ACTION_PREFIX,
+    MODEL_QUALITY_PREFIX,
+    NAMES_PREFIX,
+    RECONCILER_PREFIX,
+    RELEASE_MANIFEST,
+    RELEASES_PREFIX,
+    RETIRED,
+)
+
+_RELEASE_PREFIXES = (RELEASES_PREFIX, CHANNELS_PREFIX, KEYS_PREFIX)
+
+
+def register_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
+    """Describe a training job, claim a name, create the version."""
+    bucket = registry.training_bucket
+    return [
+        jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
+        registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
+        objects(bucket, READ, JOBS_PREFIX, NAMES_PREFIX),
+        objects(bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX),
+        listing(bucket, JOBS_PREFIX, NAMES_PREFIX),
+        *registry.mlflow.tagging_statements(),
+    ]
+
+
+def compile_statements(
+    registry: RegistryStack, compile_role: iam.IRole, publish_arn: str
+) -> list[iam.PolicyStatement]:
+    """Look at a version, start or stop its compile job, hand what is released to ``publish``,
+    write its lineage."""
+    return [
+        *_lineage(registry),
+        registry.group.packages(*READ_PACKAGES),
+        jobs(
+            registry,
+            "processing-job",
+            COMPILE_JOB_PREFIX,
+            [
+                "sagemaker:CreateProcessingJob",
+                "sagemaker:DescribeProcessingJob",
+                "sagemaker:StopProcessingJob",
+            ],
+        ),
+        _list_jobs(),
+        iam.PolicyStatement(
+            actions=["iam:PassRole"],
+            resources=[compile_role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+        objects(registry.training_bucket, READ, JOBS_PREFIX, COMPILATIONS_PREFIX),
+        listing(registry.training_bucket, JOBS_PREFIX, COMPILATIONS_PREFIX),
+        objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),
+        listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[publish_arn]),
+    ]
+
+
+def publish_statements(
+    registry: RegistryStack, topic_arn: str, *, retiring: bool
+) -> list[iam.PolicyStatement]:
+    """Register what was compiled, write and sign the release or withdraw it, tell people, note
+    release or failure on the version.
+
+    Args:
+        registry: The stateful stack.
+        topic_arn: Where people are told.
+        retiring: Whether old releases are let go, which deletes their files.
+    """
+    training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX)
+    return [
+        registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
+        registry.group.packages(*UPDATE_PACKAGES, unless_approving=True),
+        jobs(
+            registry,
+            "processing-job",
+            COMPILE_JOB_PREFIX,
+            ["sagemaker:DescribeProcessingJob"],
+        ),
+        _list_jobs(),
+        objects(registry.training_bucket, READ, *training),
+        objects(registry.training_bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX),
+        listing(registry.training_bucket, *training),
+        objects(registry.release_bucket, (*READ, *WRITE), *_RELEASE_PREFIXES),
+        listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        # A release without its manifest, or with the mark, is absent. Files go by retention alone.
+        iam.PolicyStatement(
+            actions=["s3:DeleteObject"],
+            resources=[
+                registry.release_bucket.arn_for_objects(f"{RELEASES_PREFIX}{name}")
+                for name in (("*",) if retiring else (f"*/{RELEASE_MANIFEST}", f"*/{RETIRED}"))
+            ],
+        ),
+        iam.PolicyStatement(actions=["sns:Publish"], resources=[topic_arn]),
+        iam.PolicyStatement(
+            actions=["kms:Sign", "kms:GetPublicKey"], resources=[registry.signing_key.key_arn]
+        ),
+    ]
+
+
+def reconcile_statements(
+    registry: RegistryStack, functions: Sequence[str]
+) -> list[iam.PolicyStatement]:
+    """Look at everything, and hand what is wrong to the functions that put it right."""
+    training = (COMPILATIONS_PREFIX, NAMES_PREFIX, RECONCILER_PREFIX)
+    return [
+        registry.group.packages(*READ_PACKAGES),
+        jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
+        jobs(registry, "processing-job", COMPILE_JOB_PREFIX, ["sagemaker:DescribeProcessingJob"]),
+        iam.PolicyStatement(
+            actions=[
+                "sagemaker:ListArtifacts",
+                "sagemaker:ListProcessingJobs",
+                "sagemaker:ListTrainingJobs",
+            ],
+            resources=["*"],
+        ),
+        objects(registry.training_bucket, READ, *training),
+        objects(registry.training_bucket, WRITE, RECONCILER_PREFIX),
+        listing(registry.training_bucket, *training),
+        objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),
+        listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=list(functions)),
+    ]
+
+
+def _lineage(registry: RegistryStack) -> list[iam.PolicyStatement]:
+    """Write what a version was made from, and by which job.
+
+    An artifact's ARN ends in a hash that SageMaker makes of its source, so no prefix can be named;
+    nothing here deletes. Actions are ours by their names.
+    """
+    artifacts = registry.format_arn(service="sagemaker", resource="artifact", resource_name="*")
+    actions = registry.format_arn(
+        service="sagemaker", resource="action", resource_name=f"{LINEAGE_ACTION_PREFIX}*"
+    )
+    return [
+        jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
+        iam.PolicyStatement(actions=["sagemaker:CreateArtifact"], resources=[artifacts]),
+        iam.PolicyStatement(
+            actions=[
+                "sagemaker:CreateAction",
+                "sagemaker:DescribeAction",
+                "sagemaker:UpdateAction",
+            ],
+            resources=[actions],
+        ),
+        iam.PolicyStatement(actions=["sagemaker:AddAssociation"], resources=[artifacts, actions]),
+        iam.PolicyStatement(
+            actions=["sagemaker:ListArtifacts", "sagemaker:ListAssociations"], resources=["*"]
+        ),
+    ]
+
+
+def _list_jobs() -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=["sagemaker:ListProcessingJobs"], resources=["*"])

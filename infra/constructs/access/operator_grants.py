@@ -1,0 +1,185 @@
+"""What a person needs to look at a whole deployment, as `cards doctor` does: read, and no more.
+
+Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListArtifacts``,
+``sagemaker:ListProcessingJobs``, ``sagemaker:ListTrainingJobs``.
+"""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from infra.constructs.jobs.containers import repository_arn
+from infra.constructs.model_group import READ_PACKAGES, jobs
+from infra.constructs.storage.bucket_access import READ, listing, objects
+from infra.registry_stack import RegistryStack
+from infra.settings import MLFLOW_APP, MLFLOW_NONE, Settings
+from registry.names import (
+    CHANNELS_PREFIX,
+    COMPILATIONS_PREFIX,
+    COMPILE_JOB_PREFIX,
+    NAMES_PREFIX,
+    PARAMETER_ROOT,
+    RELEASES_PREFIX,
+    STABLE_CHANNEL,
+)
+
+_PLAIN = cdk.ArnFormat.NO_RESOURCE_NAME
+
+
+def read_parameters(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Find what is deployed, by which every command begins."""
+    root = PARAMETER_ROOT.strip("/")
+    return iam.PolicyStatement(
+        actions=["ssm:GetParametersByPath"],
+        resources=[
+            stack.format_arn(service="ssm", resource="parameter", resource_name=name)
+            for name in (root, f"{root}/*")
+        ],
+    )
+
+
+def operator_statements(
+    stack: cdk.Stack, settings: Settings, registry: RegistryStack, compile_image: str
+) -> list[iam.PolicyStatement]:
+    """Look at everything that was deployed, and ask IAM who may do what.
+
+    Args:
+        stack: Gives account, region and partition.
+        settings: What this deployment chose.
+        registry: Its stateful stack.
+        compile_image: The container of compile jobs.
+    """
+    prefix = f"cards-{settings.environment}-"
+
+    def ours(
+        service: str, resource: str, form: cdk.ArnFormat = cdk.ArnFormat.SLASH_RESOURCE_NAME
+    ) -> str:
+        return stack.format_arn(
+            service=service, resource=resource, resource_name=f"{prefix}*", arn_format=form
+        )
+
+    people = [
+        stack.format_arn(service="iam", region="", resource=kind, resource_name="*")
+        for kind in ("role", "user")
+    ]
+    buckets = (registry.training_bucket, registry.mlflow_bucket, registry.release_bucket)
+    return [
+        read_parameters(stack),
+        registry.group.packages(*READ_PACKAGES, "sagemaker:DescribeModelPackageGroup"),
+        iam.PolicyStatement(actions=["sagemaker:ListProcessingJobs"], resources=["*"]),
+        objects(registry.training_bucket, READ, COMPILATIONS_PREFIX),
+        objects(registry.release_bucket, READ, RELEASES_PREFIX, CHANNELS_PREFIX),
+        # Also what tells whether a bucket is there: HeadBucket has no prefix to bind it to.
+        iam.PolicyStatement(
+            actions=["s3:ListBucket"], resources=[bucket.bucket_arn for bucket in buckets]
+        ),
+        iam.PolicyStatement(actions=["kms:DescribeKey"], resources=[registry.signing_key.key_arn]),
+        iam.PolicyStatement(
+            actions=["cloudformation:DescribeStacks", "cloudformation:ListStackResources"],
+            resources=[ours("cloudformation", "stack")],
+        ),
+        iam.PolicyStatement(
+            actions=[
+                "lambda:GetFunctionConcurrency",
+                "lambda:GetFunctionConfiguration",
+                "lambda:GetFunctionEventInvokeConfig",
+            ],
+            resources=[ours("lambda", "function", cdk.ArnFormat.COLON_RESOURCE_NAME)],
+        ),
+        iam.PolicyStatement(
+            actions=["events:DescribeRule", "events:ListTargetsByRule"],
+            resources=[ours("events", "rule")],
+        ),
+        iam.PolicyStatement(
+            actions=["sqs:GetQueueAttributes"],
+            resources=[
+                stack.format_arn(
+                    service="sqs",
+                    resource=f"{prefix}*",
+                    arn_format=cdk.ArnFormat.NO_RESOURCE_NAME,
+                )
+            ],
+        ),
+        iam.PolicyStatement(
+            actions=["ecr:DescribeImages"], resources=[repository_arn(stack, compile_image)]
+        ),
+        iam.PolicyStatement(
+            actions=["iam:GetRole", "iam:SimulatePrincipalPolicy"], resources=people
+        ),
+        *_mlflow(settings, registry),
+    ]
+
+
+def releaser_statements(
+    stack: cdk.Stack, settings: Settings, registry: RegistryStack
+) -> list[iam.PolicyStatement]:
+    """Decide what the channels point to, and make the automation look again.
+
+    The channels themselves are moved by the automation: what a person writes is the hold alone.
+    """
+    prefix = f"cards-{settings.environment}-automation-"
+
+    def ours(service: str, resource: str) -> str:
+        return stack.format_arn(service=service, resource=f"{resource}{prefix}*", arn_format=_PLAIN)
+
+    return [
+        read_parameters(stack),
+        registry.group.packages(*READ_PACKAGES),
+        jobs(stack, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
+        jobs(stack, "processing-job", COMPILE_JOB_PREFIX, ["sagemaker:DescribeProcessingJob"]),
+        iam.PolicyStatement(
+            actions=[
+                "sagemaker:ListArtifacts",
+                "sagemaker:ListProcessingJobs",
+                "sagemaker:ListTrainingJobs",
+            ],
+            resources=["*"],
+        ),
+        objects(registry.training_bucket, READ, COMPILATIONS_PREFIX, NAMES_PREFIX),
+        listing(registry.training_bucket, COMPILATIONS_PREFIX, NAMES_PREFIX),
+        objects(registry.release_bucket, READ, RELEASES_PREFIX, CHANNELS_PREFIX),
+        listing(registry.release_bucket, RELEASES_PREFIX, CHANNELS_PREFIX),
+        iam.PolicyStatement(
+            actions=["s3:PutObject", "s3:DeleteObject"],
+            resources=[
+                registry.release_bucket.arn_for_objects(
+                    f"{CHANNELS_PREFIX}{STABLE_CHANNEL}.hold.json"
+                )
+            ],
+        ),
+        iam.PolicyStatement(actions=["kms:GetPublicKey"], resources=[registry.signing_key.key_arn]),
+        iam.PolicyStatement(
+            actions=["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
+            resources=[ours("lambda", "function:")],
+        ),
+        iam.PolicyStatement(
+            actions=["cloudformation:ListStackResources"],
+            resources=[
+                stack.format_arn(
+                    service="cloudformation", resource="stack", resource_name=f"{prefix[:-1]}/*"
+                )
+            ],
+        ),
+        iam.PolicyStatement(
+            actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+            resources=[ours("sqs", "")],
+        ),
+    ]
+
+
+def _mlflow(settings: Settings, registry: RegistryStack) -> list[iam.PolicyStatement]:
+    """Whether MLflow answers, and has the experiment."""
+    if settings.mlflow == MLFLOW_NONE:
+        return []
+    gate = (
+        ["sagemaker:CallMlflowAppApi", "sagemaker:DescribeMlflowApp"]
+        if settings.mlflow == MLFLOW_APP
+        else ["sagemaker:DescribeMlflowTrackingServer"]
+    )
+    return [
+        iam.PolicyStatement(
+            actions=[*gate, "sagemaker-mlflow:GetExperimentByName"],
+            resources=[registry.mlflow.uri],
+        )
+    ]

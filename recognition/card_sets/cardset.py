@@ -1,0 +1,368 @@
+"""Sets of card scans on disk: found, checked, read, and split into known and unseen cards.
+
+A card set is a folder with one folder a card, ``ROOT/<card_id>/<image>``. Several images in one
+folder are several scans of one card and therefore one identity. Everything in the folder is
+taken for hostile: sizes are read from headers before a pixel is decoded, links may not lead out
+of the folder, and one broken image never spoils the set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+import numpy as np
+
+from recognition.card_sets.scan import Scan, ScanError, decode_image, load_scan, read_image_bytes
+from registry.contract import Contract
+
+__all__ = [
+    "Card",
+    "CardSet",
+    "CardSetError",
+    "Problem",
+    "ScanError",
+    "Split",
+    "load_scan",
+    "read_card_set",
+    "split_cards",
+]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+CARD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!-]{0,99}")
+FEWEST_CARDS_TO_SPLIT = 8
+UNSEEN_SHARE = 0.05
+ProblemKind = Literal["broken", "ignored", "kept"]
+PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
+
+
+class CardSetError(ValueError):
+    """A card set from which nothing can be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a card set's folder that a person should know.
+
+    Attributes:
+        subject: The file or folder, relative to the set's root.
+        reason: What is so, in one line.
+        kind: ``broken`` (an image or card was left out), ``ignored`` (never was a scan) or
+            ``kept`` (used all the same).
+    """
+
+    subject: str
+    reason: str
+    kind: ProblemKind
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.reason} ({self.kind})"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One identity and its scans (at least one), in the order of their file names.
+
+    Attributes:
+        digests: SHA-256 (hex) of each scan's file.
+    """
+
+    card_id: str
+    scans: tuple[Path, ...]
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ListedCards:
+    """The usable cards of a set, wherever their pixels are.
+
+    Attributes:
+        cards: Sorted by card id, ids distinct.
+        problems: What was left out or ignored, sorted by subject.
+        digest: SHA-256 (hex) over the sorted pairs (card id, SHA-256 of the image's bytes).
+    """
+
+    cards: tuple[Card, ...]
+    problems: tuple[Problem, ...]
+    digest: str
+
+    @property
+    def card_ids(self) -> tuple[str, ...]:
+        """The ids, in the order of :attr:`cards`."""
+        return tuple(card.card_id for card in self.cards)
+
+    @property
+    def images(self) -> int:
+        """Number of scans, second scans counted."""
+        return sum(len(card.scans) for card in self.cards)
+
+    def only(self, card_ids: Iterable[str]) -> Self:
+        """The same set with these cards only (digest and problems remain the whole set's).
+
+        Raises:
+            KeyError: A card id is not in the set.
+        """
+        by_id = {card.card_id: card for card in self.cards}
+        return replace(self, cards=tuple(by_id[card_id] for card_id in sorted(set(card_ids))))
+
+
+@dataclass(frozen=True)
+class CardSet(ListedCards):
+    """The usable cards of a folder; their scans are decoded when they are asked for."""
+
+    def first_scans(self, contract: Contract, scale: int = 1, threads: int = 2) -> Scan:
+        """The first scan of each card, uint8 RGB (cards, S, S, 3) with S = size * scale."""
+        return _load_all([card.scans[0] for card in self.cards], contract, scale, threads)
+
+    def all_scans(
+        self, contract: Contract, scale: int = 1, threads: int = 2
+    ) -> tuple[Scan, tuple[str, ...]]:
+        """Every scan, uint8 RGB (scans, S, S, 3), and the card id of each row."""
+        paths = [path for card in self.cards for path in card.scans]
+        ids = tuple(card.card_id for card in self.cards for _ in card.scans)
+        return _load_all(paths, contract, scale, threads), ids
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which cards are trained on, and which no training and no gallery ever sees."""
+
+    known: tuple[str, ...]
+    unseen_validation: tuple[str, ...]
+    unseen_test: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, list[str]]:
+        """The form of ``split.json``."""
+        return {
+            "known": list(self.known),
+            "unseen_validation": list(self.unseen_validation),
+            "unseen_test": list(self.unseen_test),
+        }
+
+
+def split_cards(card_ids: Sequence[str], seed: int, share: float = UNSEEN_SHARE) -> Split:
+    """Holds out about a share of the cards for validation and as many for test, by hash.
+
+    A card's part follows from the seed and its own id, so adding cards moves none. Only where a
+    set is so small that the hash leaves a part empty does the card with the lowest hash fill it
+    (such a card goes back when the set grows).
+
+    Raises:
+        CardSetError: Fewer than 8 distinct cards: nothing could be held out.
+    """
+    ids = sorted(set(card_ids))
+    if len(ids) < FEWEST_CARDS_TO_SPLIT:
+        raise CardSetError(
+            f"{len(ids)} cards cannot be split: add cards until there are at least "
+            f"{FEWEST_CARDS_TO_SPLIT}, so that some can be held out"
+        )
+    place = {card_id: _unit_hash(f"split|{seed}|{card_id}") for card_id in ids}
+    validation = {card_id for card_id in ids if place[card_id] < share}
+    test = {card_id for card_id in ids if share <= place[card_id] < 2 * share}
+    for part in (validation, test):
+        if not part:
+            part.add(min(set(ids) - validation - test, key=place.__getitem__))
+    held = validation | test
+    if len(held) * 2 > len(ids):
+        # A tiny set may by chance hash mostly into the held-out parts; keep the lowest of each.
+        validation = {min(validation, key=place.__getitem__)}
+        test = {min(test, key=place.__getitem__)}
+        held = validation | test
+    known = tuple(card_id for card_id in ids if card_id not in held)
+    return Split(known, tuple(sorted(validation)), tuple(sorted(test)))
+
+
+def read_card_set(
+    root: Path,
+    contract: Contract,
+    threads: int = 2,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CardSet:
+    """Reads a folder of cards, decoding every image once to know that it can be used.
+
+    Args:
+        root: Folder that holds one folder a card.
+        contract: Scans smaller than its size are kept and reported.
+        threads: Images are checked in parallel; decoding releases Python's lock.
+        progress: Told after each image: (checked so far, of how many).
+
+    Raises:
+        CardSetError: No such folder, unreadable, or without one usable card.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise CardSetError(f"card folder {root} {what}; expected {root}/<card_id>/<image>")
+    found = _Found()
+    resolved = root.resolve()
+    try:
+        entries = sorted(root.iterdir())
+    except OSError as error:
+        raise CardSetError(
+            f"card folder {root} cannot be read: {error.strerror or error}; check its permissions"
+        ) from None
+    for entry in entries:
+        _look_at_entry(entry, root, resolved, found)
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        checked = []
+        for result in pool.map(lambda item: _check(item[1], contract), found.scans):
+            checked.append(result)
+            progress(len(checked), len(found.scans))
+
+    cards: dict[str, list[Path]] = {}
+    sha256s: dict[str, list[str]] = {}
+    digests: list[tuple[str, str]] = []
+    owner: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
+    for (card_id, path), result in zip(found.scans, checked, strict=True):
+        subject = _relative(path, root)
+        if result.sha256 is None:
+            found.add(subject, result.note or "cannot be used", "broken")
+            continue
+        first = owner.setdefault(result.sha256, card_id)
+        if (card_id, result.sha256) in seen:
+            found.add(subject, "the same file as another scan of this card", "kept")
+        elif first != card_id:
+            found.add(subject, f"the same image as card {first}: they cannot be told apart", "kept")
+        if result.note:
+            found.add(subject, result.note, "kept")
+        cards.setdefault(card_id, []).append(path)
+        sha256s.setdefault(card_id, []).append(result.sha256)
+        digests.append((card_id, result.sha256))
+        seen.add(digests[-1])
+    for card_id in found.folders:
+        if card_id not in cards:
+            found.add(card_id, "no usable image in this folder", "broken")
+    problems = tuple(sorted(found.problems, key=lambda problem: problem.subject))
+    if not cards:
+        first_words = f"; first problem: {problems[0]}" if problems else ""
+        raise CardSetError(
+            f"card folder {root} holds no usable card{first_words}; "
+            "put scans there as <card_id>/<image>.png or .jpg"
+        )
+    return CardSet(
+        cards=tuple(
+            Card(card_id, tuple(cards[card_id]), tuple(sha256s[card_id]))
+            for card_id in sorted(cards)
+        ),
+        problems=problems,
+        digest=_digest(digests),
+    )
+
+
+@dataclass
+class _Found:
+    """What a walk over the folder collects."""
+
+    scans: list[tuple[str, Path]] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, subject: str, reason: str, kind: ProblemKind) -> None:
+        self.problems.append(Problem(subject, reason, kind))
+
+
+@dataclass(frozen=True)
+class _Checked:
+    sha256: str | None
+    note: str | None
+
+
+def _look_at_entry(entry: Path, root: Path, resolved: Path, found: _Found) -> None:
+    subject = _relative(entry, root)
+    if entry.name.startswith("."):
+        return
+    if not _stays_inside(entry, resolved):
+        found.add(subject, "a link that leads out of the card folder or nowhere", "broken")
+    elif not entry.is_dir():
+        found.add(subject, "not a card's folder", "ignored")
+    elif not CARD_ID.fullmatch(entry.name):
+        found.add(
+            subject,
+            "not a card id: 1 to 100 letters, digits and . _ - !, beginning with a letter or digit",
+            "broken",
+        )
+    else:
+        try:
+            files = sorted(entry.iterdir())
+        except OSError as error:
+            found.add(subject, f"cannot be read: {error.strerror or error}", "broken")
+            return
+        found.folders.append(entry.name)
+        for file in files:
+            _look_at_file(file, entry.name, root, resolved, found)
+
+
+def _look_at_file(file: Path, card_id: str, root: Path, resolved: Path, found: _Found) -> None:
+    subject = _relative(file, root)
+    if file.name.startswith("."):
+        return
+    if not _stays_inside(file, resolved):
+        found.add(subject, "a link that leads out of the card folder or nowhere", "broken")
+    elif file.is_dir():
+        found.add(subject, "a folder inside a card's folder", "ignored")
+    elif file.suffix.lower() not in IMAGE_SUFFIXES:
+        found.add(subject, "not an image", "ignored")
+    else:
+        found.scans.append((card_id, file))
+
+
+def _stays_inside(path: Path, resolved_root: Path) -> bool:
+    try:
+        return path.resolve(strict=True).is_relative_to(resolved_root)
+    except (OSError, RuntimeError):
+        return False
+
+
+def _relative(path: Path, root: Path) -> str:
+    """A printable name: control characters in file names must not reach a terminal."""
+    return printable(str(path.relative_to(root)))
+
+
+def printable(text: str) -> str:
+    """Text with what could command a terminal, or could not be encoded, made question marks."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _check(path: Path, contract: Contract) -> _Checked:
+    try:
+        content = read_image_bytes(path)
+        height, width = decode_image(content).shape[:2]
+    except ScanError as error:
+        return _Checked(None, str(error))
+    note = None
+    if max(width, height) < contract.size:
+        note = f"{width} x {height} pixels, smaller than the network's input of {contract.size}"
+    return _Checked(hashlib.sha256(content).hexdigest(), note)
+
+
+def _load_all(paths: Sequence[Path], contract: Contract, scale: int, threads: int) -> Scan:
+    side = contract.size * scale
+    scans: Scan = np.empty((len(paths), side, side, 3), dtype=np.uint8)
+
+    def load(row: int) -> None:
+        try:
+            scans[row] = load_scan(paths[row], contract, scale)
+        except ScanError as error:
+            raise CardSetError(f"{paths[row]}: {error}; it was usable when first read") from None
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        list(pool.map(load, range(len(paths))))
+    return scans
+
+
+def _digest(pairs: Iterable[tuple[str, str]]) -> str:
+    digest = hashlib.sha256()
+    for card_id, sha256 in sorted(pairs):
+        digest.update(f"{card_id} {sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def _unit_hash(text: str) -> float:
+    """A number in [0, 1) that depends on the text alone, on every machine."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56

@@ -1,0 +1,225 @@
+"""Looking: everything that the next step of one version depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from registry.compilation import jobs as compilation
+from registry.compilation.jobs import FIDELITY_REPORT, CompilationError
+from registry.compilation.recipe import Recipe
+from registry.convergence import Approval, JobState, Observation, Verdict
+from registry.names import ModelName, compile_job_name, release_id
+from registry.releases import channels as channel
+from registry.releases import folders as release_folders
+from registry.releases import retention
+from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
+from registry.versions.packages import Package, describe
+
+
+@dataclass(frozen=True)
+class Places:
+    """The clients and buckets that looking needs.
+
+    Attributes:
+        stable: What moves the stable channel: ``approval`` or ``promotion``.
+        keep: How many of the newest releases stay beside what channels need; None for all.
+        now: The clock.
+    """
+
+    sagemaker: Any
+    s3: Any
+    group: str
+    training_bucket: str
+    release_bucket: str
+    stable: str = channel.BY_APPROVAL
+    keep: int | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def channels(self) -> channel.Place:
+        """Where the channels lie."""
+        return channel.Place(self.sagemaker, self.s3, self.group, self.release_bucket, self.stable)
+
+
+@dataclass(frozen=True)
+class Channels:
+    """All channels at one moment.
+
+    Attributes:
+        leader: The newest approved version that has a release; None where none has.
+        pointers: Where each points; None for an object that is no pointer.
+        wanted: Where each should point.
+        spared: The releases that retention leaves alone, for whoever knows of all releases.
+    """
+
+    leader: str | None
+    pointers: Mapping[str, channel.Pointer | None]
+    wanted: Mapping[str, channel.Pointer]
+    spared: frozenset[str] | None = None
+
+    @property
+    def adrift(self) -> tuple[str, ...]:
+        """The channels that do not point to what they should."""
+        return tuple(each for each in self.wanted if self.pointers[each] != self.wanted[each])
+
+    @property
+    def pointed(self) -> frozenset[str]:
+        """The versions that some channel points to."""
+        arns = (each.package_arn for each in self.pointers.values() if each)
+        return frozenset(arn for arn in arns if arn)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Which version is looked at.
+
+    Attributes:
+        arn: Its ARN.
+        name: Its name, where the caller knows it: of a version that was deleted nothing else
+            tells which jobs and releases were its.
+    """
+
+    arn: str
+    name: ModelName | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One look at a version: what was seen, and what acting on it needs.
+
+    Attributes:
+        subject: Whom it was asked about.
+        package: The version; None when it is gone.
+        name: Its name, also of one that is gone, where it is known.
+        jobs: Its compile jobs.
+        fidelity: The gate's report, where a completed job left one.
+        releases: Its complete releases, newest first.
+        going: Those that retention has something to do about.
+        moment: When this was seen.
+        mark: What its failure is recorded under: the job's name, or that of a job that could not
+            be started.
+    """
+
+    seen: Observation
+    subject: Subject
+    package: Package | None = None
+    name: ModelName | None = None
+    jobs: compilation.CompileJobs | None = None
+    fidelity: Mapping[str, Any] | None = None
+    releases: tuple[str, ...] = ()
+    going: tuple[str, ...] = ()
+    mark: str = ""
+    moment: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """The version's name, or its ARN: for messages."""
+        return str(self.name) if self.name else self.subject.arn
+
+
+def observe(
+    at: Places, subject: Subject, recipe: Recipe, channels: Channels | None = None
+) -> Situation:
+    """Looks at everything that the next step of one version depends on.
+
+    Args:
+        at: Clients and buckets.
+        subject: The version.
+        recipe: The deployment's recipe.
+        channels: As they were a moment ago, for whoever looks at many versions.
+    """
+    package = describe(at.sagemaker, subject.arn)
+    approval = Approval(package.approval) if package else Approval.DELETED
+    name = package.name if package else subject.name
+    others = package is not None and package.group != at.group
+    if name is None or others or not name.releasable:
+        return Situation(Observation(approval, releasable=False), subject, package, name)
+    jobs = compilation.jobs_of(at.sagemaker, name, recipe)
+    newest = jobs.newest
+    folders = list(release_folders.folders(at.s3, at.release_bucket, str(name)))
+    releases = tuple(release_folders.complete(folders))
+    ours = release_id(name, recipe.compiler, recipe.id)
+    approved = approval is Approval.APPROVED
+    fidelity, fault = None, ""
+    if newest.state is JobState.COMPLETED and approved and ours not in releases:
+        try:
+            fidelity = compilation.read_report(
+                at.s3, at.training_bucket, newest.name, FIDELITY_REPORT
+            )
+        except CompilationError as error:
+            fault = str(error)
+    metadata = package.metadata if package else {}
+    channels = channels or look_at_channels(at)
+    leads, current = _bearing(channels, subject.arn, approved)
+    moment = at.now()
+    stay = None
+    here = any(each.published or (each.retired and each.heavy) for each in folders)
+    if at.keep is not None and approved and here:
+        stay = channels.spared or spared(at, release_folders.folders(at.s3, at.release_bucket))
+    going = () if at.keep is None else retention.going(folders, stay, moment)
+    told = metadata.get(RELEASE)
+    mark = newest.name or compile_job_name(name, recipe.id, 1)
+    seen = Observation(
+        approval=approval,
+        releasable=True,
+        compilable=package is not None
+        and bool(package.model_data_url and metadata.get(CARD_SET_URI)),
+        job=JobState.RUNNING if jobs.running and not approved else newest.state,
+        attempts=newest.attempt,
+        refused=newest.refused,
+        verdict=compilation.verdict(fidelity) if fidelity is not None else Verdict.NONE,
+        released=ours in releases,
+        released_otherwise=any(each != ours for each in releases),
+        leads=leads,
+        channel_current=current,
+        announced=told is not None and (not approved or told in releases[:1]),
+        superseded=bool(going),
+        retired=not releases and retention.is_retired(folders, ours, newest.created),
+        failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
+    )
+    return Situation(
+        seen, subject, package, name, jobs.because(fault), fidelity, releases, going, mark, moment
+    )
+
+
+def look_at_channels(at: Places) -> Channels:
+    """Where the channels point, and where they should."""
+    pointers: dict[str, channel.Pointer | None] = {}
+    for each in channel.CHANNELS:
+        try:
+            found, _ = channel.read(at.s3, at.release_bucket, each)
+            pointers[each] = found or channel.Pointer(None)
+        except channel.ChannelError:
+            pointers[each] = None
+    leader = channel.newest(at.channels)
+    wanted = {each: channel.compute(at.channels, each, leader) for each in channel.CHANNELS}
+    return Channels(leader.package_arn, pointers, wanted)
+
+
+def spared(at: Places, every: Iterable[release_folders.Folder]) -> frozenset[str]:
+    """The releases that retention leaves alone; all of them where a channel cannot be read.
+
+    Args:
+        at: Clients and buckets.
+        every: All folders of the release bucket.
+    """
+    rows = list(every)
+    try:
+        bound = channel.bound(at.channels)
+    except channel.ChannelError:
+        bound = frozenset(each.release for each in rows)
+    return retention.spared(rows, bound, at.keep or len(rows))
+
+
+def _bearing(channels: Channels, arn: str, approved: bool) -> tuple[bool, bool]:
+    """Whether the version leads, and whether the channels are right as far as it can change them.
+
+    A version that is not approved changes them by not being pointed to; whatever else is to be
+    done about them is somebody else's.
+    """
+    if not approved:
+        return False, arn not in channels.pointed
+    return channels.leader in (None, arn), not channels.adrift

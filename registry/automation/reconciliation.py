@@ -1,0 +1,312 @@
+"""What no event told: every version against what is so, and what is found is put right.
+
+Events get lost, functions crash, people edit buckets. So every version is looked at again from time
+to time, by the same :func:`registry.convergence.next_step` as an event would have it. Lists come
+first (versions, jobs, releases: a page for a hundred or a thousand); only what they leave in doubt
+is looked at closely. Whatever is not as it should be is handed to the functions that events fire:
+the reconciler itself writes nothing but where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.automation.actions import MOVE_CHANNELS
+from registry.automation.observation import (
+    Channels,
+    Places,
+    Subject,
+    look_at_channels,
+    observe,
+    spared,
+)
+from registry.automation.unregistered_jobs import unregistered_jobs
+from registry.aws import is_missing
+from registry.compilation import jobs as compilation
+from registry.compilation.recipe import Recipe
+from registry.convergence import JobState, Step, next_step
+from registry.lineage.ancestry import artifact_of
+from registry.names import (
+    RECONCILER_PREFIX,
+    RELEASES_PREFIX,
+    RETIRED,
+    ModelName,
+    name_in_description,
+    parse_compile_job,
+    release_id,
+)
+from registry.releases.folders import Folder, folders
+from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT
+from registry.releases.retention import going, is_retired
+from registry.versions.packages import APPROVED, PackageSummary, iterate
+
+#: What happened within this time is looked at closely whatever the lists say.
+LOOKBACK = timedelta(days=2)
+#: An event is given so long to do its work before it counts as lost.
+PATIENCE = timedelta(minutes=5)
+#: How many versions one run has let releases go: where retention begins, there may be thousands.
+RETIRE_LIMIT = 200
+#: How often one training job is handed to registration before a person has to look.
+REGISTRATION_LIMIT = 3
+STATE_KEY = f"{RECONCILER_PREFIX}state.json"
+_STATE_LIMIT = 1024**2
+REGISTER, RECORD_LINEAGE = "register the model", "record the lineage"
+#: The functions that put things right.
+REGISTRAR, COMPILER, PUBLISHER = "register", "compile", "publish"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes:
+        what: The version's name or its ARN, the training job, or ``channels``.
+        step: What is to be done, in words.
+        function: Which of the functions does it.
+        event: The event's detail that makes it do so.
+    """
+
+    what: str
+    step: str
+    function: str
+    event: Mapping[str, Any]
+
+
+@dataclass
+class Report:
+    """What one run did.
+
+    Attributes:
+        versions: In the group.
+        looked: How many were looked at closely.
+        finished: Whether everything was gone through.
+    """
+
+    versions: int = 0
+    looked: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    finished: bool = False
+
+
+@dataclass
+class _State:
+    """Where an earlier run stopped.
+
+    Attributes:
+        below: Versions of the group from here down are still to be looked at; 0 for all.
+        told: How often each training job was handed to registration.
+    """
+
+    below: int = 0
+    told: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """What lists tell about all versions at once."""
+
+    versions: list[PackageSummary]
+    jobs: Mapping[ModelName, Mapping[str, Any]]
+    running: Mapping[ModelName, str]
+    folders: Mapping[str, list[Folder]]
+    channels: Channels
+
+
+def reconcile(
+    at: Places,
+    recipe: Recipe,
+    act: Callable[[Finding], None],
+    *,
+    has_time: Callable[[], bool] = lambda: True,
+    resume: bool = True,
+) -> Report:
+    """Goes through every version, and hands on what is not as it should be.
+
+    Args:
+        at: Clients and buckets.
+        recipe: The deployment's recipe.
+        act: Hands a finding to the function that puts it right.
+        has_time: Asked before each version; once it says no, the next run goes on from there.
+        resume: Go on where the last run stopped, and write down where this one does.
+    """
+    state = _read_state(at) if resume else _State()
+    moment = at.now()
+    report = Report()
+    lists = _lists(at, recipe)
+    report.versions = len(lists.versions)
+
+    def hand_on(finding: Finding) -> None:
+        report.findings.append(finding)
+        act(finding)
+
+    adrift = " and ".join(lists.channels.adrift)
+    if adrift:
+        hand_on(Finding(adrift, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
+    retiring = 0
+    for subject, number in _in_doubt(at, lists, recipe, moment, state.below):
+        if not has_time():
+            state.below = number + 1
+            break
+        report.looked += 1
+        finding = _look(at, subject, recipe, lists.channels, moment)
+        is_retirement = finding is not None and finding.step == Step.RETIRE.value
+        retiring += is_retirement
+        if finding and not (is_retirement and retiring > RETIRE_LIMIT):
+            hand_on(finding)
+    else:
+        state.below = 0
+        report.finished = True
+    if report.finished:
+        for job in unregistered_jobs(at, moment - LOOKBACK, moment - PATIENCE, _known(lists)):
+            if state.told.get(job, 0) < REGISTRATION_LIMIT:
+                state.told[job] = state.told.get(job, 0) + 1
+                hand_on(Finding(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
+    if resume:
+        _write_state(at, state)
+    return report
+
+
+def _look(
+    at: Places, subject: Subject, recipe: Recipe, channels: Channels, moment: datetime
+) -> Finding | None:
+    situation = observe(at, subject, recipe, channels)
+    step = next_step(situation.seen)
+    event = {"ModelPackageArn": subject.arn}
+    if situation.name:
+        event["ModelName"] = str(situation.name)
+    if step not in (Step.NOTHING, Step.WAIT):
+        function = PUBLISHER if step is Step.RETIRE else COMPILER
+        return Finding(situation.label, step.value, function, event)
+    package = situation.package
+    recent = package is not None and moment - LOOKBACK < package.created < moment - PATIENCE
+    if recent and artifact_of(at.sagemaker, subject.arn) is None:
+        return Finding(situation.label, RECORD_LINEAGE, COMPILER, event)
+    return None
+
+
+def _lists(at: Places, recipe: Recipe) -> _Lists:
+    versions = list(iterate(at.sagemaker, at.group))
+    jobs: dict[ModelName, Mapping[str, Any]] = {}
+    attempts: dict[ModelName, int] = {}
+    running: dict[ModelName, str] = {}
+    for row in compilation.list_jobs(at.sagemaker):
+        found = parse_compile_job(row["ProcessingJobName"])
+        if found is None:
+            continue
+        name, made_by, attempt = found
+        if row["ProcessingJobStatus"] == JobState.RUNNING.value:
+            running[name] = row["ProcessingJobName"]
+        if made_by == recipe.id and attempt > attempts.get(name, 0):
+            attempts[name], jobs[name] = attempt, row
+    by_name: dict[str, list[Folder]] = {}
+    every = list(folders(at.s3, at.release_bucket))
+    for folder in every:
+        by_name.setdefault(folder.name, []).append(folder)
+    channels = look_at_channels(at)
+    if at.keep is not None:
+        channels = replace(channels, spared=spared(at, every))
+    return _Lists(versions, jobs, running, by_name, channels)
+
+
+def _in_doubt(
+    at: Places, lists: _Lists, recipe: Recipe, moment: datetime, below: int
+) -> Iterator[tuple[Subject, int]]:
+    """The versions that the lists do not show to be settled, newest first, and their numbers."""
+    known = set()
+    for row in lists.versions:
+        if row.name:
+            known.add(row.name)
+        if (not below or row.version < below) and _may_be_unsettled(row, lists, recipe, moment):
+            yield Subject(row.arn, row.name), row.version
+    for name, arn in _gone(at, lists, known):
+        yield Subject(arn, name), 0
+
+
+def _may_be_unsettled(row: PackageSummary, lists: _Lists, recipe: Recipe, moment: datetime) -> bool:
+    recent = moment - row.created < LOOKBACK
+    if row.name is None or not row.name.releasable:
+        return recent  # Its lineage may be missing.
+    if recent:
+        return True
+    mine = lists.folders.get(str(row.name), [])
+    if row.approval != APPROVED:
+        return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
+    complete = [each for each in mine if each.published]
+    if going(mine, lists.channels.spared, moment):
+        return True
+    job = lists.jobs.get(row.name)
+    own = release_id(row.name, recipe.compiler, recipe.id)
+    if not complete and is_retired(mine, own, job["CreationTime"] if job else None):
+        return False
+    ours = any(each.release == own for each in complete)
+    if ours or (complete and lists.channels.leader not in (None, row.arn)):
+        # Its release is there; was it announced?
+        return any(each.published and moment - each.published < LOOKBACK for each in complete)
+    return job is None or job["ProcessingJobStatus"] != JobState.RUNNING.value
+
+
+def _gone(at: Places, lists: _Lists, known: set[ModelName]) -> Iterator[tuple[ModelName, str]]:
+    """Versions that were deleted and left a release or a running job behind: name and ARN."""
+    seen = set()
+    for label, rows in lists.folders.items():
+        name = name_in_description(label)
+        left = [each for each in rows if each.published or (each.retired and each.heavy)]
+        if name and name not in known and left:
+            arn = _source_of_release(at, left[0])
+            if arn:
+                seen.add(name)
+                yield name, arn
+    for name, job in lists.running.items():
+        if name not in known and name not in seen:
+            arn = compilation.source_of(at.sagemaker, job)
+            if arn:
+                yield name, arn
+
+
+def _source_of_release(at: Places, folder: Folder) -> str | None:
+    file = RETIRED if folder.retired else MANIFEST
+    try:
+        answer = at.s3.get_object(
+            Bucket=at.release_bucket, Key=f"{RELEASES_PREFIX}{folder.release}/{file}"
+        )
+        return str(json.loads(answer["Body"].read(MANIFEST_LIMIT))["source"]["arn"])
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _known(lists: _Lists) -> frozenset[str]:
+    return frozenset(str(row.name) for row in lists.versions if row.name)
+
+
+def _read_state(at: Places) -> _State:
+    """Where the last run stopped; whatever is no state is as good as none."""
+    try:
+        answer = at.s3.get_object(Bucket=at.training_bucket, Key=STATE_KEY)
+        document = json.loads(answer["Body"].read(_STATE_LIMIT))
+        told = {str(job): int(count) for job, count in document["told"].items()}
+        return _State(int(document["below"]), told)
+    except ClientError as error:
+        if is_missing(error):
+            return _State()
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _State()
+
+
+def _write_state(at: Places, state: _State) -> None:
+    at.s3.put_object(
+        Bucket=at.training_bucket,
+        Key=STATE_KEY,
+        Body=json.dumps({"below": state.below, "told": dict(list(state.told.items())[-1000:])}),
+        ContentType="application/json",
+    )

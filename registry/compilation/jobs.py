@@ -1,0 +1,279 @@
+"""Compile jobs: SageMaker Processing jobs that turn an approved student into a device's file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.aws import error_code, is_missing
+from registry.compilation.last_words import is_refusal
+from registry.compilation.recipe import Recipe
+from registry.convergence import JobState, Verdict
+from registry.names import (
+    COMPILATIONS_PREFIX,
+    COMPILE_JOB_PREFIX,
+    ModelName,
+    compile_job_name,
+    parse_compile_job,
+)
+from registry.versions.metadata import CARD_SET_URI
+from registry.versions.packages import Package
+
+SOURCE_ARN = "CARDS_SOURCE_PACKAGE_ARN"
+FIDELITY_REPORT = "fidelity.json"
+_ROOT = "/opt/ml/processing"
+_REPORT_LIMIT = 4 * 1024**2
+# Unpacks the code that `cdk deploy` uploaded, installs what the container lacks, and hands over.
+_ENTRYPOINT = (
+    f"cd {_ROOT}/input/code && python3 -m zipfile -e *.zip src && cd src && "
+    "python3 -m pip install -q -r export/requirements.txt && "
+    'exec python3 -m export.compile_job "$@"'
+)
+
+
+class CompilationError(ValueError):
+    """A version that cannot be compiled as it is; names it, the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class CompileSettings:
+    """Where and how compile jobs run, from the deployment's settings.
+
+    Attributes:
+        subnets: Ids of the subnets that they run in; none where SageMaker places them.
+        security_group: Id of their security group there.
+    """
+
+    role_arn: str
+    instance_type: str
+    max_runtime_seconds: int
+    code_uri: str
+    training_bucket: str
+    volume_gb: int = 30
+    subnets: tuple[str, ...] = ()
+    security_group: str = ""
+
+
+@dataclass(frozen=True)
+class CompileJob:
+    """One compile job, or that there is none.
+
+    Attributes:
+        name: The job's name; empty where there is none.
+        attempt: Its number among those of its version and recipe, from 1.
+        reason: Why it failed, where it did.
+        refused: Whether it failed for what it was given: trying again is of no use.
+        created: When it was started.
+    """
+
+    name: str = ""
+    state: JobState = JobState.NONE
+    attempt: int = 0
+    reason: str = ""
+    refused: bool = False
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CompileJobs:
+    """The compile jobs of one version.
+
+    Attributes:
+        newest: The newest by the recipe that was asked about.
+        running: Names of all that run, by whatever recipe.
+        first_created: When the first by that recipe was started.
+    """
+
+    newest: CompileJob
+    running: tuple[str, ...] = ()
+    first_created: datetime | None = None
+
+    def because(self, reason: str) -> CompileJobs:
+        """The same with another reason, where one is given."""
+        return replace(self, newest=replace(self.newest, reason=reason)) if reason else self
+
+
+def jobs_of(sagemaker: Any, source: ModelName, recipe: Recipe) -> CompileJobs:
+    """Finds the compile jobs of a version."""
+    newest, running, created = CompileJob(), [], []
+    for row in list_jobs(sagemaker, f"{COMPILE_JOB_PREFIX}{source}-"):
+        found = parse_compile_job(row["ProcessingJobName"])
+        if found is None or found[0] != source:
+            continue
+        job = _job(row, found[2])
+        if job.state is JobState.RUNNING:
+            running.append(job.name)
+        if found[1] == recipe.id:
+            created.append(row["CreationTime"])
+            newest = max(newest, job, key=lambda each: each.attempt)
+    return CompileJobs(newest, tuple(sorted(running)), min(created, default=None))
+
+
+def list_jobs(
+    sagemaker: Any, contains: str = COMPILE_JOB_PREFIX, state: JobState | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """The processing jobs with some words in their names, newest first."""
+    query: dict[str, Any] = {"NameContains": contains, "StatusEquals": state and state.value}
+    asked = {key: value for key, value in query.items() if value}
+    for page in sagemaker.get_paginator("list_processing_jobs").paginate(**asked):
+        yield from page["ProcessingJobSummaries"]
+
+
+def _job(row: Mapping[str, Any], attempt: int) -> CompileJob:
+    said = row.get("ExitMessage", "")
+    return CompileJob(
+        row["ProcessingJobName"],
+        JobState(row["ProcessingJobStatus"]),
+        attempt,
+        # The job's own words say more than SageMaker's.
+        said or row.get("FailureReason", ""),
+        is_refusal(said),
+        row["CreationTime"],
+    )
+
+
+def start(
+    sagemaker: Any, source: Package, recipe: Recipe, settings: CompileSettings, attempt: int
+) -> str:
+    """Starts a compile job and returns its name; a job that is there already is the same job.
+
+    Raises:
+        CompilationError: The version lacks what a compilation needs.
+    """
+    if source.name is None:
+        raise CompilationError(f"{source.arn}: has no name by the convention; register it again")
+    cards_uri = source.metadata.get(CARD_SET_URI)
+    if not source.model_data_url or not cards_uri:
+        missing = CARD_SET_URI if source.model_data_url else "model artifact"
+        raise CompilationError(
+            f"{source.name}: its {missing} is not recorded, so it cannot be compiled; "
+            "register it from its training job"
+        )
+    job_name = compile_job_name(source.name, recipe.id, attempt)
+    arguments = {
+        "--model": f"{_ROOT}/input/model",
+        "--cards": f"{_ROOT}/input/cards",
+        "--output": f"{_ROOT}/output",
+        "--compiler": recipe.compiler,
+        "--source-name": str(source.name),
+        "--source-arn": source.arn,
+        "--recipe": recipe.text,
+        "--message": "/opt/ml/output/message",
+    }
+    request: dict[str, Any] = {
+        "ProcessingJobName": job_name,
+        "RoleArn": settings.role_arn,
+        "AppSpecification": {
+            "ImageUri": recipe.image,
+            "ContainerEntrypoint": ["bash", "-c", _ENTRYPOINT, "compile"],
+            "ContainerArguments": [word for pair in arguments.items() for word in pair],
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": settings.instance_type,
+                "VolumeSizeInGB": settings.volume_gb,
+            }
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": settings.max_runtime_seconds},
+        "ProcessingInputs": [
+            _input("code", settings.code_uri),
+            _input("model", source.model_data_url),
+            _input("cards", cards_uri),
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": "compilation",
+                    "S3Output": {
+                        "S3Uri": f"s3://{settings.training_bucket}/{COMPILATIONS_PREFIX}{job_name}",
+                        "LocalPath": f"{_ROOT}/output",
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+            ]
+        },
+        "Environment": {SOURCE_ARN: source.arn},
+    }
+    if settings.subnets:
+        request["NetworkConfig"] = {
+            "VpcConfig": {
+                "Subnets": list(settings.subnets),
+                "SecurityGroupIds": [settings.security_group],
+            }
+        }
+    try:
+        sagemaker.create_processing_job(**request)
+    except ClientError as error:
+        if error_code(error) != "ResourceInUse":
+            raise
+    return job_name
+
+
+def stop(sagemaker: Any, job_name: str) -> None:
+    """Stops a compile job; one that has just ended by itself is no error."""
+    try:
+        sagemaker.stop_processing_job(ProcessingJobName=job_name)
+    except ClientError as error:
+        if error_code(error) not in ("ValidationException", "ResourceNotFound"):
+            raise
+
+
+def source_of(sagemaker: Any, job_name: str) -> str | None:
+    """The ARN of the version that a compile job was started for; None for anybody else's job."""
+    try:
+        job = sagemaker.describe_processing_job(ProcessingJobName=job_name)
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    arn = job.get("Environment", {}).get(SOURCE_ARN)
+    return str(arn) if arn else None
+
+
+def read_report(s3: Any, bucket: str, job_name: str, file: str) -> dict[str, Any]:
+    """Reads a JSON report (``fidelity.json``, ``compilation.json``) of a completed compile job.
+
+    Raises:
+        CompilationError: Missing, too long, or no JSON object.
+    """
+    key = f"{COMPILATIONS_PREFIX}{job_name}/{file}"
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if is_missing(error):
+            raise CompilationError(f"{job_name}: s3://{bucket}/{key} does not exist") from None
+        raise
+    body = answer["Body"].read(_REPORT_LIMIT + 1)
+    try:
+        document = json.loads(body) if len(body) <= _REPORT_LIMIT else None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise CompilationError(
+            f"{job_name}: {file} is no JSON object of at most {_REPORT_LIMIT} bytes"
+        )
+    return document
+
+
+def verdict(report: Mapping[str, Any]) -> Verdict:
+    """The gate's word in ``fidelity.json``; anything but a clear pass is a failure."""
+    return Verdict.PASSED if report.get("verdict") == Verdict.PASSED.value else Verdict.FAILED
+
+
+def _input(name: str, uri: str) -> dict[str, Any]:
+    return {
+        "InputName": name,
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": f"{_ROOT}/input/{name}",
+            "S3DataType": "S3Prefix",
+            "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
+        },
+    }

@@ -1,0 +1,230 @@
+"""Writes a version's lineage into SageMaker Lineage: what is missing, and nothing twice.
+
+It looks first and writes then, entity by entity, each in one request; so it may be repeated, be
+ended anywhere and be run twice at once, and ends in the same graph. Where two are at it, the later
+one is told that the entity exists, looks again, and uses it.
+
+SageMaker answers ValidationException to a repeated creation (its own SDK takes that for "already
+exists": ``sagemaker.serve.utils.lineage_utils``), and gives the same code to a request that is
+wrong; only looking again tells the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from registry.aws import error_code, is_missing
+from registry.lineage.ancestry import LineageError, artifact_of
+from registry.lineage.graph import MODEL, Action, Artifact, Graph, Job, parent_of, version_graph
+from registry.versions.packages import Package, describe
+
+_TAKEN = frozenset({"ValidationException", "ResourceInUse", "ConflictException"})
+_FULL = "ResourceLimitExceeded"
+
+WRITTEN = "written"
+UPDATED = "updated"
+UNEXPECTED = "unexpected"
+
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between Lineage and the version.
+
+    Attributes:
+        done: ``written``; ``updated``; or ``unexpected``: an edge that the version does not
+            record, which is left as it is.
+        kind: ``artifact``, ``action`` or ``association``.
+        name: What it is, for people.
+    """
+
+    done: str
+    kind: str
+    name: str
+
+
+def record_version(sagemaker: Any, package: Package) -> list[Change]:
+    """Makes Lineage hold what a version records; returns what was missing or differed.
+
+    Where a parent is neither in Lineage nor in the registry any more, the graph ends.
+
+    Args:
+        sagemaker: A boto3 SageMaker client.
+        package: The version, as it is now.
+
+    Raises:
+        LineageError: The account's limit of lineage entities is reached.
+        ClientError: SageMaker refused; what was written stays, and a repetition goes on from it.
+    """
+    graph = version_graph(package, job_of(sagemaker, package))
+    found = {each.source_uri: artifact_of(sagemaker, each.source_uri) for each in graph.artifacts}
+    parent = parent_of(package)
+    if parent and not found[parent] and describe(sagemaker, parent) is None:
+        graph = graph.without(parent)
+    return _Writing(sagemaker, found).write(graph)
+
+
+def job_of(sagemaker: Any, package: Package) -> Job | None:
+    """The job that a version says it was made by; None where SageMaker knows none such."""
+    kind, _, name = package.generated_by.rpartition(":")[2].partition("/")
+    try:
+        if kind == "training-job":
+            answer = sagemaker.describe_training_job(TrainingJobName=name)
+        elif kind == "processing-job":
+            answer = sagemaker.describe_processing_job(ProcessingJobName=name)
+        else:
+            return None
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    return Job.from_description(answer)
+
+
+class _Writing:
+    """One graph being written.
+
+    Args:
+        sagemaker: A boto3 SageMaker client.
+        found: The ARN of each artifact that is there, by its address.
+    """
+
+    def __init__(self, sagemaker: Any, found: dict[str, str | None]) -> None:
+        self._sagemaker = sagemaker
+        self._arns = {key: arn for key, arn in found.items() if arn}
+        self._names = dict[str, str]()
+        self._new = set[str]()
+        self._changes: list[Change] = []
+
+    def write(self, graph: Graph) -> list[Change]:
+        for artifact in graph.artifacts:
+            self._artifact(artifact)
+        for action in graph.actions:
+            self._action(action)
+        into = dict[str, dict[str, str]]()
+        for edge in graph.associations:
+            into.setdefault(edge.destination, {})[edge.source] = edge.type
+        for destination, sources in into.items():
+            self._edges(destination, sources, strict=destination == graph.artifacts[0].source_uri)
+        return self._changes
+
+    def _artifact(self, wanted: Artifact) -> None:
+        key = wanted.source_uri
+        self._names[key] = wanted.properties.get("ModelName", key)
+        if key in self._arns:
+            return
+        arn, made = self._make(
+            lambda: str(
+                self._sagemaker.create_artifact(
+                    ArtifactName=wanted.name,
+                    Source={"SourceUri": key},
+                    ArtifactType=wanted.type,
+                    Properties=dict(wanted.properties),
+                )["ArtifactArn"]
+            ),
+            lambda: artifact_of(self._sagemaker, key),
+        )
+        self._keep(key, arn, made, "artifact")
+
+    def _action(self, wanted: Action) -> None:
+        self._names[wanted.name] = wanted.name
+        there = self._look_at_action(wanted.name)
+        if there is None:
+            arn, made = self._make(
+                lambda: str(self._sagemaker.create_action(**_creation(wanted))["ActionArn"]),
+                lambda: (self._look_at_action(wanted.name) or {}).get("ActionArn"),
+            )
+            self._keep(wanted.name, arn, made, "action")
+            return
+        self._arns[wanted.name] = there["ActionArn"]
+        known = there.get("Properties", {})
+        changed = {k: value for k, value in wanted.properties.items() if known.get(k) != value}
+        if not wanted.settled and (changed or there.get("Status") != wanted.status):
+            self._sagemaker.update_action(
+                ActionName=wanted.name, Status=wanted.status, Properties=changed
+            )
+            self._changes.append(Change(UPDATED, "action", wanted.name))
+
+    def _edges(self, destination: str, wanted: dict[str, str], *, strict: bool) -> None:
+        """Associates sources with a destination; what else leads there is told where strict."""
+        into = self._arns[destination]
+        present: dict[str, dict[str, Any]] = {}
+        if into not in self._new:
+            present = {each["SourceArn"]: each for each in self._associations(DestinationArn=into)}
+        for source, kind in wanted.items():
+            if not present.pop(self._arns[source], None) and self._associate(
+                self._arns[source], into, kind
+            ):
+                name = f"{self._names[source]} → {self._names[destination]} ({kind})"
+                self._changes.append(Change(WRITTEN, "association", name))
+        for each in present.values() if strict else ():
+            # SageMaker's own edges (a container's image, a model's data) are of other types.
+            if each.get("AssociationType") == "DerivedFrom" and each.get("SourceType") == MODEL:
+                source = each.get("SourceName") or each["SourceArn"]
+                name = f"{source} → {self._names[destination]} (DerivedFrom)"
+                self._changes.append(Change(UNEXPECTED, "association", name))
+
+    def _associate(self, source: str, destination: str, kind: str) -> bool:
+        """Adds one edge; whether it was us."""
+        ends = {"SourceArn": source, "DestinationArn": destination}
+        _, made = self._make(
+            lambda: dict(self._sagemaker.add_association(AssociationType=kind, **ends)),
+            lambda: next(self._associations(**ends), None),
+        )
+        return made
+
+    def _make(
+        self, create: Callable[[], _Found], look: Callable[[], _Found | None]
+    ) -> tuple[_Found, bool]:
+        """Creates, or finds what somebody else has created meanwhile; and whether it was us."""
+        try:
+            return create(), True
+        except ClientError as error:
+            code = error_code(error)
+            if code == _FULL:
+                raise LineageError(
+                    "SageMaker Lineage is full: an account may make 3,000 actions, 6,000 "
+                    "artifacts and 6,000 associations; ask AWS Support for more or delete old "
+                    "ones, then run: cards registry lineage --repair"
+                ) from error
+            found = look() if code in _TAKEN else None
+            if found is None:
+                raise
+            return found, False
+
+    def _keep(self, key: str, arn: str, made: bool, kind: str) -> None:
+        self._arns[key] = arn
+        if made:
+            self._new.add(arn)
+            self._changes.append(Change(WRITTEN, kind, self._names[key]))
+
+    def _look_at_action(self, name: str) -> dict[str, Any] | None:
+        try:
+            return dict(self._sagemaker.describe_action(ActionName=name))
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+
+    def _associations(self, **ends: str) -> Iterator[dict[str, Any]]:
+        pages = self._sagemaker.get_paginator("list_associations").paginate(**ends)
+        for page in pages:
+            yield from page["AssociationSummaries"]
+
+
+def _creation(action: Action) -> dict[str, Any]:
+    origin = {"GeneratedBy": action.generated_by, "CommitId": action.commit}
+    return {
+        "ActionName": action.name,
+        "Source": {"SourceUri": action.source_uri, "SourceType": action.source_type},
+        "ActionType": action.type,
+        "Description": action.description,
+        "Status": action.status,
+        "Properties": dict(action.properties),
+        "MetadataProperties": {key: value for key, value in origin.items() if value},
+    }

@@ -1,0 +1,386 @@
+"""From a finished training job to a registered version.
+
+A job cannot register itself: SageMaker uploads its ``model.tar.gz`` only after the job's process
+has ended. So the job writes ``registration.json`` into its output data, SageMaker uploads that
+beside the model, and the event of the job's completion leads here. Everything that
+DescribeTrainingJob knows is taken from there; the request adds what only the job could measure.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.archives import ArchiveError, read_member
+from registry.aws import is_missing, split_s3_uri
+from registry.contract import Contract, ContractError
+from registry.names import (
+    CARDS_CHANNEL,
+    GROUP,
+    JOBS_PREFIX,
+    STUDENT,
+    TEACHER,
+    ModelName,
+    check_line,
+)
+from registry.registration.failed_runs import MODEL_LINE, failed_version, line_of
+from registry.registration.job_facts import channel_uri, machine_facts
+from registry.versions import model_card, model_quality
+from registry.versions.metadata import (
+    CARD_SET_DIGEST,
+    CARD_SET_URI,
+    MLFLOW_RUN,
+    PARENT_ARN,
+    PARENT_NAME,
+    RESERVED,
+    TRAINING_JOB,
+    MetadataError,
+    check,
+    kept_metrics,
+    plain,
+)
+from registry.versions.name_claims import claim_name
+from registry.versions.packages import (
+    APPROVED,
+    PENDING,
+    NewPackage,
+    PackageSummary,
+    create,
+    describe,
+    find,
+)
+from registry.versions.validation import verdict
+
+REQUEST_FILE = "registration.json"
+REQUEST_LIMIT = 256 * 1024
+#: The outcome of registering a run that made no model.
+REGISTERED_AS_FAILED = "registered as failed"
+#: Environment variable of a training job that names the image to serve its model with.
+INFERENCE_IMAGE = "CARDS_INFERENCE_IMAGE"
+COMMIT = "CARDS_COMMIT"
+#: Type, architecture and stage of a name.
+Line = tuple[str, str, str]
+
+
+class RegistrationError(ValueError):
+    """A model that may not be registered; names the job and the cause."""
+
+
+@dataclass(frozen=True)
+class RegistrationRequest:
+    """What a training job says about the model that it made (``registration.json``)."""
+
+    model_type: str
+    architecture: str
+    stage: str
+    parent_arn: str | None
+    metadata: Mapping[str, str]
+    metrics: Mapping[str, float]
+    contract: Contract
+    card_set_digest: str
+    mlflow_run_id: str | None
+
+    @classmethod
+    def from_json(cls, body: bytes, label: str) -> RegistrationRequest:
+        """Reads and checks a request; ``label`` is what an error calls it.
+
+        Raises:
+            RegistrationError: Not JSON, or a field is missing or of the wrong type.
+        """
+        try:
+            document = json.loads(body)
+            request = cls(
+                model_type=document["model_type"],
+                architecture=document["architecture"],
+                stage=document["stage"],
+                parent_arn=document.get("parent_model_package_arn"),
+                metadata=dict(document["metadata"]),
+                metrics={str(k): float(v) for k, v in document["metrics"].items()},
+                contract=Contract.from_dict(document["contract"]),
+                card_set_digest=str(document["card_set"]["digest"]),
+                mlflow_run_id=document.get("mlflow_run_id"),
+            )
+            check_line(request.model_type, request.architecture, request.stage)
+        except KeyError as error:
+            raise RegistrationError(f"{label}: {error.args[0]} is missing") from None
+        except (TypeError, AttributeError, ValueError, ContractError) as error:
+            raise RegistrationError(f"{label}: {error}") from None
+        infinite = [name for name, value in request.metrics.items() if not math.isfinite(value)]
+        reserved = sorted(RESERVED & set(request.metadata))
+        if infinite or reserved:
+            raise RegistrationError(
+                f"{label}: "
+                + "; ".join(
+                    [f"metric {name} is not a finite number" for name in infinite]
+                    + [f"metadata key {key} is written by the registry alone" for key in reserved]
+                )
+            )
+        if request.model_type == STUDENT and not request.parent_arn:
+            raise RegistrationError(f"{label}: a student must name the model that it was made from")
+        return request
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What came of looking at a training job.
+
+    Attributes:
+        outcome: ``registered``, ``registered as failed``, ``already registered``, ``not ours`` or
+            ``not completed``.
+        arn: The version's ARN, where there is one.
+        name: Its name, likewise.
+        detail: One line for the log.
+        mlflow_run_id: The tracked run that the version names, where there is one.
+    """
+
+    outcome: str
+    arn: str | None = None
+    name: str | None = None
+    detail: str = ""
+    mlflow_run_id: str | None = None
+
+
+def register_training_job(
+    sagemaker: Any, s3: Any, *, bucket: str, job_name: str, group: str = GROUP
+) -> Registration:
+    """Registers what a training job made, once however often it is called.
+
+    A job that failed, that was stopped, or that completed and left a damaged or contradictory
+    request, is registered as a rejected version with the reason: there is nothing that a second
+    look would mend. Whatever AWS refuses for the moment is raised, to be tried again.
+
+    What keeps a repeated registration from making a second version: the name's claim belongs to
+    the job (:mod:`registry.versions.name_claims`), a version of that name that was created since
+    the job was is looked for first, and two calls at the same moment send the same client token.
+
+    Args:
+        sagemaker: A boto3 SageMaker client.
+        s3: A boto3 S3 client.
+        bucket: The training bucket; a job that writes elsewhere is not ours.
+        job_name: The training job.
+        group: The model package group.
+
+    Raises:
+        RegistrationError: The job is ours, has no model that could be registered, and does not
+            say which line of names it belongs to.
+    """
+    try:
+        job = sagemaker.describe_training_job(TrainingJobName=job_name)
+    except ClientError as error:
+        if is_missing(error):
+            return Registration("not ours", detail=f"training job {job_name} does not exist")
+        raise
+    output = job.get("OutputDataConfig", {}).get("S3OutputPath", "")
+    if not output.rstrip("/").startswith(f"s3://{bucket}/{JOBS_PREFIX.rstrip('/')}"):
+        return Registration("not ours", detail=f"{job_name} writes to {output or 'nowhere'}")
+    status = job["TrainingJobStatus"]
+    at = Place(sagemaker, s3, bucket, group)
+    if status in ("Failed", "Stopped"):
+        reason = job.get("FailureReason") or f"the job was {status.lower()}"
+        return _register_failure(at, job, reason)
+    if status != "Completed":
+        return Registration("not completed", detail=status)
+    try:
+        return _register_model(at, job)
+    except (RegistrationError, MetadataError) as error:
+        return _register_failure(at, job, str(error))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where versions and their names are written.
+
+    Attributes:
+        sagemaker: A boto3 SageMaker client.
+        s3: A boto3 S3 client.
+        bucket: The training bucket; names are claimed there.
+        group: The model package group.
+    """
+
+    sagemaker: Any
+    s3: Any
+    bucket: str
+    group: str
+
+    def claim(self, job: Mapping[str, Any], line: Line) -> ModelName:
+        """The name that belongs to a job: its own from an earlier call, or the line's next."""
+        return claim_name(
+            self.s3, self.bucket, *line, source=job["TrainingJobArn"], since=job["CreationTime"]
+        )
+
+    def existing(self, job: Mapping[str, Any], name: ModelName) -> PackageSummary | None:
+        """The version of a job's name, where it was registered before."""
+        return find(self.sagemaker, self.group, name, created_after=job["CreationTime"])
+
+
+def _register_failure(at: Place, job: Mapping[str, Any], reason: str) -> Registration:
+    line = line_of(job)
+    if line is None:
+        raise RegistrationError(
+            f"training job {job['TrainingJobName']}: {reason}; it cannot be registered as failed, "
+            f"because its environment has no {MODEL_LINE}; submit jobs with cards train"
+        )
+    name = at.claim(job, (line.model_type, line.architecture, line.stage))
+    existing = at.existing(job, name)
+    if existing:
+        return Registration("already registered", existing.arn, str(name))
+    package = failed_version(at.sagemaker, at.group, job, name, reason)
+    arn = create(at.sagemaker, at.group, package)
+    return Registration(REGISTERED_AS_FAILED, arn, str(name), detail=reason)
+
+
+def _register_model(at: Place, job: Mapping[str, Any]) -> Registration:
+    job_name = job["TrainingJobName"]
+    request = read_request(at.s3, job)
+    _check_line(request, job)
+    metadata = {
+        **request.metadata,
+        **kept_metrics(request.model_type, request.stage, request.metrics),
+        **_parent_metadata(at.sagemaker, request, at.group, job_name),
+        CARD_SET_DIGEST: request.card_set_digest,
+    }
+    cards_uri = channel_uri(job, CARDS_CHANNEL)
+    if cards_uri:
+        metadata[CARD_SET_URI] = cards_uri
+    if request.mlflow_run_id:
+        metadata[MLFLOW_RUN] = request.mlflow_run_id
+    line = (request.model_type, request.architecture, request.stage)
+    return register_version(at, job, line, metadata, request.metrics)
+
+
+def register_version(
+    at: Place,
+    job: Mapping[str, Any],
+    line: Line,
+    metadata: Mapping[str, str],
+    metrics: Mapping[str, float],
+) -> Registration:
+    """Registers the model of a completed job under its line's next name, once.
+
+    Args:
+        at: Where.
+        job: DescribeTrainingJob's answer; artifact, image and machines are taken from it.
+        line: Type, architecture and stage of the name.
+        metadata: What is known beside that.
+        metrics: Everything that was measured, for the model quality report and the card.
+
+    Raises:
+        RegistrationError: Nothing tells how to serve the model.
+        MetadataError: The metadata is incomplete or contradictory; no name is claimed then.
+    """
+    job_name, job_arn = job["TrainingJobName"], job["TrainingJobArn"]
+    model_uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+    environment = job.get("Environment", {})
+    image = environment.get(INFERENCE_IMAGE) or job["AlgorithmSpecification"].get("TrainingImage")
+    if not image:
+        raise RegistrationError(
+            f"{job_name}: neither {INFERENCE_IMAGE} nor a training image tells how to serve it"
+        )
+    metadata = {**metadata, **machine_facts(job), TRAINING_JOB: job_name}
+    # Before a name is claimed: what is refused here is registered as failed under its first name.
+    metadata |= verdict(ModelName(*line, 1), metadata).metadata()
+    check(*line[::2], {key: plain(value) for key, value in metadata.items()})
+    name = at.claim(job, line)
+    run = metadata.get(MLFLOW_RUN)
+    existing = at.existing(job, name)
+    if existing:
+        return Registration("already registered", existing.arn, str(name), mlflow_run_id=run)
+    teacher = name.model_type == TEACHER
+    arn = create(
+        at.sagemaker,
+        at.group,
+        NewPackage(
+            name=name,
+            approval=APPROVED if teacher else PENDING,
+            summary=summarise(metadata, metrics, metadata.get(PARENT_NAME)),
+            model_data_url=model_uri,
+            image=image,
+            metadata=metadata,
+            generated_by=job_arn,
+            commit=environment.get(COMMIT),
+            approval_reason=(
+                "Teachers are approved on registration: they are distilled from, never deployed."
+                if teacher
+                else None
+            ),
+            quality_uri=model_quality.put(at.s3, at.bucket, name, metrics),
+            card=model_card.card(
+                name,
+                metadata,
+                metrics,
+                artifact=model_uri,
+                image=job["AlgorithmSpecification"].get("TrainingImage") or image,
+                job_arn=job_arn,
+                hyperparameters=job.get("HyperParameters"),
+            ),
+        ),
+    )
+    return Registration("registered", arn, str(name), detail=model_uri, mlflow_run_id=run)
+
+
+def _check_line(request: RegistrationRequest, job: Mapping[str, Any]) -> None:
+    """A job that was sent to make one thing must not register another."""
+    line = line_of(job)
+    asked = (request.model_type, request.architecture, request.stage)
+    if line and asked != (line.model_type, line.architecture, line.stage):
+        raise RegistrationError(
+            f"training job {job['TrainingJobName']}: was submitted for {line.line} and asks to be "
+            f"registered as {'-'.join(asked)}"
+        )
+
+
+def summarise(metadata: Mapping[str, str], metrics: Mapping[str, float], parent: str | None) -> str:
+    """The sentence that follows the name in a version's description."""
+    parts = [f"{metadata['Architecture']}, {int(metadata['Parameters']):,} parameters"]
+    if "top1" in metrics:
+        queries = f" of {metrics['queries']:.0f} unseen views" if "queries" in metrics else ""
+        parts.append(f"top-1 {metrics['top1']:.3f}{queries}")
+    if "top1_unseen" in metrics:
+        parts.append(f"top-1 {metrics['top1_unseen']:.3f} on cards never trained on")
+    if parent:
+        parts.append(f"from {parent}")
+    return ", ".join(parts)
+
+
+def read_request(s3: Any, job: Mapping[str, Any]) -> RegistrationRequest:
+    """What a completed training job says about its model.
+
+    Raises:
+        RegistrationError: It says nothing, or nothing that could be registered.
+    """
+    job_name = job["TrainingJobName"]
+    bucket, key = split_s3_uri(job["ModelArtifacts"]["S3ModelArtifacts"])
+    output_key = f"{key.rpartition('/')[0]}/output.tar.gz"
+    label = f"training job {job_name}: {REQUEST_FILE}"
+    try:
+        stream = s3.get_object(Bucket=bucket, Key=output_key)["Body"]
+    except ClientError as error:
+        if is_missing(error):
+            raise RegistrationError(
+                f"{label}: s3://{bucket}/{output_key} does not exist; the job wrote no output data"
+            ) from None
+        raise
+    try:
+        body = read_member(stream, REQUEST_FILE, REQUEST_LIMIT, label=output_key)
+    except ArchiveError as error:
+        raise RegistrationError(f"training job {job_name}: {error}") from error
+    return RegistrationRequest.from_json(body, label)
+
+
+def _parent_metadata(
+    sagemaker: Any, request: RegistrationRequest, group: str, job_name: str
+) -> dict[str, str]:
+    if request.parent_arn is None:
+        return {}
+    parent = describe(sagemaker, request.parent_arn)
+    if parent is None or parent.group != group or parent.name is None:
+        raise RegistrationError(
+            f"training job {job_name}: its parent {request.parent_arn} is no named version of "
+            f"{group}; train from a version that cards registry list shows"
+        )
+    return {PARENT_ARN: parent.arn, PARENT_NAME: str(parent.name)}

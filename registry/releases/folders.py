@@ -1,0 +1,93 @@
+"""Which releases are in the bucket: what is complete, what was let go, and what is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from registry.names import RELEASES_PREFIX, RETIRED
+from registry.releases.manifest import MANIFEST, SIGNATURE
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One release's folder.
+
+    Attributes:
+        release: The release's id.
+        published: When its manifest was written; None where the release is absent, for want of a
+            manifest or because it was let go.
+        touched: When the newest of its files was written.
+        retired: When it was let go, where it was.
+        files: Their names.
+    """
+
+    release: str
+    published: datetime | None
+    touched: datetime
+    retired: datetime | None = None
+    files: frozenset[str] = frozenset()
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it has files beside the record that stays."""
+        return bool(self.files - {SIGNATURE, RETIRED})
+
+    @property
+    def name(self) -> str:
+        """The name of the version that it was made from."""
+        return self.release.partition(".")[0]
+
+
+def is_complete(s3: Any, bucket: str, release: str) -> bool:
+    """Whether a release is there: its manifest, which is written last, exists, and no mark."""
+    found = folder(s3, bucket, release)
+    return found is not None and found.published is not None
+
+
+def folder(s3: Any, bucket: str, release: str) -> Folder | None:
+    """One release's folder; None where there is none."""
+    return next(_listed(s3, bucket, f"{RELEASES_PREFIX}{release}/"), None)
+
+
+def folders(s3: Any, bucket: str, name: str = "") -> Iterator[Folder]:
+    """The releases' folders by id; those of one version where ``name`` is given."""
+    yield from _listed(s3, bucket, f"{RELEASES_PREFIX}{name}." if name else RELEASES_PREFIX)
+
+
+def _listed(s3: Any, bucket: str, prefix: str) -> Iterator[Folder]:
+    current, files = "", dict[str, datetime]()
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            release, _, file = entry["Key"].removeprefix(RELEASES_PREFIX).partition("/")
+            if release != current:
+                if files:
+                    yield _folder(current, files)
+                current, files = release, {}
+            files[file] = entry["LastModified"]
+    if files:
+        yield _folder(current, files)
+
+
+def _folder(release: str, files: dict[str, datetime]) -> Folder:
+    retired = files.get(RETIRED)
+    published = None if retired else files.get(MANIFEST)
+    return Folder(release, published, max(files.values()), retired, frozenset(files))
+
+
+def complete(folders: Iterable[Folder]) -> list[str]:
+    """The ids of those that are complete, newest first."""
+    found = [(each.published, each.release) for each in folders if each.published]
+    return [release for _, release in sorted(found, reverse=True)]
+
+
+def releases_of(s3: Any, bucket: str, name: str) -> list[str]:
+    """The ids of a version's complete releases, newest first."""
+    return complete(folders(s3, bucket, name))
+
+
+def newest_release(s3: Any, bucket: str, name: str) -> str | None:
+    """The id of a version's newest complete release, or None."""
+    return next(iter(releases_of(s3, bucket, name)), None)

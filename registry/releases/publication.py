@@ -1,0 +1,299 @@
+"""Releases: folders in the release bucket that are complete or absent.
+
+The files are copied first and checked, then the signature is written, the manifest last and only
+once (``If-None-Match: *``): whoever finds a manifest finds everything that it names. The manifest
+is the same whoever writes it and whenever, so a publication that was interrupted, or that runs
+twice at once, ends in one consistent folder.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.aws import is_missing, put_once
+from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
+from registry.compilation.jobs import FIDELITY_REPORT, CompilationError, read_report, verdict
+from registry.compilation.recipe import COMPILED_STAGES, Recipe
+from registry.contract import Contract
+from registry.convergence import Verdict
+from registry.lineage.ancestry import ancestors
+from registry.names import (
+    COMPILATIONS_PREFIX,
+    KEYS_PREFIX,
+    RELEASES_PREFIX,
+    RETIRED,
+    parse_compile_job,
+    release_id,
+)
+from registry.notices import Board
+from registry.releases import channels as channel
+from registry.releases.folders import folder
+from registry.releases.manifest import (
+    MANIFEST,
+    SCHEMA,
+    SIGNATURE,
+    File,
+    ManifestError,
+    canonical,
+    files_of,
+    sha256,
+)
+from registry.versions.metadata import COMPILE_JOB
+from registry.versions.packages import Package, describe
+
+SIGNING_ALGORITHM = "ECDSA_SHA_256"
+_CHUNK = 1024**2
+
+
+class CopyError(RuntimeError):
+    """S3 has written other bytes than it was given: a fault, and not the job's."""
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """The clients and places that publishing needs.
+
+    Attributes:
+        sagemaker: A boto3 SageMaker client.
+        s3: A boto3 S3 client.
+        kms: A boto3 KMS client.
+        signing_key: ARN of the asymmetric key (ECC P-256) that signs manifests.
+        board: Where people are told.
+        stable: What moves the stable channel: ``approval`` or ``promotion``.
+    """
+
+    sagemaker: Any
+    s3: Any
+    kms: Any
+    group: str
+    training_bucket: str
+    release_bucket: str
+    signing_key: str
+    board: Board
+    stable: str = channel.BY_APPROVAL
+
+    @property
+    def channels(self) -> channel.Place:
+        """Where the channels lie."""
+        return channel.Place(self.sagemaker, self.s3, self.group, self.release_bucket, self.stable)
+
+
+def withdraw(to: Publisher, release: str) -> None:
+    """Makes a release absent: without its manifest it is not there.
+
+    The files stay, so that it can be published again; so does the manifest, as an earlier version
+    of its object.
+    """
+    to.s3.delete_object(Bucket=to.release_bucket, Key=f"{RELEASES_PREFIX}{release}/{MANIFEST}")
+
+
+def release_of(package: Package) -> str | None:
+    """The release that a compiled version belongs to, by the job that compiled it.
+
+    None for a version that no compile job made, and for an ONNX version, which a release holds
+    beside what it is for. Whether the release is there is another question:
+    :func:`registry.releases.folders.is_complete`.
+    """
+    compilers = {stage: compiler for compiler, stage in COMPILED_STAGES.items()}
+    compiler = compilers.get(package.name.stage) if package.name else None
+    job = parse_compile_job(package.metadata.get(COMPILE_JOB, ""))
+    return release_id(job[0], compiler, job[1]) if job and compiler else None
+
+
+def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> str:
+    """Publishes the release of an approved version from its completed compile job.
+
+    Registers what was compiled (ONNX and INT8 or HEF) as versions of the group, copies the files,
+    signs the manifest. Safe to repeat and to run twice at once.
+
+    Returns:
+        The release's id.
+
+    Raises:
+        CompilationError: The job's reports are damaged, of another version, or its gate failed.
+        ManifestError: A file is not what the report says.
+    """
+    assert source.name is not None
+    report, fidelity = _reports(to, source, job_name)
+    if verdict(fidelity) is not Verdict.PASSED:
+        raise CompilationError(f"{job_name}: its fidelity gate did not pass; nothing is published")
+    files = files_of(report, f"{job_name}: {COMPILATION_REPORT}")
+    shipped = _shipped(report, files, job_name)
+    packages = register_compiled(
+        to.sagemaker,
+        to.s3,
+        group=to.group,
+        bucket=to.training_bucket,
+        source=source,
+        recipe=recipe,
+        job_name=job_name,
+        report=report,
+        fidelity=fidelity,
+    )
+    release = release_id(source.name, recipe.compiler, recipe.id)
+    prefix = f"{RELEASES_PREFIX}{release}/"
+    there = folder(to.s3, to.release_bucket, release)
+    if there and there.retired:
+        # Let go, and compiled again: the old manifest does not speak of the files to come.
+        withdraw(to, release)
+    for name, file in shipped.items():
+        _copy_checked(
+            to, f"{COMPILATIONS_PREFIX}{job_name}/{name}", f"{prefix}{name}", file, job_name
+        )
+    body = canonical(
+        _manifest(to, source, recipe, job_name, release, report, fidelity, shipped, packages)
+    )
+    signature = sign(to.kms, to.signing_key, body)
+    put_public_key(to)
+    to.s3.put_object(Bucket=to.release_bucket, Key=f"{prefix}{SIGNATURE}", Body=signature)
+    put_once(
+        to.s3,
+        to.release_bucket,
+        f"{prefix}{MANIFEST}",
+        body,
+        ContentType="application/json",
+        ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
+    )
+    if there and there.retired:
+        to.s3.delete_object(Bucket=to.release_bucket, Key=f"{prefix}{RETIRED}")
+    return release
+
+
+def sign(kms: Any, key: str, body: bytes) -> bytes:
+    """Signs a manifest: ECDSA over P-256 with SHA-256, DER-encoded, as KMS gives it."""
+    answer = kms.sign(
+        KeyId=key,
+        Message=hashlib.sha256(body).digest(),
+        MessageType="DIGEST",
+        SigningAlgorithm=SIGNING_ALGORITHM,
+    )
+    return bytes(answer["Signature"])
+
+
+def public_key_pem(kms: Any, key: str) -> bytes:
+    """The public half of the signing key, as PEM (SubjectPublicKeyInfo)."""
+    der = base64.b64encode(kms.get_public_key(KeyId=key)["PublicKey"]).decode()
+    lines = "\n".join(der[at : at + 64] for at in range(0, len(der), 64))
+    return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n".encode()
+
+
+def public_key_name(key_arn: str) -> str:
+    """The public key's object in the release bucket."""
+    return f"{KEYS_PREFIX}{key_arn.rpartition('/')[2]}.pem"
+
+
+def put_public_key(to: Publisher) -> None:
+    """Writes the public key beside the releases, once."""
+    pem = public_key_pem(to.kms, to.signing_key)
+    put_once(to.s3, to.release_bucket, public_key_name(to.signing_key), pem)
+
+
+def _reports(
+    to: Publisher, source: Package, job_name: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    report = read_report(to.s3, to.training_bucket, job_name, COMPILATION_REPORT)
+    fidelity = read_report(to.s3, to.training_bucket, job_name, FIDELITY_REPORT)
+    if report.get("source_arn") != source.arn or report.get("source_name") != str(source.name):
+        raise CompilationError(
+            f"{job_name}: {COMPILATION_REPORT} is of {report.get('source_name')!r}, "
+            f"not of {source.name}"
+        )
+    return report, fidelity
+
+
+def _shipped(
+    report: Mapping[str, Any], files: Mapping[str, File], job_name: str
+) -> dict[str, File]:
+    names = report.get("ship")
+    if not isinstance(names, list) or not names or any(name not in files for name in names):
+        raise ManifestError(
+            f"{job_name}: {COMPILATION_REPORT}: ship names a file that is not in files"
+        )
+    return {name: files[name] for name in names}
+
+
+def _copy_checked(to: Publisher, key: str, target: str, file: File, job_name: str) -> None:
+    """Copies one file on S3's side, having read the very bytes that are copied."""
+    try:
+        answer = to.s3.get_object(Bucket=to.training_bucket, Key=key)
+    except ClientError as error:
+        if is_missing(error):
+            raise ManifestError(
+                f"{job_name}: {key} is in the report and not in the bucket"
+            ) from None
+        raise
+    digest, size = hashlib.sha256(), 0
+    for chunk in answer["Body"].iter_chunks(_CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    if digest.hexdigest() != file.sha256 or size != file.bytes:
+        raise ManifestError(
+            f"{job_name}: {key} has {size} bytes and digest {digest.hexdigest()[:12]}…, the report "
+            f"says {file.bytes} and {file.sha256[:12]}…; nothing is published"
+        )
+    copied = to.s3.copy_object(
+        Bucket=to.release_bucket,
+        Key=target,
+        CopySource={"Bucket": to.training_bucket, "Key": key},
+        CopySourceIfMatch=answer["ETag"],
+        ChecksumAlgorithm="SHA256",
+    )
+    # What S3 has computed over the bytes that it wrote; it stays on the object. One with a hyphen
+    # is of parts, and of no whole file.
+    written = copied.get("CopyObjectResult", {}).get("ChecksumSHA256", "")
+    if written and "-" not in written and base64.b64decode(written) != digest.digest():
+        raise CopyError(f"{job_name}: {target} was not written as it was read; it is tried again")
+
+
+def _manifest(
+    to: Publisher,
+    source: Package,
+    recipe: Recipe,
+    job_name: str,
+    release: str,
+    report: Mapping[str, Any],
+    fidelity: Mapping[str, Any],
+    shipped: Mapping[str, File],
+    packages: Mapping[str, str],
+) -> dict[str, Any]:
+    job = to.sagemaker.describe_processing_job(ProcessingJobName=job_name)
+    described = describe(to.sagemaker, source.arn)
+    chain = ancestors(to.sagemaker, described) if described else []
+    return {
+        "schema": SCHEMA,
+        "release": release,
+        "name": packages[COMPILED_STAGES[recipe.compiler]],
+        "source": {"name": str(source.name), "arn": source.arn},
+        "compiled_at": job["ProcessingEndTime"].astimezone(UTC).isoformat(timespec="seconds"),
+        "compile_job": job["ProcessingJobArn"],
+        "compiler": recipe.compiler,
+        "recipe": recipe.document,
+        "recipe_id": recipe.id,
+        "image": recipe.image,
+        "toolchain": report.get("toolchain", {}),
+        "model": report.get("model") or next(iter(shipped)),
+        "contract": Contract.from_dict(report.get("contract", {})).to_dict(),
+        "acceptance_threshold": report.get("acceptance_threshold"),
+        "card_set": report.get("card_set", {}),
+        "gate": {"verdict": fidelity["verdict"], "figures": fidelity.get("figures", {})},
+        "lineage": [
+            {"name": package.label, "arn": package.arn} for package in reversed([source, *chain])
+        ]
+        + [{"name": name, "stage": stage} for stage, name in packages.items()],
+        "files": {
+            name: {"sha256": file.sha256, "bytes": file.bytes} for name, file in shipped.items()
+        },
+        "signature": {
+            "algorithm": SIGNING_ALGORITHM,
+            "key": to.signing_key,
+            "file": SIGNATURE,
+        },
+        "compilation_report_sha256": sha256(canonical(report)),
+    }

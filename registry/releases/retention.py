@@ -1,0 +1,103 @@
+"""Retention: which releases may go, and how one goes without a channel noticing.
+
+A release goes in two steps, a day apart. First it is marked: a copy of its manifest,
+``retired.json``, appears in its folder, and from that moment it counts as absent, so no channel can
+begin to point to it. The channels are read after that; where one has come to need it, the mark is
+taken away and the release is there again, as it was. A day later, when whoever was at work then has
+long ended, its files are deleted, but for the mark and the signature: what it was, from which
+model, with which figures, can still be told of a device that runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from registry.names import RELEASES_PREFIX, RETIRED
+from registry.releases import channels as channel
+from registry.releases.folders import Folder, folder
+from registry.releases.manifest import MANIFEST, SIGNATURE
+
+#: Between the mark and the deletion.
+GRACE = timedelta(days=1)
+
+
+def spared(every: Iterable[Folder], bound: Collection[str], keep: int) -> frozenset[str]:
+    """The releases that stay: those that channels need, and the newest.
+
+    Args:
+        every: All folders of the release bucket.
+        bound: What channels point to and may go back to (:func:`registry.releases.channels.bound`).
+        keep: How many of the newest stay.
+    """
+    complete = sorted(
+        ((each.published, each.release) for each in every if each.published), reverse=True
+    )
+    return frozenset(bound) | {release for _, release in complete[:keep]}
+
+
+def going(
+    mine: Iterable[Folder], stay: Collection[str] | None, moment: datetime
+) -> tuple[str, ...]:
+    """A version's releases that are to be marked, and those that are marked and to be looked at
+    again: long enough ago to be deleted, or needed by a channel all the same.
+
+    Args:
+        mine: The version's folders.
+        stay: What :func:`spared` says; None where none is to be marked.
+        moment: Now.
+    """
+    return tuple(
+        each.release
+        for each in mine
+        if (each.published and stay is not None and each.release not in stay)
+        or (each.retired and each.heavy and _is_due(each, stay, moment))
+    )
+
+
+def _is_due(marked: Folder, stay: Collection[str] | None, moment: datetime) -> bool:
+    assert marked.retired
+    return moment - marked.retired >= GRACE or (stay is not None and marked.release in stay)
+
+
+def is_retired(mine: Sequence[Folder], ours: str, started: datetime | None) -> bool:
+    """Whether a version without a release is to stay so, until a person has it compiled again.
+
+    Args:
+        mine: The version's folders, none of them complete.
+        ours: Its release by the recipe of now.
+        started: When its newest compile job by that recipe was; None for none.
+    """
+    own = next((each for each in mine if each.release == ours), None)
+    if own is None:
+        return started is None and any(each.retired for each in mine)
+    return own.retired is not None and (started is None or started <= own.retired)
+
+
+def retire(at: channel.Place, release: str, moment: datetime) -> bool:
+    """Takes a release's next step out; safe to repeat, and for two at once.
+
+    Returns:
+        Whether it is absent now; False where a channel needs it.
+
+    Raises:
+        ChannelError: A pointer cannot be read, so nobody knows what channels need.
+    """
+    prefix = f"{RELEASES_PREFIX}{release}/"
+    found = folder(at.s3, at.bucket, release)
+    if found is None:
+        return True
+    if found.published:
+        body = at.s3.get_object(Bucket=at.bucket, Key=prefix + MANIFEST)["Body"].read()
+        at.s3.put_object(
+            Bucket=at.bucket, Key=prefix + RETIRED, Body=body, ContentType="application/json"
+        )
+    if release in channel.bound(at):
+        at.s3.delete_object(Bucket=at.bucket, Key=prefix + RETIRED)
+        return False
+    if found.retired and moment - found.retired >= GRACE:
+        # The manifest first: without it the release stays absent, whatever becomes of the mark.
+        rest = sorted(found.files - {MANIFEST, RETIRED, SIGNATURE})
+        for file in [MANIFEST, *rest]:
+            at.s3.delete_object(Bucket=at.bucket, Key=prefix + file)
+    return True

@@ -1,0 +1,234 @@
+"""A person's decision on a version: may it be taken, and what is written down about it.
+
+SageMaker keeps the decision: ``ModelApprovalStatus``, and who, when and why in
+``ApprovalDescription`` (at most 1,024 characters of one line). The automation looks at the status
+alone, so that the console and the AWS CLI approve just as well. Neither asks whether the version
+was validated; this does.
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError, HTTPClientError
+
+from registry.aws import error_code
+from registry.names import STUDENT, ModelName
+from registry.versions.metadata import FAILURE_REASON, shortened
+from registry.versions.packages import APPROVED, REJECTED, Package, describe
+from registry.versions.validation import standing
+
+DESCRIPTION_LIMIT = 1024
+#: Room in the description for what validation said, where it was overridden.
+_FAULTS_LIMIT = 300
+#: Seconds before each look at whether an update has arrived.
+_LOOKS = (0.0, 0.5, 1.0, 2.0)
+_VERB = {APPROVED: "Approved", REJECTED: "Rejected"}
+
+
+class ApprovalError(ValueError):
+    """A decision that may not be taken, or was not kept; names the version and the remedy."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be written.
+
+    Attributes:
+        status: ``Approved`` or ``Rejected``.
+        description: Who decided, when and why: one line.
+        overridden: What validation had against the version that is approved all the same.
+    """
+
+    status: str
+    description: str
+    overridden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        package: The version as it is now.
+        previous: Its status before.
+        decision: What was written; None where it had the status already.
+    """
+
+    package: Package
+    previous: str
+    decision: Decision | None
+
+
+def decide(
+    package: Package, status: str, *, reason: str, who: str, when: datetime, override: bool = False
+) -> Decision | None:
+    """Judges a decision; None where the version has that status already.
+
+    Args:
+        package: The version as it is.
+        status: ``Approved`` or ``Rejected``.
+        reason: In the person's words.
+        who: ARN of the person.
+        when: With its time zone.
+        override: Approve what has no passed validation.
+
+    Raises:
+        ApprovalError: The version may not be approved, or the reason cannot be written.
+    """
+    reason = _checked(reason, package.label)
+    if status == package.approval:
+        return None
+    overridden: tuple[str, ...] = ()
+    if status == APPROVED:
+        overridden = _faults(package)
+        if overridden and not override:
+            raise ApprovalError(
+                f"{package.label}: has no passed validation: {'; '.join(overridden)}; approve it "
+                "all the same with --override and a --reason that says why"
+            )
+    without = (
+        f" without a passed validation ({shortened('; '.join(overridden), _FAULTS_LIMIT)})"
+        if overridden
+        else ""
+    )
+    day = when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = f"{_VERB[status]}{without} by {who} on {day}: {reason}"
+    # Faults repeat what others wrote (a job's last words); SageMaker takes one line.
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    if len(text) > DESCRIPTION_LIMIT:
+        room = DESCRIPTION_LIMIT - (len(text) - len(reason))
+        raise ApprovalError(
+            f"{package.label}: the reason has {len(reason)} characters and SageMaker keeps "
+            f"{room} beside who and when; shorten it"
+        )
+    return Decision(status, text, overridden)
+
+
+def apply(
+    sagemaker: Any,
+    package: Package,
+    status: str,
+    *,
+    reason: str,
+    who: str,
+    override: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sleep: Callable[[float], None] = time.sleep,
+) -> Outcome:
+    """Decides, writes the decision into the version, and reads it back.
+
+    SageMaker has no conditional update: of two people at once the later one wins. So what was
+    written is read back, and whose decision stands is told. An update whose answer is lost is
+    found in the same way.
+
+    Args:
+        sagemaker: A boto3 SageMaker client.
+        package: The version, as it was read a moment ago.
+        status: ``Approved`` or ``Rejected``.
+        reason: In the person's words.
+        who: ARN of the person.
+        override: Approve what has no passed validation.
+        now: The clock.
+        sleep: Waits so many seconds.
+
+    Raises:
+        ApprovalError: It may not be done, somebody else decided meanwhile, or the version is gone.
+    """
+    decision = decide(package, status, reason=reason, who=who, when=now(), override=override)
+    if decision is None:
+        return Outcome(package, package.approval, None)
+    lost: Exception | None = None
+    try:
+        sagemaker.update_model_package(
+            ModelPackageArn=package.arn,
+            ModelApprovalStatus=decision.status,
+            ApprovalDescription=decision.description,
+        )
+    except HTTPClientError as error:
+        lost = error
+    except ClientError as error:
+        if error_code(error) != "ConflictException":
+            raise
+        lost = error
+    for delay in _LOOKS:
+        sleep(delay)
+        seen = describe(sagemaker, package.arn)
+        if seen is None:
+            raise ApprovalError(f"{package.label}: was deleted meanwhile")
+        if (seen.approval, seen.approval_description) == (decision.status, decision.description):
+            return Outcome(seen, package.approval, decision)
+        if (seen.approval, seen.approval_description) != (
+            package.approval,
+            package.approval_description,
+        ):
+            raise ApprovalError(
+                f"{package.label}: is {seen.approval} by a decision of "
+                f"{seen.modified_by or 'somebody else'} taken meanwhile "
+                f"({seen.approval_description or 'no reason given'}); look at it and decide again"
+            )
+    if lost:
+        raise lost
+    raise ApprovalError(
+        f"{package.label}: SageMaker took the decision and still shows {package.approval}; "
+        "look again in a minute: cards registry show"
+    )
+
+
+def leads_to(name: ModelName | None) -> str:
+    """What approving a version sets going, for people and logs."""
+    if name is None:
+        return "nothing is released from a version without a name by the convention"
+    if name.releasable:
+        return "its compilation starts by itself; the release follows when the gate has passed"
+    if name.model_type == STUDENT and name.stage == "stage1":
+        return "stage 1 is an intermediate checkpoint: nothing is released from it"
+    return "nothing is released from it: only an approved stage-2 student leads to a release"
+
+
+def _checked(reason: str, label: str) -> str:
+    """The reason without outer blanks.
+
+    Raises:
+        ApprovalError: It is empty, or holds what a line cannot show.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise ApprovalError(f"{label}: the reason is empty; say why with --reason")
+    strange = sorted({letter for letter in reason if not letter.isprintable()})
+    if strange:
+        found = ", ".join(f"U+{ord(letter):04X}" for letter in strange[:5])
+        raise ApprovalError(
+            f"{label}: the reason holds a line end or another character that cannot be shown "
+            f"({found}); SageMaker keeps one line of text"
+        )
+    return reason
+
+
+def _faults(package: Package) -> tuple[str, ...]:
+    """What validation has against a version that may be approved.
+
+    Raises:
+        ApprovalError: There is nothing to approve, whatever anybody says.
+    """
+    if FAILURE_REASON in package.metadata:
+        raise ApprovalError(
+            f"{package.label}: its training run failed "
+            f"({shortened(package.metadata[FAILURE_REASON], _FAULTS_LIMIT)}); there is no model "
+            "to approve, also not with --override; train it again"
+        )
+    if not package.model_data_url:
+        raise ApprovalError(
+            f"{package.label}: has no model artifact, so there is nothing to approve; register "
+            "it from its training job"
+        )
+    if package.name is None:
+        raise ApprovalError(
+            f"{package.arn}: has no name by the convention; register it under one and approve that"
+        )
+    return standing(package.name, package.metadata).faults

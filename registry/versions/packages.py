@@ -1,0 +1,284 @@
+"""Versions in the model package group: creating, describing and listing them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.aws import is_missing
+from registry.names import ModelName, name_in_description, package_version
+from registry.versions.metadata import (
+    APPROVAL_REASON,
+    DESCRIPTION_LIMIT,
+    FAILURE_REASON,
+    MODEL_NAME,
+    PARENT_ARN,
+    check,
+    plain,
+    shortened,
+)
+from registry.versions.model_card import content
+
+APPROVED = "Approved"
+REJECTED = "Rejected"
+PENDING = "PendingManualApproval"
+#: A version's approval -> what its card's status is when both are made.
+_CARD_STATUS = {APPROVED: "Approved", REJECTED: "Draft", PENDING: "PendingReview"}
+#: What the summary of a version begins with that stands for a run that failed.
+FAILED = "failed: "
+
+
+@dataclass(frozen=True)
+class PackageSummary:
+    """One row of a list.
+
+    Attributes:
+        metadata: CustomerMetadataProperties; None where the call that gave the row has none:
+            ``ListModelPackages`` and ``BatchDescribeModelPackage``.
+    """
+
+    arn: str
+    version: int
+    name: ModelName | None
+    approval: str
+    description: str
+    created: datetime
+    metadata: Mapping[str, str] | None = None
+
+    @property
+    def summary(self) -> str:
+        """The description without the name that leads it."""
+        return self.description.partition(": ")[2] if self.name else self.description
+
+    @property
+    def failure(self) -> str | None:
+        """Why the run failed that this version stands for; None where there is a model."""
+        known = (self.metadata or {}).get(FAILURE_REASON)
+        if known:
+            return known
+        told = self.approval == REJECTED and FAILED in self.summary
+        return self.summary.partition(FAILED)[2] if told else None
+
+
+@dataclass(frozen=True)
+class Package:
+    """One version of the group, as ``DescribeModelPackage`` gives it.
+
+    Attributes:
+        version: The group's own number, from the ARN.
+        name: The convention's name; None for a version that somebody registered without one.
+        approval: ``Approved``, ``Rejected`` or ``PendingManualApproval``.
+        model_data_url: Where its ``model.tar.gz`` lies, or an empty string.
+        image: The inference container's image, or an empty string.
+        metadata: CustomerMetadataProperties.
+        approval_description: Why it was approved or rejected, in whatever words were given.
+        modified: When it was last changed; None where it never was.
+        modified_by: ARN of who changed it last, where SageMaker says so.
+        generated_by: ARN of the job that made it, or an empty string.
+        commit: The git commit of the code that made it, or an empty string.
+        quality_uri: Where its metrics lie, as SageMaker's console reads them, or an empty string.
+        card_status: Status of its model card; empty where it has none.
+    """
+
+    arn: str
+    version: int
+    group: str
+    name: ModelName | None
+    approval: str
+    description: str
+    created: datetime
+    model_data_url: str
+    image: str
+    metadata: Mapping[str, str]
+    approval_description: str = ""
+    modified: datetime | None = None
+    modified_by: str | None = None
+    generated_by: str = ""
+    commit: str = ""
+    quality_uri: str = ""
+    card_status: str = ""
+
+    @property
+    def parent_arn(self) -> str | None:
+        """The version that this one was made from, or None."""
+        return self.metadata.get(PARENT_ARN)
+
+    @property
+    def label(self) -> str:
+        """The name, or the ARN where there is none: for messages."""
+        return str(self.name) if self.name else self.arn
+
+
+@dataclass(frozen=True)
+class NewPackage:
+    """What is needed to register a model, or a run that failed.
+
+    Attributes:
+        summary: What follows the name in the description: the figures; of a failed run
+            :data:`FAILED` and the reason.
+        model_data_url: Where its ``model.tar.gz`` lies; None for a run that made none.
+        image: To serve it with.
+        metadata: Text of any characters; what SageMaker does not take there is spelled otherwise.
+        generated_by: ARN of the job.
+        quality_uri: Where its metrics lie (:mod:`registry.versions.model_quality`).
+        card: Its model card (:mod:`registry.versions.model_card`).
+    """
+
+    name: ModelName
+    approval: str
+    summary: str
+    model_data_url: str | None
+    image: str
+    metadata: Mapping[str, str]
+    generated_by: str
+    commit: str | None = None
+    approval_reason: str | None = None
+    quality_uri: str | None = None
+    card: Mapping[str, Any] | None = None
+
+
+def describe(sagemaker: Any, arn: str) -> Package | None:
+    """Describes a version; None when it does not exist (any more)."""
+    try:
+        answer = sagemaker.describe_model_package(ModelPackageName=arn)
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    containers = answer.get("InferenceSpecification", {}).get("Containers") or [{}]
+    metadata = answer.get("CustomerMetadataProperties", {})
+    description = answer.get("ModelPackageDescription", "")
+    changed_by = answer.get("LastModifiedBy", {})
+    origin = answer.get("MetadataProperties", {})
+    return Package(
+        arn=answer["ModelPackageArn"],
+        version=package_version(answer["ModelPackageArn"]),
+        group=answer.get("ModelPackageGroupName", ""),
+        name=name_in_description(metadata.get(MODEL_NAME, description)),
+        approval=answer.get("ModelApprovalStatus", PENDING),
+        description=description,
+        created=answer["CreationTime"],
+        model_data_url=containers[0].get("ModelDataUrl", ""),
+        image=containers[0].get("Image", ""),
+        metadata=metadata,
+        approval_description=answer.get("ApprovalDescription", ""),
+        modified=answer.get("LastModifiedTime"),
+        modified_by=changed_by.get("IamIdentity", {}).get("Arn")
+        or changed_by.get("UserProfileArn"),
+        generated_by=origin.get("GeneratedBy", ""),
+        commit=origin.get("CommitId", ""),
+        quality_uri=answer.get("ModelMetrics", {})
+        .get("ModelQuality", {})
+        .get("Statistics", {})
+        .get("S3Uri", ""),
+        card_status=answer.get("ModelCard", {}).get("ModelCardStatus", ""),
+    )
+
+
+def iterate(
+    sagemaker: Any,
+    group: str,
+    *,
+    approval: str | None = None,
+    created_after: datetime | None = None,
+    page_size: int = 100,
+) -> Iterator[PackageSummary]:
+    """The group's versions, newest first, a page at a time."""
+    query: dict[str, Any] = {
+        "ModelPackageGroupName": group,
+        "SortBy": "CreationTime",
+        "SortOrder": "Descending",
+        "MaxResults": page_size,
+    }
+    if approval:
+        query["ModelApprovalStatus"] = approval
+    if created_after:
+        query["CreationTimeAfter"] = created_after
+    while True:
+        page = sagemaker.list_model_packages(**query)
+        for row in page["ModelPackageSummaryList"]:
+            yield summary_of(row)
+        if not page.get("NextToken"):
+            return
+        query["NextToken"] = page["NextToken"]
+
+
+def summary_of(row: Mapping[str, Any]) -> PackageSummary:
+    """A row of ``ListModelPackages``, ``Search`` or ``BatchDescribeModelPackage``."""
+    description = row.get("ModelPackageDescription", "")
+    metadata = row.get("CustomerMetadataProperties")
+    return PackageSummary(
+        arn=row["ModelPackageArn"],
+        version=package_version(row["ModelPackageArn"]),
+        name=name_in_description((metadata or {}).get(MODEL_NAME, description)),
+        approval=row.get("ModelApprovalStatus", PENDING),
+        description=description,
+        created=row["CreationTime"],
+        metadata=metadata,
+    )
+
+
+def find(
+    sagemaker: Any, group: str, name: ModelName, *, created_after: datetime | None = None
+) -> PackageSummary | None:
+    """The version of that name, or None. Reads from the newest page on, until it is found."""
+    for row in iterate(sagemaker, group, created_after=created_after):
+        if row.name == name:
+            return row
+    return None
+
+
+def create(sagemaker: Any, group: str, package: NewPackage) -> str:
+    """Registers a model and returns the ARN of its version.
+
+    The description tells name and kind first: SageMaker filters by neither name nor metadata, so
+    these words are what a version is searched by (:mod:`registry.versions.queries`).
+
+    Tags are not passed: SageMaker refuses them for a version, they belong to the group. The
+    client token is made from the name, so that a repeated call makes no second version.
+
+    Raises:
+        MetadataError: The metadata is incomplete or contradictory.
+    """
+    name = package.name
+    given = {key: plain(value) for key, value in package.metadata.items()}
+    given[MODEL_NAME] = str(name)
+    if package.approval_reason:
+        # ApprovalDescription can be set by an update only, and an update is another right.
+        given[APPROVAL_REASON] = shortened(plain(package.approval_reason))
+    metadata = check(name.model_type, name.stage, given)
+    # One line: SageMaker refuses control characters.
+    description = " ".join(f"{name}: {name.kind}, {package.summary}".split())
+    request: dict[str, Any] = {
+        "ModelPackageGroupName": group,
+        "ModelPackageDescription": shortened(description, DESCRIPTION_LIMIT),
+        "ModelApprovalStatus": package.approval,
+        "CustomerMetadataProperties": metadata,
+        "MetadataProperties": {"GeneratedBy": package.generated_by},
+        "ClientToken": hashlib.sha256(f"{group}/{name}".encode()).hexdigest()[:36],
+    }
+    if package.commit:
+        request["MetadataProperties"]["CommitId"] = package.commit
+    if package.model_data_url:
+        request["InferenceSpecification"] = {
+            "Containers": [{"Image": package.image, "ModelDataUrl": package.model_data_url}],
+            "SupportedContentTypes": ["application/x-npy"],
+            "SupportedResponseMIMETypes": ["application/x-npy"],
+        }
+    if package.quality_uri:
+        request["ModelMetrics"] = {
+            "ModelQuality": {
+                "Statistics": {"ContentType": "application/json", "S3Uri": package.quality_uri}
+            }
+        }
+    if package.card:
+        request["ModelCard"] = {
+            "ModelCardContent": content(package.card),
+            "ModelCardStatus": _CARD_STATUS[package.approval],
+        }
+    return str(sagemaker.create_model_package(**request)["ModelPackageArn"])

@@ -1,0 +1,189 @@
+"""Taking an approved version from one deployment to another: from development to production.
+
+What a version needs to be compiled there is copied (its artifact, its card set), and the version is
+registered under its own name, waiting for a person of the other deployment to approve it. It is
+compiled, checked and released there, with that deployment's key. Safe to repeat: what is there
+already is not copied again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.aws import error_code, put_once, split_s3_uri
+from registry.names import CARDS_PREFIX, JOBS_PREFIX, NAMES_PREFIX, ModelName
+from registry.versions import model_quality
+from registry.versions.metadata import (
+    CARD_SET_URI,
+    COMPILE_FAILED_JOB,
+    COMPILE_FAILURE,
+    MODEL_NAME,
+    PARENT_ARN,
+    RELEASE,
+)
+from registry.versions.packages import APPROVED, PENDING, NewPackage, Package, create, find
+
+#: Metadata of the version: the ARN that it was promoted from.
+PROMOTED_FROM = "PromotedFrom"
+#: What belongs to the deployment that a version comes from: its ARNs mean nothing elsewhere.
+_OF_THE_SOURCE = frozenset(
+    {RELEASE, COMPILE_FAILED_JOB, COMPILE_FAILURE, MODEL_NAME, CARD_SET_URI, PARENT_ARN}
+)
+
+#: Told before each object: its key, and its size in bytes.
+Progress = Callable[[str, int], None]
+
+
+class PromotionError(RuntimeError):
+    """A version that cannot be promoted; names it, the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two deployments.
+
+    Attributes:
+        sagemaker: A boto3 SageMaker client of its account.
+        s3: A boto3 S3 client of its account.
+        group: Its model package group.
+        bucket: Its training bucket.
+    """
+
+    sagemaker: Any
+    s3: Any
+    group: str
+    bucket: str
+
+
+def promote(
+    source: Side, target: Side, package: Package, progress: Progress = lambda key, size: None
+) -> str:
+    """Copies a version to another deployment and registers it there.
+
+    Args:
+        source: Where it is approved.
+        target: Where it goes.
+        package: The version, as it was read a moment ago.
+        progress: Told about each object that is copied.
+
+    Returns:
+        Its ARN there.
+
+    Raises:
+        PromotionError: It is not approved, lacks something, or its name is another's there.
+        MetadataError: Its metadata would not be registered today.
+    """
+    name, cards_uri = _checked(package)
+    where = f"{JOBS_PREFIX}promoted-{name}/output/model.tar.gz"
+    _claim(target, name, package.arn)
+    there = find(target.sagemaker, target.group, name)
+    if there:
+        return there.arn
+    bucket, key = split_s3_uri(package.model_data_url)
+    _copy(source, bucket, key, target, where, progress)
+    bucket, prefix = split_s3_uri(cards_uri)
+    prefix = prefix.rstrip("/") + "/"
+    cards = f"{CARDS_PREFIX}{prefix.rstrip('/').rpartition('/')[2]}/"
+    # Markers are written last, as on an upload: a set without its marker is no set.
+    for row in sorted(_listed(source.s3, bucket, prefix), key=lambda each: "/." in each[0]):
+        _copy(source, bucket, row[0], target, cards + row[0].removeprefix(prefix), progress)
+    metadata = {key: text for key, text in package.metadata.items() if key not in _OF_THE_SOURCE}
+    return create(
+        target.sagemaker,
+        target.group,
+        NewPackage(
+            name=name,
+            approval=PENDING,
+            summary=package.description.partition(": ")[2].partition(", ")[2] or "promoted",
+            model_data_url=f"s3://{target.bucket}/{where}",
+            image=package.image,
+            metadata={
+                **metadata,
+                CARD_SET_URI: f"s3://{target.bucket}/{cards}",
+                PROMOTED_FROM: package.arn,
+            },
+            generated_by=package.generated_by,
+            commit=package.commit or None,
+            quality_uri=_quality(source, target, package, name),
+        ),
+    )
+
+
+def _checked(package: Package) -> tuple[ModelName, str]:
+    if package.name is None or not package.name.releasable:
+        raise PromotionError(
+            f"{package.label}: is no stage-2 student; only what leads to a release is promoted"
+        )
+    if package.approval != APPROVED:
+        raise PromotionError(
+            f"{package.label}: is {package.approval}; approve it here before it goes there"
+        )
+    cards_uri = package.metadata.get(CARD_SET_URI, "")
+    for what, uri in (("model artifact", package.model_data_url), (CARD_SET_URI, cards_uri)):
+        if not uri.startswith("s3://"):
+            raise PromotionError(f"{package.label}: its {what} is not recorded; register it again")
+    return package.name, cards_uri
+
+
+def _claim(target: Side, name: ModelName, source: str) -> None:
+    """Takes the name in the target, or finds that it was taken for this very version."""
+    key = f"{NAMES_PREFIX}{name.line}/v{name.version}.json"
+    claim = json.dumps({"name": str(name), "source": source}).encode()
+    if put_once(target.s3, target.bucket, key, claim, ContentType="application/json"):
+        return
+    body = target.s3.get_object(Bucket=target.bucket, Key=key)["Body"].read(4096)
+    try:
+        owner = json.loads(body).get("source")
+    except (ValueError, AttributeError):
+        owner = None
+    if owner != source:
+        raise PromotionError(
+            f"{name}: is another version's name there ({owner or 'unreadable'}); a deployment that "
+            "models are promoted to should not train its own"
+        )
+
+
+def _copy(source: Side, bucket: str, key: str, target: Side, to: str, progress: Progress) -> None:
+    """Copies an object through this machine: the accounts need not know each other."""
+    answer = source.s3.get_object(Bucket=bucket, Key=key)
+    size = int(answer["ContentLength"])
+    if _size(target.s3, target.bucket, to) == size:
+        return
+    progress(key, size)
+    target.s3.upload_fileobj(answer["Body"], target.bucket, to)
+    if _size(target.s3, target.bucket, to) != size:
+        raise PromotionError(f"s3://{target.bucket}/{to}: was not written whole; repeat it")
+
+
+def _size(s3: Any, bucket: str, key: str) -> int | None:
+    try:
+        return int(s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
+    except ClientError as error:
+        if error_code(error) in ("404", "NoSuchKey", "NotFound"):
+            return None
+        raise
+
+
+def _listed(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            yield str(entry["Key"]), int(entry["Size"])
+
+
+def _quality(source: Side, target: Side, package: Package, name: ModelName) -> str:
+    """The version's metrics, as the console of the other account reads them."""
+    if not package.quality_uri.startswith("s3://"):
+        return ""
+    bucket, key = split_s3_uri(package.quality_uri)
+    try:
+        body = source.s3.get_object(Bucket=bucket, Key=key)["Body"].read(1024**2)
+    except ClientError as error:
+        if error_code(error) in ("404", "NoSuchKey"):
+            return ""
+        raise
+    return model_quality.put_report(target.s3, target.bucket, name, body)

@@ -1,0 +1,256 @@
+"""``cards data``: drawing, checking, and pushing to a real S3."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cli.data import fetch as data_fetch
+from cli.data.upload import MARKER
+from cli.errors import CliError
+from tests.cli.command import cards, refused
+from tests.cli.conftest import TRAINING_BUCKET, Stack
+
+
+def keys(aws: Stack, prefix: str) -> list[str]:
+    pages = (
+        aws.client("s3")
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=TRAINING_BUCKET, Prefix=prefix)
+    )
+    return [row["Key"] for page in pages for row in page.get("Contents", [])]
+
+
+def prefix_of(uri: str) -> str:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    assert bucket == TRAINING_BUCKET
+    return prefix
+
+
+def test_the_same_seed_draws_the_same_cards(tmp_path: Path) -> None:
+    digests = []
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        folder = str(tmp_path / name)
+        assert cards("data", "draw", "--count", "9", "--out", folder, "--seed", seed).code == 0
+        digests.append(cards("data", "check", folder, "--json").json["digest"])
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_drawing_leaves_what_is_there_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("x")
+    refused(cards("data", "draw", "--out", str(tmp_path)), str(tmp_path), "not empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_an_interrupted_drawing_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw_some(root: Path, *_: object, **__: object) -> None:
+        (root / "card-1").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recognition.sample_cards.drawing.draw_card_set", draw_some)
+    assert cards("data", "draw", "--out", str(tmp_path / "cards")).code == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_image_is_named_and_the_rest_is_counted(card_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cards"
+    shutil.copytree(card_folder, folder)
+    victim = sorted(folder.glob("*/*"))[0]
+    victim.write_bytes(victim.read_bytes()[:60])
+    done = cards("data", "check", str(folder))
+    assert done.code == 0
+    assert "11 cards" in done.out
+    assert str(victim.relative_to(folder)) in done.out
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "file"])
+def test_a_folder_of_nothing_is_refused(what: str, tmp_path: Path) -> None:
+    folder = tmp_path / "cards"
+    if what == "empty":
+        folder.mkdir()
+    elif what == "file":
+        folder.write_text("x")
+    refused(cards("data", "check", str(folder)), str(folder))
+
+
+def test_pushing_uploads_once_and_where_the_digest_says(aws: Stack, card_folder: Path) -> None:
+    first = cards("data", "push", str(card_folder), "--json").json
+    assert first["sent"] == first["images"] == 12
+    prefix = prefix_of(first["uri"])
+    assert prefix == f"cards/{first['digest'][:12]}/"
+    found = keys(aws, prefix)
+    assert prefix + MARKER in found
+    assert {key.removeprefix(prefix).split("/")[0] for key in found} - {MARKER} == {
+        path.name for path in card_folder.iterdir()
+    }
+    again = cards("data", "push", str(card_folder), "--json").json
+    assert again == {**first, "sent": 0}
+    assert cards("data", "push", str(card_folder), "--quiet").out.strip() == first["uri"]
+
+
+def test_an_interrupted_push_is_taken_up_again(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cards"
+    shutil.copytree(card_folder, folder)
+    shutil.rmtree(sorted(folder.iterdir())[0])
+    uri = cards("data", "push", str(folder), "--quiet").out.strip()
+    prefix = prefix_of(uri)
+    # As an interruption leaves it: no marker, and two images are not there yet.
+    lost = [key for key in keys(aws, prefix) if not key.endswith(MARKER)][:2]
+    for key in [*lost, prefix + MARKER]:
+        aws.client("s3").delete_object(Bucket=TRAINING_BUCKET, Key=key)
+    again = cards("data", "push", str(folder), "--json").json
+    assert again["sent"] == 2
+    assert set(lost) | {prefix + MARKER} <= set(keys(aws, prefix))
+
+
+def test_the_marker_is_written_last(
+    aws: Stack, card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cards"
+    shutil.copytree(card_folder, folder)
+    for path in sorted(folder.iterdir())[:2]:
+        shutil.rmtree(path)
+    from cli.data import upload as card_upload
+
+    put = card_upload._put
+    sent: list[Path] = []
+
+    def fail_at_the_fifth(s3: object, bucket: str, key: str, path: Path) -> None:
+        sent.append(path)
+        if len(sent) == 5:
+            raise OSError(5, "Input/output error", str(path))
+        put(s3, bucket, key, path)
+
+    monkeypatch.setattr(card_upload, "_put", fail_at_the_fifth)
+    refused(cards("data", "push", str(folder)), "Input/output error")
+    digest = cards("data", "check", str(folder), "--json").json["digest"]
+    assert not [key for key in keys(aws, f"cards/{digest[:12]}/") if key.endswith(MARKER)]
+
+
+def test_without_a_deployment_nothing_is_pushed(aws: Stack, card_folder: Path) -> None:
+    refused(cards("data", "push", str(card_folder), "-e", "nowhere"), "nowhere", "cdk deploy")
+
+
+def test_without_a_region_the_remedy_is_named(
+    card_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    refused(cards("data", "push", str(card_folder)), "region", "cards local env")
+
+
+def test_a_pack_is_pushed_to_a_place_of_its_own(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    pack = tmp_path / "pack"
+    assert cards("data", "prepare", str(card_folder), "--out", str(pack), "--size", "32").code == 0
+    plain = cards("data", "push", str(card_folder), "--json").json
+    packed = cards("data", "push", str(pack), "--json").json
+    assert packed["digest"] == plain["digest"] and packed["cards"] == plain["cards"]
+    assert packed["uri"] == plain["uri"].rstrip("/") + "-packed-64/"
+    found = [key.rsplit("/", 1)[1] for key in keys(aws, prefix_of(packed["uri"]))]
+    assert sorted(found) == sorted([MARKER, "pack.json", *(p.name for p in pack.glob("scans-*"))])
+    assert cards("data", "push", str(pack), "--json").json["sent"] == 0
+    # And one that lies in S3 as folders can be packed from there.
+    again = tmp_path / "again"
+    done = cards("data", "prepare", plain["uri"], "--out", str(again), "--size", "32", "--json")
+    assert done.json["digest"] == plain["digest"] and not list(tmp_path.glob(".*"))
+
+
+def test_what_is_fetched_is_what_lies_there_now(
+    aws: Stack, card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = cards("data", "push", str(card_folder), "--quiet").out.strip()
+    folder = data_fetch.source_folder(uri, tmp_path / "pack")
+    assert folder != data_fetch.source_folder(uri + "other/", tmp_path / "pack")
+    told: list[str] = []
+    data_fetch.fetch(aws.client("s3"), uri, folder, told.append)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert len(files) == 12 and told[-1].endswith("12 of 12 files fetched")
+    # As an interruption and a change of the set leave it: one cut, one half, one of another state.
+    files[0].write_bytes(b"cut")
+    (folder / ".x.png.partial").write_bytes(b"half")
+    (folder / "gone-1").mkdir()
+    (folder / "gone-1" / "scan.png").write_bytes(b"another set's")
+    fetched: list[str] = []
+    s3 = aws.client("s3")
+    get = s3.download_file
+    monkeypatch.setattr(
+        s3, "download_file", lambda *where: (fetched.append(where[1]), get(*where))[1]
+    )
+    data_fetch.fetch(s3, uri, folder, told.append)
+    assert [key.rsplit("/", 2)[1] for key in fetched] == [files[0].parent.name]
+    found = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+    there = {path.relative_to(card_folder): path.read_bytes() for path in card_folder.rglob("*.*")}
+    assert found == there and not (folder / "gone-1" / "scan.png").exists()
+
+
+class Listed:
+    """An S3 that lists these keys and whose disk, on this side, is full."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+    def get_paginator(self, _: str) -> Listed:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, list[dict[str, object]]]]:
+        return [{"Contents": [{"Key": key, "Size": 2**20} for key in self.keys]}]
+
+    def download_file(self, *_: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (("a/../../b.png",), "leads out of the folder"),
+        (("a//b.png",), "leads out of the folder"),
+        (("a/b.png", "pack.json"), "is prepared already"),
+        ((".complete.json",), "holds no scan"),
+        ((), "holds nothing"),
+        (("a/b.png", "a/c.png"), "No space left on device); 2 MiB are fetched"),
+    ],
+)
+def test_a_prefix_that_cannot_be_fetched_is_one_clear_line(
+    tmp_path: Path, keys: tuple[str, ...], words: str
+) -> None:
+    s3 = Listed(*(f"cards/{key}" for key in keys))
+    with pytest.raises(CliError) as refusal:
+        data_fetch.fetch(s3, "s3://bucket/cards", tmp_path / "to", lambda line: None)
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_person_sees_what_training_makes_of_a_scan(tmp_path: Path) -> None:
+    assert cards("data", "draw", "--count", "9", "--out", str(tmp_path / "cards")).code == 0
+    scan = next((tmp_path / "cards").glob("*/front.png"))
+    sheets = {}
+    for name, more in (("a", ["--count", "8"]), ("b", []), ("c", ["--seed", "1"])):
+        sheet = tmp_path / "sheets" / f"{name}.png"
+        done = cards("data", "views", str(scan), "--out", str(sheet), "--size", "48", *more)
+        assert (done.code, done.out.strip()) == (0, str(sheet))
+        sheets[name] = Image.open(sheet)
+    assert sheets["a"].width == sheets["b"].width and sheets["a"].height < sheets["b"].height
+    assert sheets["b"].size == sheets["c"].size
+    assert sheets["b"].tobytes() != sheets["c"].tobytes()
+
+
+def test_what_is_no_scan_is_not_drawn(tmp_path: Path) -> None:
+    text = tmp_path / "scan.png"
+    text.write_text("not a picture")
+    sheet = str(tmp_path / "sheet.png")
+    refused(cards("data", "views", str(text), "--out", sheet), str(text), "not a PNG")
+    refused(cards("data", "views", str(tmp_path), "--out", sheet), "not a regular file")
+    refused(cards("data", "views", str(text), "--out", "sheet.gif"), "--out sheet.gif", "PNG")
+    assert sorted(tmp_path.iterdir()) == [text]

@@ -1,0 +1,205 @@
+"""``cards demo`` up to its first slow step: what cannot work is refused before; and its report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import deploy
+from cli.demo.command import _gist, _show_cdk
+from cli.demo.summary import SUMMARY_FILE, next_commands, write_summary
+from tests.cli.command import cards, refused
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> list[str]:
+    return ["--out", str(tmp_path / "out"), "--state-dir", str(tmp_path / "state")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demo that goes on past its checks fails the test at once instead of after minutes."""
+
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("the demo has started")
+
+    monkeypatch.setattr("localcloud.LocalCloud.start", start)
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "no images", "too few"])
+def test_cards_of_which_nothing_can_be_made_are_refused(
+    what: str, tmp_path: Path, places: list[str], card_folder: Path
+) -> None:
+    folder = tmp_path / "cards"
+    if what in ("empty", "no images"):
+        folder.mkdir()
+    if what == "no images":
+        (folder / "card").mkdir()
+        (folder / "card" / "front.png").write_bytes(b"not a picture")
+    if what == "too few":
+        shutil.copytree(card_folder, folder)
+        for path in sorted(folder.iterdir())[5:]:
+            shutil.rmtree(path)
+    words = ["cannot be split"] if what == "too few" else [str(folder)]
+    refused(cards("demo", "--cards", str(folder), *places), *words)
+    assert {path.name for path in tmp_path.iterdir()} <= {"cards"}
+
+
+def test_an_unknown_recipe_is_refused(tmp_path: Path, places: list[str]) -> None:
+    refused(cards("demo", "--recipe", "demmo", *places), "--recipe demmo", "tiny")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_refused(tmp_path: Path, places: list[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused(cards("demo", "--port", port, *places), port)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unsuited_python_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, places: list[str]
+) -> None:
+    monkeypatch.setattr("cli.demo.command.SUPPORTED_PYTHON", ((4, 0), (4, 1)))
+    refused(cards("demo", *places), f"Python {sys.version_info[0]}.", "4.0 to 4.1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_cdk_names_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, places: list[str]
+) -> None:
+    monkeypatch.setattr(deploy, "cdk_command", lambda: tmp_path / "cdk")
+    refused(cards("demo", *places), "cdk", "make setup")
+
+
+def test_a_failing_command_gives_its_cause_and_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "cdk.log"
+    script = "print('all is well'); print('❌ deployment failed: no bucket'); raise SystemExit(3)"
+    seen: list[str] = []
+    with pytest.raises(deploy.CliError) as caught:
+        deploy.run(
+            [sys.executable, "-c", script],
+            log=log,
+            variables={"PYTHONIOENCODING": "utf-8"},
+            progress=seen.append,
+        )
+    assert "no bucket" in str(caught.value)
+    assert "(3)" in str(caught.value)
+    assert str(log) in str(caught.value)
+    assert "all is well" in log.read_text(encoding="utf-8")
+    assert seen[0] == "all is well"
+
+
+def test_commands_run_with_this_python_and_node_first_and_no_other_profile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "somebody")
+    variables = deploy.environment({"AWS_REGION": "us-east-2"})
+    first, second = variables["PATH"].split(":")[:2]
+    assert first == str(Path(sys.executable).parent)
+    assert (Path(second) / "node").is_file()
+    assert "AWS_PROFILE" not in variables
+    assert variables["AWS_REGION"] == "us-east-2"
+
+
+def test_a_log_line_is_shown_without_what_the_title_says() -> None:
+    line = "student stage1: step=57 loss=2.149 images_per_second=49.8 share_kl=0.3"
+    assert _gist(line) == "step=57 loss=2.149 images_per_second=49.8"
+    assert _gist("tracking: run 1 of x") == "tracking: run 1 of x"
+
+
+def test_of_the_cdk_only_the_progress_is_shown() -> None:
+    seen: list[str] = []
+
+    class Task:
+        update = staticmethod(seen.append)
+
+    for line in (
+        "/tmp/x/lib/program.js:1:5591",
+        "✨ Synthesis time: 6.1s",
+        "cards-dev-registry: deploying... [1/3]",
+        "cards-dev-registry | 3/36 | 1:02:03 PM | CREATE_COMPLETE | AWS::S3::Bucket | Releases",
+    ):
+        _show_cdk(Task(), line)  # type: ignore[arg-type]
+    assert seen == [
+        "Synthesis time: 6.1s",
+        "cards-dev-registry: deploying... [1/3]",
+        "cards-dev-registry 3/36 AWS::S3::Bucket CREATE_COMPLETE",
+    ]
+
+
+SUMMARY: dict[str, Any] = {
+    "release": "student-efficientnet-lite0-stage2-v2.onnx-int8-01234567",
+    "lineage": {
+        "label": "teacher-x-phase2-v1 (Approved, top-1 0.901)",
+        "children": [{"label": "student-x-stage1-v1", "children": []}],
+    },
+    "figures": {
+        "teacher": {
+            "name": "teacher-x-phase2-v1",
+            "top1": 0.9011,
+            "top1_interval": [0.88, 0.92],
+            "queries": 1000,
+            "top1_unseen": 0.5,
+            "accepted_right": 0.7,
+        },
+        "int8": {"name": "student-x-int8-v1"},
+    },
+    "recognition": {
+        "known_views": 180,
+        "known_nearest": 165,
+        "known_right": 150,
+        "known_wrong": 10,
+        "known_turned_away": 20,
+        "unseen_views": 45,
+        "unseen_cards": 9,
+        "unseen_turned_away": 44,
+        "example_turned_away": {
+            "card": "aurora-1",
+            "nearest": "aurora-2",
+            "similarity": 0.4321,
+            "threshold": 0.7,
+        },
+    },
+    "seconds": {"cdk deploy": 18.2, "total": 240.0},
+    "places": {"release": "demo-output/release"},
+    "next": ["cards registry list"],
+}
+
+
+def test_the_summary_says_what_was_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_summary(SUMMARY, tmp_path)
+    assert json.loads((tmp_path / SUMMARY_FILE).read_text()) == SUMMARY
+    assert [path.name for path in tmp_path.iterdir()] == [SUMMARY_FILE]
+    lines = capsys.readouterr().out.splitlines()
+    text = "\n".join(lines)
+    teacher = next(line for line in lines if line.startswith("teacher  "))
+    assert teacher.split() == [
+        "teacher", "0.901", "0.880", "to", "0.920", "1000", "0.500", "0.700", "teacher-x-phase2-v1",
+    ]  # fmt: skip
+    # What was not measured is a dash, not a nought.
+    int8 = next(line for line in lines if line.startswith("student, INT8"))
+    assert int8.split()[2:] == ["–", "–", "–", "–", "–", "student-x-int8-v1"]
+    assert "right for 165 of 180" in text
+    assert "150 are named right, 10 taken for another card, 20 turned away" in text
+    assert "44 of 45 views of 9 cards" in text
+    assert "aurora-1" in text and "0.432" in text
+    assert "4 min 00 s" in text
+    assert str(tmp_path / SUMMARY_FILE) in text
+
+
+def test_next_commands_speak_of_the_very_local_cloud() -> None:
+    lines = next_commands("student-x", "out/release", " --port 4700")
+    assert 'eval "$(cards local env --port 4700)"' in lines
+    assert "cards local down --port 4700" in lines
+    assert "cards registry lineage student-x" in lines

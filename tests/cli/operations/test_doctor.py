@@ -1,0 +1,456 @@
+"""The checks' judgements, and how they are run; what they see is laid out here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from cli.aws import Aws
+from cli.operations.checks import (
+    account,
+    automation,
+    compiler,
+    machine,
+    permissions,
+    releases,
+    storage,
+    tracking,
+)
+from cli.operations.checks.diagnosis import Check, Finding, Site, State, failed, ok, run, warning
+from cli.operations.doctor import checks
+from registry.automation.observation import Situation, Subject
+from registry.convergence import Approval, JobState, Observation
+from registry.deployment import Deployment
+from registry.names import parse_name
+from registry.releases.channels import Pointer
+from registry.versions.packages import APPROVED, REJECTED, Package
+from tests.cli.command import cards
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ARN = "arn:aws:sagemaker:us-east-2:111122223333:model-package/models/3"
+LONG_AGO = NOW - timedelta(days=1)
+
+
+def student(approval: str = APPROVED, changed: datetime = LONG_AGO, **metadata: str) -> Package:
+    name = "student-x-stage2-v1"
+    return Package(
+        ARN, 3, "models", parse_name(name), approval, name, LONG_AGO, "s3://b/m", "", metadata,
+        modified=changed,
+    )  # fmt: skip
+
+
+def only(findings: Iterator[Finding]) -> Finding:
+    (found,) = findings
+    return found
+
+
+# --- running them
+
+
+def site() -> Site:
+    return Site(Aws("dev"))
+
+
+def test_a_check_that_raises_ends_no_other() -> None:
+    def explode(_: Site) -> Iterator[Finding]:
+        yield ok("the first half")
+        raise RuntimeError("on purpose")
+
+    rows = run(
+        [Check("bad", explode), Check("good", lambda _: [ok("fine")])], site(), lambda _: None
+    )
+    assert [(row.check, row.finding.state) for row in rows] == [
+        ("bad", State.OK),
+        ("bad", State.UNCHECKED),
+        ("good", State.OK),
+    ]
+    assert "on purpose" in rows[1].finding.line
+
+
+def test_what_rests_on_a_failed_check_says_which_one() -> None:
+    rows = run(
+        [
+            Check("ground", lambda _: [failed("gone", "mend it")]),
+            Check("wall", lambda _: [ok("never seen")], ("ground",)),
+            Check("roof", lambda _: [ok("never seen")], ("wall",)),
+            Check("tree", lambda _: [warning("old", "look")]),
+            Check("nest", lambda _: [ok("seen")], ("tree",)),
+        ],
+        site(),
+        lambda _: None,
+    )
+    assert [(row.check, row.finding.line) for row in rows] == [
+        ("ground", "gone"),
+        ("wall", "needs ground"),
+        ("roof", "needs ground"),
+        ("tree", "old"),
+        ("nest", "seen"),
+    ]
+
+
+def test_a_refusal_names_the_policy_that_would_allow_it() -> None:
+    def denied(_: Site) -> Iterator[Finding]:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeRule")
+
+    (row,) = run([Check("rules", denied)], site(), lambda _: None)
+    assert row.finding.state is State.UNCHECKED
+    assert "DescribeRule" in row.finding.line and "Operator" in row.finding.remedy
+
+
+def test_every_check_comes_after_those_that_it_needs() -> None:
+    seen: set[str] = set()
+    for check in checks():
+        assert set(check.needs) <= seen, check.name
+        assert check.name not in seen
+        seen.add(check.name)
+
+
+# --- without a cloud
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> pytest.MonkeyPatch:
+    """A machine on which nobody has set AWS up."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    return monkeypatch
+
+
+def states(document: Any) -> dict[str, str]:
+    return {row["check"]: row["state"] for row in document["findings"]}
+
+
+def test_without_a_region_nothing_can_be_asked(bare: pytest.MonkeyPatch) -> None:
+    done = cards("doctor", "--json")
+    assert done.code == 1
+    first, *rest = done.json["findings"]
+    assert (first["check"], first["state"]) == ("region", "failed")
+    assert "export AWS_REGION" in first["remedy"]
+    assert {(row["state"], row["line"]) for row in rest} == {("not checked", "needs region")}
+
+
+def test_without_credentials_the_remedy_is_said(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("AWS_REGION", "us-east-2")
+    done = cards("doctor", "--json")
+    assert done.code == 1
+    found = {row["check"]: row for row in done.json["findings"]}
+    assert found["credentials"]["state"] == "failed"
+    assert "aws configure" in found["credentials"]["remedy"]
+    assert found["rules"]["line"] == "needs credentials"
+
+
+def test_an_endpoint_that_nobody_listens_on_is_found_soon(bare: pytest.MonkeyPatch) -> None:
+    import time
+
+    for name, value in (
+        ("AWS_REGION", "us-east-2"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ):
+        bare.setenv(name, value)
+    began = time.monotonic()
+    done = cards("doctor")
+    assert done.code == 1
+    assert time.monotonic() - began < 20
+    lines = done.out.splitlines()
+    at = next(
+        i for i, line in enumerate(lines) if line.startswith("failed") and "credentials" in line
+    )
+    assert "cards local up" in lines[at + 1]
+
+
+# --- judgements
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"),
+    [(0, "ok"), (59, "ok"), (-59, "ok"), (60, "warning"), (-200, "warning"), (300, "failed"),
+     (-3600, "failed")],
+)  # fmt: skip
+def test_a_clock_that_is_wrong_breaks_signatures(seconds: int, state: str) -> None:
+    headers = {"date": format_datetime(NOW - timedelta(seconds=seconds), usegmt=True)}
+    finding = account.judge_clock(headers, NOW)
+    assert finding.state.value == state
+    if state == "failed":
+        assert ("ahead of" if seconds > 0 else "behind") in finding.line
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": "soon"}])
+def test_an_answer_without_a_time_leaves_the_clock_unchecked(headers: dict[str, str]) -> None:
+    assert account.judge_clock(headers, NOW).state is State.UNCHECKED
+
+
+def test_the_root_user_is_for_the_local_cloud() -> None:
+    root = "arn:aws:iam::111122223333:root"
+    assert account.judge_caller(root, local=True).state is State.OK
+    assert account.judge_caller(root, local=False).state is State.WARNING
+
+
+def test_a_deployment_in_another_region_is_told() -> None:
+    key = "arn:aws:kms:eu-central-1:111122223333:key/1"
+    finding = account.judge_regions("us-east-2", {"signing key": key, "MLflow": "none"})
+    assert finding and finding.remedy == "export AWS_REGION=eu-central-1"
+    assert account.judge_regions("eu-central-1", {"signing key": key, "MLflow": "none"}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("CREATE_COMPLETE", "ok"),
+        ("UPDATE_COMPLETE", "ok"),
+        ("UPDATE_IN_PROGRESS", "warning"),
+        ("UPDATE_ROLLBACK_COMPLETE", "warning"),
+        ("ROLLBACK_COMPLETE", "failed"),
+        ("UPDATE_ROLLBACK_FAILED", "failed"),
+        ("", "failed"),
+    ],
+)
+def test_a_stack_that_is_not_whole_is_told(status: str, state: str) -> None:
+    assert only(account.judge_stacks({"cards-dev-access": status}, "cdk deploy")).state == state
+
+
+@pytest.mark.parametrize(
+    ("state", "remedy"), [("Disabled", "enable-key"), ("PendingDeletion", "cancel-key-deletion")]
+)
+def test_a_key_that_cannot_sign_is_told(state: str, remedy: str) -> None:
+    finding = storage.judge_key("key", state)
+    assert finding.state is State.FAILED and remedy in finding.remedy
+
+
+FUNCTION = {
+    "FunctionName": "the-function",
+    "State": "Active",
+    "DeadLetterConfig": {"TargetArn": "arn"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reserved", "retries", "state", "word"),
+    [
+        ({}, 0, 2, "failed", "reserved concurrency 0"),
+        ({"State": "Failed", "StateReason": "no role"}, None, 2, "failed", "no role"),
+        ({"LastUpdateStatus": "Failed"}, None, 2, "failed", "last update failed"),
+        ({"DeadLetterConfig": {}}, None, 2, "warning", "no dead-letter queue"),
+        ({}, None, 0, "warning", "not tried again"),
+    ],
+)
+def test_what_keeps_a_function_from_its_work_is_told(
+    changes: dict[str, Any], reserved: int | None, retries: int, state: str, word: str
+) -> None:
+    finding = only(
+        automation.judge_function(
+            "RegisterModel",
+            {**FUNCTION, **changes},
+            reserved,
+            {"MaximumRetryAttempts": retries},
+            "cdk deploy",
+        )
+    )
+    assert finding.state == state and word in finding.line
+
+
+def test_a_function_that_can_work_is_not_complained_about() -> None:
+    judged = automation.judge_function(
+        "RegisterModel", FUNCTION, 5, {"MaximumRetryAttempts": 2}, "cdk deploy"
+    )
+    assert list(judged) == []
+
+
+TARGET = {"Arn": "function", "DeadLetterConfig": {"Arn": "queue"}}
+
+
+@pytest.mark.parametrize(
+    ("state", "targets", "function", "expected", "word"),
+    [
+        ("DISABLED", [TARGET], "function", "failed", "is disabled"),
+        ("deleted", [], "function", "failed", "was deleted"),
+        ("ENABLED", [], "function", "failed", "does not fire"),
+        ("ENABLED", [{**TARGET, "Arn": "other"}], "function", "failed", "does not fire"),
+        ("ENABLED", [TARGET], "", "failed", "does not fire"),
+        ("ENABLED", [{"Arn": "function"}], "function", "warning", "no dead-letter queue"),
+    ],
+)
+def test_what_keeps_a_rule_from_its_function_is_told(
+    state: str, targets: list[dict[str, Any]], function: str, expected: str, word: str
+) -> None:
+    judged = automation.judge_rule("CompileApproved", "r", state, targets, function, "cdk deploy")
+    finding = only(judged)
+    assert finding.state == expected and word in finding.line
+
+
+def test_a_dead_letter_says_who_gave_up_on_it_and_how_to_look() -> None:
+    undelivered = automation.judge_queue("RegisterModelUndelivered1234", 2, "dev")
+    assert undelivered.line == "2 events could not be delivered to RegisterModel"
+    handled = automation.judge_queue("PublishReleaseFailed1234", 1, "dev")
+    assert handled.line == "1 event could not be handled by PublishRelease"
+    assert "cards dlq redrive PublishRelease -e dev" in handled.remedy
+
+
+WHERE = Deployment(
+    "dev", "models", "t", "m", "none", "r", "arn:aws:iam::1:role/t", "arn:aws:iam::1:role/c",
+    "arn:aws:kms:us-east-2:1:key/k", "onnx-int8",
+)  # fmt: skip
+RIGHTS = permissions.Rights(WHERE, "aws", "us-east-2", "1")
+
+
+@pytest.mark.parametrize("role", RIGHTS.roles())
+def test_a_role_with_just_its_rights_is_well(role: str) -> None:
+    duties = RIGHTS.roles()[role]
+    allowed = dict.fromkeys(duties.must, True) | dict.fromkeys(duties.must_not, False)
+    assert list(permissions.judge_role(role, duties, allowed, "cdk deploy")) == []
+
+
+@pytest.mark.parametrize("role", RIGHTS.roles())
+def test_any_right_that_a_role_lacks_or_has_too_much_is_told(role: str) -> None:
+    duties = RIGHTS.roles()[role]
+    right = dict.fromkeys(duties.must, True) | dict.fromkeys(duties.must_not, False)
+    for each in right:
+        turned = {**right, each: not right[each]}
+        finding = only(permissions.judge_role(role, duties, turned, "cdk deploy"))
+        assert finding.state is State.FAILED
+        assert str(each) in finding.line
+        assert ("may not:" in finding.line) == (each in duties.must)
+
+
+def test_no_role_of_jobs_or_functions_may_approve() -> None:
+    for duties in RIGHTS.roles().values():
+        assert set(RIGHTS.approve) <= set(duties.must_not)
+
+
+def test_who_may_not_even_look_fails_and_who_may_not_train_is_told() -> None:
+    duties = RIGHTS.person()
+    every = {right: True for rights in duties.values() for right in rights}
+    assert only(permissions.judge_caller(duties, every, "attach")).state is State.OK
+    no_training = every | dict.fromkeys(RIGHTS.train, False)
+    found = list(permissions.judge_caller(duties, no_training, "attach"))
+    assert [each.state for each in found] == [State.OK, State.WARNING]
+    assert "iam:PassRole" in found[1].line
+    blind = every | dict.fromkeys(RIGHTS.look, False)
+    assert State.FAILED in {each.state for each in permissions.judge_caller(duties, blind, "x")}
+
+
+@pytest.mark.parametrize(
+    ("image", "repository"),
+    [
+        ("123456789012.dkr.ecr.us-east-2.amazonaws.com/hailo/dfc:3.31", "hailo/dfc"),
+        (f"123456789012.dkr.ecr.us-east-2.amazonaws.com/dfc@sha256:{'0' * 64}", "dfc"),
+        ("docker.io/hailo:3", None),
+        ("", None),
+    ],
+)
+def test_an_image_in_ecr_is_told_from_another(image: str, repository: str | None) -> None:
+    parts = compiler._ECR.fullmatch(image)
+    assert (parts["repository"] if parts else None) == repository
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("Created", None), ("Updated", None), ("Creating", "warning"), ("CreateFailed", "failed"),
+     ("Deleting", "failed")],
+)  # fmt: skip
+def test_an_app_that_is_not_up_is_told(status: str, state: str | None) -> None:
+    finding = tracking.judge_app("arn", status, "cdk deploy")
+    assert (finding.state.value if finding else None) == state
+
+
+@pytest.mark.parametrize(
+    ("status", "active", "state"),
+    [("Created", "Active", None), ("Starting", "Inactive", "warning"),
+     ("Stopped", "Inactive", "failed"), ("CreateFailed", "Inactive", "failed")],
+)  # fmt: skip
+def test_a_tracking_server_that_is_not_up_is_told(
+    status: str, active: str, state: str | None
+) -> None:
+    finding = tracking.judge_server("cards-dev", status, active)
+    assert (finding.state.value if finding else None) == state
+    if state == "failed":
+        assert finding and "start-mlflow-tracking-server" in finding.remedy
+
+
+def judged(seen: Observation, package: Package | None = None, newest: str | None = None) -> Any:
+    of = package or student()
+    older = (newest,) if newest else ()
+    situation = Situation(seen, Subject(of.arn), of, of.name, releases=older)
+    return releases.judge_version(situation, NOW, "aws lambda invoke", "dev")
+
+
+def test_an_approved_version_that_nobody_compiled_is_out_of_step() -> None:
+    finding = judged(Observation(Approval.APPROVED, True))
+    assert finding.state is State.FAILED
+    assert "start the compilation" in finding.line and finding.remedy == "aws lambda invoke"
+
+
+def test_the_automation_is_given_a_moment() -> None:
+    seen = Observation(Approval.APPROVED, True)
+    assert judged(seen, student(changed=NOW - timedelta(seconds=30))) is None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Observation(Approval.APPROVED, True, job=JobState.RUNNING, attempts=1),
+        Observation(Approval.APPROVED, True, job=JobState.COMPLETED, released=True),
+        Observation(Approval.REJECTED, True, job=JobState.COMPLETED),
+    ],
+)
+def test_what_is_under_way_or_done_is_in_step(seen: Observation) -> None:
+    assert judged(seen) is None
+
+
+def test_a_recorded_failure_is_told_with_its_reason() -> None:
+    seen = Observation(
+        Approval.APPROVED, True, job=JobState.FAILED, attempts=3, failure_recorded=True
+    )
+    finding = judged(seen, student(CompileFailure="mean cosine is 0.7"))
+    assert finding.state is State.WARNING
+    assert "mean cosine is 0.7" in finding.line and "cards registry reject" in finding.remedy
+
+
+def test_a_release_by_an_earlier_recipe_is_told_from_none() -> None:
+    finding = judged(Observation(Approval.APPROVED, True), newest="x.onnx-int8-01234567")
+    assert finding.state is State.WARNING and "earlier recipe" in finding.line
+
+
+RELEASED = Pointer("x.r", ARN, "student-x-stage2-v1")
+
+
+@pytest.mark.parametrize(
+    ("pointed", "wanted", "package", "state", "words"),
+    [
+        (RELEASED, RELEASED, student(), "ok", "stable -> x.r"),
+        (Pointer(None), Pointer(None), None, "ok", "no release yet"),
+        (RELEASED, Pointer(None), student(REJECTED), "failed", "is Rejected; devices still"),
+        (RELEASED, Pointer(None), None, "failed", "was deleted"),
+        (Pointer(None), RELEASED, None, "failed", "stable -> nothing; x.r is right"),
+        (RELEASED, Pointer("y.r", "other", "y"), student(), "failed", "y.r is right"),
+        (RELEASED, Pointer(None), student(REJECTED, NOW), "ok", "changed just now"),
+    ],
+)
+def test_the_channel_is_held_against_what_follows_from_the_approvals(
+    pointed: Pointer, wanted: Pointer, package: Package | None, state: str, words: str
+) -> None:
+    finding = releases.judge_stable(pointed, wanted, package, NOW, "aws lambda invoke")
+    assert finding.state == state and words in finding.line
+
+
+def test_an_unsupported_python_and_a_full_disk_are_told() -> None:
+    supported = ((3, 11), (3, 13))
+    assert machine.judge_python((3, 12), supported) is None
+    for version in ((3, 10), (3, 14)):
+        finding = machine.judge_python(version, supported)
+        assert finding and finding.state is State.FAILED
+    assert machine.judge_room(10**12) is None
+    finding = machine.judge_room(10**8)
+    assert finding and "0.1 GB" in finding.line

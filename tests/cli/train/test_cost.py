@@ -1,0 +1,217 @@
+"""What jobs will take, as people are told and asked about it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+
+from cli.aws import Aws
+from cli.errors import CliError
+from cli.train import cost as train_cost
+from cli.train.options import Order, machines
+from tests.training.submission.test_estimate import product
+from tests.training.submission.test_submit import plan
+from training.config import ConfigError
+from training.submission.training_plan import Compute
+
+KINDS: list[tuple[str, int | None]] = [("teacher", None), ("student", 1), ("student", 2)]
+COMPUTE = Compute("ml.g5.2xlarge", spot=True, max_run_seconds=36000)
+
+
+def order(**changes: Any) -> Order:
+    """An order of the full recipe, with changes."""
+    given = machines("ml.g5.2xlarge", 1, False, 24, None, 100, 0, None, None, None, None)
+    made = Order(Aws(), "s3://b/cards", "full", given, {}, None, True, False, False, False)
+    return replace(made, **changes)
+
+
+class Account(Aws):
+    """An account far away: its card set is of this many scans, its price list answers so."""
+
+    def __init__(self, scans: int | None, *prices: str, error: Exception | None = None) -> None:
+        super().__init__()
+        self.__dict__["session"] = self
+        self.__dict__["is_local"] = False
+        self.scans, self.prices, self.error = scans, prices, error
+        self.asked: list[tuple[str, Any]] = []
+
+    def client(self, service: str, **more: Any) -> Any:
+        self.asked.append((service, more))
+        if service == "s3":
+            return self
+        if self.error:
+            raise self.error
+        client = boto3.client(
+            service, "us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        stub = Stubber(client)
+        stub.add_response("get_products", {"PriceList": list(self.prices)})
+        stub.activate()
+        return client
+
+    def get_object(self, **_: str) -> dict[str, Any]:
+        import io
+
+        text = b"{" if self.scans is None else b'{"images": %d}' % self.scans
+        return {"Body": io.BytesIO(text)}
+
+
+def told(aws: Aws, kinds: list[tuple[str, int | None]], compute: Compute = COMPUTE) -> list[str]:
+    """What a person reads before the question."""
+    asked = order(aws=aws)
+    made = replace(plan(recipe="full", compute=compute), notes=("a remark",))
+    chain = train_cost.jobs(asked, kinds)
+    found = train_cost._estimates(asked, made, chain)
+    return train_cost.lines(asked, made, chain, found)
+
+
+def test_every_job_of_a_chain_is_estimated_before_the_first_is_sent() -> None:
+    account = Account(17592, product("1.515"))
+    said = told(account, KINDS)
+    assert [line.split(" on ")[0] for line in said if "steps" in line] == [
+        "teacher", "student stage 1", "student stage 2",
+    ]  # fmt: skip
+    # 10 hours at 1.515 each, three times.
+    assert sum("at most USD 15.15 " in line for line in said) == 3
+    assert any(line.startswith("all 3 jobs: ") and "at most USD 45.45 " in line for line in said)
+    assert any("spare capacity is cheaper" in line for line in said)
+    assert said[-1] == "a remark"
+    # The price is asked for once, and not for long.
+    pricing = [more for service, more in account.asked if service == "pricing"]
+    assert len(pricing) == 1
+    assert pricing[0]["config"].connect_timeout <= 5
+    assert pricing[0]["config"].retries == {"total_max_attempts": 1}
+
+
+def test_one_job_has_no_sum() -> None:
+    assert not [line for line in told(Account(17592, product("1")), KINDS[:1]) if "all " in line]
+
+
+def test_without_a_price_the_time_is_told_and_why_there_is_no_price() -> None:
+    gone = EndpointConnectionError(endpoint_url="https://pricing")
+    said = told(Account(17592, error=gone), KINDS[:1])
+    assert any("about" in line and "factor of two" in line for line in said)
+    assert any("no price: Could not connect" in line for line in said)
+    assert not any("USD" in line for line in said)
+
+
+def test_without_a_time_the_ceiling_is_told() -> None:
+    said = told(Account(17592, product("2")), KINDS[:1], Compute("ml.p9.48xlarge"))
+    assert "  at most USD 48.00 before SageMaker stops it, at list price" in said
+    assert not any("about" in line for line in said if "nothing is known" not in line)
+
+
+def test_a_card_set_without_a_count_is_said_in_one_line() -> None:
+    said = told(Account(None), KINDS[:1])
+    assert [line for line in said if "no estimate" in line] == [
+        "teacher on 1 × ml.g5.2xlarge, spare capacity; how many cards there are is not known: "
+        "no estimate"
+    ]
+
+
+def test_a_setting_that_one_of_the_jobs_cannot_take_is_refused() -> None:
+    with pytest.raises(ConfigError, match="learnin_rate"):
+        train_cost.jobs(order(hyperparameters={"learnin_rate": 1}), KINDS)
+
+
+ASK = """
+from types import SimpleNamespace as Any
+from cli.train_cost import agreed
+agreed(Any(yes=YES, as_json=False, dry_run=False, aws=Any(is_local=LOCAL)),
+       [Any(price=1.25), Any(price=2.5)])
+print("sent")
+"""
+
+
+def answered(answer: bytes, yes: bool = False, local: bool = False) -> tuple[str, str]:
+    """Stdout and terminal of a command that asks, its stdout going to a pipe."""
+    ours, theirs = pty.openpty()
+    code = ASK.replace("YES", str(yes)).replace("LOCAL", str(local))
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE
+        )
+        os.write(ours, answer)
+        out, _ = process.communicate(timeout=60)
+        os.set_blocking(ours, False)
+        return out.decode(), os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize("answer", [b"y\n", b"YES\n"])
+def test_a_person_at_a_terminal_says_yes(answer: bytes) -> None:
+    out, terminal = answered(answer)
+    assert out == "sent\n"
+    assert "send these 2 jobs one after the other, about USD 3.75? [y/N]" in terminal
+
+
+@pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yes please\n", b"\x04"])
+def test_anything_else_is_a_no(answer: bytes) -> None:
+    out, terminal = answered(answer)
+    assert out == ""
+    assert "nothing was sent" in terminal
+
+
+@pytest.mark.parametrize("settings", [{"yes": True}, {"local": True}])
+def test_nobody_is_asked_with_yes_or_where_it_costs_nothing(settings: dict[str, bool]) -> None:
+    out, terminal = answered(b"n\n", **settings)
+    assert out == "sent\n"
+    assert "[y/N]" not in terminal
+
+
+def test_a_script_is_not_asked() -> None:
+    code = ASK.replace("YES", "False").replace("LOCAL", "False")
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == (b"sent\n", b"")
+
+
+class Terminal:
+    """A terminal on which somebody types a line, or Ctrl-C again."""
+
+    def __init__(self, line: str | None) -> None:
+        self.line = line
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        if self.line is None:
+            raise KeyboardInterrupt
+        return self.line
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("line", "wish"), [("y\n", True), ("n\n", False), ("", False), (None, False)]
+)
+def test_after_ctrl_c_only_a_yes_stops_the_job(
+    monkeypatch: pytest.MonkeyPatch, line: str | None, wish: bool
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(line))
+    monkeypatch.setattr(sys, "stderr", Terminal(""))
+    assert train_cost.wants_to_stop("job") is wish
+
+
+def test_a_no_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    monkeypatch.setattr(sys, "stderr", Terminal(""))
+    with pytest.raises(CliError, match="nothing was sent"):
+        train_cost.agreed(order(aws=Account(1)), [None])

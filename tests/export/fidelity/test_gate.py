@@ -1,0 +1,530 @@
+"""The gate passes what is the same model, and stops each mistake that was ever made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from export.calibration import CalibrationRecord, record, tints
+from export.fidelity.gate import Embeddings, Evidence, judge
+from export.fidelity.thresholds import GateError, Thresholds
+from export.int8 import OnnxInt8
+from recognition.onnx_model import OnnxEmbedder
+from recognition.retrieval import l2_normalise
+from recognition.views.camera import camera_views
+from tests.export.conftest import CALIBRATION_IMAGES, Exported
+from tests.export.student import SEED, changed, embedded, without_normalisation
+
+Judge = Callable[..., Evidence]
+
+
+@pytest.fixture(scope="module")
+def queries(exported: Exported) -> np.ndarray:
+    """Views that calibrated nothing: 8 of each card."""
+    views, _ = camera_views(
+        exported.cards.first_scans(exported.contract, scale=2),
+        exported.cards.card_ids,
+        size=exported.contract.size,
+        seed=SEED,
+        stream="query",
+        per_card=8,
+    )
+    return views
+
+
+@pytest.fixture(scope="module")
+def collect(exported: Exported, queries: np.ndarray) -> Judge:
+    """Gathers evidence about a compiled graph as the compile job does."""
+
+    def collected(
+        compiled: Path,
+        shown: CalibrationRecord,
+        *,
+        onnx_model: Path = exported.model,
+        fed: Callable[[np.ndarray], np.ndarray] = lambda images: images,
+    ) -> Evidence:
+        def embed(model: Path, images: np.ndarray) -> np.ndarray:
+            return OnnxEmbedder(model, exported.contract, threads=2).embed(images)
+
+        gallery = exported.gallery()
+        known = [0, 3, 7, 11]
+        ours = Embeddings(embed(compiled, fed(gallery)), embed(compiled, fed(queries)))
+        return Evidence(
+            reference=embedded(exported.student, exported.contract, queries),
+            onnx=Embeddings(embed(onnx_model, gallery), embed(onnx_model, queries)),
+            compiled=ours,
+            gallery_ids=exported.cards.card_ids,
+            query_ids=[card for card in exported.cards.card_ids for _ in range(8)],
+            known=known,
+            swapped=embed(compiled, fed(swapped(gallery[known]))),
+            indexed=ours.gallery,
+            indexed_ids=exported.cards.card_ids,
+            answers=[1.0] * len(known),
+            onnx_auroc=0.9,
+            compiled_auroc=0.9,
+            shown=shown,
+            made=record(exported.views[:CALIBRATION_IMAGES]),
+            seen=record(queries),
+            tints=tints(exported.views[:CALIBRATION_IMAGES]),
+            scan_tints=tints(np.repeat(gallery, 4, axis=0)[:CALIBRATION_IMAGES]),
+        )
+
+    return collected
+
+
+def swapped(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images[..., ::-1])
+
+
+def reasons(evidence: Evidence, **thresholds: float) -> str:
+    result = judge(evidence, Thresholds(**thresholds))
+    assert (result.verdict == "failed") == bool(result.reasons)
+    return "; ".join(result.reasons)
+
+
+def quantised(
+    exported: Exported, images: np.ndarray, folder: Path
+) -> tuple[Path, CalibrationRecord]:
+    made = OnnxInt8().compile(exported.model, images, exported.contract, folder)
+    return made.path, made.calibration
+
+
+def test_a_faithful_build_passes_with_its_figures(exported: Exported, collect: Judge) -> None:
+    result = judge(collect(exported.int8.path, exported.int8.calibration), Thresholds())
+    assert result.reasons == [] and result.verdict == "passed"
+    figures = result.figures
+    assert figures["queries"] == 96
+    assert 0.99 < figures["cosine_mean"] < 1, "INT8 that differs nowhere was not quantised"
+    assert figures["cosine_worst"] <= figures["cosine_p1"] <= figures["cosine_p5"]
+    assert figures["compiled_top1"] > 0.2, "the student recognises nothing: top-1 proves nothing"
+    assert figures["compiled_top5"] >= figures["compiled_top1"]
+    assert figures["channels_as_fed"] > figures["channels_swapped"]
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_the_worst_views_are_named(exported: Exported, collect: Judge) -> None:
+    evidence = collect(exported.int8.path, exported.int8.calibration)
+    worst = judge(evidence, Thresholds()).worst
+    cosines = (evidence.compiled.queries * evidence.onnx.queries).sum(axis=1)
+    assert [case["query"] for case in worst] == list(np.argsort(cosines)[:10])
+    assert worst[0]["card_id"] == evidence.query_ids[worst[0]["query"]]
+    assert worst[0]["cosine"] == pytest.approx(cosines.min(), abs=1e-6)
+
+
+def test_calibration_with_red_and_blue_exchanged(
+    exported: Exported, collect: Judge, tmp_path: Path
+) -> None:
+    """Cosine and top-1 do not see it."""
+    path, shown = quantised(exported, swapped(exported.views[:CALIBRATION_IMAGES]), tmp_path)
+    evidence = collect(path, shown)
+    assert "shown other images than the contract made" in reasons(evidence)
+    blind = dataclasses.replace(evidence, made=shown)
+    assert "cosine" not in reasons(blind), "cosine sees it after all: drop the docstring"
+
+
+def test_calibration_on_noise(exported: Exported, collect: Judge, tmp_path: Path) -> None:
+    """Top-1 does not see it."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    evidence = collect(*quantised(exported, noise, tmp_path))
+    found = reasons(evidence)
+    assert "shown other images" in found and "top-1" not in found
+
+
+def test_calibration_on_images_of_another_brightness(
+    exported: Exported, collect: Judge, tmp_path: Path
+) -> None:
+    """Scaled to [0, 1] and then made bytes again: calibration past the contract."""
+    dark = (exported.views[:CALIBRATION_IMAGES] // 255).astype(np.uint8)
+    path, shown = quantised(exported, dark, tmp_path)
+    evidence = dataclasses.replace(collect(path, shown), made=shown)
+    found = reasons(evidence)
+    assert "calibration: the images' mean" in found and "cosine" in found
+
+
+def test_calibration_in_another_layout_is_refused_at_once(
+    exported: Exported, tmp_path: Path
+) -> None:
+    planes = np.ascontiguousarray(exported.views[:8].transpose(0, 3, 1, 2))
+    with pytest.raises(Exception, match="calibration images are uint8"):
+        quantised(exported, planes, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_red_and_blue_exchanged_at_inference(exported: Exported, collect: Judge) -> None:
+    evidence = collect(exported.int8.path, exported.int8.calibration, fed=swapped)
+    assert "channel order" in reasons(evidence)
+    lenient = {"cosine_mean": -1.0, "cosine_p5": -1.0, "top1_drop": 1.0}
+    assert "channel order" in reasons(evidence, **lenient), "only by the threshold on cosine"
+
+
+def test_normalisation_left_out(exported: Exported, collect: Judge, tmp_path: Path) -> None:
+    path = tmp_path / "bare.onnx"
+    path.write_bytes(changed(exported.model.read_bytes(), without_normalisation))
+    found = reasons(collect(path, exported.int8.calibration))
+    assert "mean cosine" in found and "5th percentile" in found
+
+
+def test_a_graph_of_other_weights_is_no_export_of_the_student(
+    exported: Exported, collect: Judge, tmp_path: Path
+) -> None:
+    def other(model: onnx.ModelProto) -> None:
+        convolution = next(node for node in model.graph.node if node.op_type == "Conv")
+        weight = next(t for t in model.graph.initializer if t.name == convolution.input[1])
+        values = onnx.numpy_helper.to_array(weight)[::-1]
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.copy(), weight.name))
+
+    path = tmp_path / "other.onnx"
+    path.write_bytes(changed(exported.model.read_bytes(), other))
+    evidence = collect(path, exported.int8.calibration, onnx_model=path)
+    assert reasons(evidence).startswith("ONNX against PyTorch: mean cosine")
+
+
+# --- judged on embeddings alone
+
+
+def synthetic(cards: int = 20, per_card: int = 10, seed: int = 0) -> Evidence:
+    """Three runtimes that agree, with queries near their cards."""
+    rng = np.random.default_rng(seed)
+    gallery = l2_normalise(rng.normal(size=(cards, 32)))
+    queries = l2_normalise(
+        np.repeat(gallery, per_card, axis=0) + 0.05 * rng.normal(size=(cards * per_card, 32))
+    )
+    ids = [f"card-{card}" for card in range(cards)]
+    calibration = CalibrationRecord(1024, "a" * 64, (120.0, 110.0, 100.0), (60.0, 60.0, 60.0), 8.0)
+    return Evidence(
+        reference=queries,
+        onnx=Embeddings(gallery, queries),
+        compiled=Embeddings(gallery, queries),
+        gallery_ids=ids,
+        query_ids=[card for card in ids for _ in range(per_card)],
+        known=range(cards),
+        swapped=l2_normalise(gallery + 0.2 * rng.normal(size=gallery.shape)),
+        indexed=gallery,
+        indexed_ids=ids,
+        answers=[1.0] * cards,
+        onnx_auroc=0.9,
+        compiled_auroc=0.9,
+        shown=calibration,
+        made=calibration,
+        seen=calibration,
+        tints=np.linspace(-9, 12, 8),
+        scan_tints=np.linspace(-12, 15, 8),
+    )
+
+
+def compiled_to(evidence: Evidence, compiled: Embeddings) -> Evidence:
+    """Another compiled model, with its own index."""
+    return dataclasses.replace(evidence, compiled=compiled, indexed=compiled.gallery)
+
+
+@pytest.mark.parametrize("everywhere", [True, False], ids=["already-in-pytorch", "by-compiling"])
+def test_a_model_that_collapses_to_one_point(everywhere: bool) -> None:
+    evidence = synthetic()
+    point = np.zeros(32, np.float32)
+    point[0] = 1
+    one = Embeddings(np.tile(point, (20, 1)), np.tile(point, (200, 1)))
+    if everywhere:  # then every cosine is 1 and no top-1 falls
+        evidence = dataclasses.replace(
+            evidence, reference=one.queries, onnx=one, swapped=one.gallery
+        )
+    found = reasons(compiled_to(evidence, one))
+    assert "collapse" in found
+    assert ("cosine" in found) != everywhere
+
+
+def merged(embeddings: Embeddings, cards: int) -> Embeddings:
+    """The first cards' gallery rows become the last one's."""
+    gallery = embeddings.gallery.copy()
+    gallery[:cards] = gallery[-1]
+    return Embeddings(gallery, embeddings.queries)
+
+
+def test_cards_that_compiling_merges() -> None:
+    """Cosine, top-1 and spread need not see it: nobody asks for these cards."""
+    evidence = synthetic(cards=200, per_card=1)
+    few = compiled_to(
+        evidence, Embeddings(merged(evidence.compiled, 6).gallery, evidence.compiled.queries)
+    )
+    asked = range(6, 200)
+    few = dataclasses.replace(
+        few,
+        reference=few.reference[asked],
+        onnx=Embeddings(few.onnx.gallery, few.onnx.queries[asked]),
+        compiled=Embeddings(few.compiled.gallery, few.compiled.queries[asked]),
+        query_ids=few.query_ids[6:],
+    )
+    result = judge(few, Thresholds())
+    assert [reason.split(":")[0] for reason in result.reasons] == ["the gallery's embeddings merge"]
+    assert "194 different ones of 200" in result.reasons[0]
+
+
+def test_prints_that_are_alike_in_both_are_no_fault() -> None:
+    evidence = synthetic(cards=200, per_card=1)
+    alike = merged(evidence.onnx, 6)
+    both = compiled_to(dataclasses.replace(evidence, onnx=alike), alike)
+    result = judge(both, Thresholds())
+    assert result.reasons == [] and result.figures["compiled_distinct"] == 194
+
+
+def with_lost(evidence: Evidence, lost: Sequence[int]) -> Evidence:
+    """The compiled model answers these queries with another card."""
+    queries = evidence.compiled.queries.copy()
+    queries[list(lost)] = evidence.compiled.gallery[-1]
+    compiled = Embeddings(evidence.compiled.gallery, queries)
+    return dataclasses.replace(evidence, compiled=compiled)
+
+
+LENIENT = {"cosine_mean": -1.0, "cosine_p5": -1.0, "card_cosine": -1.0, "top1_drop": 0.005}
+
+
+@pytest.mark.parametrize(("lost", "stopped"), [(0, False), (1, False), (4, False), (20, True)])
+def test_top1_may_fall_by_the_threshold_and_the_chance_in_the_sample(
+    lost: int, stopped: bool
+) -> None:
+    """With a query of each card, the chance is that of independent trials."""
+    evidence = synthetic(cards=200, per_card=1)
+    result = judge(with_lost(evidence, range(lost)), Thresholds(**LENIENT))
+    drop = lost / 200
+    error = math.sqrt(drop * (1 - drop) / 199)
+    assert result.figures["top1_drop"] == pytest.approx(drop)
+    assert result.figures["top1_drop_standard_error"] == pytest.approx(error)
+    assert bool(result.reasons) == stopped == (drop > 0.005 + 1.645 * error)
+    if stopped:
+        assert "top-1 falls by 0.1000 ± 0.0213 on 200 queries" in result.reasons[0]
+
+
+def test_views_of_one_card_are_no_independent_trials() -> None:
+    """Two lost cards of twenty are less sure than twenty lost views all over."""
+    evidence = synthetic()
+    spread = judge(with_lost(evidence, range(0, 200, 10)), Thresholds(**LENIENT)).figures
+    packed = judge(with_lost(evidence, range(20)), Thresholds(**LENIENT)).figures
+    # The last card's own views cannot be lost to it.
+    assert packed["top1_drop"] == pytest.approx(0.1) == pytest.approx(spread["top1_drop"], abs=0.01)
+    assert packed["top1_drop_standard_error"] > 3 * spread["top1_drop_standard_error"]
+
+
+def test_a_card_that_is_never_named_any_more() -> None:
+    """Ten of two thousand views: no mean sees them."""
+    evidence = synthetic(cards=200)
+    lenient = {**LENIENT, "top1_drop": 1.0}
+    assert reasons(with_lost(evidence, range(30, 39)), **lenient) == ""
+    assert "1 of 200 cards are never named right any more: card-3" in reasons(
+        with_lost(evidence, range(30, 40)), **lenient
+    )
+    few = synthetic(cards=200, per_card=3)
+    assert reasons(with_lost(few, range(9, 12)), **lenient) == "", "three views say too little"
+
+
+def test_a_card_whose_views_move() -> None:
+    evidence = synthetic(cards=200)
+    queries = evidence.compiled.queries.copy()
+    away = np.random.default_rng(1).normal(size=queries[:10].shape)
+    queries[:10] = l2_normalise(queries[:10] + 0.15 * away)
+    moved = dataclasses.replace(evidence, compiled=Embeddings(evidence.compiled.gallery, queries))
+    found = reasons(moved)
+    assert found.startswith("compiled against ONNX: mean cosine of card card-0 is 0.")
+    assert ";" not in found, "another figure sees it, too"
+
+
+def test_strangers_that_are_no_longer_told() -> None:
+    evidence = synthetic()
+    assert reasons(dataclasses.replace(evidence, compiled_auroc=0.891)) == ""
+    for auroc in (0.889, float("nan")):
+        found = reasons(dataclasses.replace(evidence, compiled_auroc=auroc))
+        assert found.startswith("AUROC of known against unknown cards falls by")
+
+
+def test_an_index_of_another_model() -> None:
+    evidence = synthetic()
+    other = evidence.indexed.copy()
+    other[5] = other[6]
+    shuffled = np.roll(evidence.indexed, 1, axis=0)
+    for indexed in (other, shuffled, evidence.indexed[:, :16]):
+        found = reasons(dataclasses.replace(evidence, indexed=indexed))
+        assert found.startswith("index: its rows are not the embeddings of the model that ships")
+
+
+def test_an_index_whose_rows_bear_other_names() -> None:
+    """Every embedding is right, and every answer wrong."""
+    evidence = synthetic()
+    ids = list(evidence.indexed_ids)
+    ids[4], ids[9] = ids[9], ids[4]
+    found = reasons(dataclasses.replace(evidence, indexed_ids=ids))
+    assert found == (
+        "index: 2 of its 20 rows bear another card's id, row 4 for example card-9 instead of card-4"
+    )
+
+
+@pytest.mark.parametrize(("missed", "stopped"), [(0, False), (2, False), (3, True), (200, True)])
+def test_an_index_whose_graph_leads_elsewhere(missed: int, stopped: bool) -> None:
+    evidence = synthetic(cards=200, per_card=1)
+    answers = [0.7] * missed + [1.0] * (200 - missed)
+    result = judge(dataclasses.replace(evidence, answers=answers), Thresholds())
+    assert result.figures["index_recall"] == 1 - missed / 200
+    assert bool(result.reasons) == stopped
+    if stopped:
+        assert result.reasons[0].startswith("index: its graph finds ")
+
+
+@pytest.mark.parametrize(
+    ("tints_", "scan_tints", "stopped"),
+    [
+        ([-14, 14, 3], [12, -9, -8], True),
+        ([14, -14, 3], [12, -9, -8], False),
+        ([-14, -12, -13], [14, 12, 13], True),
+        ([0, 0, 0], [12, -9, -8], False),
+        ([0.4, -0.3, 0.2], [0, 0, 0], False),
+    ],
+    ids=["exchanged", "as they are", "one tint for all", "grey views", "grey scans"],
+)
+def test_calibration_whose_red_is_the_scans_blue(
+    tints_: list[float], scan_tints: list[float], stopped: bool
+) -> None:
+    """Statistics over all images need not see it: cards of all colours are as red as blue."""
+    evidence = dataclasses.replace(
+        synthetic(), tints=np.asarray(tints_, float), scan_tints=np.asarray(scan_tints, float)
+    )
+    assert ("with red and blue exchanged" in reasons(evidence)) == stopped
+
+
+def test_grey_cards_say_nothing_about_calibration_either() -> None:
+    """A scanner's noise against a camera's: chance, some hundred times."""
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        noise, other = rng.normal(0, 6, 256), rng.normal(0, 0.5, 256)
+        assert reasons(dataclasses.replace(synthetic(), tints=noise, scan_tints=other)) == ""
+
+
+def test_the_compiler_s_graph_before_quantisation_is_judged_where_it_can_run() -> None:
+    evidence = synthetic()
+    same = dataclasses.replace(evidence, optimised=evidence.onnx.queries)
+    result = judge(same, Thresholds())
+    assert result.reasons == []
+    assert result.figures["optimised_cosine_mean"] == pytest.approx(1)
+    assert "optimised_cosine_mean" not in judge(evidence, Thresholds()).figures
+    noise = np.random.default_rng(0).normal(size=evidence.onnx.queries.shape)
+    moved = l2_normalise(evidence.onnx.queries + 0.02 * noise)
+    found = reasons(dataclasses.replace(evidence, optimised=moved))
+    assert found.startswith("the compiler's graph before quantisation against ONNX: mean cosine")
+
+
+def test_queries_are_paired() -> None:
+    """Queries that both models miss say nothing about what compiling did."""
+    evidence = with_lost(synthetic(), range(50))
+    both = dataclasses.replace(
+        evidence, onnx=evidence.compiled, reference=evidence.compiled.queries
+    )
+    figures = judge(both, Thresholds()).figures
+    assert figures["onnx_top1"] == pytest.approx(0.75)
+    assert figures["top1_drop"] == figures["top1_drop_standard_error"] == 0
+
+
+def test_grey_cards_say_nothing_about_the_channel_order() -> None:
+    evidence = synthetic()
+    assert reasons(dataclasses.replace(evidence, swapped=evidence.compiled.gallery)) == ""
+
+
+def test_the_channel_order_follows_from_some_of_the_cards() -> None:
+    evidence = dataclasses.replace(synthetic(), answers=[1.0, 1.0])
+    assert (
+        reasons(dataclasses.replace(evidence, known=[4, 7], swapped=evidence.swapped[[4, 7]])) == ""
+    )
+    turned = dataclasses.replace(
+        evidence,
+        compiled=Embeddings(evidence.swapped, evidence.compiled.queries),
+        indexed=evidence.swapped,
+        known=[4, 7],
+        swapped=evidence.compiled.gallery[[4, 7]],
+    )
+    assert "channel order" in reasons(turned)
+
+
+@pytest.mark.parametrize("figure", ["mean", "std"])
+@pytest.mark.parametrize(("shift", "stopped"), [(11.0, False), (13.0, True)])
+def test_calibration_must_look_like_the_queries(figure: str, shift: float, stopped: bool) -> None:
+    evidence = synthetic()
+    values = (*getattr(evidence.seen, figure)[:2], getattr(evidence.seen, figure)[2] - shift)
+    other = dataclasses.replace(evidence.shown, **{figure: values})
+    found = reasons(dataclasses.replace(evidence, shown=other, made=other))
+    assert (f"the images' {figure}" in found) == stopped
+
+
+@pytest.mark.parametrize(
+    ("roughness", "stopped"), [(5.5, False), (11.5, False), (5, True), (13, True)]
+)
+def test_calibration_must_be_as_rough_as_the_queries(roughness: float, stopped: bool) -> None:
+    evidence = synthetic()
+    other = dataclasses.replace(evidence.shown, roughness=roughness)
+    found = reasons(dataclasses.replace(evidence, shown=other, made=other))
+    assert ("times as rough as the query views" in found) == stopped == bool(found)
+
+
+def test_an_embedding_that_is_no_number_fails() -> None:
+    evidence = synthetic()
+    queries = evidence.onnx.queries.copy()
+    queries[3] = np.nan
+    broken = dataclasses.replace(evidence, reference=queries)
+    assert "ONNX against PyTorch" in reasons(broken)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), noise=st.floats(0, 0.5))
+def test_more_noise_is_never_judged_more_kindly(seed: int, noise: float) -> None:
+    evidence = synthetic(cards=8, per_card=3, seed=seed)
+    shift = np.random.default_rng(seed).normal(size=evidence.onnx.queries.shape)
+
+    def noisy(amount: float) -> dict[str, float]:
+        queries = l2_normalise(evidence.onnx.queries + amount * shift)
+        compiled = Embeddings(evidence.compiled.gallery, queries)
+        return judge(dataclasses.replace(evidence, compiled=compiled), Thresholds()).figures
+
+    little, much = noisy(noise / 4), noisy(noise)
+    for figure in ("cosine_mean", "cosine_p5", "cosine_worst"):
+        assert much[figure] <= little[figure] + 1e-6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"query_ids": ["card-0"]},
+        {"gallery_ids": ["card-0"]},
+        {"reference": np.zeros((1, 32), np.float32)},
+        {"indexed": np.zeros((1, 32), np.float32)},
+        {"indexed_ids": ["card-0"]},
+        {"optimised": np.zeros((1, 32), np.float32)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_rows_that_do_not_belong_together_are_not_judged(change: dict[str, object]) -> None:
+    with pytest.raises(GateError, match="must embed the same images"):
+        judge(dataclasses.replace(synthetic(), **change), Thresholds())
+
+
+@pytest.mark.parametrize(
+    "change", [{"swapped": np.zeros((1, 32), np.float32)}, {"known": []}, {"answers": [1.0]}]
+)
+def test_known_images_are_counted(change: dict[str, object]) -> None:
+    with pytest.raises(GateError, match="known images"):
+        judge(dataclasses.replace(synthetic(), **change), Thresholds())
+
+
+def test_thresholds_come_from_the_recipe() -> None:
+    assert Thresholds.from_recipe({"cosine_mean": 0.9, "top1_drop": "0.02"}) == Thresholds(
+        cosine_mean=0.9, top1_drop=0.02
+    )
+    with pytest.raises(GateError, match="cosine_maen is none of"):
+        Thresholds.from_recipe({"cosine_maen": 0.9})
+    with pytest.raises(GateError, match="gate: "):
+        Thresholds.from_recipe({"cosine_mean": "high"})
+    for value in (float("nan"), float("inf"), "nan"):
+        with pytest.raises(GateError, match="cosine_mean"):
+            Thresholds.from_recipe({"cosine_mean": value})

@@ -1,0 +1,327 @@
+"""Each mistake that was ever made, put into the compile job: none of them gets past the gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from export import compile_job
+from export.compiler import CompiledModel
+from export.hailo import compiler as hailo
+from export.int8 import OnnxInt8
+from recognition import index
+from recognition.file_digest import file_sha256
+from recognition.onnx_model import OnnxEmbedder
+from registry.compilation.last_words import REFUSED_CODE, is_refusal
+from tests.export.conftest import Exported
+from tests.export.hailo import stand_in as hailo_stand_in
+from tests.export.hailo.hef_writer import HAILO8
+from tests.export.student import changed, pack, without_normalisation
+from tests.export.test_compile_job import LENIENT, Job, job_in
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+@pytest.fixture
+def job(tmp_path: Path, artifact: Path, exported: Exported) -> Job:
+    return job_in(tmp_path, artifact, exported.cards_folder)
+
+
+@pytest.fixture
+def by_hailo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The compiler's stand-in is installed."""
+    hailo_stand_in.install(monkeypatch, tmp_path / "sdk")
+
+
+def run_by_hailo(job: Job) -> int:
+    return job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo")
+
+
+def reasons(job: Job, run: Callable[[Job], int] = Job.run) -> str:
+    """The job's own word: that it did its work, and that the gate stopped the model."""
+    assert run(job) == 0
+    fidelity = job.read("fidelity.json")
+    assert fidelity["verdict"] == "failed"
+    assert job.message.read_text().startswith("fidelity gate failed: ")
+    return "; ".join(fidelity["reasons"])
+
+
+def calibrated_on(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
+    """Between the contract and the quantiser, somebody changes the images."""
+    right = OnnxInt8.compile
+
+    def wrong(self: OnnxInt8, model: Path, images: np.ndarray, *rest: Any) -> CompiledModel:
+        return right(self, model, np.ascontiguousarray(change(images)), *rest)
+
+    monkeypatch.setattr(OnnxInt8, "compile", wrong)
+
+
+def hailo_calibrated_on(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
+    """The same on the way to the Hailo compiler's process."""
+    right = hailo._request
+
+    def wrong(graph: onnx.ModelProto, images: np.ndarray, *rest: Any) -> dict[str, Any]:
+        return right(graph, change(images), *rest)
+
+    monkeypatch.setattr(hailo, "_request", wrong)
+
+
+def swapped(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images[..., ::-1])
+
+
+def noise(images: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
+
+
+def scaled_to_one(images: np.ndarray) -> np.ndarray:
+    return (images // 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("run", [Job.run, run_by_hailo])
+def test_the_job_without_a_mistake_passes(
+    job: Job, by_hailo: None, run: Callable[[Job], int]
+) -> None:
+    """Otherwise nothing below would prove anything."""
+    assert run(job) == 0
+    assert job.read("fidelity.json")["verdict"] == "passed"
+
+
+@pytest.mark.parametrize("change", [swapped, noise, scaled_to_one], ids=lambda c: c.__name__)
+def test_calibration_on_other_images(
+    job: Job, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    """BGR, noise, and images that were scaled to [0, 1]: digest and statistics tell each."""
+    calibrated_on(monkeypatch, change)
+    assert "calibration: the quantiser was shown other images than the contract made" in reasons(
+        job
+    )
+
+
+@pytest.mark.parametrize("change", [swapped, noise, scaled_to_one], ids=lambda c: c.__name__)
+def test_calibration_of_hailo_on_other_images(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    """The digest is taken where the compiler is called, in its own process."""
+    hailo_calibrated_on(monkeypatch, change)
+    found = reasons(job, run_by_hailo)
+    assert "calibration: the quantiser was shown other images than the contract made" in found
+    assert "cosine" not in found, "the digest is what this is about"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (swapped, "calibration: the images agree better with their cards' scans"),
+        (noise, "calibration: the images are"),
+        (scaled_to_one, "calibration: the images' mean"),
+    ],
+    ids=["swapped", "noise", "scaled_to_one"],
+)
+def test_calibration_on_other_images_that_the_job_itself_made(
+    job: Job, monkeypatch: pytest.MonkeyPatch, change: Change, words: str
+) -> None:
+    """Where the mistake is made earlier the digests agree, and the statistics do not."""
+    right = compile_job.render
+
+    def wrong(*given: Any) -> Any:
+        held_out = right(*given)
+        object.__setattr__(held_out, "calibration", change(held_out.calibration))
+        return held_out
+
+    monkeypatch.setattr(compile_job, "render", wrong)
+    found = reasons(job)
+    assert words in found and "other images" not in found
+
+
+def test_calibration_in_nchw(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrated_on(monkeypatch, lambda images: images.transpose(0, 3, 1, 2))
+    assert job.run() == REFUSED_CODE
+    message = job.message.read_text()
+    assert is_refusal(message) and "the contract says uint8 ('N', 32, 32, 3)" in message
+    assert not (job.output / "compilation.json").exists()
+
+
+def test_calibration_in_nchw_that_the_job_itself_made(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused before a compiler is asked."""
+    right = compile_job.render
+
+    def wrong(*given: Any) -> Any:
+        held_out = right(*given)
+        planes = np.ascontiguousarray(held_out.calibration.transpose(0, 3, 1, 2))
+        object.__setattr__(held_out, "calibration", planes)
+        return held_out
+
+    monkeypatch.setattr(compile_job, "render", wrong)
+    assert run_by_hailo(job) == REFUSED_CODE
+    assert "uint8 (N, S, S, 3)" in job.message.read_text()
+    assert not (job.output / "compile.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda images: images.transpose(0, 3, 1, 2), "the Hailo compiler says BadInputsShape: "),
+        (lambda images: images / np.float32(255), "must be uint8 (N, S, S, 3), not float32"),
+    ],
+    ids=["NCHW", "normalised"],
+)
+def test_calibration_of_hailo_in_another_form(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch, change: Change, words: str
+) -> None:
+    """On the way to the compiler: it refuses a layout itself, and takes any numbers."""
+    hailo_calibrated_on(monkeypatch, change)
+    assert run_by_hailo(job) == REFUSED_CODE
+    message = job.message.read_text()
+    assert is_refusal(message) and words in message
+    assert not (job.output / "compilation.json").exists()
+
+
+def test_red_and_blue_exchanged_at_inference(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Exchanging(OnnxEmbedder):
+        def embed(self, images: np.ndarray, *rest: Any) -> np.ndarray:
+            return super().embed(swapped(images), *rest)
+
+    monkeypatch.setattr(
+        OnnxInt8, "embedder", lambda self, made, contract: Exchanging(made.path, contract)
+    )
+    assert "channel order: known images agree better with red and blue exchanged" in reasons(job)
+
+
+def test_a_network_without_its_normalisation(
+    job: Job, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiled model is fed 0 to 255 where the network expects the normalised image."""
+
+    right = OnnxInt8.compile
+
+    def wrong(self: OnnxInt8, model: Path, *rest: Any) -> CompiledModel:
+        other = job.model / "bare.onnx"
+        other.write_bytes(changed(model.read_bytes(), without_normalisation))
+        return right(self, other, *rest)
+
+    monkeypatch.setattr(OnnxInt8, "compile", wrong)
+    assert "compiled against ONNX: mean cosine" in reasons(job)
+
+
+def test_a_script_without_its_normalisation(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chip is fed 0 to 255, and nothing on it normalises; before quantisation it shows, too."""
+    right = hailo.model_script
+
+    def wrong(*given: Any) -> str:
+        return right(*given).partition("\n")[2]
+
+    monkeypatch.setattr(hailo, "model_script", wrong)
+    found = reasons(job, run_by_hailo)
+    assert "compiled against ONNX: mean cosine" in found
+    assert "the compiler's graph before quantisation against ONNX: mean cosine" in found
+
+
+def test_red_and_blue_exchanged_at_inference_by_hailo(
+    job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = hailo.Emulator.embed
+    monkeypatch.setattr(hailo.Emulator, "embed", lambda self, images: right(self, swapped(images)))
+    assert "channel order: known images agree better" in reasons(job, run_by_hailo)
+
+
+def test_a_model_that_gives_every_card_one_point(job: Job, exported: Exported) -> None:
+    """Trained to nothing, exported faithfully, compiled faithfully: all cosines are 1."""
+
+    def collapsed(model: onnx.ModelProto) -> None:
+        layer = next(node for node in model.graph.node if node.op_type == "Gemm")
+        weight = next(t for t in model.graph.initializer if t.name == layer.input[1])
+        nothing = 1e-9 * onnx.numpy_helper.to_array(weight)
+        weight.CopyFrom(onnx.numpy_helper.from_array(nothing, weight.name))
+
+    content = job.model / "content"
+    graph = changed(exported.model.read_bytes(), collapsed)
+    (content / "model.onnx").write_bytes(graph)
+    with np.load(content / "reference.npz") as saved:
+        arrays = dict(saved)
+    session = onnx_rows(graph)
+    arrays["embeddings"] = np.tile(session, (len(arrays["card_ids"]), 1))
+    np.savez(content / "reference.npz", **arrays)
+    pack(content, job.model / "model.tar.gz")
+    found = reasons(job)
+    assert "the gallery's embeddings collapse" in found
+    assert "cosine" not in found, "the collapse check is what this is about"
+
+
+def onnx_rows(graph: bytes) -> np.ndarray:
+    """The one embedding, of length 1."""
+    import onnxruntime
+
+    image = np.zeros((1, 32, 32, 3), np.uint8)
+    row = onnxruntime.InferenceSession(graph).run(None, {"image": image})[0][0]
+    return np.asarray(row / np.linalg.norm(row), np.float32)
+
+
+def test_an_index_of_another_model(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = index.write_index
+
+    def wrong(directory: Path, ids: Any, rows: np.ndarray, metadata: Any) -> None:
+        right(directory, ids, np.roll(rows, 1, axis=0), metadata)
+
+    monkeypatch.setattr(compile_job, "write_index", wrong)
+    assert "index: its rows are not the embeddings of the model that ships" in reasons(job)
+
+
+def test_an_index_with_another_s_row_map(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = index.write_index
+
+    def wrong(directory: Path, ids: Sequence[str], *rest: Any) -> None:
+        right(directory, [*ids[1:], ids[0]], *rest)
+
+    monkeypatch.setattr(compile_job, "write_index", wrong)
+    found = reasons(job)
+    assert "rows bear another card's id" in found and "embeddings" not in found
+
+
+def test_an_index_with_another_s_graph(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeddings and ids are right, and the digests are the files': large sets search the graph."""
+    right = index.write_index
+
+    def wrong(directory: Path, ids: Any, rows: np.ndarray, metadata: Any) -> None:
+        right(directory, ids, rows, metadata)
+        other = directory.with_name("other")
+        right(other, ids, np.random.default_rng(0).normal(size=rows.shape))
+        (directory / index.GRAPH).write_bytes((other / index.GRAPH).read_bytes())
+        document = json.loads((directory / index.METADATA).read_text())
+        document["sha256"][index.GRAPH] = file_sha256(directory / index.GRAPH)
+        (directory / index.METADATA).write_text(json.dumps(document))
+
+    monkeypatch.setattr(compile_job, "write_index", wrong)
+    monkeypatch.setattr(index, "CANDIDATES", 1)
+    found = reasons(job)
+    assert "index: its graph finds" in found and "embeddings" not in found
+
+
+def test_a_hef_of_another_chip(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hailo_stand_in.install(monkeypatch, tmp_path / "sdk", chip=HAILO8)
+    assert job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo") == REFUSED_CODE
+    message = job.message.read_text()
+    assert "hailo8" in message and "hailo8l" in message and is_refusal(message)
+    assert not (job.output / "model.hef").exists()
+    assert not (job.output / "compilation.json").exists()
+
+
+def test_an_onnx_file_of_another_student(job: Job, exported: Exported) -> None:
+    from export.onnx_export import export_onnx
+    from tests.export.student import random_student
+
+    other = random_student(exported.contract, 255 - exported.views)
+    content = job.model / "content"
+    export_onnx(other, exported.contract, content / "model.onnx", exported.views[:2])
+    pack(content, job.model / "model.tar.gz")
+    assert "ONNX against PyTorch" in reasons(job)

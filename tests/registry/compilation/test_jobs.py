@@ -1,0 +1,59 @@
+"""How a compile job is asked for, checked against SageMaker's own model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from registry.compilation.jobs import CompileSettings, jobs_of, start
+from registry.compilation.recipe import Recipe
+from registry.convergence import JobState
+from registry.names import parse_compile_job, parse_name
+from registry.versions.packages import describe
+from tests.registry.automation.automation_world import World, functions
+from tests.registry.memory_aws import MemoryAws
+
+RECIPE = Recipe.from_json('{"compiler": "onnx-int8"}', "image")
+SETTINGS = CompileSettings(
+    role_arn="arn:aws:iam::123456789012:role/compile-jobs",
+    instance_type="ml.m5.xlarge",
+    max_runtime_seconds=600,
+    code_uri="s3://bucket/code.zip",
+    training_bucket="bucket",
+)
+
+
+def started(settings: CompileSettings) -> dict[str, object]:
+    with functions() as code:
+        world = World(code)
+        aws: MemoryAws = world.aws
+        package = describe(aws.client("sagemaker"), world.register())
+        assert package
+        name = start(aws.client("sagemaker"), package, RECIPE, settings, 1)
+        assert parse_compile_job(name) == (package.name, RECIPE.id, 1)
+        assert package.name
+        jobs = jobs_of(aws.client("sagemaker"), package.name, RECIPE)
+        assert (jobs.newest.state, jobs.running) == (JobState.RUNNING, (name,))
+        return dict(aws.jobs[name])
+
+
+def test_a_job_runs_where_sagemaker_places_it_unless_a_network_is_given() -> None:
+    assert "NetworkConfig" not in started(SETTINGS)
+    inside = replace(SETTINGS, subnets=("subnet-1", "subnet-2"), security_group="sg-1")
+    assert started(inside)["NetworkConfig"] == {
+        "VpcConfig": {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    }
+
+
+def test_only_our_own_jobs_names_are_read() -> None:
+    name = parse_name("student-efficientnet-lite0-stage2-v12")
+    assert parse_compile_job(f"compile-{name}-0123abcd-3") == (name, "0123abcd", 3)
+    for other in (
+        f"compile-{name}-0123abcd-0",
+        f"compile-{name}-0123abcd-x",
+        f"compile-{name}-0123ABCD-1",
+        f"compile-{name}-1",
+        f"build-{name}-0123abcd-1",
+        "compile-",
+        "",
+    ):
+        assert parse_compile_job(other) is None, other

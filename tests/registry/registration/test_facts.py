@@ -1,0 +1,146 @@
+"""What several sources say of one model, settled."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.names import STUDENT, TEACHER, check_line
+from registry.registration.facts import (
+    ContradictionError,
+    Fact,
+    line_word,
+    metric_facts,
+    of_kind,
+    own_metrics,
+    setting_facts,
+    settle,
+)
+from registry.versions.metadata_schema import SCHEMAS
+
+SCHEMA = SCHEMAS[STUDENT, "stage1"]
+
+
+def one(key: str, *values: str) -> list[Fact]:
+    return [Fact(key, value, f"source {number}") for number, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("EmbeddingDim", ("768", "768")),
+        ("Top1", ("0.968", "0.96812")),
+        ("Normalization", ("BatchNorm", "batchnorm")),
+        ("Architecture", ("vit_large_patch16_dinov3", "DINOv3-ViT-L/16", "vit_large_patch16")),
+        ("Architecture", ("efficientnet_lite0", "EfficientNet-Lite0")),
+        ("Architecture", ("vit_small_patch16_dinov3 (patch 16)", "dinov3 vits16")),
+        ("TeacherModel", ("dinov3-vitl16", "dinov3_vitl16")),
+    ],
+)
+def test_the_first_of_those_that_agree_is_kept(key: str, values: tuple[str, ...]) -> None:
+    settled = settle(one(key, *values), SCHEMA).metadata
+    assert settled[key].split() == values[0].replace("(", " ").replace(")", " ").split()
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("EmbeddingDim", ("768", "1024")),
+        ("Parameters", ("7000000000", "7000000001")),
+        ("Top1", ("0.968", "0.9")),
+        ("Normalization", ("BatchNorm", "LayerNorm")),
+        ("Architecture", ("vit_large_patch16_dinov3", "vit_base_patch16")),
+        ("Architecture", ("DINOv3-ViT-L/16", "vit_large_patch14")),
+        ("Architecture", ("DINOv2 ViT-L/16", "vit_large_patch16_dinov3")),
+        ("Architecture", ("vit_large_patch16", "ViT patch 8, width 64, depth 1")),
+        ("Architecture", ("efficientnet_lite0", "efficientnet_lite1")),
+        ("Architecture", ("efficientnet_lite0", "vit_large_patch16")),
+    ],
+)
+def test_mistake_12_sources_that_contradict_each_other_are_both_named(
+    key: str, values: tuple[str, ...]
+) -> None:
+    with pytest.raises(ContradictionError) as refused:
+        settle(one(key, *values), SCHEMA)
+    for number, value in enumerate(values):
+        assert f"{value} by source {number}" in str(refused.value)
+
+
+def test_every_contradiction_is_named_at_once() -> None:
+    with pytest.raises(ContradictionError, match=r"EmbeddingDim.*;.*Seed|Seed.*;.*EmbeddingDim"):
+        settle(one("EmbeddingDim", "1", "2") + one("Seed", "3", "4"), SCHEMA)
+
+
+def test_what_nobody_says_is_missing_and_what_is_of_no_form_is_unusable() -> None:
+    account = settle([Fact("Top1", "96.8", "the job's metric top1_acc")], SCHEMA)
+    assert "Top1" in account.missing and "Top1" not in account.metadata
+    assert set(account.missing) == {key for key, field in SCHEMA.items() if field.required}
+    assert account.unusable == {
+        "Top1": "the job's metric top1_acc says '96.8', not a number from 0 to 1 "
+        "(it may be in per cent)"
+    }
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=20) | st.integers() | st.floats()))
+def test_whatever_settings_hold_they_say_only_what_is_known(settings: dict[str, object]) -> None:
+    account = settle(setting_facts(settings, "hyper-parameter"), SCHEMA)
+    assert set(account.metadata) <= set(SCHEMA)
+    assert all(value for value in account.metadata.values())
+
+
+@pytest.mark.parametrize("spelled", ["embedding_dim", "embedding-dim", "Embedding.Dim"])
+@pytest.mark.parametrize("value", [768, "768", json.dumps("768")])
+def test_settings_are_read_as_the_sdk_sends_them(spelled: str, value: object) -> None:
+    (fact,) = setting_facts({spelled: value}, "hyper-parameter")
+    assert (fact.key, fact.value) == ("EmbeddingDim", "768")
+    assert fact.source == f"hyper-parameter {spelled}"
+
+
+def test_a_vits_width_is_not_taken_for_the_embedding() -> None:
+    assert setting_facts({"embed_dim": 1024, "width": 1024}, "hyper-parameter") == []
+
+
+def test_a_validation_metric_is_not_taken_for_the_test_s() -> None:
+    metrics = own_metrics({"val_top1": 0.9, "train_top1": 0.99, "top1_acc": 0.8, "loss": 0.1})
+    assert metrics == {"validation_top1": 0.9, "train_top1": 0.99, "top1": 0.8, "loss": 0.1}
+    keys = settle(metric_facts(metrics, "metric"), SCHEMA).metadata
+    assert keys == {"ValidationTop1": "0.9", "Top1": "0.8"}
+
+
+def test_metrics_that_are_no_finite_number_are_none() -> None:
+    assert own_metrics({"a": float("nan"), "b": float("inf"), "c": True, "d": "1"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "word"),
+    [
+        ("vit_large_patch16_dinov3", "dinov3-vitl16"),
+        ("vit_large_patch16_dinov3.lvd1689m", "dinov3-vitl16"),
+        ("DINOv3-ViT-L/16", "dinov3-vitl16"),
+        ("facebook/dinov3-vitl16-pretrain-lvd1689m", "dinov3-vitl16"),
+        ("vit_base_patch16_224", "vitb16"),
+        ("efficientnet_lite0", "efficientnet-lite0"),
+        ("resnet50", None),
+        ("ViT patch 8, width 64, depth 1", None),
+    ],
+)
+def test_a_rule_makes_the_word_in_the_name_or_none_does(
+    architecture: str, word: str | None
+) -> None:
+    assert line_word(architecture) == word
+
+
+@given(st.text(max_size=60))
+def test_a_word_that_a_rule_makes_may_stand_in_a_name(text: str) -> None:
+    word = line_word(text)
+    if word and len(word) <= 21:
+        check_line(TEACHER, word, "phase2")
+
+
+def test_a_kind_says_its_purpose() -> None:
+    for kind in (TEACHER, STUDENT):
+        assert of_kind(kind)["ModelType"] == kind
+        assert set(of_kind(kind)) == {"ModelType", "Purpose", "InferenceTarget"}

@@ -1,0 +1,73 @@
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from registry.contract import Contract
+from registry.releases.manifest import ManifestError, canonical, files_of, parse
+
+GOOD: dict[str, Any] = {
+    "schema": 1,
+    "release": "student-efficientnet-lite0-stage2-v1.onnx-int8-0123abcd",
+    "model": "model.int8.onnx",
+    "contract": Contract(size=64).to_dict(),
+    "acceptance_threshold": 0.5,
+    "files": {"model.int8.onnx": {"sha256": "0" * 64, "bytes": 4}},
+}
+
+
+def test_a_manifest_reads_back() -> None:
+    assert parse(canonical(GOOD), "r") == GOOD
+
+
+def test_the_same_content_gives_the_same_bytes() -> None:
+    reordered = dict(reversed(list(GOOD.items())))
+    assert canonical(reordered) == canonical(GOOD)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil", "/etc/passwd", "a/b", "", ".hidden", "manifest.json", "manifest.sig", "a\x00b"],
+)
+def test_a_file_name_that_could_leave_the_folder_is_refused(name: str) -> None:
+    with pytest.raises(ManifestError, match="may not be the name"):
+        files_of({"files": {name: {"sha256": "0" * 64, "bytes": 1}}}, "r")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        {},
+        {"sha256": "0" * 63, "bytes": 1},
+        {"sha256": "0" * 64, "bytes": 0},
+        {"sha256": "0" * 64, "bytes": True},
+        {"sha256": "0" * 64, "bytes": 10**12},
+    ],
+)
+def test_a_file_without_digest_or_sensible_size_is_refused(entry: object) -> None:
+    with pytest.raises(ManifestError):
+        files_of({"files": {"a": entry}}, "r")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"model": "other.onnx"},
+        {"contract": {**Contract().to_dict(), "channels": "BGR"}},
+        {"acceptance_threshold": None},
+        {"files": {}},
+    ],
+)
+def test_a_manifest_that_this_code_cannot_follow_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError):
+        parse(canonical({**copy.deepcopy(GOOD), **change}), "r")
+
+
+def test_what_is_not_json_is_refused() -> None:
+    with pytest.raises(ManifestError, match="not JSON"):
+        parse(b"<html>", "r")
+    with pytest.raises(ManifestError, match="schema"):
+        parse(json.dumps([1]).encode(), "r")

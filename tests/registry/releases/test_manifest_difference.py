@@ -1,0 +1,33 @@
+"""What differs between two releases."""
+
+from registry.releases.manifest_difference import differences
+
+FILE = {"sha256": "a" * 64, "bytes": 10}
+MANIFEST = {
+    "release": "x.onnx-int8-1",
+    "recipe": {"compiler": "onnx-int8", "gate": {"cosine_mean": 0.99}},
+    "lineage": [{"name": "stage2"}, {"name": "int8"}],
+    "files": {"model.onnx": FILE},
+    "signature": {"key": "one"},
+}
+
+
+def test_equal_releases_differ_in_nothing() -> None:
+    assert differences(MANIFEST, {**MANIFEST, "signature": {"key": "other"}}) == []
+
+
+def test_what_differs_is_named_by_its_path_with_both_values() -> None:
+    other = {
+        **MANIFEST,
+        "recipe": {"compiler": "onnx-int8", "gate": {"cosine_mean": 0.98}},
+        "files": {"model.onnx": {**FILE, "sha256": "b" * 64}, "index.json": FILE},
+    }
+    assert differences(MANIFEST, other) == [
+        {"what": "files.index.json", "before": None, "after": "10 bytes, aaaaaaaaaaaa"},
+        {
+            "what": "files.model.onnx",
+            "before": "10 bytes, aaaaaaaaaaaa",
+            "after": "10 bytes, bbbbbbbbbbbb",
+        },
+        {"what": "recipe.gate.cosine_mean", "before": 0.99, "after": 0.98},
+    ]

@@ -1,0 +1,242 @@
+"""A release is complete or absent, whatever happens while it is published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from localcloud import LocalCloud
+from registry.compilation.jobs import CompilationError
+from registry.compilation.recipe import Recipe
+from registry.names import parse_name
+from registry.notices import Board
+from registry.releases import channels as channel
+from registry.releases import publication as releases
+from registry.releases.manifest import ManifestError, parse
+from registry.releases.publication import Publisher
+from registry.versions.packages import NewPackage, Package, create, describe
+from tests.faults import Faults, Killed
+from tests.registry.compilation.compiled_files import FILES, report
+from tests.registry.registration.training_jobs import request
+from tests.running_cloud import Client, client_of, make_role, until
+
+RECIPE = Recipe.from_json('{"compiler": "onnx-int8"}', "image")
+#: Every call of a publication, in the order in which each is made first.
+CALLS = [
+    ("s3", "GetObject"),
+    ("sagemaker", "DescribeProcessingJob"),
+    ("s3", "ListObjectsV2"),
+    ("s3", "PutObject"),
+    ("sagemaker", "ListModelPackages"),
+    ("sagemaker", "CreateModelPackage"),
+    ("s3", "CopyObject"),
+    ("sagemaker", "DescribeModelPackage"),
+    ("kms", "Sign"),
+    ("kms", "GetPublicKey"),
+]
+
+
+@dataclass
+class Shop:
+    """Buckets, a group, an approved student, and what a compile job left of it."""
+
+    cloud: LocalCloud
+    client: Client
+    group: str
+    training: str
+    shipped: str
+    key: str
+    source: Package
+    job: str
+
+    def publisher(self, clients: dict[str, Any]) -> Publisher:
+        return Publisher(
+            clients["sagemaker"], clients["s3"], clients["kms"],
+            self.group, self.training, self.shipped, self.key, Board(None, "", "dev"),
+        )  # fmt: skip
+
+    def clients(self) -> dict[str, Any]:
+        client = client_of(self.cloud)
+        return {name: client(name) for name in ("sagemaker", "s3", "kms")}
+
+    def publish(self, clients: dict[str, Any] | None = None) -> str:
+        to = self.publisher(clients or self.clients())
+        return releases.publish(to, self.source, RECIPE, self.job)
+
+    def put(self, name: str, body: bytes) -> None:
+        self.client("s3").put_object(
+            Bucket=self.training, Key=f"compilations/{self.job}/{name}", Body=body
+        )
+
+    def stored(self) -> set[str]:
+        found = self.client("s3").list_objects_v2(Bucket=self.shipped, Prefix="releases/")
+        return {entry["Key"] for entry in found.get("Contents", [])}
+
+    def versions(self) -> list[str]:
+        rows = self.client("sagemaker").list_model_packages(ModelPackageGroupName=self.group)
+        return sorted(
+            row["ModelPackageDescription"].split(":")[0] for row in rows["ModelPackageSummaryList"]
+        )
+
+
+@pytest.fixture(scope="module")
+def job(cloud: LocalCloud) -> str:
+    """A processing job that has ended; what it left is put where a compile job leaves it."""
+    client = client_of(cloud)
+    role = make_role(client, f"compile-{uuid.uuid4().hex[:6]}", "sagemaker.amazonaws.com", [])
+    name = f"compile-student-efficientnet-lite0-stage2-v1-{RECIPE.id}-1"
+    sagemaker = client("sagemaker")
+    sagemaker.create_processing_job(
+        ProcessingJobName=name,
+        RoleArn=role,
+        AppSpecification={"ImageUri": "image", "ContainerEntrypoint": ["python3", "-c", "pass"]},
+        ProcessingResources={
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": "ml.m5.xlarge",
+                "VolumeSizeInGB": 10,
+            }
+        },
+    )
+
+    def ended() -> bool:
+        answer = sagemaker.describe_processing_job(ProcessingJobName=name)
+        return bool(answer["ProcessingJobStatus"] == "Completed")
+
+    until(ended, 60)
+    return name
+
+
+@pytest.fixture
+def shop(cloud: LocalCloud, client: Client, group: str, bucket: str, job: str) -> Shop:
+    shipped = f"releases-{uuid.uuid4().hex[:12]}"
+    client("s3").create_bucket(
+        Bucket=shipped, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
+    )
+    key = client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    sagemaker = client("sagemaker")
+    asked = request(model_type="student")
+    arn = create(
+        sagemaker,
+        group,
+        NewPackage(
+            name=parse_name("student-efficientnet-lite0-stage2-v1"),
+            approval="Approved",
+            summary="x",
+            model_data_url="s3://bucket/model.tar.gz",
+            image="image",
+            metadata={**asked["metadata"], "Stage": "stage2", "Top1": "0.9"},
+            generated_by="x",
+        ),
+    )
+    source = describe(sagemaker, arn)
+    assert source is not None
+    made = Shop(cloud, client, group, bucket, shipped, key["KeyMetadata"]["Arn"], source, job)
+    for name, body in FILES.items():
+        made.put(name, body)
+    made.put("fidelity.json", json.dumps({"verdict": "passed", "figures": {}}).encode())
+    made.put("compilation.json", json.dumps(report(str(source.name), source.arn)).encode())
+    return made
+
+
+def complete(shop: Shop, release: str) -> None:
+    """The release holds exactly what it should, and its versions are there once."""
+    prefix = f"releases/{release}/"
+    assert shop.stored() == {prefix + name for name in (*FILES, "manifest.json", "manifest.sig")}
+    s3 = shop.client("s3")
+    body = s3.get_object(Bucket=shop.shipped, Key=f"{prefix}manifest.json")["Body"].read()
+    manifest = parse(body, "manifest")
+    assert [step["name"] for step in manifest["lineage"]][-1].endswith("-int8-v1")
+    signature = s3.get_object(Bucket=shop.shipped, Key=f"{prefix}manifest.sig")["Body"].read()
+    assert shop.client("kms").verify(
+        KeyId=shop.key,
+        Message=hashlib.sha256(body).digest(),
+        MessageType="DIGEST",
+        Signature=signature,
+        SigningAlgorithm="ECDSA_SHA_256",
+    )["SignatureValid"]
+    assert shop.versions() == [
+        "student-efficientnet-lite0-int8-v1",
+        "student-efficientnet-lite0-onnx-v1",
+        "student-efficientnet-lite0-stage2-v1",
+    ]
+
+
+def test_a_publication_is_complete_and_can_be_repeated(shop: Shop) -> None:
+    release = shop.publish()
+    complete(shop, release)
+    assert shop.publish() == release
+    complete(shop, release)
+
+
+@pytest.mark.parametrize(("service", "operation"), CALLS)
+def test_killed_before_any_call_it_is_absent_and_repeated_it_is_complete(
+    shop: Shop, service: str, operation: str
+) -> None:
+    clients = shop.clients()
+    Faults().die_before(clients[service], operation)
+    with pytest.raises(Killed):
+        shop.publish(clients)
+    assert not [key for key in shop.stored() if key.endswith("manifest.json")], "absent"
+    complete(shop, shop.publish(clients))
+
+
+@pytest.mark.parametrize(("service", "operation"), CALLS)
+def test_lost_answers_and_throttling_leave_one_complete_release(
+    shop: Shop, service: str, operation: str
+) -> None:
+    faults, clients = Faults(), shop.clients()
+    faults.lose_answer(clients[service], operation)
+    complete(shop, shop.publish(clients))
+
+
+def test_a_file_that_is_not_what_the_report_says_publishes_nothing(shop: Shop) -> None:
+    shop.put("model.onnx", b"another")
+    with pytest.raises(ManifestError, match=r"model\.onnx has 7 bytes"):
+        shop.publish()
+    assert not [key for key in shop.stored() if key.endswith("manifest.json")]
+
+
+def test_a_gate_that_failed_publishes_nothing(shop: Shop) -> None:
+    shop.put("fidelity.json", json.dumps({"verdict": "failed"}).encode())
+    with pytest.raises(CompilationError, match="did not pass"):
+        shop.publish()
+    assert shop.stored() == set()
+
+
+def test_the_channel_moves_by_compare_and_swap(shop: Shop) -> None:
+    release = shop.publish()
+    clients = shop.clients()
+    at = shop.publisher(clients).channels
+    faults = Faults()
+    faults.client(clients["s3"])
+    # Somebody else moves it twice in between: it is looked at again each time.
+    faults.fail(clients["s3"], "PutObject", "PreconditionFailed", times=2, status=412)
+    pointer = channel.move(at)
+    assert pointer.release == release and faults.calls["PutObject"] == 3
+    assert channel.move(at) == pointer
+    assert faults.calls["PutObject"] == 3, "what is right is not written again"
+
+
+def test_a_channel_that_others_keep_moving_is_an_error(shop: Shop) -> None:
+    shop.publish()
+    clients = shop.clients()
+    Faults().fail(clients["s3"], "PutObject", "PreconditionFailed", times=99, status=412)
+    with pytest.raises(channel.ChannelError, match="repeat it"):
+        channel.move(shop.publisher(clients).channels)
+
+
+def test_rejecting_the_released_version_empties_the_channel(shop: Shop) -> None:
+    shop.publish()
+    clients = shop.clients()
+    at = shop.publisher(clients).channels
+    assert channel.move(at).release
+    clients["sagemaker"].update_model_package(
+        ModelPackageArn=shop.source.arn, ModelApprovalStatus="Rejected"
+    )
+    assert channel.move(at).release is None

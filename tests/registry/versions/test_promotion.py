@@ -1,0 +1,164 @@
+"""From one account to another: what is needed goes along, once, and waits for approval there."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+
+from localcloud import LocalCloud
+from registry.names import parse_name
+from registry.versions.packages import NewPackage, Package, create, describe
+from registry.versions.promotion import PROMOTED_FROM, PromotionError, Side, promote
+from tests.faults import Faults
+from tests.registry.registration.training_jobs import request
+
+NAME = "student-efficientnet-lite0-stage2-v3"
+PRODUCTION = "222222222222"
+
+
+def side(cloud: LocalCloud, account: str) -> Side:
+    """A deployment in an account of its own."""
+    key = cloud.env()["AWS_ACCESS_KEY_ID"] if account == "000000000000" else account
+    session = boto3.Session(key, "test", region_name="us-east-2")
+    sagemaker, s3 = (
+        session.client(name, endpoint_url=cloud.endpoint) for name in ("sagemaker", "s3")
+    )
+    name = uuid.uuid4().hex[:8]
+    sagemaker.create_model_package_group(ModelPackageGroupName=f"models-{name}")
+    s3.create_bucket(
+        Bucket=f"training-{name}", CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
+    )
+    return Side(sagemaker, s3, f"models-{name}", f"training-{name}")
+
+
+@pytest.fixture
+def development(cloud: LocalCloud) -> Side:
+    return side(cloud, "000000000000")
+
+
+@pytest.fixture
+def production(cloud: LocalCloud) -> Side:
+    return side(cloud, PRODUCTION)
+
+
+@pytest.fixture
+def approved(development: Side) -> Package:
+    put = development.s3.put_object
+    put(Bucket=development.bucket, Key="jobs/a/output/model.tar.gz", Body=b"weights")
+    for key in ("a/front.png", "b/front.png", ".complete.json"):
+        put(Bucket=development.bucket, Key=f"cards/0a1b/{key}", Body=key.encode())
+    put(Bucket=development.bucket, Key="model-quality/x.json", Body=b"{}")
+    arn = create(
+        development.sagemaker,
+        development.group,
+        NewPackage(
+            name=parse_name(NAME),
+            approval="Approved",
+            summary="top-1 0.9",
+            model_data_url=f"s3://{development.bucket}/jobs/a/output/model.tar.gz",
+            image="image",
+            metadata={
+                **request(model_type="student")["metadata"],
+                "Stage": "stage2",
+                "Top1": "0.9",
+                "CardSetUri": f"s3://{development.bucket}/cards/0a1b/",
+                "ParentModel": "student-efficientnet-lite0-stage1-v1",
+                "ParentModelPackageArn": "arn:aws:sagemaker:x:1:model-package/g/1",
+                "Release": "r",
+            },
+            generated_by="arn:aws:sagemaker:us-east-2:000000000000:training-job/a",
+            quality_uri=f"s3://{development.bucket}/model-quality/x.json",
+        ),
+    )
+    found = describe(development.sagemaker, arn)
+    assert found
+    return found
+
+
+def stored(of: Side) -> dict[str, bytes]:
+    rows = of.s3.list_objects_v2(Bucket=of.bucket).get("Contents", [])
+    return {
+        row["Key"]: of.s3.get_object(Bucket=of.bucket, Key=row["Key"])["Body"].read()
+        for row in rows
+    }
+
+
+def test_the_version_is_there_with_what_its_compilation_needs_and_waits(
+    development: Side, production: Side, approved: Package
+) -> None:
+    arn = promote(development, production, approved)
+    assert f":{PRODUCTION}:" in arn
+    there = describe(production.sagemaker, arn)
+    assert there and there.name == approved.name and there.approval == "PendingManualApproval"
+    assert there.metadata[PROMOTED_FROM] == approved.arn
+    assert there.metadata["ParentModel"] == approved.metadata["ParentModel"]
+    assert not {"Release", "ParentModelPackageArn"} & set(there.metadata)
+    files = stored(production)
+    assert files[there.model_data_url.removeprefix(f"s3://{production.bucket}/")] == b"weights"
+    assert there.metadata["CardSetUri"] == f"s3://{production.bucket}/cards/0a1b/"
+    for key in ("a/front.png", "b/front.png", ".complete.json"):
+        assert files[f"cards/0a1b/{key}"] == key.encode()
+    assert there.quality_uri == f"s3://{production.bucket}/model-quality/{NAME}.json"
+
+
+def test_again_copies_nothing_and_makes_no_second_version(
+    development: Side, production: Side, approved: Package
+) -> None:
+    first = promote(development, production, approved)
+    copied: list[str] = []
+    assert promote(development, production, approved, lambda key, size: copied.append(key)) == first
+    assert copied == []
+    rows = production.sagemaker.list_model_packages(ModelPackageGroupName=production.group)
+    assert len(rows["ModelPackageSummaryList"]) == 1
+
+
+def test_what_was_interrupted_goes_on_where_it_was(
+    development: Side, production: Side, approved: Package
+) -> None:
+    faults = Faults()
+    faults.fail(production.sagemaker, "CreateModelPackage", "InternalFailure", times=99, status=500)
+    with pytest.raises(Exception, match="InternalFailure"):
+        promote(development, production, approved)
+    copied: list[str] = []
+    session = boto3.Session(PRODUCTION, "test", region_name="us-east-2")
+    endpoint = production.sagemaker.meta.endpoint_url
+    well = replace(production, sagemaker=session.client("sagemaker", endpoint_url=endpoint))
+    promote(development, well, approved, lambda key, size: copied.append(key))
+    assert copied == []
+
+
+@pytest.mark.parametrize("approval", ["PendingManualApproval", "Rejected"])
+def test_only_what_is_approved_is_promoted(
+    development: Side, production: Side, approved: Package, approval: str
+) -> None:
+    with pytest.raises(PromotionError, match="approve it here"):
+        promote(development, production, replace(approved, approval=approval))
+    assert stored(production) == {}
+
+
+def test_a_name_that_is_taken_there_is_refused(
+    development: Side, production: Side, approved: Package
+) -> None:
+    production.s3.put_object(
+        Bucket=production.bucket,
+        Key="names/student-efficientnet-lite0-stage2/v3.json",
+        Body=b'{"name": "x", "source": "arn:aws:sagemaker:::training-job/other"}',
+    )
+    with pytest.raises(PromotionError, match="another version's name"):
+        promote(development, production, approved)
+
+
+@pytest.mark.parametrize("missing", ["model_data_url", "CardSetUri"])
+def test_what_cannot_be_compiled_is_not_promoted(
+    development: Side, production: Side, approved: Package, missing: str
+) -> None:
+    changes: dict[str, Any] = {missing: ""}
+    if missing == "CardSetUri":
+        metadata = {k: v for k, v in approved.metadata.items() if k != missing}
+        changes = {"metadata": metadata}
+    with pytest.raises(PromotionError, match="is not recorded"):
+        promote(development, production, replace(approved, **changes))

@@ -1,0 +1,423 @@
+"""Lists, filters, the newest approved student: what they find, and in how many calls."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from localcloud.sagemaker import registry as local_registry
+from localcloud.sagemaker import store
+from registry.names import STAGES, parse_name
+from registry.versions import packages
+from registry.versions.packages import APPROVED, PENDING, REJECTED, PackageSummary, describe
+from registry.versions.queries import (
+    Filters,
+    QueryError,
+    Threshold,
+    kind_of,
+    latest,
+    lines,
+    named,
+    pages,
+    parse_since,
+    parse_where,
+)
+from tests.faults import Faults
+from tests.registry.versions.many_versions import GROUP, InProcess, register
+from tests.running_cloud import Client
+
+THOUSANDS = 5000
+NOW = datetime(2026, 5, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def many() -> Iterator[InProcess]:
+    """An empty group in a SageMaker of the test's own."""
+    store.clear()
+    local_registry.create_model_package_group({"ModelPackageGroupName": GROUP})
+    yield InProcess()
+    store.clear()
+
+
+def found(sagemaker: Any, filters: Filters, **more: Any) -> list[str]:
+    return [str(row.name) for page in pages(sagemaker, GROUP, filters, **more) for row in page.rows]
+
+
+# --- the newest approved student
+
+
+def student(version: int, stage: str = "stage2") -> str:
+    return f"student-efficientnet-lite0-{stage}-v{version}"
+
+
+def teachers(count: int) -> None:
+    for version in range(1, count + 1):
+        register(f"teacher-dinov3-vitl16-phase2-v{version}")
+
+
+def test_latest_takes_one_call_where_a_student_is_among_the_newest(many: InProcess) -> None:
+    teachers(THOUSANDS - 1)
+    arn = register(student(1))
+    newest = latest(many.client, GROUP)
+    assert newest and newest.arn == arn
+    assert many.calls == {"ListModelPackages": 1}
+
+
+def test_latest_takes_one_call_where_one_page_holds_all_approved_ones(many: InProcess) -> None:
+    teachers(100)
+    register(student(1), approval=PENDING)
+    assert latest(many.client, GROUP) is None
+    assert many.calls == {"ListModelPackages": 1}
+
+
+def test_latest_takes_three_calls_where_all_newer_approved_ones_are_teachers(
+    many: InProcess,
+) -> None:
+    arn = register(student(1))
+    teachers(THOUSANDS - 1)
+    newest = latest(many.client, GROUP)
+    assert newest and newest.arn == arn
+    assert many.calls == {"ListModelPackages": 1, "Search": 1, "BatchDescribeModelPackage": 1}
+
+
+def test_latest_takes_three_calls_where_all_newer_ones_were_made_from_the_student(
+    many: InProcess,
+) -> None:
+    arn = register(student(1))
+    for version in range(1, THOUSANDS):
+        name = student(version, "int8")
+        register(name, told=f"int8 student, efficientnet_lite0, from {student(1)}")
+    newest = latest(many.client, GROUP)
+    assert newest and newest.arn == arn
+    assert sum(many.calls.values()) == 3
+
+
+def test_latest_takes_two_calls_to_know_that_there_is_none(many: InProcess) -> None:
+    for version in range(1, THOUSANDS // 2):
+        register(student(version), approval=PENDING)
+        register(student(version, "stage1"))
+    assert latest(many.client, GROUP) is None
+    assert many.calls == {"ListModelPackages": 1, "Search": 1}
+
+
+def test_latest_is_within_three_calls_and_right_for_any_mix(many: InProcess) -> None:
+    kinds = [(kind, stage) for kind in STAGES for stage in STAGES[kind]]
+    choose = random.Random(4)
+    wanted = None
+    for place in range(THOUSANDS):
+        kind, stage = choose.choice(kinds)
+        approval = choose.choice([APPROVED, PENDING, REJECTED])
+        releasable = (kind, stage) == ("student", "stage2")
+        if releasable and approval == APPROVED and wanted:
+            approval = REJECTED
+        arn = register(f"{kind}-net-{stage}-v{place + 1}", approval)
+        if releasable and approval == APPROVED:
+            wanted = arn
+    newest = latest(many.client, GROUP)
+    assert newest and newest.arn == wanted
+    assert sum(many.calls.values()) <= 3
+
+
+def test_mistake_04_a_description_that_speaks_of_students_makes_none(many: InProcess) -> None:
+    arn = register(student(1))
+    register("teacher-x-phase2-v1", told="stage2 student, or so it says; student student")
+    for version in range(1, 150):
+        register(f"teacher-y-phase2-v{version}", told=f"for stage2 student {student(9)}")
+    newest = latest(many.client, GROUP)
+    assert newest and newest.arn == arn
+
+
+def test_latest_looks_on_where_a_page_of_the_search_holds_other_kinds_only(
+    many: InProcess,
+) -> None:
+    arn = register(student(1))
+    for version in range(1, 350):
+        register(f"teacher-y-phase2-v{version}", told="the words stage2 student are here")
+    newest = latest(many.client, GROUP)
+    assert newest and newest.arn == arn
+
+
+def test_latest_does_not_believe_an_index_that_has_fallen_behind(many: InProcess) -> None:
+    older = register(student(1))
+    rejected = register(student(2))
+    deleted = register(student(3))
+    teachers(120)
+    stale = {
+        "Results": [
+            {"ModelPackage": dict(local_registry.package(arn))}
+            for arn in (deleted, rejected, older)
+        ]
+    }
+    local_registry.update_model_package(
+        {"ModelPackageArn": rejected, "ModelApprovalStatus": REJECTED}
+    )
+    local_registry.delete_model_package({"ModelPackageName": deleted})
+    many.operations["Search"] = lambda _: stale
+    newest = latest(many.client, GROUP)
+    assert newest and newest.arn == older
+    assert sum(many.calls.values()) == 3
+
+
+def test_other_kinds_can_be_asked_for(many: InProcess) -> None:
+    teacher, stage1 = register("teacher-x-phase2-v1"), register(student(4, "stage1"))
+    register(student(1))
+    assert getattr(latest(many.client, GROUP, *kind_of("teacher")), "arn", None) == teacher
+    assert getattr(latest(many.client, GROUP, *kind_of(None, "stage1")), "arn", None) == stage1
+    assert kind_of() == kind_of("student") == ("student", "stage2")
+    with pytest.raises(QueryError, match="stage 'stage2' of a teacher is none of phase1, phase2"):
+        kind_of("teacher", "stage2")
+
+
+def test_a_version_that_we_register_is_described_by_the_words_that_latest_searches(
+    many: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "check", lambda _type, _stage, metadata: dict(metadata))
+    model = packages.NewPackage(
+        name=parse_name(student(1)),
+        approval=APPROVED,
+        summary="anything",
+        model_data_url="s3://b/model.tar.gz",
+        image="000000000000.dkr.ecr.us-east-2.amazonaws.com/image:1",
+        metadata={},
+        generated_by="arn:aws:sagemaker:us-east-2:000000000000:training-job/j",
+    )
+    arn = packages.create(many.client, GROUP, model)
+    teachers(120)
+    newest = latest(many.client, GROUP)
+    assert newest and newest.arn == arn
+
+
+# --- lists
+
+
+def test_a_list_takes_one_call_for_each_page_that_is_read(many: InProcess) -> None:
+    teachers(THOUSANDS)
+    reading = pages(many.client, GROUP)
+    assert many.calls == {}
+    first = next(reading)
+    assert (len(first.rows), first.more) == (100, True)
+    assert str(first.rows[0].name) == f"teacher-dinov3-vitl16-phase2-v{THOUSANDS}"
+    assert many.calls == {"ListModelPackages": 1}
+    rest = list(reading)
+    assert many.calls == {"ListModelPackages": THOUSANDS // 100}
+    assert len(first.rows) + sum(len(page.rows) for page in rest) == THOUSANDS
+    assert not rest[-1].more
+
+
+def test_bounds_on_metrics_are_read_from_pages_of_the_search(many: InProcess) -> None:
+    for version in range(1, 301):
+        register(student(version), PENDING, Top1=f"{version / 1000}")
+    chosen = Filters(thresholds=(Threshold.parse("top1>=0.299"),))
+    assert found(many.client, chosen) == [student(300), student(299)]
+    assert many.calls == {"Search": 3}
+
+
+def test_filters_narrow_together(many: InProcess) -> None:
+    register("teacher-x-phase2-v1", Top1="0.9")
+    register(student(1), PENDING, Top1="0.9", Recipe="tiny")
+    register(student(2), APPROVED, Top1="0.7", Recipe="tiny")
+    register(student(3), APPROVED, Top1="0.9", Recipe="full", Note="Register Tokens")
+    client = many.client
+    assert found(client, Filters(model_type="student")) == [student(3), student(2), student(1)]
+    assert found(client, Filters(stage="phase2")) == ["teacher-x-phase2-v1"]
+    assert found(client, Filters(approval=PENDING)) == [student(1)]
+    tiny = (("Recipe", "tiny"),)
+    assert found(client, Filters(where=tiny)) == [student(2), student(1)]
+    assert found(client, Filters(where=tiny, approval=APPROVED)) == [student(2)]
+    assert found(client, Filters(text="register tokens")) == [student(3)]
+    assert found(client, Filters(line="student-efficientnet-lite0-stage2", text="none")) == []
+    bounds = (Threshold.parse("Top1>0.8"), Threshold.parse("Top1<=0.9"))
+    assert found(client, Filters(thresholds=bounds, model_type="student")) == [
+        student(3),
+        student(1),
+    ]
+    later = Filters(since=datetime.now(UTC) + timedelta(minutes=1))
+    earlier = Filters(since=datetime.now(UTC) - timedelta(minutes=1), text="student")
+    assert found(client, later) == []
+    assert len(found(client, earlier)) == 3
+
+
+def test_a_version_without_a_name_is_listed_and_has_no_type(many: InProcess) -> None:
+    local_registry.create_model_package({"ModelPackageGroupName": GROUP})
+    assert [str(row.name) for page in pages(many.client, GROUP) for row in page.rows] == ["None"]
+    assert found(many.client, Filters(model_type="student")) == []
+
+
+def test_a_throttled_page_is_asked_for_again(client: Client, group: str, faults: Faults) -> None:
+    sagemaker = client("sagemaker")
+    for version in (1, 2, 3):
+        sagemaker.create_model_package(
+            ModelPackageGroupName=group, ModelPackageDescription=f"{student(version)}: x"
+        )
+    faults.client(sagemaker)
+    faults.throttle(sagemaker, "ListModelPackages")
+    faults.throttle(sagemaker, "Search")
+    rows = [row for page in pages(sagemaker, group, page_size=2) for row in page.rows]
+    assert [row.version for row in rows] == [3, 2, 1]
+    assert faults.calls["ListModelPackages"] == 3
+    asked = Filters(text="student")
+    searched = [row for page in pages(sagemaker, group, asked, page_size=2) for row in page.rows]
+    assert [row.arn for row in searched] == [row.arn for row in rows]
+    assert faults.calls["Search"] == 3
+
+
+# --- one version by its name
+
+
+def test_a_name_among_thousands_is_found_in_two_calls(many: InProcess) -> None:
+    arn = register(student(1))
+    for version in range(2, 1000):
+        register(student(version))
+    hit = named(many.client, GROUP, parse_name(student(1)))
+    assert hit and hit.arn == arn
+    assert sum(many.calls.values()) <= 2 + 10  # -v1 also begins -v10 … -v199
+
+
+def test_a_name_that_the_index_does_not_know_yet_is_found_page_by_page(many: InProcess) -> None:
+    arn = register(student(1))
+    teachers(250)
+    many.operations["Search"] = lambda _: {"Results": []}
+    hit = named(many.client, GROUP, parse_name(student(1)))
+    assert hit and hit.arn == arn
+    assert named(many.client, GROUP, parse_name(student(2))) is None
+
+
+# --- lines of names
+
+
+def test_lines_are_counted_with_their_newest_and_newest_approved() -> None:
+    rows = [
+        row(6, student(3), REJECTED, {"FailureReason": "out of memory"}),
+        row(5, None, APPROVED),
+        row(4, "teacher-x-phase2-v1", APPROVED),
+        row(3, student(2), PENDING),
+        row(2, student(1), APPROVED),
+    ]
+    students, teacher, nameless = sorted(lines(rows), key=lambda line: line.name == "–")
+    assert (students.name, students.versions, students.failed) == (
+        "student-efficientnet-lite0-stage2", 3, 1,
+    )  # fmt: skip
+    assert (students.newest.version, students.approved and students.approved.version) == (6, 2)
+    assert (teacher.versions, nameless.name) == (1, "–")
+
+
+def row(
+    version: int, name: str | None, approval: str, metadata: dict[str, str] | None = None
+) -> PackageSummary:
+    return PackageSummary(
+        arn=f"arn:aws:sagemaker:us-east-2:000000000000:model-package/m/{version}",
+        version=version,
+        name=parse_name(name) if name else None,
+        approval=approval,
+        description=f"{name}: words",
+        created=NOW,
+        metadata=metadata,
+    )
+
+
+# --- what is typed
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "sign", "bound"),
+    [
+        ("Top1>=0.8", "Top1", ">=", 0.8),
+        ("top1_unseen > .5", "Top1Unseen", ">", 0.5),
+        ("FalseAcceptRate<=1e-2", "FalseAcceptRate", "<=", 0.01),
+        ("Seed==3", "Seed", "=", 3.0),
+        ("cosine worst<-0.1", "CosineWorst", "<", -0.1),
+    ],
+)
+def test_a_bound_is_read(text: str, key: str, sign: str, bound: float) -> None:
+    assert Threshold.parse(text) == Threshold(key, sign, bound)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Top1", "Top1>=", ">=0.8", "Top1=>0.8", "Top1>=nan", "Top1>inf", "a<b<1"]
+)
+def test_what_is_no_bound_is_refused(text: str) -> None:
+    with pytest.raises(QueryError, match="is no bound"):
+        Threshold.parse(text)
+
+
+@given(value=st.floats(-1e6, 1e6), bound=st.floats(-1e6, 1e6))
+def test_a_bound_holds_as_its_sign_says(value: float, bound: float) -> None:
+    metadata = {"Top1": repr(value)}
+    holds = {
+        sign: Threshold("Top1", sign, bound).holds(metadata) for sign in (">=", "<=", ">", "<")
+    }
+    assert holds[">="] == (not holds["<"]) == (value >= bound)
+    assert holds["<="] == (not holds[">"]) == (value <= bound)
+
+
+def test_a_metric_that_is_missing_or_no_number_is_within_no_bound() -> None:
+    for metadata in ({}, {"Top1": "good"}, {"Top1": "nan"}, {"Top1": ""}):
+        assert not Threshold.parse("Top1<=1").holds(metadata)
+        assert not Threshold.parse("Top1>=0").holds(metadata)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("7d", NOW - timedelta(days=7)),
+        ("12h", NOW - timedelta(hours=12)),
+        ("90m", NOW - timedelta(minutes=90)),
+        ("2w", NOW - timedelta(days=14)),
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T10:00+02:00", datetime(2026, 1, 31, 8, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_a_date_or_an_age(text: str, moment: datetime) -> None:
+    assert parse_since(text, NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "7", "-7d", "999999w", "2026-13-01", "7٣d"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(QueryError, match="7d"):
+        parse_since(text, NOW)
+
+
+def test_a_metadata_condition_is_a_key_and_a_value() -> None:
+    assert parse_where("Recipe=tiny") == ("Recipe", "tiny")
+    assert parse_where("Uri=s3://b/k?a=b") == ("Uri", "s3://b/k?a=b")
+    for text in ("Recipe", "=tiny", "Recipe="):
+        with pytest.raises(QueryError, match="Recipe=tiny"):
+            parse_where(text)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"approval": "Yes"}, {"model_type": "robot"}, {"stage": "stage9"}]
+)
+def test_a_filter_for_what_does_not_exist_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(QueryError, match="is none of"):
+        Filters(**wrong)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([(k, s) for k in STAGES for s in STAGES[k]]), max_size=20))
+def test_a_filter_keeps_exactly_what_its_name_says(kinds: list[tuple[str, str]]) -> None:
+    rows = [row(at + 1, f"{kind}-x-{stage}-v{at + 1}", PENDING) for at, (kind, stage) in
+            enumerate(kinds)]  # fmt: skip
+    for kind, stage in set(kinds):
+        chosen = Filters(model_type=kind, stage=stage)
+        assert [r.version for r in rows if chosen.keep(r)] == [
+            at + 1 for at, each in enumerate(kinds) if each == (kind, stage)
+        ]
+
+
+def test_a_described_version_and_its_row_have_one_name(client: Client, group: str) -> None:
+    sagemaker = client("sagemaker")
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelPackageDescription="anything",
+        CustomerMetadataProperties={"ModelName": student(7)},
+    )["ModelPackageArn"]
+    described = describe(sagemaker, arn)
+    (page,) = pages(sagemaker, group, Filters(text="anything"))
+    assert described and page.rows[0].name == described.name == parse_name(student(7))

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from training.config import ConfigError, TrainingConfig
+from training.models.networks import Student, Teacher, build_model, parameter_count
+
+Tiny = Callable[..., TrainingConfig]
+
+
+def test_shapes_and_no_normalisation_inside(tiny: Tiny) -> None:
+    for stage, kind in (("phase2", Teacher), ("stage1", Student)):
+        model = build_model(tiny(stage)).eval()
+        assert isinstance(model, kind)
+        with torch.no_grad():
+            embeddings = model(torch.randn(3, 3, 32, 32))
+        assert embeddings.shape == (3, 768)
+        assert (embeddings.norm(dim=1) - 1).abs().min() > 0.01
+
+
+def test_what_ships_is_counted(tiny: Tiny) -> None:
+    student = build_model(tiny("stage1"))
+    # EfficientNet-Lite0 without its classifier has 3,371,008; not the classifier's 4.7 million.
+    assert parameter_count(student) == 3_371_008 + 1280 * 768 + 2 * 768
+    assert not any(isinstance(m, nn.LayerNorm | nn.GELU | nn.SiLU) for m in student.modules())
+
+
+def test_the_teacher_is_of_the_same_kind_as_the_guides(tiny: Tiny) -> None:
+    backbone = build_model(tiny()).backbone
+    assert backbone.reg_token.shape[1] == 4 and backbone.cls_token.shape[1] == 1
+    assert backbone.rope is not None and backbone.pos_embed is None
+    assert backbone.global_pool == "token"
+
+
+def test_weights_follow_from_the_seed_and_leave_the_generator_alone(tiny: Tiny) -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(1)
+    torch.manual_seed(11)
+    one, two, other = (build_model(tiny(seed=seed)) for seed in (4, 4, 5))
+    assert torch.equal(torch.rand(1), expected)
+    states = [model.state_dict() for model in (one, two, other)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
+
+
+def test_only_the_last_blocks_are_trained(tiny: Tiny) -> None:
+    model = build_model(tiny(depth=3))
+    chosen = {id(p) for p in model.trainable_backbone_parameters(1)}
+    names = {name for name, p in model.backbone.named_parameters() if id(p) in chosen}
+    assert names and all(name.startswith(("blocks.2.", "norm.")) for name in names)
+
+
+def test_an_unknown_backbone_is_named(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match=r"this timm .* has none"):
+        build_model(tiny(backbone="vit_nonexistent"))
+
+
+def test_a_backbone_that_cannot_be_built_is_named(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_model(tiny())  # timm is imported by now
+    import timm
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no weights in the hub")
+
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(ConfigError, match=r"cannot be built with .* no weights in the hub"):
+        build_model(tiny())

@@ -1,0 +1,110 @@
+"""Going on with a job that was stopped, against the service's own model."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.session import get_session
+from botocore.stub import Stubber
+from botocore.validate import ParamValidator
+
+from tests.training.submission.test_submit import PLANS
+from training.submission import submit
+from training.submission.resume import request, resume
+from training.submission.training_plan import SubmitError
+
+OLD = "student-stage1-demo-20260102-030405-6789"
+NOW = datetime(2026, 1, 3, 4, 5, 6)
+ARN = f"arn:aws:sagemaker:us-east-2:111122223333:training-job/{OLD}"
+
+
+def described(status: str = "Stopped", **changes: Any) -> dict[str, Any]:
+    """What DescribeTrainingJob answers about a job that our own request made."""
+    sent = submit.request(PLANS["stage 2"]())
+    sent.pop("Tags")
+    return {
+        **sent,
+        "TrainingJobName": OLD,
+        "TrainingJobArn": ARN,
+        "TrainingJobStatus": status,
+        "SecondaryStatus": status,
+        "CreationTime": datetime(2026, 1, 2, tzinfo=UTC),
+        "ModelArtifacts": {"S3ModelArtifacts": ""},
+        **changes,
+    }
+
+
+def test_the_same_job_goes_on_from_its_checkpoints() -> None:
+    job = described()
+    made = request(job, "new-name")
+    shape = (
+        get_session()
+        .get_service_model("sagemaker")
+        .operation_model("CreateTrainingJob")
+        .input_shape
+    )
+    report = ParamValidator().validate(made, shape)
+    assert not report.has_errors(), report.generate_report()
+    for key in ("CheckpointConfig", "InputDataConfig", "RoleArn", "OutputDataConfig"):
+        assert made[key] == job[key]
+    ours, theirs = made["HyperParameters"], job["HyperParameters"]
+    assert ours["sagemaker_submit_directory"] == theirs["sagemaker_submit_directory"]
+    assert json.loads(ours["sagemaker_job_name"]) == "new-name"
+    differing = {key for key in theirs if ours[key] != theirs[key]}
+    assert differing == {"sagemaker_job_name"}
+
+
+def test_it_is_sent_under_a_name_of_its_own_with_the_tags() -> None:
+    client = boto3.client("sagemaker", "us-east-2", aws_access_key_id="a",
+                          aws_secret_access_key="b")  # fmt: skip
+    tags = [{"Key": "Recipe", "Value": "demo"}]
+    job = described()
+    with Stubber(client) as stub:
+        stub.add_response("describe_training_job", job, {"TrainingJobName": OLD})
+        # A tag of AWS's own is refused when it is given; SageMaker lists it all the same.
+        theirs = [{"Key": "aws:cloudformation:stack-name", "Value": "x"}]
+        stub.add_response("list_tags", {"Tags": theirs, "NextToken": "more"}, {"ResourceArn": ARN})
+        stub.add_response("list_tags", {"Tags": tags}, {"ResourceArn": ARN, "NextToken": "more"})
+        sent: list[dict[str, Any]] = []
+        client.meta.events.register(
+            "before-parameter-build.sagemaker.CreateTrainingJob",
+            lambda params, **_: sent.append(params),
+        )
+        stub.add_response("create_training_job", {"TrainingJobArn": ARN})
+        name = resume(client, OLD, NOW)
+        stub.assert_no_pending_responses()
+    assert sent[0]["TrainingJobName"] == name
+    assert sent[0]["Tags"] == tags
+    # One stamp, not a longer name with every resumption.
+    assert name.startswith("student-stage1-demo-20260103-040506-") and len(name) == len(OLD)
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (described("Completed"), "has ended well; there is nothing to resume"),
+        (described("InProgress"), "is InProgress"),
+        (described("Stopping"), "is Stopping; try again when it has stopped"),
+        (described(CheckpointConfig={"S3Uri": "s3://b/x"}) | {"CheckpointConfig": {}}, "kept no"),
+    ],
+)
+def test_what_cannot_be_resumed(job: dict[str, Any], words: str) -> None:
+    class Client:
+        def describe_training_job(self, **_: str) -> dict[str, Any]:
+            return job
+
+    with pytest.raises(SubmitError, match=words):
+        resume(Client(), OLD, NOW)
+
+
+def test_a_job_that_is_not_there() -> None:
+    client = boto3.client("sagemaker", "us-east-2", aws_access_key_id="a",
+                          aws_secret_access_key="b")  # fmt: skip
+    with Stubber(client) as stub:
+        stub.add_client_error("describe_training_job", "ValidationException", "not found")
+        with pytest.raises(SubmitError, match="there is none of that name"):
+            resume(client, OLD, NOW)

@@ -1,0 +1,153 @@
+"""Distilling a student from a teacher, in two stages.
+
+Stage 1 (general features): the student answers as the teacher does. Stage 2 (the task): the same,
+and a classification term over the known cards, beginning at stage 1's weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from registry.names import STUDENT, TEACHER
+from training.artifacts.model_archive import (
+    REGISTRATION,
+    ArtifactError,
+    load_model,
+    registration,
+    weights_digest,
+    write_json,
+    write_model,
+    write_student_extras,
+)
+from training.config import ConfigError, TrainingConfig
+from training.data.batches import Batch, Cards
+from training.data.normaliser import Normaliser
+from training.distributed.machine import autocast, placed, prepare_machine
+from training.distributed.ranks import Ranks, joined
+from training.environment import JobEnvironment
+from training.jobs.fitting import fed_images, fit, forget, surroundings
+from training.jobs.run import Run
+from training.jobs.teacher_targets import Targets
+from training.loop.training_loop import History, Surroundings
+from training.losses import Criterion, LossInputs
+from training.models.networks import CardModel, Teacher
+from training.models.pretrained import begin
+from training.reporting.evaluation import Embedder, evaluate_model
+
+
+def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
+    """The whole job: channels ``cards``, ``teacher`` and, for stage 2, ``initial``."""
+    cards_channel = environment.channel("cards", "one folder a card, <card_id>/<image>")
+    teacher_channel = environment.channel("teacher", "the teacher's model.tar.gz")
+    if not config.parent_model_package_arn:
+        raise ConfigError("--parent-model-package-arn: a student needs the ARN of its parent")
+    teacher_model, teacher_config = load_model(teacher_channel, TEACHER)
+    assert isinstance(teacher_model, Teacher)
+    _check_contract(config, teacher_config, "teacher")
+    ranks = Ranks.read()
+    device = prepare_machine(config, ranks)
+    with Run(config, environment, ranks) as run, joined(ranks, device):
+        learnt_from = {"teacher": weights_digest(teacher_model)}
+        if config.stage == "stage1":
+            model, config = begin(config, environment)
+        else:
+            model = _stage_1(config, environment)
+            learnt_from["initial"] = weights_digest(model)
+        cards = Cards.load(cards_channel, config)
+        total = config.total_steps(len(cards.scan_ids))
+        run.describe(cards, total)
+        placed(model, config, device)
+        placed(teacher_model, teacher_config, device).requires_grad_(False)
+        teacher = Embedder(teacher_model, teacher_config, device)
+        around = surroundings(run, environment, cards, learnt_from, ranks, device)
+        model, history = distil(model, teacher, cards, around)
+        run.trained(history)
+        outcome = evaluate_model(Embedder(model, config, device), cards, teacher, ranks)
+        if not ranks.first:
+            return
+        run.measured(outcome)
+        write_model(environment.model_dir, model, cards, outcome)
+        report = write_student_extras(environment.model_dir, model, cards, outcome)
+        run.exported(report)
+        request = registration(
+            model,
+            cards,
+            outcome,
+            mlflow_run_id=run.tracker.run_id,
+            teacher=teacher_config,
+            report=report,
+        )
+        write_json(environment.output_data_dir / REGISTRATION, request)
+        run.finished(request, environment.model_dir)
+        forget(around)
+
+
+def distil(
+    model: CardModel, teacher: Embedder, cards: Cards, around: Surroundings
+) -> tuple[CardModel, History]:
+    """Trains a student on the cards, by the terms of their configuration.
+
+    Args:
+        model: The student, on its device.
+        teacher: Stays as it is.
+        cards: The card set and the configuration.
+        around: Progress, processes, checkpoints.
+    """
+    config, device = cards.config, teacher.device
+    assert isinstance(teacher.model, Teacher)
+    targets = Targets(teacher, teacher.model, cards, around.ranks)
+    channels = (model.map_channels, teacher.model.map_channels)
+    criterion = Criterion(config, targets.known, channels).to(device)
+    normalise = Normaliser(config, device)
+
+    def forward(model: CardModel, batch: Batch) -> LossInputs:
+        count, maps = len(batch.views), None
+        images = fed_images(batch, normalise)
+        with autocast(config, device):
+            if targets.with_maps:
+                embeddings, maps = model.forward_with_map(images)
+                maps = maps[:count].float()
+            else:
+                embeddings = model(images)
+        answer = targets.of(batch)
+        return LossInputs(
+            embeddings[:count].float(),
+            embeddings[count:].float(),
+            torch.from_numpy(batch.cards).to(device),
+            answer.views,
+            answer.scans,
+            maps,
+            answer.maps,
+            answer.pictures,
+        )
+
+    around = replace(
+        around,
+        gathered=targets.remember if around.ranks.world > 1 else lambda inputs: None,
+        kept=targets,
+    )
+    return fit(model, criterion, cards, forward, normalise, around)
+
+
+def _stage_1(config: TrainingConfig, environment: JobEnvironment) -> CardModel:
+    """The student that stage 2 goes on with."""
+    folder = environment.channel("initial", "the stage-1 student's model.tar.gz")
+    model, earlier = load_model(folder, STUDENT)
+    if (earlier.stage, earlier.backbone) != ("stage1", config.backbone):
+        raise ArtifactError(
+            f"channel initial: holds {earlier.backbone} of {earlier.stage}; stage 2 goes on from "
+            f"{config.backbone} of stage1"
+        )
+    _check_contract(config, earlier, "initial")
+    return model
+
+
+def _check_contract(config: TrainingConfig, other: TrainingConfig, channel: str) -> None:
+    if other.contract != config.contract:
+        raise ConfigError(
+            f"channel {channel}: its model takes {other.image_size} pixels and gives "
+            f"{other.embedding_dim} values, this run {config.image_size} and "
+            f"{config.embedding_dim}; set --image-size {other.image_size}"
+        )

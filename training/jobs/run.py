@@ -1,0 +1,154 @@
+"""A run from its first line to its last: tracking, progress, and what is said at the end."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from registry.registration.register import COMMIT
+from training.artifacts.model_archive import architecture_text
+from training.config import TrainingConfig
+from training.data.batches import Cards
+from training.distributed.ranks import ALONE, Ranks
+from training.environment import JobEnvironment
+from training.errors import StopRequested
+from training.loop.training_loop import History
+from training.reporting.evaluation import Outcome
+from training.reporting.plots import similarities, training_curves
+from training.reporting.progress import ConsoleReport
+from training.reporting.tracking import Tracker
+
+if TYPE_CHECKING:
+    from export.onnx_export import OnnxReport
+
+#: Our metric -> the guide's name for it.
+_GUIDE_NAMES = {"top1": "top1_acc", "top5": "top5_acc", "similarity": "cosine_similarity"}
+#: Problems of a card set that are shown one by one.
+_SHOWN_PROBLEMS = 10
+
+
+class Run:
+    """Opens tracking and progress, and closes both however the job ends.
+
+    Of several processes the first one alone tracks and talks.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, environment: JobEnvironment, ranks: Ranks = ALONE
+    ) -> None:
+        self._config = config
+        self._label = f"{config.model_type} {config.stage}"
+        self._started = time.monotonic()
+        if not ranks.first:
+            self.tracker = Tracker()
+            self.report = ConsoleReport(self._label, self.tracker, io.StringIO())
+            return
+        self.tracker = Tracker.start(
+            environment.job_name or f"{config.model_type}-{config.stage}-{config.recipe}",
+            parameters=config.to_dict(),
+            tags={
+                "model_type": config.model_type,
+                "architecture": config.architecture,
+                "stage": config.stage,
+                "training_job": environment.job_name,
+                "parent": config.parent_model_package_arn,
+                "recipe": config.recipe,
+                "commit": os.environ.get(COMMIT, ""),
+            },
+        )
+        self.tracker.document(config.to_dict(), "config.json")
+        self.report = ConsoleReport(self._label, self.tracker)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.report.close()
+        if kind is not None:
+            stopped = issubclass(kind, StopRequested | KeyboardInterrupt)
+            self.tracker.finish("KILLED" if stopped else "FAILED")
+
+    def describe(self, cards: Cards, total: int) -> None:
+        """Says what is about to be trained on."""
+        config, split = self._config, cards.split
+        for problem in cards.card_set.problems[:_SHOWN_PROBLEMS]:
+            self.report.line(f"card set: {problem}")
+        left = len(cards.card_set.problems) - _SHOWN_PROBLEMS
+        if left > 0:
+            self.report.line(f"card set: and {left} more such remarks")
+        self.report.line(
+            f"{len(cards.card_set.cards)} cards ({cards.card_set.images} scans): "
+            f"{len(split.known)} known, {len(split.unseen_validation)} + "
+            f"{len(split.unseen_test)} never trained on; {total} steps of {config.batch_size} "
+            f"cards at {config.image_size} px; {architecture_text(config)}"
+        )
+
+    def trained(self, history: History) -> None:
+        """Says how the loop went."""
+        self.tracker.figure(training_curves(self.report.history), "plots/training.png")
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in history.shares.items())
+        self.report.line(
+            f"trained on {history.images} images in {history.seconds:.1f} s "
+            f"({history.images / history.seconds:.0f} images/s); gradient by term: {shares}"
+        )
+
+    def measured(self, outcome: Outcome) -> None:
+        """Says and tracks what the model is worth."""
+        metrics = outcome.metrics()
+        # Under the names, too, by which the guide asks for them.
+        named = {guide: metrics[ours] for ours, guide in _GUIDE_NAMES.items() if ours in metrics}
+        self.tracker.metrics({**metrics, **named}, 0)
+        self.tracker.figure(similarities(outcome), "plots/similarities.png")
+        self.tracker.document(outcome.to_dict(), "evaluation.json")
+        test = outcome.test
+        low, high = test.top1_interval
+        text = (
+            f"top1={test.top1:.4f} [{low:.3f}, {high:.3f}] top5={test.top5:.4f} on "
+            f"{test.queries} unseen views of {test.cards} known cards; "
+            f"mean_average_precision={test.mean_average_precision:.4f} auroc={test.auroc:.4f}"
+        )
+        if test.top1_unseen is not None and test.top1_unseen_interval is not None:
+            low, high = test.top1_unseen_interval
+            text += (
+                f"; top1_unseen={test.top1_unseen:.4f} [{low:.3f}, {high:.3f}] on "
+                f"{test.unseen_test} views of cards never trained on"
+            )
+        if outcome.similarity is not None:
+            text += f"; similarity={outcome.similarity:.4f} to the teacher"
+        self.report.line(text)
+        validation = outcome.validation
+        self.report.line(
+            f"validation_top1={validation.top1:.4f} "
+            f"validation_top1_unseen={validation.top1_unseen:.4f}"
+        )
+
+    def exported(self, report: OnnxReport) -> None:
+        """Says what the Hailo parser is expected to refuse, and what to do about it.
+
+        The registry only knows that there is something, which makes the version ineligible.
+        """
+        for finding in report.findings:
+            self.report.line(f"cannot be compiled for Hailo: {finding}")
+        self.tracker.document({"findings": [asdict(each) for each in report.findings]}, "lint.json")
+
+    def finished(self, request: dict[str, Any], model: Path) -> None:
+        """Ends the tracked run.
+
+        Args:
+            request: The request to register the model.
+            model: The folder that becomes ``model.tar.gz``.
+        """
+        self.tracker.document(request, "registration.json")
+        self.tracker.model(model)
+        self.tracker.finish()
+        self.report.line(f"done in {time.monotonic() - self._started:.1f} s")

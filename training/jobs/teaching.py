@@ -1,0 +1,82 @@
+"""Training a teacher: a ViT that tells the known cards apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.artifacts.model_archive import REGISTRATION, registration, write_json, write_model
+from training.config import TrainingConfig
+from training.data.batches import Batch, Cards
+from training.data.normaliser import Normaliser
+from training.distributed.machine import autocast, placed, prepare_machine
+from training.distributed.ranks import Ranks, joined
+from training.environment import JobEnvironment
+from training.jobs.fitting import fed_images, fit, forget, surroundings
+from training.jobs.run import Run
+from training.loop.training_loop import History, Surroundings
+from training.losses import Criterion, LossInputs
+from training.models.networks import CardModel
+from training.models.pretrained import begin
+from training.reporting.evaluation import Embedder, evaluate_model
+
+
+def train_teacher(config: TrainingConfig, environment: JobEnvironment) -> None:
+    """The whole job: reads the ``cards`` channel, trains, evaluates, writes the model.
+
+    A channel ``weights`` holds the backbone's checkpoint, where it does not come from the hub.
+    """
+    channel = environment.channel("cards", "one folder a card, <card_id>/<image>")
+    ranks = Ranks.read()
+    device = prepare_machine(config, ranks)
+    with Run(config, environment, ranks) as run, joined(ranks, device):
+        model, config = begin(config, environment)
+        cards = Cards.load(channel, config)
+        total = config.total_steps(len(cards.scan_ids))
+        run.describe(cards, total)
+        placed(model, config, device)
+        around = surroundings(run, environment, cards, {}, ranks, device)
+        model, history = teach(model, cards, device, around)
+        run.trained(history)
+        outcome = evaluate_model(Embedder(model, config, device), cards, ranks=ranks)
+        if not ranks.first:
+            return
+        run.measured(outcome)
+        write_model(environment.model_dir, model, cards, outcome)
+        request = registration(model, cards, outcome, mlflow_run_id=run.tracker.run_id)
+        write_json(environment.output_data_dir / REGISTRATION, request)
+        run.finished(request, environment.model_dir)
+        forget(around)
+
+
+def teach(
+    model: CardModel, cards: Cards, device: torch.device, around: Surroundings
+) -> tuple[CardModel, History]:
+    """Trains a teacher on the cards, by the terms of their configuration.
+
+    Args:
+        model: The teacher, on its device.
+        cards: The card set and the configuration.
+        device: What the model is on.
+        around: Progress, processes, checkpoints.
+    """
+    config = cards.config
+    criterion = Criterion(config, random_directions(len(cards.split.known), config)).to(device)
+    normalise = Normaliser(config, device)
+
+    def forward(model: CardModel, batch: Batch) -> LossInputs:
+        with autocast(config, device):
+            embeddings = model(fed_images(batch, normalise))
+        views, scans = embeddings.float().split([len(batch.views), batch.fed])
+        return LossInputs(views, scans, torch.from_numpy(batch.cards).to(device))
+
+    return fit(model, criterion, cards, forward, normalise, around)
+
+
+def random_directions(count: int, config: TrainingConfig) -> Tensor:
+    """(count, D) unit vectors drawn from the seed: where ArcFace's prototypes begin."""
+    generator = torch.Generator().manual_seed(config.seed)
+    return functional.normalize(
+        torch.randn(count, config.embedding_dim, generator=generator), dim=1
+    )

@@ -1,0 +1,172 @@
+"""The networks: a ViT teacher and a student that the Hailo compiler takes.
+
+Both take normalised float images (N, 3, size, size) and return embeddings (N, embedding_dim) that
+are not L2-normalised: the host does that (see ``registry.contract``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from registry.names import TEACHER
+from training.config import ConfigError, TrainingConfig
+from training.models.torchvision_without_cuda import mend_torchvision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Teacher(nn.Module):
+    """A ViT whose class token is projected to the embedding: CLS → MLP → embedding.
+
+    The recipe of the guide is DINOv3's ViT-L/16 (https://arxiv.org/abs/2508.10104); smaller
+    recipes shrink the same architecture (class and register tokens, rotary positions).
+    """
+
+    def __init__(self, config: TrainingConfig, weights: Path | None = None) -> None:
+        super().__init__()
+        self.backbone = _backbone(config, weights, **_vit_options(config))
+        features = int(self.backbone.num_features)
+        self.projection = nn.Sequential(
+            nn.Linear(features, config.projection_width, bias=False),
+            nn.BatchNorm1d(config.projection_width),
+            nn.GELU(),
+            nn.Linear(config.projection_width, config.embedding_dim, bias=False),
+            nn.BatchNorm1d(config.embedding_dim),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, S, S), normalised, to embeddings (N, D)."""
+        embeddings: Tensor = self.projection(self.backbone(images))
+        return embeddings
+
+    def forward_with_map(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings (N, D) and the patch tokens on their grid, (N, width, S/patch, S/patch)."""
+        tokens, maps = self.backbone.forward_intermediates(images, indices=1, norm=True)
+        return self.projection(self.backbone.forward_head(tokens)), maps[0]
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of the map."""
+        return int(self.backbone.num_features)
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """The parameters outside the backbone."""
+        return self.projection.parameters()
+
+    def trainable_backbone_parameters(self, blocks: int) -> list[nn.Parameter]:
+        """The parameters of the last ``blocks`` blocks and the final norm; all where it is 0."""
+        if not blocks:
+            return list(self.backbone.parameters())
+        chosen = [*self.backbone.blocks[-blocks:], self.backbone.norm]
+        return [parameter for module in chosen for parameter in module.parameters()]
+
+
+class Student(nn.Module):
+    """EfficientNet-Lite to an embedding: convolution, BatchNorm, ReLU6, pooling and one Linear.
+
+    The BatchNorm after the linear layer keeps the embedding's dimensions on one scale while it
+    trains; an export folds it into the layer.
+    """
+
+    def __init__(self, config: TrainingConfig, weights: Path | None = None) -> None:
+        super().__init__()
+        self.backbone = _backbone(config, weights)
+        strides = [info["reduction"] for info in self.backbone.feature_info]
+        self._map_stage = strides.index(config.map_stride)
+        self.projection = nn.Sequential(
+            nn.Linear(int(self.backbone.num_features), config.embedding_dim, bias=False),
+            nn.BatchNorm1d(config.embedding_dim),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, S, S), normalised, to embeddings (N, D)."""
+        embeddings: Tensor = self.projection(self.backbone(images))
+        return embeddings
+
+    def forward_with_map(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings (N, D) and the map (N, channels, S/stride, S/stride) of ``map_stride``."""
+        features, maps = self.backbone.forward_intermediates(images, indices=[self._map_stage])
+        return self.projection(self.backbone.forward_head(features)), maps[0]
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of the map."""
+        return int(self.backbone.feature_info[self._map_stage]["num_chs"])
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """The parameters outside the backbone."""
+        return self.projection.parameters()
+
+    def trainable_backbone_parameters(self, blocks: int) -> list[nn.Parameter]:
+        """All of the backbone's parameters; a student has no blocks that stay as they are."""
+        del blocks
+        return list(self.backbone.parameters())
+
+
+CardModel = Teacher | Student
+
+#: What timm raises about options, and its hub's client about what it cannot fetch.
+_UNBUILDABLE = (TypeError, ValueError, RuntimeError, AssertionError, OSError)
+
+
+def build_model(config: TrainingConfig, weights: Path | None = None) -> CardModel:
+    """The network of a configuration, its initial weights drawn from the configuration's seed.
+
+    Args:
+        config: Names and shapes the network.
+        weights: A checkpoint of the backbone, in timm's names or its publisher's; replaces what
+            ``config.pretrained`` says.
+
+    Raises:
+        ConfigError: timm knows no such backbone, or cannot build it in that shape.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        kind = Teacher if config.model_type == TEACHER else Student
+        return kind(config, weights)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Trainable numbers in a module: what ships, without optimiser, classifier or statistics."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _vit_options(config: TrainingConfig) -> dict[str, Any]:
+    given = {
+        "patch_size": config.patch_size,
+        "depth": config.depth,
+        "embed_dim": config.width,
+        "num_heads": config.heads,
+        "init_values": config.layer_scale,
+        "drop_path_rate": config.drop_path,
+    }
+    options = {key: value for key, value in given.items() if value}
+    return {**options, "img_size": config.image_size, "global_pool": config.pool}
+
+
+def _backbone(config: TrainingConfig, weights: Path | None = None, **options: Any) -> Any:
+    mend_torchvision()
+    import timm
+
+    if config.backbone not in timm.list_models():
+        raise ConfigError(f"backbone {config.backbone!r}: this timm ({timm.__version__}) has none")
+    if weights is not None:
+        options["pretrained_cfg_overlay"] = {"file": str(weights)}
+    try:
+        return timm.create_model(
+            config.backbone,
+            pretrained=config.pretrained or weights is not None,
+            num_classes=0,
+            **options,
+        )
+    except Exception as error:  # timm, torch and the file's bytes decide which one
+        if weights is None and not isinstance(error, _UNBUILDABLE):
+            raise
+        raise ConfigError(
+            f"backbone {config.backbone}: cannot be built with {options}: {error}"
+        ) from error

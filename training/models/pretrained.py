@@ -1,0 +1,129 @@
+"""Where a network's first weights come from: a checkpoint of the job's, the hub, or chance.
+
+DINOv3's weights are under a licence that their user accepts, and may need a token to be fetched.
+A job's environment and hyper-parameters are shown by DescribeTrainingJob to whoever may call it,
+so the job is told the name of a secret only, and reads the token from AWS Secrets Manager itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from recognition.file_digest import file_sha256
+from training.config import ConfigError, TrainingConfig
+from training.environment import TOKEN_SECRET, JobEnvironment
+from training.environment import WEIGHTS_CHANNEL as CHANNEL
+from training.models.networks import CardModel, build_model
+
+_TOKEN = "HF_TOKEN"  # noqa: S105 (a variable's name)
+#: Read without running code from them: safetensors, or torch's own format as weights alone.
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+class WeightsError(ValueError):
+    """First weights that cannot be had; names them, the cause and the remedy."""
+
+
+def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardModel, TrainingConfig]:
+    """Builds a network with its first weights.
+
+    Args:
+        config: With ``pretrained`` the weights are fetched from the hub, unless a channel
+            ``weights`` holds them.
+        environment: The job's channels.
+
+    Returns:
+        The model, and the configuration with what its weights are called: the file's SHA-256
+        (hex), the hub's name for them, or an empty string for random ones.
+
+    Raises:
+        WeightsError: The channel does not hold one checkpoint that fits, or the hub refuses.
+    """
+    if CHANNEL in environment.channels:
+        file = _checkpoint(environment.channel(CHANNEL, "one checkpoint of the backbone"))
+        return _loaded(config, file), replace(config, initial_weights=file_sha256(file))
+    if not config.pretrained:
+        return build_model(config), config
+    with hub_token(os.environ):
+        try:
+            model = build_model(config)
+        except ConfigError as error:
+            raise WeightsError(
+                f"{error}; where the hub cannot be reached or asks for a token, give the "
+                f"checkpoint in a channel {CHANNEL}, or name a secret in {TOKEN_SECRET}"
+            ) from error
+    published: Any = model.backbone.pretrained_cfg
+    name = f"hub:{published.get('hf_hub_id') or config.backbone}:{published.get('tag') or ''}"
+    return model, replace(config, initial_weights=name.rstrip(":"))
+
+
+@contextmanager
+def hub_token(variables: Mapping[str, str], client: Any = None) -> Iterator[None]:
+    """Gives the hub's client its token for as long as the weights are fetched.
+
+    Args:
+        variables: Name the secret; without one nothing happens.
+        client: A boto3 ``secretsmanager`` client; the caller's own by default.
+
+    Raises:
+        WeightsError: The secret cannot be read, or holds no token.
+    """
+    name = variables.get(TOKEN_SECRET, "")
+    if not name or os.environ.get(_TOKEN):
+        yield
+        return
+    os.environ[_TOKEN] = _read_token(name, client)
+    try:
+        yield
+    finally:
+        os.environ.pop(_TOKEN, None)
+
+
+def _read_token(name: str, client: Any) -> str:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        asked = client or boto3.client("secretsmanager")
+        text = asked.get_secret_value(SecretId=name).get("SecretString", "")
+    except (ClientError, BotoCoreError) as error:
+        raise WeightsError(
+            f"secret {name}: cannot be read ({error}); the training role needs "
+            "secretsmanager:GetSecretValue on it (setting hub_token_secret)"
+        ) from None
+    with suppress(ValueError):
+        document = json.loads(text)
+        text = document.get("token", "") if isinstance(document, dict) else text
+    token = str(text).strip()
+    # The value itself is never part of a message.
+    if not token or any(c.isspace() or not c.isprintable() for c in token):
+        raise WeightsError(
+            f'secret {name}: holds no token; store it as text, or as {{"token": "…"}}'
+        )
+    return token
+
+
+def _checkpoint(folder: Path) -> Path:
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in _SUFFIXES)
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found[:5]) or "none"
+        raise WeightsError(
+            f"channel {CHANNEL}: must hold one file ending in {', '.join(_SUFFIXES)}; found {names}"
+        )
+    return found[0]
+
+
+def _loaded(config: TrainingConfig, file: Path) -> CardModel:
+    try:
+        return build_model(config, file)
+    except ConfigError as error:
+        raise WeightsError(
+            f"channel {CHANNEL}: {file.name} does not fit the backbone {config.backbone}: "
+            f"{' '.join(str(error.__cause__ or error).split())[:300]}"
+        ) from error

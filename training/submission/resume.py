@@ -1,0 +1,86 @@
+"""Going on with a job that was stopped: the same request anew, with the old one's checkpoints.
+
+The request is made from DescribeTrainingJob's answer and not planned again, so that the code, the
+settings and the data are those of the job that was stopped, whatever has changed since.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.aws import error_code
+from registry.names import JOB_NAME_LIMIT
+from training.submission.training_plan import SubmitError
+
+_RESUMABLE = ("Stopped", "Failed")
+#: What CreateTrainingJob takes back of what DescribeTrainingJob answers.
+_KEPT = (
+    *("AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig"),
+    *("ResourceConfig", "VpcConfig", "StoppingCondition", "EnableNetworkIsolation"),
+    *("EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining", "CheckpointConfig"),
+    *("DebugHookConfig", "Environment", "ProfilerConfig"),
+)
+_STAMP = re.compile(r"(-\d{8}-\d{6}-[0-9a-f]{4})+$")
+
+
+def resume(sagemaker: Any, job_name: str, now: datetime | None = None) -> str:
+    """Starts the job anew.
+
+    Args:
+        sagemaker: A boto3 SageMaker client.
+        job_name: The job that was stopped, or failed.
+        now: The time in the new job's name.
+
+    Returns:
+        The new job's name.
+
+    Raises:
+        SubmitError: There is no such job, it is still running or has ended well, or it kept no
+            checkpoints.
+    """
+    try:
+        job = sagemaker.describe_training_job(TrainingJobName=job_name)
+    except ClientError as error:
+        if error_code(error) in ("ValidationException", "ResourceNotFound"):
+            raise SubmitError(f"training job {job_name}: there is none of that name") from None
+        raise
+    status = job["TrainingJobStatus"]
+    if status == "Stopping":
+        # Its last checkpoint may be on its way still.
+        raise SubmitError(f"training job {job_name}: is Stopping; try again when it has stopped")
+    if status not in _RESUMABLE:
+        what = "has ended well" if status == "Completed" else f"is {status}"
+        raise SubmitError(f"training job {job_name}: {what}; there is nothing to resume")
+    if not job.get("CheckpointConfig"):
+        raise SubmitError(f"training job {job_name}: kept no checkpoints; train anew")
+    name = _name(job_name, now or datetime.now())
+    pages = sagemaker.get_paginator("list_tags").paginate(ResourceArn=job["TrainingJobArn"])
+    # AWS's own tags (aws:…) are listed with the others and refused when they are given.
+    tags = [
+        tag for page in pages for tag in page["Tags"] if not tag["Key"].lower().startswith("aws:")
+    ]
+    sagemaker.create_training_job(**request(job, name), Tags=tags)
+    return name
+
+
+def request(job: dict[str, Any], name: str) -> dict[str, Any]:
+    """The CreateTrainingJob request of a described job, under another name."""
+    given = {key: job[key] for key in _KEPT if job.get(key)}
+    algorithm = dict(given["AlgorithmSpecification"])
+    # What it trains with is an image or an algorithm; SageMaker answers both, one of them empty.
+    given["AlgorithmSpecification"] = {key: value for key, value in algorithm.items() if value}
+    settings = dict(job.get("HyperParameters", {}))
+    if "sagemaker_job_name" in settings:
+        settings["sagemaker_job_name"] = json.dumps(name)
+    return {"TrainingJobName": name, "HyperParameters": settings, **given}
+
+
+def _name(job_name: str, now: datetime) -> str:
+    stamp = f"-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return _STAMP.sub("", job_name)[: JOB_NAME_LIMIT - len(stamp)] + stamp

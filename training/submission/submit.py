@@ -1,0 +1,410 @@
+"""Sending training jobs to SageMaker.
+
+With :mod:`training.submission.sdk_session` the only module that knows the ``sagemaker`` SDK
+(version 2, script mode); see ``docs/decisions/0003-sagemaker-sdk.md``. The entry points know
+SageMaker's own contract alone. :func:`plan` decides everything and asks nobody, :func:`submit`
+sends it; :mod:`training.submission.watch` follows it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from recognition.card_sets.pack import SCALE
+from registry.deployment import Deployment
+from registry.names import (
+    CARDS_CHANNEL,
+    EXPERIMENT,
+    JOB_NAME_LIMIT,
+    JOBS_PREFIX,
+    NO_NETWORK,
+    NO_TOKEN,
+    SOURCE_PREFIX,
+    STUDENT,
+    TEACHER,
+    ModelName,
+)
+from registry.registration.failed_runs import MODEL_LINE
+from registry.registration.register import COMMIT, INFERENCE_IMAGE
+from registry.versions.packages import Package
+from training.config import TERMS, TrainingConfig, resolve
+from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
+from training.submission.sdk_session import (
+    configuration_checked_once,
+    quiet_sdk,
+    sdk_session,
+    takes_disk_key,
+)
+from training.submission.source import staged_source
+from training.submission.training_plan import (
+    MOST_TAGS,
+    Compute,
+    SubmitError,
+    TrainingPlan,
+    is_distributed,
+)
+
+__all__ = ["Compute", "SubmitError", "TrainingPlan", "plan", "request", "submit"]
+
+FRAMEWORK_VERSION = "2.8.0"
+PYTHON_VERSION = "py312"
+ENTRY_POINTS = {
+    TEACHER: "training/jobs/train_teacher.py",
+    STUDENT: "training/jobs/train_student_distillation.py",
+}
+#: Stages that are submitted, by the command's short name for them.
+STUDENT_STAGES = {1: "stage1", 2: "stage2"}
+#: Recipes that a CPU can follow; all others are given one GPU.
+SMALL_RECIPES = ("tiny", "demo")
+SMALL_INSTANCE, LARGE_INSTANCE = "ml.m5.xlarge", "ml.g5.2xlarge"
+#: What the console plots, read by SageMaker from the log (`step=40 loss=1.2 top1=0.6`).
+_TERMS = sorted({*TERMS[TEACHER], *TERMS[STUDENT]})
+METRICS = (
+    *("loss", "learning_rate", "images_per_second", "gradient_norm"),
+    *(f"{what}_{term}" for what in ("loss", "share") for term in _TERMS),
+    *("validation_top1", "validation_top1_unseen", "top1", "top5", "top1_unseen"),
+    *("mean_average_precision", "auroc", "similarity"),
+)
+_NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
+_HYPERPARAMETER = re.compile(r"[a-z][a-z0-9_-]{0,99}", re.ASCII)
+_RESERVED = {"recipe", "stage", "parent-model-package-arn"}
+
+
+def plan(
+    deployment: Deployment,
+    *,
+    region: str,
+    kind: str,
+    cards_uri: str,
+    recipe: str,
+    stage: int | None = None,
+    teacher: Package | None = None,
+    initial: Package | None = None,
+    compute: Compute | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    weights_uri: str | None = None,
+    commit: str | None = None,
+    now: datetime | None = None,
+) -> TrainingPlan:
+    """Decides what to send.
+
+    Args:
+        deployment: Where it runs and writes.
+        region: The deployment's AWS region; images are that region's own.
+        kind: ``teacher`` or ``student``.
+        cards_uri: S3 prefix of the card set (``cards data push`` prints it).
+        recipe: Name of a training recipe.
+        stage: 1 or 2 for a student.
+        teacher: The teacher to distil from; students only.
+        initial: The stage-1 student to go on from; stage 2 only. It is the parent.
+        compute: The machines; by default the recipe's.
+        hyperparameters: Settings on top of the recipe, by name.
+        weights_uri: S3 address of a backbone's checkpoint to begin with, or of its folder.
+        commit: The git commit of the code, for the registry.
+        now: The time in the job's name.
+
+    Raises:
+        SubmitError: An argument is missing, or does not go with the others; a pack of cards is too
+            small for the recipe.
+        ConfigError: No such recipe, or a hyper-parameter that it cannot take.
+    """
+    parent = _checked_parent(kind, stage, teacher, initial)
+    compute = _placed(compute or default_compute(recipe), deployment)
+    distributed = is_distributed(compute)
+    job_name = _job_name(kind, stage, recipe, now or datetime.now())
+    image = _image(region, compute.instance_type, "training")
+    inference, notes = _inference_image(region, image)
+    notes += _checked_key(compute)
+    bucket = f"s3://{deployment.training_bucket}"
+    channels = {CARDS_CHANNEL: cards_uri.rstrip("/") + "/"}
+    stage_name = STUDENT_STAGES[stage] if stage else "phase2"
+    if weights_uri is not None:
+        if not weights_uri.startswith("s3://") or initial:
+            why = "stage 2 begins with stage 1" if initial else "must be an S3 address"
+            raise SubmitError(f"--weights {weights_uri}: {why}")
+        channels[WEIGHTS_CHANNEL] = weights_uri
+    given = _checked_hyperparameters(hyperparameters or {})
+    # The job would refuse a wrong setting too, after the instance has been paid for.
+    config = resolve(recipe, kind, stage_name, given)
+    _check_pack(cards_uri, config)
+    settings: dict[str, Any] = {"recipe": recipe, **given}
+    if kind == STUDENT:
+        assert teacher and parent
+        settings |= {"stage": stage, "parent-model-package-arn": parent.arn}
+        channels["teacher"] = _artifact(teacher)
+        if initial:
+            channels["initial"] = _artifact(initial)
+    environment = {
+        "MLFLOW_EXPERIMENT_NAME": EXPERIMENT,
+        INFERENCE_IMAGE: inference,
+        # So that a run that fails can be registered under its name.
+        MODEL_LINE: ModelName(kind, config.architecture, stage_name, 1).line,
+    }
+    if config.pretrained and deployment.hub_token_secret != NO_TOKEN:
+        environment[TOKEN_SECRET] = deployment.hub_token_secret
+    if deployment.mlflow_uri != "none":
+        environment["MLFLOW_TRACKING_URI"] = deployment.mlflow_uri
+    if commit:
+        environment[COMMIT] = commit
+    return TrainingPlan(
+        job_name=job_name,
+        kind=kind,
+        stage=stage,
+        region=region,
+        role_arn=deployment.training_role_arn,
+        image=image,
+        entry_point=ENTRY_POINTS[kind],
+        compute=compute,
+        distributed=distributed,
+        hyperparameters=settings,
+        channels=channels,
+        environment=environment,
+        tags=_tags(
+            {
+                "Application": "card-recognition",
+                "Environment": deployment.environment,
+                "ModelType": kind,
+                "Recipe": recipe,
+            },
+            compute,
+        ),
+        output_uri=f"{bucket}/{JOBS_PREFIX.rstrip('/')}",
+        code_uri=f"{bucket}/{SOURCE_PREFIX.rstrip('/')}",
+        checkpoint_uri=f"{bucket}/{JOBS_PREFIX}{job_name}/checkpoints",
+        config=config,
+        notes=notes,
+    )
+
+
+def default_compute(recipe: str) -> Compute:
+    """The machines that a recipe is meant for."""
+    return Compute(SMALL_INSTANCE if recipe in SMALL_RECIPES else LARGE_INSTANCE)
+
+
+def request(plan: TrainingPlan) -> dict[str, Any]:
+    """The CreateTrainingJob request that :func:`submit` would send; sends and uploads nothing.
+
+    It is made by the SDK itself, told that the code is in S3 already.
+    """
+    import boto3
+
+    recorded: list[dict[str, Any]] = []
+    # The client is never called; it needs no credentials to be made.
+    session = boto3.Session(
+        region_name=plan.region,
+        aws_access_key_id="unused",
+        aws_secret_access_key="unused",  # noqa: S106
+    )
+    source = f"{plan.code_uri}/{plan.job_name}/source/sourcedir.tar.gz"
+    _fit(plan, sdk_session(session, record=recorded), source)
+    return recorded[0]
+
+
+def submit(plan: TrainingPlan, session: Any = None) -> str:
+    """Uploads the code and starts the job.
+
+    Args:
+        plan: From :func:`plan`.
+        session: A boto3 session; the caller's own by default.
+
+    Returns:
+        The job's name.
+
+    """
+    import boto3
+
+    with staged_source() as source:
+        _fit(plan, sdk_session(session or boto3.Session(region_name=plan.region)), str(source))
+    return plan.job_name
+
+
+def _check_pack(cards_uri: str, config: TrainingConfig) -> None:
+    """The job would refuse a pack of too small scans too, after the instance has been paid for."""
+    packed = re.search(r"-packed-([0-9]{1,5})/?$", cards_uri)
+    if packed and int(packed[1]) < SCALE * config.image_size:
+        raise SubmitError(
+            f"--cards {cards_uri}: its scans are packed at {packed[1]} px and the recipe needs "
+            f"{SCALE * config.image_size} (twice its image size); prepare them anew: "
+            f"cards data prepare … --size {config.image_size}"
+        )
+
+
+def _placed(compute: Compute, deployment: Deployment) -> Compute:
+    """The machines in the deployment's network, where it has one and no other was given."""
+    if compute.subnets or deployment.job_subnets == NO_NETWORK:
+        return compute
+    return replace(
+        compute,
+        subnets=tuple(deployment.job_subnets.split(",")),
+        security_groups=(deployment.job_security_group,),
+    )
+
+
+def _checked_parent(
+    kind: str, stage: int | None, teacher: Package | None, initial: Package | None
+) -> Package | None:
+    if kind == TEACHER:
+        if stage or teacher or initial:
+            raise SubmitError("a teacher has no stage and no parent")
+        return None
+    if kind != STUDENT:
+        raise SubmitError(f"{kind!r} is neither {TEACHER} nor {STUDENT}")
+    if stage not in STUDENT_STAGES:
+        raise SubmitError(f"--stage {stage}: must be 1 or 2")
+    if teacher is None or teacher.name is None or teacher.name.model_type != TEACHER:
+        given = teacher.label if teacher else "nothing"
+        raise SubmitError(
+            f"--parent: a student of stage {stage} is distilled from a teacher, not from {given}; "
+            "cards registry list shows what there is"
+        )
+    if stage == 1:
+        if initial:
+            raise SubmitError(f"--parent {initial.label}: stage 1 goes on from nothing")
+        return teacher
+    if initial is None or initial.name is None or initial.name.stage != STUDENT_STAGES[1]:
+        given = initial.label if initial else "nothing"
+        raise SubmitError(f"--parent: stage 2 goes on from a stage-1 student, not from {given}")
+    return initial
+
+
+def _artifact(package: Package) -> str:
+    if not package.model_data_url.startswith("s3://"):
+        raise SubmitError(f"--parent {package.label}: has no model artifact in S3")
+    return package.model_data_url
+
+
+def _checked_hyperparameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    for key in given:
+        if not _HYPERPARAMETER.fullmatch(key) or key.startswith("sagemaker_"):
+            raise SubmitError(f"--hp {key}: is no name of a hyper-parameter")
+        if key in _RESERVED:
+            raise SubmitError(f"--hp {key}: is set by the command itself; use its own option")
+    return dict(given)
+
+
+def _tags(ours: Mapping[str, str], compute: Compute) -> dict[str, str]:
+    """The deployment's tags and the caller's; neither may hide the other."""
+    twice = sorted(set(ours) & set(compute.tags))
+    if twice:
+        raise SubmitError(f"--tag {twice[0]}: is set by the command itself")
+    tags = {**ours, **compute.tags}
+    if len(tags) > MOST_TAGS:
+        raise SubmitError(f"--tag: {len(tags)} tags with the command's own; AWS takes {MOST_TAGS}")
+    return tags
+
+
+def _checked_key(compute: Compute) -> tuple[str, ...]:
+    """What there is to say about the caller's key: not every disk takes one, none an alias."""
+    if not compute.kms_key:
+        return ()
+    if not takes_disk_key(compute.instance_type):
+        return (f"{compute.instance_type} encrypts its own disks; --kms-key is for the output",)
+    if compute.kms_key.startswith("alias/") or ":alias/" in compute.kms_key:
+        raise SubmitError(
+            f"--kms-key {compute.kms_key}: SageMaker takes no alias for the disks of "
+            f"{compute.instance_type}; give the key's id or ARN"
+        )
+    return ()
+
+
+def _max_wait(compute: Compute) -> int | None:
+    """SageMaker wants the time that may be spent waiting for capacity included."""
+    if not compute.spot:
+        return None
+    return compute.max_wait_seconds or 2 * compute.max_run_seconds
+
+
+def _job_name(kind: str, stage: int | None, recipe: str, now: datetime) -> str:
+    parts = [kind, *([STUDENT_STAGES[stage]] if stage else []), recipe]
+    stamp = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{'-'.join(parts)}-{stamp}"[:JOB_NAME_LIMIT]
+
+
+def _image(region: str, instance_type: str, scope: str) -> str:
+    quiet_sdk()
+    from sagemaker import image_uris
+
+    try:
+        return str(
+            image_uris.retrieve(
+                "pytorch",
+                region,
+                version=FRAMEWORK_VERSION,
+                py_version=PYTHON_VERSION,
+                instance_type=instance_type,
+                image_scope=scope,
+            )
+        )
+    except ValueError as error:
+        raise SubmitError(
+            f"no PyTorch {FRAMEWORK_VERSION} {scope} image for {instance_type} in {region}: {error}"
+        ) from None
+
+
+def _inference_image(region: str, training_image: str) -> tuple[str, tuple[str, ...]]:
+    """The image to serve the model with: the same framework version, in the same region.
+
+    AWS publishes no inference image of every version. An image of another version must not
+    stand in: it may not load the weights. The training image of the version can.
+    """
+    try:
+        return _image(region, "ml.m5.xlarge", "inference"), ()
+    except SubmitError:
+        note = (
+            f"the SDK knows no inference image of PyTorch {FRAMEWORK_VERSION}; "
+            "the package names the training image of that version"
+        )
+        return training_image, (note,)
+
+
+def _fit(plan: TrainingPlan, session: Any, source: str) -> None:
+    with configuration_checked_once():
+        _send(plan, session, source)
+
+
+def _send(plan: TrainingPlan, session: Any, source: str) -> None:
+    from sagemaker.inputs import TrainingInput
+    from sagemaker.pytorch.estimator import PyTorch
+
+    compute = plan.compute
+    estimator = PyTorch(
+        entry_point=plan.entry_point,
+        source_dir=source,
+        code_location=plan.code_uri,
+        output_path=plan.output_uri,
+        role=plan.role_arn,
+        image_uri=plan.image,
+        framework_version=FRAMEWORK_VERSION,
+        py_version=PYTHON_VERSION,
+        instance_type=compute.instance_type,
+        instance_count=compute.instance_count,
+        volume_size=compute.volume_gb,
+        max_run=compute.max_run_seconds,
+        use_spot_instances=compute.spot,
+        max_wait=_max_wait(compute),
+        keep_alive_period_in_seconds=compute.keep_alive_seconds or None,
+        subnets=list(compute.subnets) or None,
+        security_group_ids=list(compute.security_groups) or None,
+        volume_kms_key=compute.kms_key if takes_disk_key(compute.instance_type) else None,
+        output_kms_key=compute.kms_key,
+        distribution={"torch_distributed": {"enabled": True}} if plan.distributed else None,
+        hyperparameters=dict(plan.hyperparameters),
+        environment=dict(plan.environment),
+        checkpoint_s3_uri=plan.checkpoint_uri,
+        metric_definitions=[{"Name": name, "Regex": rf"\b{name}={_NUMBER}"} for name in METRICS],
+        tags=[{"Key": key, "Value": value} for key, value in plan.tags.items()],
+        # Both cost a rule job or a container of their own and measure what MLflow has already.
+        disable_profiler=True,
+        debugger_hook_config=False,
+        sagemaker_session=session,
+    )
+    estimator.fit(
+        {name: TrainingInput(uri) for name, uri in plan.channels.items()},
+        wait=False,
+        job_name=plan.job_name,
+    )
