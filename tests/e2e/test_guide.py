@@ -79,7 +79,6 @@ full_metadata = {
         "arn:aws:sagemaker:us-east-2:000000000000:model-package/pokemon-card-recognition-models/1"
     ),
 }
-from training.register import register_student_model
 """
 
 
