@@ -165,7 +165,7 @@ MODULES = {module_name(file): file for package in ROOMS for file in files(packag
 
 
 def modules_of(file: Path) -> set[str]:
-    """Our modules that a file imports, also inside functions; ``from a import b`` may be ``a.b``."""
+    """Product modules that a file imports, also in functions; ``from a import b`` as ``a.b``."""
     found = set()
     for each in ast.walk(ast.parse(file.read_text())):
         if isinstance(each, ast.Import):
