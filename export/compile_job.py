@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import signal
@@ -29,6 +30,7 @@ from export.calibration import CalibrationError, record, tints
 from export.compilation_report import ONNX, Source, compilation
 from export.compiler import CompiledModel, CompileError, CompileFault, Compiler
 from export.compilers import compiler
+from export.deadline import Deadline
 from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import Evidence, Fidelity, judge
 from export.fidelity.held_out import HeldOut, render, spread
@@ -87,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> str:
     """Compiles, judges and writes; returns one line for the job's ExitMessage."""
     recipe, thresholds, images = _recipe(options.recipe)
-    chosen = compiler(options.compiler)
+    chosen = compiler(options.compiler, Deadline(options.max_runtime_seconds, _began))
     name = parse_name(options.source_name)
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
@@ -259,6 +261,13 @@ def _say(line: str) -> None:
     print(f"[{time.monotonic() - _began:6.1f} s] {line}", flush=True)
 
 
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError("not a positive number")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export.compile_job",
@@ -271,6 +280,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--source-name", required=True, help="the student's name")
     parser.add_argument("--source-arn", required=True, help="the student's ARN")
     parser.add_argument("--recipe", required=True, help="the recipe, as JSON")
+    parser.add_argument(
+        "--max-runtime-seconds",
+        type=_positive,
+        required=True,
+        metavar="SECONDS",
+        help="SageMaker's limit on this job's run time; long steps end before it",
+    )
     parser.add_argument("--message", type=Path, help="file for the job's last words")
     return parser
 

@@ -134,7 +134,8 @@ class Compile:
         instance_type: SageMaker instance of the processing job.
         image: Container for ``onnx-int8``; None takes the region's PyTorch CPU container.
         calibration_images: Camera views that the quantiser sees.
-        max_runtime_seconds: After this time SageMaker stops the job.
+        max_runtime_seconds: After this time SageMaker stops the job. Hailo's compiler is stopped
+            earlier, by a sixth of it and at most half an hour, so that the job can say why.
         gate: Thresholds of the fidelity gate.
     """
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from export.calibration import CalibrationRecord, Pixels, require_images
 from export.compiler import CompiledModel, CompileError
+from export.deadline import Deadline
 from export.graph import network
 from export.hailo.hef import HefError, read_hef, require_card_model
 from export.hailo.process import run_worker
@@ -31,8 +32,6 @@ from registry.contract import Contract
 
 ARCHITECTURE = "hailo8l"
 LOG = "compile.log"
-#: The job's own limit is the deployment's; this one leaves it time to say what happened.
-LIMIT_SECONDS = 5.5 * 3600
 #: A step that says nothing is still reported on so often.
 HEARTBEAT_SECONDS = 60.0
 
@@ -41,18 +40,14 @@ class Hailo:
     """The Dataflow Compiler: parse, optimise, quantise with normalisation on the chip, compile.
 
     Args:
-        limit_seconds: After this time the compiler is stopped.
+        deadline: When the compiler is stopped, whatever it does then.
         heartbeat_seconds: How often a long step is reported on.
     """
 
     name = "hailo"
 
-    def __init__(
-        self,
-        limit_seconds: float = LIMIT_SECONDS,
-        heartbeat_seconds: float = HEARTBEAT_SECONDS,
-    ) -> None:
-        self._limit, self._heartbeat = limit_seconds, heartbeat_seconds
+    def __init__(self, deadline: Deadline, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+        self._deadline, self._heartbeat = deadline, heartbeat_seconds
 
     def compile(
         self, model: Path, calibration: Pixels, contract: Contract, into: Path
@@ -68,7 +63,7 @@ class Hailo:
         with tempfile.TemporaryDirectory(prefix="cards-hailo-") as scratch:
             folder = Path(scratch)
             request = _request(graph, calibration, contract, level, folder)
-            log = run_worker(request, into / LOG, self._limit, self._heartbeat)
+            log = run_worker(request, into / LOG, self._deadline, self._heartbeat)
             try:
                 hef = require_card_model(read_hef(folder / HEF), contract)
             except HefError as error:
@@ -101,7 +96,7 @@ class Hailo:
 
     def _emulator(self, compiled: CompiledModel, mode: str) -> Emulator:
         har = compiled.path.with_name(HAR)
-        return Emulator(har, mode, self._limit, self._heartbeat)
+        return Emulator(har, mode, self._deadline, self._heartbeat)
 
 
 class Emulator:
@@ -110,23 +105,21 @@ class Emulator:
     Args:
         har: The archive that the compiler left, its log beside it.
         mode: Name of its ``InferenceContext``: before quantisation, or after.
-        limit_seconds: As the compiler's.
+        deadline: As the compiler's.
         heartbeat_seconds: As the compiler's.
 
     Raises:
         CompileError: The archive is not there: the emulator runs in the job that compiled.
     """
 
-    def __init__(
-        self, har: Path, mode: str, limit_seconds: float, heartbeat_seconds: float
-    ) -> None:
+    def __init__(self, har: Path, mode: str, deadline: Deadline, heartbeat_seconds: float) -> None:
         if not har.is_file():
             raise CompileError(
                 f"{har.name} is missing: the Hailo emulator runs a model in the job that "
                 "compiled it"
             )
         self._har, self._mode = har, mode
-        self._limit, self._heartbeat = limit_seconds, heartbeat_seconds
+        self._deadline, self._heartbeat = deadline, heartbeat_seconds
 
     def embed(self, images: Pixels) -> NDArray[np.float32]:
         """uint8 (N, S, S, 3) to float32 (N, D), rows of length 1.
@@ -143,7 +136,7 @@ class Emulator:
                 "mode": self._mode,
                 "folder": str(folder),
             }
-            run_worker(request, self._har.with_name(LOG), self._limit, self._heartbeat)
+            run_worker(request, self._har.with_name(LOG), self._deadline, self._heartbeat)
             answer: NDArray[np.float32] = np.load(folder / EMBEDDINGS, allow_pickle=False)
         try:
             return l2_normalise(answer)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from export.calibration import CalibrationError
 from export.compiler import CompileError, CompileFault
+from export.deadline import Deadline, duration
 
 #: By class name, of the error or of what it derives from.
 REMEDIES = {
@@ -68,9 +69,15 @@ def died(code: int, step: str, last: str) -> CompileError:
     )
 
 
-def too_slow(seconds: float, step: str) -> CompileError:
-    """The error for a compiler that did not come to an end."""
+def too_slow(deadline: Deadline, step: str) -> CompileError:
+    """The error for a compiler that was stopped at the job's deadline.
+
+    Args:
+        deadline: Of the job.
+        step: What the compiler was doing.
+    """
     return CompileError(
-        f"the Hailo compiler was still doing {step} after {seconds / 3600:.1f} h and was stopped; "
-        "give it more time or a faster instance"
+        f"the Hailo compiler was still doing {step} when {duration(deadline.usable_seconds)} of "
+        f"the job's {duration(deadline.job_seconds)} had passed; raise "
+        "cards.compile.max_runtime_seconds or take a faster instance"
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from export.compiler import CompileError
+from export.deadline import Deadline
 from export.hailo.failures import died, explained, too_slow
 from export.hailo.worker import FAILED, FAILURE, SDK
 
@@ -25,14 +26,14 @@ _LAST_LINES = 50
 
 
 def run_worker(
-    request: Mapping[str, Any], log: Path, limit_seconds: float, heartbeat_seconds: float
+    request: Mapping[str, Any], log: Path, deadline: Deadline, heartbeat_seconds: float
 ) -> str:
     """Sends the compiler a request and waits.
 
     Args:
         request: What to do; its ``folder`` is where the results go.
         log: What the compiler says is appended to it, whatever happens.
-        limit_seconds: After this time it is stopped.
+        deadline: When it is stopped.
         heartbeat_seconds: How often a long step is reported on.
 
     Returns:
@@ -60,9 +61,9 @@ def run_worker(
         reader.start()
         code: int | None = None
         try:
-            code = child.wait(limit_seconds)
+            code = child.wait(deadline.remaining())
         except subprocess.TimeoutExpired:
-            pass  # told below, once it is gone
+            pass  # raised below, once the process has ended
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)  # and whatever it started
@@ -72,7 +73,7 @@ def run_worker(
     if code != 0:
         watch.tell_end()
     if code is None:
-        raise too_slow(limit_seconds, watch.step)
+        raise too_slow(deadline, watch.step)
     if code == FAILED:
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
         if failure["message"] == f"No module named '{SDK}'":

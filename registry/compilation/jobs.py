@@ -164,6 +164,7 @@ def start(
         "--source-arn": source.arn,
         "--recipe": recipe.text,
         "--message": "/opt/ml/output/message",
+        "--max-runtime-seconds": str(settings.max_runtime_seconds),
     }
     request: dict[str, Any] = {
         "ProcessingJobName": job_name,

@@ -64,6 +64,7 @@ class Job:
             "--output": str(self.output),
             "--message": str(self.message),
             "--compiler": "onnx-int8",
+            "--max-runtime-seconds": "21600",
             "--source-name": NAME,
             "--source-arn": ARN,
             **{"--" + key.strip("-").replace("_", "-"): value for key, value in options.items()},
@@ -416,6 +417,28 @@ def test_a_job_that_is_stopped_takes_the_compiler_with_it(
         running.wait()
         for path in workers():
             os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def test_hailo_compiler_past_the_job_limit_is_explained(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lower limit on the job's run time must reach the compiler: SageMaker explains nothing."""
+    hailo_stand_in.install(monkeypatch, tmp_path / "sdk", step="compile", kind="hang")
+    monkeypatch.setattr(compile_job, "_began", time.monotonic())
+    begun = time.monotonic()
+    code = job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo", max_runtime_seconds="12")
+    assert time.monotonic() - begun < 60
+    assert code == REFUSED_CODE
+    message = job.message.read_text()
+    assert is_refusal(message) and "the Hailo compiler was still doing" in message
+    assert "max_runtime_seconds" in message
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon"])
+def test_run_time_limit_that_is_no_positive_number_is_refused(job: Job, value: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        job.run(max_runtime_seconds=value)
+    assert caught.value.code == REFUSED_CODE
 
 
 def test_requirements_are_the_project_s_pins() -> None:

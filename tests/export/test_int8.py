@@ -11,6 +11,7 @@ import pytest
 from export.calibration import record
 from export.compiler import CompileError
 from export.compilers import compiler
+from export.deadline import Deadline
 from export.int8 import OnnxInt8
 from recognition.onnx_model import OnnxEmbedder
 from tests.export.conftest import CALIBRATION_IMAGES, Exported
@@ -56,7 +57,9 @@ def test_what_was_shown_is_recorded_as_the_quantiser_took_it(exported: Exported)
 
 def test_the_same_input_gives_the_same_file(exported: Exported, tmp_path: Path) -> None:
     images = exported.views[:CALIBRATION_IMAGES]
-    again = compiler("onnx-int8").compile(exported.model, images, exported.contract, tmp_path)
+    again = compiler("onnx-int8", Deadline(3600)).compile(
+        exported.model, images, exported.contract, tmp_path
+    )
     assert again.path.read_bytes() == exported.int8.path.read_bytes()
     assert [file.name for file in tmp_path.iterdir()] == ["model.int8.onnx"]
 
@@ -77,4 +80,4 @@ def test_images_that_are_not_the_contract_s_are_refused(
 
 def test_an_unknown_compiler_is_named() -> None:
     with pytest.raises(CompileError, match="'tflite' is none of onnx-int8, hailo"):
-        compiler("tflite")
+        compiler("tflite", Deadline(3600))

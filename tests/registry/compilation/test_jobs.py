@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from registry.compilation.jobs import CompileSettings, jobs_of, start
 from registry.compilation.recipe import Recipe
@@ -22,7 +23,7 @@ SETTINGS = CompileSettings(
 )
 
 
-def started(settings: CompileSettings) -> dict[str, object]:
+def started(settings: CompileSettings) -> dict[str, Any]:
     with functions() as code:
         world = World(code)
         aws: MemoryAws = world.aws
@@ -42,6 +43,14 @@ def test_a_job_runs_where_sagemaker_places_it_unless_a_network_is_given() -> Non
     assert started(inside)["NetworkConfig"] == {
         "VpcConfig": {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
     }
+
+
+def test_job_is_started_with_its_own_run_time_limit() -> None:
+    """What SageMaker enforces is what the job derives its deadline from."""
+    request = started(replace(SETTINGS, max_runtime_seconds=7200))
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200}
+    words = request["AppSpecification"]["ContainerArguments"]
+    assert words[words.index("--max-runtime-seconds") + 1] == "7200"
 
 
 def test_only_our_own_jobs_names_are_read() -> None:
