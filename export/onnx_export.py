@@ -24,12 +24,13 @@ from export.lint import Finding, lint
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import l2_normalise
 from recognition.whole_files import whole_file
+from registry.compilation.gate_thresholds import GateThresholds
 from registry.contract import Contract
 
 OPSET = 17
 INPUT, OUTPUT = "image", "embedding"
 #: Two runtimes differ by rounding; a wrong layout or channel order is far below this.
-LEAST_COSINE = 0.9999
+LEAST_COSINE = GateThresholds.onnx_cosine_mean
 
 
 class ExportError(RuntimeError):

@@ -13,9 +13,10 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from typing import Any
 
+from registry.compilation.gate_thresholds import HIGH, LOW, GateThresholds
 from registry.names import GROUP, KEEP_ALL
 
 CONTEXT_KEY = "cards"
@@ -99,34 +100,6 @@ def _setting(default: Any, check: Check) -> Any:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What the compiled model must reach to be published; see ``docs/export.md``.
-
-    Attributes:
-        onnx_cosine_mean: Mean cosine of ONNX to PyTorch embeddings of the same views.
-        optimised_cosine_mean: Mean cosine of Hailo's graph before quantisation to ONNX.
-        cosine_mean: Mean cosine of compiled to ONNX embeddings.
-        cosine_p5: Fifth percentile of the same.
-        card_cosine: Least mean of the same over one card's views.
-        top1_drop: How much top-1 may fall, as a fraction of the queries.
-        auroc_drop: How much the AUROC of known against unknown cards may fall.
-        pixel_shift: How far the calibration images' mean and deviation may be from the query
-            views', of 255.
-        roughness_ratio: How many times rougher or smoother they may be.
-    """
-
-    onnx_cosine_mean: float = _setting(0.9999, _between(-1, 1))
-    optimised_cosine_mean: float = _setting(0.999, _between(-1, 1))
-    cosine_mean: float = _setting(0.99, _between(-1, 1))
-    cosine_p5: float = _setting(0.98, _between(-1, 1))
-    card_cosine: float = _setting(0.9, _between(-1, 1))
-    top1_drop: float = _setting(0.005, _between(0, 1))
-    auroc_drop: float = _setting(0.01, _between(0, 1))
-    pixel_shift: float = _setting(12.0, _between(0, 255))
-    roughness_ratio: float = _setting(1.5, _between(1, 100))
-
-
-@dataclass(frozen=True)
 class Compile:
     """The compile job.
 
@@ -136,7 +109,7 @@ class Compile:
         calibration_images: Camera views that the quantiser sees.
         max_runtime_seconds: After this time SageMaker stops the job. Hailo's compiler is stopped
             earlier, by a sixth of it and at most half an hour, so that the job can say why.
-        gate: Thresholds of the fidelity gate.
+        gate: Thresholds of the fidelity gate; see ``docs/export.md``.
     """
 
     instance_type: str = _setting(
@@ -146,7 +119,7 @@ class Compile:
     image: str | None = _setting(None, _image)
     calibration_images: int = _setting(1024, _between(1, 100_000))
     max_runtime_seconds: int = _setting(6 * 3600, _between(60, LONGEST_JOB))
-    gate: Gate = Gate()
+    gate: GateThresholds = field(default_factory=GateThresholds)
 
 
 @dataclass(frozen=True)
@@ -254,7 +227,7 @@ class Settings:
     @property
     def recipe(self) -> str:
         """What the compile job is asked to do, as canonical JSON: equal recipes, equal text."""
-        gate = {item.name: getattr(self.compile.gate, item.name) for item in fields(Gate)}
+        gate = {item.name: getattr(self.compile.gate, item.name) for item in fields(GateThresholds)}
         return json.dumps(
             {
                 "compiler": self.compiler,
@@ -335,11 +308,19 @@ def _build(cls: type, path: str, values: Any) -> Any:
             built[item.name] = _build(typing.cast(type, hint), where, value)
             continue
         value = _read(where, hint, value)
-        fault = None if value is None else item.metadata["check"](value)
+        fault = None if value is None else _check_of(item)(value)
         if fault:
             raise SettingsError(f"{where}: {value!r} {fault}")
         built[item.name] = value
     return cls(**built)
+
+
+def _check_of(item: Field[Any]) -> Check:
+    """A threshold of the gate declares its range, every other setting its check."""
+    if LOW in item.metadata:
+        return _between(item.metadata[LOW], item.metadata[HIGH])
+    check: Check = item.metadata["check"]
+    return check
 
 
 def _known(cls: type) -> str:

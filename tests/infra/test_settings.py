@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.settings import Compile, Gate, Settings, SettingsError, load_settings
+from infra.settings import Compile, Settings, SettingsError, load_settings
 from registry import names
+from registry.compilation.gate_thresholds import GateThresholds
 from registry.compilation.recipe import Recipe
 from tests.infra.assembly import ROOT
 
@@ -66,7 +67,9 @@ def test_cdk_json_shows_every_setting_at_its_default() -> None:
     st.sampled_from(["cards", "cards.compile", "cards.compile.gate"]),
 )
 def test_an_unknown_setting_is_named_with_the_known_ones(key: str, parent: str) -> None:
-    known = {"cards": Settings, "cards.compile": Compile, "cards.compile.gate": Gate}[parent]
+    known = {"cards": Settings, "cards.compile": Compile, "cards.compile.gate": GateThresholds}[
+        parent
+    ]
     if key in {item.name for item in fields(known)}:
         return
     with pytest.raises(SettingsError) as caught:

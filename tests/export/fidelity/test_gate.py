@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from export.int8 import OnnxInt8
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import l2_normalise
 from recognition.views.camera import camera_views
+from registry.compilation.gate_thresholds import GateThresholds
 from tests.export.conftest import CALIBRATION_IMAGES, Exported
 from tests.export.student import SEED, changed, embedded, without_normalisation
 
+ROOT = Path(__file__).resolve().parents[3]
 Judge = Callable[..., Evidence]
 
 
@@ -528,3 +531,12 @@ def test_thresholds_come_from_the_recipe() -> None:
     for value in (float("nan"), float("inf"), "nan"):
         with pytest.raises(GateError, match="cosine_mean"):
             Thresholds.from_recipe({"cosine_mean": value})
+
+
+def test_documented_limits_are_the_default_thresholds() -> None:
+    """``docs/export.md`` names each setting in the row that shows its limit."""
+    text = (ROOT / "docs" / "export.md").read_text()
+    shown = dict(re.findall(r"`(\w+)` = ([0-9.]+)", text))
+    assert {name: float(value) for name, value in shown.items()} == dataclasses.asdict(
+        GateThresholds()
+    )
