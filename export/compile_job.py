@@ -185,7 +185,7 @@ def _judge(
     model = file_sha256(made.path)
     digests = {"onnx": file_sha256(output / ONNX), made.stage: model, OPTIMISED: model}
     shards = EmbeddingShards(output / SHARDS, digests, artifact.contract.embedding_dim)
-    measured = measure(held_out, runtimes, _say, shards)
+    measured = measure(held_out, runtimes, _say, shards, artifact.false_accepts)
     before = chosen.before_quantisation(made, artifact.contract)
     optimised = None
     if before is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recognition.acceptance import FALSE_ACCEPTS
 from recognition.card_sets.cardset import Split
 from registry.archives import extract
 from registry.contract import Contract
@@ -45,6 +46,7 @@ class StudentArtifact:
         views_digest: Of the query views' pixels as training rendered them; empty where the
             artifact does not say.
         unseen_views: Views of the held-out cards of each part, in all.
+        false_accepts: Share of unknown cards' views that the threshold may accept.
         top1: What the training job measured with PyTorch.
     """
 
@@ -58,6 +60,7 @@ class StudentArtifact:
     views_per_card: int
     views_digest: str
     unseen_views: int
+    false_accepts: float
     top1: float
 
 
@@ -97,6 +100,8 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
             seed, per_card = int(saved["seed"]), int(saved["per_card"])
             views_digest = str(saved["views_digest"]) if "views_digest" in saved else ""
         unseen_views, backbone = int(config["unseen_views"]), str(config["backbone"])
+        # Students from before there was such a setting have the default.
+        false_accepts = float(config.get("false_accepts", FALSE_ACCEPTS))
         evaluation = _json(into / "evaluation.json")
         top1 = float(evaluation["top1"])
     except _DAMAGE as error:
@@ -110,6 +115,11 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
         raise ArtifactError(
             f"{archive.name}: {per_card} query views of a card and {unseen_views} views of unseen "
             f"cards; both must be 1 to {_VIEWS_LIMIT}"
+        )
+    if not 0 < false_accepts < 1:
+        raise ArtifactError(
+            f"{archive.name}: config.json: false_accepts is {false_accepts}, must be above 0 and "
+            "below 1"
         )
     if views_digest and not _SHA256.fullmatch(views_digest):
         raise ArtifactError(f"{archive.name}: reference.npz: views_digest is no SHA-256 in hex")
@@ -135,6 +145,7 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
         views_per_card=per_card,
         views_digest=views_digest,
         unseen_views=unseen_views,
+        false_accepts=false_accepts,
         top1=top1,
     )
 

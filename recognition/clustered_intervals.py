@@ -81,13 +81,17 @@ def mean_interval(values: ArrayLike, clusters: Clusters) -> Interval:
 
 
 def auroc_interval(
-    positives: ArrayLike, of_positives: Clusters, negatives: ArrayLike, of_negatives: Clusters
+    positives: ArrayLike,
+    of_positives: Clusters,
+    negatives: ArrayLike,
+    of_negatives: Clusters,
+    tie: float = 0.0,
 ) -> Interval:
     """Interval of ``recognition.retrieval.auroc``; both sides are resampled."""
     ours, theirs = np.asarray(positives, np.float64), np.asarray(negatives, np.float64)
     order = np.argsort(theirs, kind="stable")
-    below = np.searchsorted(theirs[order], ours, side="left")
-    up_to = np.searchsorted(theirs[order], ours, side="right")
+    below = np.searchsorted(theirs[order], ours - tie, side="left")
+    up_to = np.searchsorted(theirs[order], ours + tie, side="right")
     rng = np.random.default_rng(_SEED)
     found = []
     for mine, others in zip(of_positives.resampled(rng), of_negatives.resampled(rng), strict=True):

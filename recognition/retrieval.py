@@ -15,6 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recognition.acceptance import (
+    FALSE_ACCEPTS,
+    FLOAT_NOISE,
+    TIE,
+    acceptance_threshold,
+    false_accept_warning,
+)
 from recognition.clustered_intervals import (
     Clusters,
     Interval,
@@ -26,7 +33,6 @@ from recognition.clustered_intervals import (
 
 Floats = NDArray[np.float32]
 
-FALSE_ACCEPTS = 0.01
 CHUNK = 1024
 
 
@@ -39,7 +45,7 @@ class Evaluation:
 
     Attributes:
         top1: Share of the known cards' queries whose own card has the highest similarity. An
-            equal similarity of another card counts as a miss.
+            equal similarity of another card, within 1e-6, counts as a miss.
         top5: Share whose card is among the best five, counted likewise.
         mean_average_precision: Mean of 1 / rank of the own card: a query has one right card.
         queries: Number of the known cards' queries.
@@ -47,8 +53,10 @@ class Evaluation:
         cards: Number of distinct cards in the gallery.
         auroc: Probability that a known card's query has a higher best similarity than an unseen
             card's query (test part); ties count half.
-        threshold: Similarity from which a match is accepted: the lowest at which no more than
-            1 % of the validation part's unseen queries are.
+        threshold: Similarity from which a match is accepted, chosen so that no more than
+            ``false_accept_target`` of the validation part's unseen queries are
+            (:mod:`recognition.acceptance`).
+        false_accept_target: The share that was aimed at.
         false_accept_rate: Share of the test part's unseen queries accepted at that threshold.
         true_accept_rate: Share of the known cards' queries accepted, right or wrong.
         accepted_right: Share of the known cards' queries accepted and right.
@@ -61,6 +69,7 @@ class Evaluation:
         unseen_cards: Number of cards behind those.
         top1_unseen: Zero-shot: top-1 of the test part's unseen queries once the clean scans of
             their cards have joined the gallery; None where those were not given.
+        warnings: What limits the meaning of these figures, one sentence each.
     """
 
     top1: float
@@ -71,6 +80,7 @@ class Evaluation:
     cards: int
     auroc: float
     threshold: float
+    false_accept_target: float
     false_accept_rate: float
     true_accept_rate: float
     accepted_right: float
@@ -92,6 +102,7 @@ class Evaluation:
     inter_distance_interval: Interval
     top1_unseen: float | None = None
     top1_unseen_interval: Interval | None = None
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``evaluation.json``: plain numbers; what was not measured is left out."""
@@ -106,6 +117,8 @@ class Evaluation:
         """Every finite number by name, an interval as ``…_low`` and ``…_high``."""
         flat: dict[str, float] = {}
         for name, value in self.to_dict().items():
+            if name == "warnings":
+                continue
             if isinstance(value, list):
                 what = name.removesuffix("_interval")
                 flat[f"{what}_low"], flat[f"{what}_high"] = value
@@ -156,6 +169,7 @@ def evaluate(
     unseen_test_ids: Sequence[str] | None = None,
     unseen_validation_ids: Sequence[str] | None = None,
     false_accepts: float = FALSE_ACCEPTS,
+    noise: float = FLOAT_NOISE,
     chunk: int = CHUNK,
 ) -> Evaluation:
     """Measures recognition of known cards and rejection of unseen ones.
@@ -172,7 +186,9 @@ def evaluate(
         unseen_test_ids: Card id of each row of ``unseen_test``.
         unseen_validation_ids: Card id of each row of ``unseen_validation``; without them its rows
             count as so many cards.
-        false_accepts: Share of validation queries that the threshold may let through.
+        false_accepts: Share in (0, 1) of validation queries that the threshold may accept.
+        noise: How much a cosine of these embeddings depends on the machine that computes it;
+            ``recognition.acceptance.QUANTISED_NOISE`` for an 8-bit network.
         chunk: Queries compared at once; bounds the memory.
 
     Raises:
@@ -187,7 +203,8 @@ def evaluate(
     best_known = np.maximum(own, other)
     best_outside = base.best(outside, chunk)
     best_test = base.best(test, chunk)
-    threshold = acceptance_threshold(best_outside, false_accepts)
+    threshold = acceptance_threshold(best_outside, false_accepts, noise)
+    warning = false_accept_warning(false_accepts, len(outside))
     accepted = best_known >= threshold
     false = best_test >= threshold
     of_known = Clusters(query_ids, len(known))
@@ -220,8 +237,9 @@ def evaluate(
         queries=len(known),
         gallery=len(base.given),
         cards=len(base.cards),
-        auroc=auroc(best_known, best_test),
+        auroc=auroc(best_known, best_test, TIE),
         threshold=threshold,
+        false_accept_target=false_accepts,
         false_accept_rate=float(false.mean()),
         true_accept_rate=float(accepted.mean()),
         accepted_right=float((accepted & (rank == 1)).mean()),
@@ -235,9 +253,11 @@ def evaluate(
         top1_interval=rate_interval(rank == 1, of_known),
         top5_interval=rate_interval(rank <= 5, of_known),
         mean_average_precision_interval=mean_interval(1 / rank, of_known),
-        auroc_interval=auroc_interval(best_known, of_known, best_test, of_test),
+        auroc_interval=auroc_interval(best_known, of_known, best_test, of_test, TIE),
         threshold_interval=statistic_interval(
-            best_outside, of_outside, lambda values: acceptance_threshold(values, false_accepts)
+            best_outside,
+            of_outside,
+            lambda values: acceptance_threshold(values, false_accepts, noise),
         ),
         false_accept_interval=rate_interval(false, of_test),
         accepted_right_interval=rate_interval(accepted & (rank == 1), of_known),
@@ -245,6 +265,7 @@ def evaluate(
         inter_distance_interval=mean_interval(1 - others, of_known),
         top1_unseen=top1_unseen,
         top1_unseen_interval=interval_unseen,
+        warnings=(warning,) if warning else (),
     )
 
 
@@ -272,25 +293,13 @@ def best_matches(
     return Matches(np.concatenate(ids), np.concatenate(values))
 
 
-def acceptance_threshold(outside: ArrayLike, false_accepts: float = FALSE_ACCEPTS) -> float:
-    """The lowest float32 similarity at which at most this share of outsiders is accepted.
+def auroc(positives: ArrayLike, negatives: ArrayLike, tie: float = 0.0) -> float:
+    """Area under the ROC curve by the rank statistic (Mann and Whitney); ties count half.
 
     Args:
-        outside: Best similarities of queries that belong to no card of the gallery.
-        false_accepts: Share in [0, 1) of them that may reach the threshold.
-    """
-    values = np.sort(np.asarray(outside, dtype=np.float32))[::-1]
-    if not len(values):
-        raise ValueError("a threshold needs queries of cards outside the gallery: none given")
-    if not 0 <= false_accepts < 1:
-        raise ValueError(f"false_accepts must be in [0, 1), not {false_accepts}")
-    # The tiny addend keeps 0.07 * 100 from falling below 7 in binary.
-    allowed = math.floor(false_accepts * len(values) + 1e-9)
-    return float(np.nextafter(values[allowed], np.float32(np.inf)))
-
-
-def auroc(positives: ArrayLike, negatives: ArrayLike) -> float:
-    """Area under the ROC curve by the rank statistic (Mann and Whitney); ties count half.
+        positives: Scores of known cards' queries.
+        negatives: Scores of unknown cards' queries.
+        tie: Scores that differ by no more than this are equal.
 
     Raises:
         ValueError: One side is empty.
@@ -299,8 +308,8 @@ def auroc(positives: ArrayLike, negatives: ArrayLike) -> float:
     ours = np.asarray(positives, dtype=np.float64)
     if not len(above) or not len(ours):
         raise ValueError("auroc needs scores of both known and unseen queries")
-    below = np.searchsorted(above, ours, side="left").sum(dtype=np.int64)
-    up_to = np.searchsorted(above, ours, side="right").sum(dtype=np.int64)
+    below = np.searchsorted(above, ours - tie, side="left").sum(dtype=np.int64)
+    up_to = np.searchsorted(above, ours + tie, side="right").sum(dtype=np.int64)
     return float((below + up_to) / 2 / (len(above) * len(ours)))
 
 
@@ -326,7 +335,8 @@ class _Gallery:
             products = queries[rows] @ self._columns
             if not single:
                 products = np.maximum.reduceat(products, self._starts, axis=1)
-            yield rows, products
+            # Rounding carries a cosine beyond 1; nothing may be above what no threshold exceeds.
+            yield rows, np.clip(products, -1.0, 1.0, out=products)
 
     def best(self, queries: Floats, chunk: int) -> Floats:
         """Similarity (queries,) of the best card."""
@@ -355,7 +365,7 @@ class _Gallery:
             at = column[rows][:, None]
             mine = np.take_along_axis(scores, at, axis=1)
             own[rows] = mine[:, 0]
-            rank[rows] = (scores >= mine).sum(axis=1)
+            rank[rows] = (scores >= mine - np.float32(TIE)).sum(axis=1)
             if len(self.cards) > 1:
                 others[rows] = (scores.sum(axis=1) - mine[:, 0]) / (len(self.cards) - 1)
                 np.put_along_axis(scores, at, -np.inf, axis=1)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from recognition.acceptance import FALSE_ACCEPTS
 from registry.contract import Contract, ContractError
 from registry.names import STUDENT, TEACHER, ModelNameError, check_line
 
@@ -94,6 +95,7 @@ class TrainingConfig:
         validation_views: Views of known cards in validation, in all (at least one a card).
         query_views: Likewise for the queries that are reported.
         unseen_views: Views of cards never trained on, in all, for validation and for test each.
+        false_accepts: Share of unknown cards' views that the acceptance threshold may let pass.
     """
 
     recipe: str
@@ -163,6 +165,7 @@ class TrainingConfig:
     validation_views: int = 1000
     query_views: int = 2000
     unseen_views: int = 400
+    false_accepts: float = FALSE_ACCEPTS
     # The machine; no influence on the result beyond rounding.
     compile: bool = False
     gpu_views: bool = True
@@ -322,6 +325,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "validation_views": (1, 10_000_000),
     "query_views": (1, 10_000_000),
     "unseen_views": (1, 10_000_000),
+    "false_accepts": (1e-6, 0.5),
     "threads": (0, 1024),
     "render_threads": (1, 256),
     "prefetch": (1, 1024),

@@ -99,7 +99,7 @@ def write_summary(summary: Mapping[str, Any], out: Path) -> None:
 def print_summary(summary: Mapping[str, Any], out: Path) -> None:
     """Prints the summary: tables on a terminal, plain lines elsewhere."""
     from cli.console import say, seconds, show_table, show_tree
-    from recognition.retrieval import FALSE_ACCEPTS
+    from recognition.acceptance import FALSE_ACCEPTS
 
     say()
     say("Lineage")
@@ -109,7 +109,7 @@ def print_summary(summary: Mapping[str, Any], out: Path) -> None:
         ["MODEL", "TOP-1", "95 %", "VIEWS", "NEW CARDS", "ACCEPTED", "NAME"],
         [_figure_row(_TITLES.get(stage, stage), row) for stage, row in summary["figures"].items()],
         title="Top-1 on unseen camera views, and on cards that were never trained on; accepted: "
-        f"named right with the threshold that lets {FALSE_ACCEPTS:.0%} of unknown cards pass",
+        f"named right with the threshold that lets {FALSE_ACCEPTS * 100:g} % of unknown cards pass",
         right=[1, 2, 3, 4, 5],
     )
     say()

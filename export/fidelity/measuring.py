@@ -13,6 +13,7 @@ from export.calibration import Pixels
 from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import Embeddings
 from export.fidelity.held_out import HeldOut, Views
+from recognition.acceptance import FALSE_ACCEPTS, FLOAT_NOISE, QUANTISED_NOISE
 from recognition.retrieval import Evaluation, evaluate
 
 Floats = NDArray[np.float32]
@@ -39,6 +40,7 @@ def measure(
     runtimes: Mapping[str, Runtime],
     say: Callable[[str], None] = lambda line: None,
     shards: EmbeddingShards | None = None,
+    false_accepts: float = FALSE_ACCEPTS,
 ) -> dict[str, Measured]:
     """Embeds and evaluates; every image is made once for all runtimes.
 
@@ -47,6 +49,7 @@ def measure(
         runtimes: By stage.
         say: Told what is being done.
         shards: Where what an interrupted job has embedded is found, and kept.
+        false_accepts: Share of unknown cards' views that a threshold may accept.
     """
     parts = ("gallery", "queries", "outside", "outside_test", "outside_gallery")
     rows = {part: embed(getattr(held_out, part), runtimes, part, say, shards) for part in parts}
@@ -66,9 +69,13 @@ def measure(
                 unseen_gallery_ids=held_out.outside_gallery.card_ids,
                 unseen_test_ids=held_out.outside_test.card_ids,
                 unseen_validation_ids=held_out.outside.card_ids,
+                false_accepts=false_accepts,
+                noise=FLOAT_NOISE if stage == "onnx" else QUANTISED_NOISE,
             ),
         )
         say(f"{stage}: top-1 {found[stage].evaluation.top1:.3f}")
+        for warning in found[stage].evaluation.warnings:
+            say(f"{stage}: {warning}")
     return found
 
 

@@ -38,6 +38,7 @@ METRICS: Mapping[str, Metric] = {
     "Top1Unseen": Metric(1, "UnseenTest", ("Top1UnseenLow", "Top1UnseenHigh")),
     "Auroc": Metric(1),
     "FalseAcceptRate": Metric(-1, "UnseenTest"),
+    "FalseAcceptTarget": Metric(0),
     "TrueAcceptRate": Metric(1, "Queries"),
     "AcceptedRight": Metric(1, "Queries"),
     "BestSimilarity": Metric(1),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from export.student_artifact import ArtifactError, read_artifact
+from recognition.acceptance import FALSE_ACCEPTS
 from registry.archives import ArchiveError
 from registry.contract import ContractError
 from tests.export.conftest import CARDS, Exported
@@ -80,6 +81,9 @@ def pickled(content: Path) -> None:
         (edit("config.json", unseen_views="many"), "config.json"),
         (edit("config.json", unseen_views=0), "0 views of unseen cards"),
         (edit("config.json", unseen_views=10**9), "both must be 1 to 1000000"),
+        (edit("config.json", false_accepts=0), "false_accepts is 0.0, must be above 0"),
+        (edit("config.json", false_accepts=float("nan")), "false_accepts is nan"),
+        (edit("config.json", false_accepts="few"), "config.json"),
         (edit("evaluation.json", top1=None), "evaluation.json"),
         (reference(per_card=np.int64(-1)), "-1 query views"),
         (reference(embeddings=np.ones((3, 768), np.float32)), "reference.npz holds"),
@@ -97,6 +101,15 @@ def test_each_fault_is_one_clear_line(
         read_artifact(artifact, tmp_path / "into")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_read_artifact_takes_the_false_accept_target_of_the_configuration(
+    artifact: Path, tmp_path: Path
+) -> None:
+    assert read_artifact(artifact, tmp_path / "without").false_accepts == FALSE_ACCEPTS
+    edit("config.json", false_accepts=0.05)(artifact / "content")
+    pack(artifact / "content", artifact / "model.tar.gz")
+    assert read_artifact(artifact, tmp_path / "with").false_accepts == 0.05
 
 
 def test_embeddings_that_are_no_numbers_are_refused(artifact: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recognition.acceptance import acceptance_threshold
 from recognition.clustered_intervals import (
     Clusters,
     auroc_interval,
@@ -12,7 +13,7 @@ from recognition.clustered_intervals import (
     rate_interval,
     statistic_interval,
 )
-from recognition.retrieval import acceptance_threshold, auroc
+from recognition.retrieval import auroc
 from registry.intervals import wilson_interval
 
 

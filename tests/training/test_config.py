@@ -57,6 +57,7 @@ def test_defaults_give_way_to_the_recipe_and_the_recipe_to_hyper_parameters(
         ("backbone", "resnet50", "a teacher is one of timm's"),
         ("architecture", "ViT", "lower-case words"),
         ("stage", "stage1", "decided by the job"),
+        ("false_accepts", "0", "false_accepts 0.0: must be 1e-06 to 0.5"),
         ("seed", "-1", "seed -1: must be 0"),
         ("width", "66", "width 66 and heads 2: give both"),
         ("heads", "0", "width 64 and heads 0: give both"),

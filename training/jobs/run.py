@@ -126,6 +126,8 @@ class Run:
         if outcome.similarity is not None:
             text += f"; similarity={outcome.similarity:.4f} to the teacher"
         self.report.line(text)
+        for warning in test.warnings:
+            self.report.line(f"warning: {warning}")
         validation = outcome.validation
         self.report.line(
             f"validation_top1={validation.top1:.4f} "

@@ -30,7 +30,7 @@ _KEPT = 2
 _MACHINE = {
     *("threads", "render_threads", "prefetch", "log_seconds", "checkpoint_minutes"),
     *("compile", "gpu_views", "divergence"),
-    *("validation_views", "query_views", "unseen_views"),
+    *("validation_views", "query_views", "unseen_views", "false_accepts"),
 }
 
 

@@ -153,6 +153,7 @@ def evaluate_model(
         unseen_gallery_ids=split.unseen_test,
         unseen_test_ids=test.card_ids,
         unseen_validation_ids=outside.card_ids,
+        false_accepts=config.false_accepts,
     )
     validated, seen = _validate(embedder, cards, gallery, outside, ranks, teacher)
     similarity = None
@@ -205,6 +206,7 @@ def _validate(
         unseen_gallery_ids=split.unseen_validation,
         unseen_test_ids=outside.card_ids,
         unseen_validation_ids=outside.card_ids,
+        false_accepts=config.false_accepts,
     )
     return found, seen
 

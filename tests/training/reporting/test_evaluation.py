@@ -64,3 +64,24 @@ def test_a_perfect_and_a_blind_model(tiny_cards: Callable[..., Cards]) -> None:
     assert len(outcome.seen.card_ids) == len(outcome.seen.embeddings) == 20
     assert outcome.to_dict()["validation"]["queries"] == 20
     assert outcome.test.unseen_test == outcome.validation.unseen_test == 8
+
+
+def test_evaluation_with_a_false_accept_target_finer_than_its_views_warns(
+    tiny_cards: Callable[..., Cards],
+) -> None:
+    class Means(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
+
+    device = torch.device("cpu")
+    coarse = tiny_cards(false_accepts=0.25)
+    document = evaluate_model(Embedder(Means(), coarse.config, device), coarse).to_dict()
+    assert (document["false_accept_target"], document["unseen_validation"]) == (0.25, 8)
+    assert "warnings" not in document or document["warnings"] == []
+    fine = tiny_cards(false_accepts=0.001)
+    outcome = evaluate_model(Embedder(Means(), fine.config, device), fine)
+    (warning,) = outcome.to_dict()["warnings"]
+    assert "target of 0.1 % needs at least 1000 views of unknown cards; 8 set" in warning
+    assert outcome.to_dict()["validation"]["warnings"] == [warning]
+    assert outcome.metrics()["false_accept_target"] == 0.001
+    assert outcome.test.threshold >= document["threshold"]
