@@ -35,7 +35,7 @@ from localcloud import LocalCloud
 from localcloud.ports import free_port
 from registry.automation.reconciliation import reconcile
 from registry.compilation.recipe import Recipe
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from registry.names import GROUP
 from registry.versions.metadata import RELEASE
 
@@ -85,12 +85,12 @@ class Site:
         if done.returncode:
             sys.exit(f"cdk {words[0]}: {done.stderr[-2000:]}")
 
-    def deploy(self) -> Deployment:
+    def deploy(self) -> DeployedNames:
         """Bootstraps and deploys, and puts the quick job in the compile job's place."""
         account, region = self.variables["CDK_DEFAULT_ACCOUNT"], self.variables["AWS_REGION"]
         self.cdk("bootstrap", f"aws://{account}/{region}")
         self.cdk("deploy", "--all", "--require-approval", "never")
-        deployment = Deployment.read(self.client("ssm"))
+        deployment = DeployedNames.read(self.client("ssm"))
         quick_compilation(self.client, deployment)
         # Every event starts a process here; more than that at once would only wait for a core.
         for name in (deployment.compile_function, deployment.publish_function):
@@ -115,7 +115,7 @@ def wait(check: Callable[[], Any], seconds: float = 120) -> Any:
     sys.exit(f"not within {seconds:.0f} s")
 
 
-def one_by_one(site: Site, deployment: Deployment, count: int) -> None:
+def one_by_one(site: Site, deployment: DeployedNames, count: int) -> None:
     """Approves one version after the other."""
     sagemaker, s3 = site.client("sagemaker"), site.client("s3")
     to_job, to_release = [], []
@@ -148,7 +148,7 @@ def one_by_one(site: Site, deployment: Deployment, count: int) -> None:
     print(f"| end of the job to stable pointing to its release | {percentiles(to_release)} |")
 
 
-def all_at_once(site: Site, deployment: Deployment, first: int, count: int) -> None:
+def all_at_once(site: Site, deployment: DeployedNames, first: int, count: int) -> None:
     """Approves many versions at the same moment."""
     sagemaker, s3 = site.client("sagemaker"), site.client("s3")
     arns = [
@@ -194,7 +194,7 @@ def all_at_once(site: Site, deployment: Deployment, first: int, count: int) -> N
     print(f"  stable -> {pointer['name']}: {'right' if pointer['name'] == newest else 'WRONG'}")
 
 
-def reconciling(site: Site, deployment: Deployment, versions: int) -> None:
+def reconciling(site: Site, names: DeployedNames, versions: int) -> None:
     """Lets the reconciler go through a large group of which everything is settled."""
     sagemaker, s3 = site.client("sagemaker"), site.client("s3")
     pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=GROUP)
@@ -214,17 +214,18 @@ def reconciling(site: Site, deployment: Deployment, versions: int) -> None:
         nonlocal calls
         calls += 1
 
-    for client in (sagemaker, s3):
+    clients = {"sagemaker": sagemaker, "s3": s3}
+    for client in clients.values():
         client.meta.events.register("request-created", count)
     variables = site.client("lambda").get_function_configuration(
-        FunctionName=deployment.reconciler_function
+        FunctionName=names.reconciler_function
     )["Environment"]["Variables"]
     recipe = Recipe.from_json(variables["COMPILE_RECIPE"], variables["COMPILE_IMAGE"])
     # In a week, when nothing is new any more: what a usual run has to do.
     for label, later in (("all of them new", timedelta()), ("none of them new", timedelta(days=7))):
         calls, begun = 0, time.monotonic()
-        places = replace(deployment.places(sagemaker, s3), now=partial(_in, later))
-        report = reconcile(places, recipe, lambda finding: None, resume=False)
+        deployment = replace(names.deployment(clients.__getitem__), now=partial(_in, later))
+        report = reconcile(deployment, recipe, lambda finding: None, resume=False)
         took = time.monotonic() - begun
         print(
             f"\nreconciler over {report.versions:,} versions, {label}: {calls:,} calls, "

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from registry.contract import Contract
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from registry.names import GROUP, parse_name
 
 #: What the versions are called, before their number.
@@ -53,7 +53,7 @@ _METRICS = {
 }
 
 
-def quick_compilation(client: Callable[[str], Any], deployment: Deployment) -> None:
+def quick_compilation(client: Callable[[str], Any], deployment: DeployedNames) -> None:
     """Puts the quick job in the place of the code that the deployed function gives its jobs.
 
     Args:
@@ -78,7 +78,7 @@ def quick_compilation(client: Callable[[str], Any], deployment: Deployment) -> N
         client("s3").put_object(Bucket=deployment.training_bucket, Key=name, Body=b"nothing")
 
 
-def register(sagemaker: Any, deployment: Deployment, number: int, status: str) -> str:
+def register(sagemaker: Any, deployment: DeployedNames, number: int, status: str) -> str:
     """Makes a stage-2 student with what its compilation needs; returns its ARN."""
     name = parse_name(f"{LINE}{number}")
     bucket = deployment.training_bucket

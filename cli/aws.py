@@ -14,7 +14,7 @@ from cli.errors import CliError
 if TYPE_CHECKING:
     import boto3
 
-    from registry.deployment import Deployment
+    from registry.deployment import DeployedNames, Deployment
 
 #: ``--environment`` of every command that talks to AWS.
 Environment = Annotated[
@@ -76,10 +76,15 @@ class Aws:
 
     @cached_property
     def deployment(self) -> Deployment:
-        """What is deployed, from SSM."""
-        from registry.deployment import Deployment
+        """The deployment: its clients, names and settings."""
+        return self.names.deployment(self.client)
 
-        return Deployment.read(self.client("ssm"), self.environment)
+    @cached_property
+    def names(self) -> DeployedNames:
+        """The names of what is deployed, from SSM."""
+        from registry.deployment import DeployedNames
+
+        return DeployedNames.read(self.client("ssm"), self.environment)
 
     @property
     def is_local(self) -> bool:

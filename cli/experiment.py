@@ -34,7 +34,7 @@ def ensure_experiment(aws: Aws) -> Experiment:
     """
     from registry.names import EXPERIMENT, NO_MLFLOW
 
-    uri = aws.deployment.mlflow_uri
+    uri = aws.names.mlflow_uri
     if uri == NO_MLFLOW:
         words = "not made: this deployment has no MLflow; cdk deploy --all -c cards.mlflow=app"
         return Experiment(EXPERIMENT, False, words)

@@ -17,7 +17,7 @@ import boto3
 
 from lambdas.events import log, subject
 from lambdas.metrics import count
-from lambdas.settings import compile_settings, places, recipe, required
+from lambdas.settings import compile_settings, deployment, recipe, required
 from registry.automation.actions import compile_actions, converge
 from registry.automation.observation import Situation
 from registry.convergence import Step
@@ -27,7 +27,7 @@ from registry.versions.packages import describe
 PUBLISH_FUNCTION = required("PUBLISH_FUNCTION")
 RECIPE = recipe()
 
-_places = places()
+_deployment = deployment()
 _lambda = boto3.client("lambda")
 
 
@@ -41,20 +41,20 @@ def _hand_over(situation: Situation) -> str:
     return f"handed to {PUBLISH_FUNCTION}"
 
 
-_actions = compile_actions(_places, RECIPE, compile_settings(), _hand_over)
+_actions = compile_actions(_deployment, RECIPE, compile_settings(), _hand_over)
 _after_a_job = {step: _actions[step] for step in (Step.START_COMPILATION, Step.STOP_COMPILATION)}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """Looks at the version that the event is about, takes its next step, records its lineage."""
     detail = event.get("detail") or {}
-    about = subject(event, _places.sagemaker)
+    about = subject(event, _deployment.sagemaker)
     if about is None:
         log("not ours", event=str(detail)[:200])
         return {"package": "", "step": "NOTHING", "result": "no compile job of ours"}
     of_a_job = "ModelPackageArn" not in detail
     outcome = converge(
-        _places,
+        _deployment,
         about,
         RECIPE,
         _after_a_job if of_a_job else _actions,
@@ -70,8 +70,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
 
 def _record_lineage(arn: str, label: str) -> None:
     """Last: lineage that cannot be written is tried again, and keeps no release back."""
-    package = describe(_places.sagemaker, arn)
-    if package is None or package.group != _places.group:
+    package = describe(_deployment.sagemaker, arn)
+    if package is None or package.group != _deployment.group_name:
         return
-    for change in record_version(_places.sagemaker, package):
+    for change in record_version(_deployment.sagemaker, package):
         log(f"lineage {change.done}", package=label, kind=change.kind, entity=change.name)

@@ -10,15 +10,15 @@ import json
 import os
 import time
 
-from registry.notices import Kind, Notice
+from registry.notices import Notice, NoticeKind
 
 NAMESPACE = "CardRegistry"
 #: What each kind of notice is counted as.
 OUTCOMES = {
-    Kind.RELEASED: "Released",
-    Kind.WITHDRAWN: "Withdrawn",
-    Kind.GATE_FAILED: "GateFailed",
-    Kind.NOT_COMPILED: "NotCompiled",
+    NoticeKind.RELEASED: "Released",
+    NoticeKind.WITHDRAWN: "Withdrawn",
+    NoticeKind.GATE_FAILED: "GateFailed",
+    NoticeKind.NOT_COMPILED: "NotCompiled",
 }
 
 

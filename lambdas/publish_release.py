@@ -8,41 +8,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
-
 from lambdas.events import log, subject
-from lambdas.settings import board, kept_releases, places, recipe, required
+from lambdas.settings import deployment, kept_releases, notifier, recipe, required
 from registry.automation.actions import MOVE_CHANNELS, converge, move_channels, publish_actions
 from registry.convergence import Step
-from registry.releases.publication import Publisher
 
 RECIPE = recipe()
 
-_places = places(kept_releases())
-_publisher = Publisher(
-    sagemaker=_places.sagemaker,
-    s3=_places.s3,
-    kms=boto3.client("kms"),
-    group=_places.group,
-    training_bucket=_places.training_bucket,
-    release_bucket=_places.release_bucket,
-    signing_key=required("SIGNING_KEY_ARN"),
-    board=board(),
-    stable=_places.stable,
-)
-_actions = publish_actions(_publisher, RECIPE)
+_deployment = deployment(signing_key_arn=required("SIGNING_KEY_ARN"), keep_releases=kept_releases())
+_actions = publish_actions(_deployment, notifier(), RECIPE)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """Looks at the version that the event is about and takes its next step."""
     if event.get("detail") == MOVE_CHANNELS:
-        moved = move_channels(_publisher)
+        moved = move_channels(_deployment)
         log(Step.MOVE_CHANNEL.value, result=moved)
         return {"package": "", "step": Step.MOVE_CHANNEL.name, "result": moved}
-    about = subject(event, _places.sagemaker)
+    about = subject(event, _deployment.sagemaker)
     if about is None:
         log("not ours", event=str(event.get("detail", ""))[:200])
         return {"package": "", "step": "NOTHING", "result": "no compile job of ours"}
-    outcome = converge(_places, about, RECIPE, _actions)
+    outcome = converge(_deployment, about, RECIPE, _actions)
     log(outcome.step.value, package=outcome.package, result=outcome.result)
     return {"package": outcome.package, "step": outcome.step.name, "result": outcome.result}

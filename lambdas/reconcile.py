@@ -12,7 +12,7 @@ import boto3
 
 from lambdas.events import log
 from lambdas.metrics import count
-from lambdas.settings import kept_releases, places, recipe, required
+from lambdas.settings import deployment, kept_releases, recipe, required
 from registry.automation.reconciliation import COMPILER, PUBLISHER, REGISTRAR, Finding, reconcile
 
 FUNCTIONS = {
@@ -24,7 +24,7 @@ RECIPE = recipe()
 #: What is kept back of the function's time to write down where it stopped.
 _MARGIN_MS = 30_000
 
-_places = places(kept_releases())
+_deployment = deployment(keep_releases=kept_releases())
 _lambda = boto3.client("lambda")
 
 
@@ -40,7 +40,7 @@ def _act(finding: Finding) -> None:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Goes through the versions until all are looked at or the time is up."""
     report = reconcile(
-        _places,
+        _deployment,
         RECIPE,
         _act,
         has_time=lambda: context.get_remaining_time_in_millis() > _MARGIN_MS,

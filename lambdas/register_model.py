@@ -8,26 +8,21 @@ import boto3
 
 from lambdas.events import detail, log
 from lambdas.metrics import count
-from lambdas.settings import required
+from lambdas.settings import deployment, required
 from registry.names import NO_MLFLOW
 from registry.registration.register import REGISTERED_AS_FAILED, Registration, register_training_job
 from registry.tracking.mlflow_api import PACKAGE_ARN_TAG, PACKAGE_NAME_TAG, MlflowError, set_tags
 
-GROUP = required("GROUP_NAME")
-TRAINING_BUCKET = required("TRAINING_BUCKET")
 MLFLOW_URI = required("MLFLOW_URI")
 
 _session = boto3.Session()
-_sagemaker = _session.client("sagemaker")
-_s3 = _session.client("s3")
+_deployment = deployment()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str | None]:
     """Registers the model of the training job that the event names."""
     job_name = detail(event, "TrainingJobName")
-    registration = register_training_job(
-        _sagemaker, _s3, bucket=TRAINING_BUCKET, job_name=job_name, group=GROUP
-    )
+    registration = register_training_job(_deployment, job_name)
     log(
         registration.outcome,
         training_job=job_name,

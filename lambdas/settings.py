@@ -7,11 +7,11 @@ import os
 import boto3
 
 from lambdas.metrics import count_notice
-from registry.automation.observation import Places
 from registry.compilation.jobs import CompileSettings
 from registry.compilation.recipe import Recipe
-from registry.names import KEEP_ALL, NO_NETWORK
-from registry.notices import Board
+from registry.deployment import Deployment, kept_count
+from registry.names import NO_NETWORK
+from registry.notices import Notifier
 
 
 def required(name: str) -> str:
@@ -33,32 +33,33 @@ def recipe() -> Recipe:
     return Recipe.from_json(required("COMPILE_RECIPE"), required("COMPILE_IMAGE"))
 
 
-def kept_releases() -> int | None:
-    """How many of the newest releases stay; None for all."""
-    keep = required("KEEP_RELEASES")
-    return None if keep == KEEP_ALL else int(keep)
-
-
-def places(keep: int | None = None) -> Places:
-    """The clients and buckets that looking needs.
+def deployment(*, signing_key_arn: str = "", keep_releases: int | None = None) -> Deployment:
+    """The clients, names and settings of the deployment that the function belongs to.
 
     Args:
-        keep: :func:`kept_releases`, for whoever lets releases go, or finds those that may.
+        signing_key_arn: For the function that publishes.
+        keep_releases: :func:`kept_releases`, for a function that retires releases or finds those
+            to retire.
     """
-    return Places(
-        sagemaker=boto3.client("sagemaker"),
-        s3=boto3.client("s3"),
-        group=required("GROUP_NAME"),
+    return Deployment(
+        boto3.client,
+        group_name=required("GROUP_NAME"),
         training_bucket=required("TRAINING_BUCKET"),
         release_bucket=required("RELEASE_BUCKET"),
-        stable=required("STABLE_FOLLOWS"),
-        keep=keep,
+        signing_key_arn=signing_key_arn,
+        stable_channel=required("STABLE_FOLLOWS"),
+        keep_releases=keep_releases,
     )
 
 
-def board() -> Board:
-    """Where people are told."""
-    return Board(
+def kept_releases() -> int | None:
+    """How many of the newest releases are kept; None for all."""
+    return kept_count(required("KEEP_RELEASES"))
+
+
+def notifier() -> Notifier:
+    """Publishes notices, and counts them."""
+    return Notifier(
         boto3.client("sns"), required("NOTICE_TOPIC_ARN"), required("ENVIRONMENT"), count_notice
     )
 

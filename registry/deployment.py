@@ -1,12 +1,15 @@
-"""What a deployment provisioned, found by its SSM parameters and nothing else."""
+"""One deployed environment: its names, as the stacks wrote them to SSM, and its clients."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
-from registry.automation.observation import Places
 from registry.names import (
+    BY_APPROVAL,
     KEEP_ALL,
     LATER_PARAMETERS,
     NO_NETWORK,
@@ -15,17 +18,67 @@ from registry.names import (
     PARAMETER_ROOT,
     PARAMETERS,
 )
-from registry.releases.channels import BY_APPROVAL
 
 DEFAULT_ENVIRONMENT = "dev"
+
+#: Returns the boto3 client of a service, for example ``boto3.client`` or a session's.
+ClientFactory = Callable[[str], Any]
 
 
 class DeploymentError(RuntimeError):
     """Nothing, or not everything, is deployed; names what is missing and the remedy."""
 
 
+def utc_now() -> datetime:
+    """The time in UTC, with its time zone."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Deployment:
+    """A deployment as the registry works with it: clients, names, settings and clock.
+
+    A client is made when it is first used, so that a function pays for the services it calls.
+
+    Attributes:
+        client: Makes the boto3 client of a service.
+        group_name: The model package group.
+        training_bucket: Card sets, jobs' outputs and the claimed names.
+        release_bucket: Releases and channels.
+        signing_key_arn: The asymmetric KMS key (ECC P-256) that signs manifests; empty for a
+            caller that publishes nothing.
+        stable_channel: What moves the stable channel: ``approval`` or ``promotion``.
+        keep_releases: How many of the newest releases are kept besides those in use; None for all.
+        now: The clock.
+    """
+
+    client: ClientFactory
+    group_name: str
+    training_bucket: str
+    release_bucket: str
+    signing_key_arn: str = ""
+    stable_channel: str = BY_APPROVAL
+    keep_releases: int | None = None
+    now: Callable[[], datetime] = utc_now
+
+    @cached_property
+    def sagemaker(self) -> Any:
+        """The boto3 SageMaker client."""
+        return self.client("sagemaker")
+
+    @cached_property
+    def s3(self) -> Any:
+        """The boto3 S3 client."""
+        return self.client("s3")
+
+    @cached_property
+    def kms(self) -> Any:
+        """The boto3 KMS client."""
+        return self.client("kms")
+
+
+@dataclass(frozen=True)
+class DeployedNames:
     """Names and ARNs of one deployed environment, as the stacks wrote them to SSM.
 
     Attributes:
@@ -37,11 +90,10 @@ class Deployment:
         compiler_repository: Address of the repository for the image of Hailo's compiler, or
             ``none``.
         stable_channel: What moves the stable channel: ``approval`` or ``promotion``.
-        keep_releases: How many of the newest releases are kept beside what channels need, or
-            ``all``.
+        keep_releases: How many of the newest releases are kept besides those in use, or ``all``.
         register_function: Names of the automation's functions; empty where an earlier state is
             deployed.
-        notice_topic_arn: Where people are told.
+        notice_topic_arn: The SNS topic of the notices.
         job_subnets: Ids of the subnets that jobs run in, joined by commas, or ``none``.
         job_security_group: Id of their security group, or ``none``.
     """
@@ -68,25 +120,24 @@ class Deployment:
     job_subnets: str = NO_NETWORK
     job_security_group: str = NO_NETWORK
 
-    def places(self, sagemaker: Any, s3: Any) -> Places:
-        """What looking at versions needs, of this deployment.
+    def deployment(self, client: ClientFactory) -> Deployment:
+        """The deployment with these names.
 
         Args:
-            sagemaker: A boto3 SageMaker client.
-            s3: A boto3 S3 client.
+            client: Makes the boto3 client of a service.
         """
-        return Places(
-            sagemaker,
-            s3,
+        return Deployment(
+            client,
             self.group_name,
             self.training_bucket,
             self.release_bucket,
+            self.signing_key_arn,
             self.stable_channel,
-            None if self.keep_releases == KEEP_ALL else int(self.keep_releases),
+            kept_count(self.keep_releases),
         )
 
     @classmethod
-    def read(cls, ssm: Any, environment: str = DEFAULT_ENVIRONMENT) -> Deployment:
+    def read(cls, ssm: Any, environment: str = DEFAULT_ENVIRONMENT) -> DeployedNames:
         """Reads ``/cards/<environment>/*``.
 
         Args:
@@ -110,3 +161,8 @@ class Deployment:
         values = {key.replace("-", "_"): value for key, value in found.items()}
         known = {field.name for field in fields(cls)}
         return cls(environment=environment, **{k: v for k, v in values.items() if k in known})
+
+
+def kept_count(text: str) -> int | None:
+    """The number of releases to keep by the parameter or variable that says it; None for all."""
+    return None if text == KEEP_ALL else int(text)

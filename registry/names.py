@@ -63,6 +63,8 @@ NO_TOKEN = "none"  # noqa: S105
 NO_NETWORK = "none"
 #: What stands in parameters and variables where every release is kept.
 KEEP_ALL = "all"
+#: What moves a channel: each approval, or a promotion by a person only.
+BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
 #: What stands in a deployment of an earlier state for the repository that it lacks.
 NO_REPOSITORY = "none"
 #: The SSM parameters by which the commands and jobs find what was deployed.

@@ -17,7 +17,7 @@ from typing import Any
 _SUBJECT_LIMIT, _TEXT_LIMIT = 100, 4000
 
 
-class Kind(Enum):
+class NoticeKind(Enum):
     """What happened to a version."""
 
     RELEASED = "released"
@@ -39,7 +39,7 @@ class Notice:
         waited: Seconds from the approval to the release, where that is what happened.
     """
 
-    kind: Kind
+    kind: NoticeKind
     version: str
     arn: str
     why: str
@@ -84,7 +84,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Board:
+class Notifier:
     """Where notices go.
 
     Attributes:
@@ -103,7 +103,7 @@ class Board:
         """A command of ours for this deployment."""
         return f"cards {words} -e {self.environment}"
 
-    def tell(self, notice: Notice) -> None:
+    def publish(self, notice: Notice) -> None:
         """Sends a notice to whoever has subscribed."""
         self.count(notice)
         texts = {"default": notice.text, "email": notice.text, "https": notice.chat}

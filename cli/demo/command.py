@@ -284,7 +284,7 @@ class Demo:
         name = f"train {kind}" + (f" stage {stage}" if stage else "")
         with self._step(name) as task:
             plan = submit.plan(
-                self.aws.deployment,
+                self.aws.names,
                 region=self.aws.region,
                 kind=kind,
                 cards_uri=cards_uri,

@@ -94,7 +94,7 @@ def push(tag: Tag = "latest", environment: Environment = DEFAULT_ENVIRONMENT) ->
 
     local = f"{LOCAL}:{_checked(tag)}"
     aws = Aws(environment)
-    repository = aws.deployment.compiler_repository
+    repository = aws.names.compiler_repository
     if repository == NO_REPOSITORY:
         raise CliError(
             f"environment {environment!r} has no repository for the image yet; deploy it again: "

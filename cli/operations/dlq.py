@@ -121,7 +121,7 @@ def redrive(
     aws = Aws(environment)
     sent: dict[str, int] = {}
     for queue in queues(aws, function):
-        physical = getattr(aws.deployment, FUNCTIONS[queue.function])
+        physical = getattr(aws.names, FUNCTIONS[queue.function])
         for message in _messages(aws, queue, visibility=_VISIBILITY):
             aws.client("lambda").invoke(
                 FunctionName=physical,
@@ -150,7 +150,7 @@ def queues(aws: Aws, function: str | None = None) -> list[Queue]:
     """
     if function is not None and function not in FUNCTIONS:
         raise CliError(f"{function}: is none of {', '.join(FUNCTIONS)}")
-    stack = f"cards-{aws.deployment.environment}-automation"
+    stack = f"cards-{aws.names.environment}-automation"
     pages = aws.client("cloudformation").get_paginator("list_stack_resources")
     rows = [
         row

@@ -34,11 +34,11 @@ def reconcile(
     from registry.automation.reconciliation import reconcile as run
 
     aws = Aws(environment)
-    where = aws.deployment
+    names = aws.names
     functions = {
-        "register": where.register_function,
-        "compile": where.compile_function,
-        "publish": where.publish_function,
+        "register": names.register_function,
+        "compile": names.compile_function,
+        "publish": names.publish_function,
     }
     if not all(functions.values()):
         raise CliError(
@@ -57,7 +57,7 @@ def reconcile(
             )
 
     report = run(
-        where.places(aws.client("sagemaker"), aws.client("s3")),
+        aws.deployment,
         deployed_recipe(aws),
         act,
         resume=False,
@@ -79,6 +79,6 @@ def deployed_recipe(aws: Aws) -> Recipe:
     from registry.compilation.recipe import Recipe
 
     variables = aws.client("lambda").get_function_configuration(
-        FunctionName=aws.deployment.compile_function
+        FunctionName=aws.names.compile_function
     )["Environment"]["Variables"]
     return Recipe.from_json(str(variables["COMPILE_RECIPE"]), str(variables["COMPILE_IMAGE"]))

@@ -34,7 +34,7 @@ def trace(
 
     aws = Aws(environment)
     package = find(aws, name)
-    entries = story(aws.deployment.places(aws.client("sagemaker"), aws.client("s3")), package)
+    entries = story(aws.deployment, package)
     if logs:
         entries = sorted([*entries, *_logged(aws, package)], key=lambda each: each.when)
     if as_json:
@@ -56,10 +56,10 @@ def trace(
 def _logged(aws: Aws, package: Any) -> list[Entry]:
     from registry.automation.trace import log_lines
 
-    where = aws.deployment
-    functions = [where.register_function, where.compile_function, where.publish_function]
+    names = aws.names
+    functions = [names.register_function, names.compile_function, names.publish_function]
     groups = []
-    for function in filter(None, [*functions, where.reconciler_function]):
+    for function in filter(None, [*functions, names.reconciler_function]):
         configuration = aws.client("lambda").get_function_configuration(FunctionName=function)
         own = configuration.get("LoggingConfig", {}).get("LogGroup")
         groups.append(str(own or f"/aws/lambda/{function}"))

@@ -33,25 +33,18 @@ def promote(
     """
     from cli.console import activity, print_json, say, size
     from cli.find_version import package as find
-    from registry.versions.promotion import Side
     from registry.versions.promotion import promote as copy
 
     here, there = Aws(environment), Aws(to, profile=to_profile)
     if to == environment and to_profile is None:
         raise CliError(f"--to {to}: is where the version is; name another, or --to-profile")
     package = find(here, name)
-    sides = [
-        Side(
-            aws.client("sagemaker"),
-            aws.client("s3"),
-            aws.deployment.group_name,
-            aws.deployment.training_bucket,
-        )
-        for aws in (here, there)
-    ]
     with activity(f"promoting {package.label} to {to}") as task:
         arn = copy(
-            sides[0], sides[1], package, lambda key, count: task.update(f"{key} ({size(count)})")
+            here.deployment,
+            there.deployment,
+            package,
+            lambda key, count: task.update(f"{key} ({size(count)})"),
         )
     if as_json:
         print_json({"name": package.label, "arn": arn, "from": package.arn, "environment": to})

@@ -13,7 +13,8 @@ from cli.aws import Aws
 from cli.errors import CliError, one_line
 
 if TYPE_CHECKING:
-    from registry.registration.register import Place, Registration
+    from registry.deployment import Deployment
+    from registry.registration.register import Registration
     from registry.registration.retroactive import Asked, Findings
     from registry.versions.metadata_schema import Form
 
@@ -57,20 +58,13 @@ def register(
     """
     from cli.console import print_json, say
     from cli.find_version import parent as find
-    from registry.registration.register import Place
     from registry.registration.retroactive import Asked
 
     aws = Aws(environment)
     deployment = aws.deployment
-    at = Place(
-        aws.client("sagemaker"),
-        aws.client("s3"),
-        deployment.training_bucket,
-        deployment.group_name,
-    )
     stated = parse_statements(statements or [])
     with _rights(aws):
-        job = _described(aws, at, job_name) if job_name else _newest(at, model_type, as_json)
+        job = _described(aws, job_name) if job_name else _newest(deployment, model_type, as_json)
         if job is None:
             return
         asked = Asked(
@@ -81,7 +75,7 @@ def register(
             stated=stated,
             by=str(aws.client("sts").get_caller_identity()["Arn"]),
         )
-        made = _register(aws, at, job, asked, weights)
+        made = _register(aws, job, asked, weights)
     if made.arn is None:
         raise CliError(f"training job {job['TrainingJobName']}: {made.outcome} ({made.detail})")
     _name_on_run(aws, made)
@@ -112,20 +106,20 @@ def parse_statements(pairs: list[str]) -> dict[str, str]:
     return stated
 
 
-def _described(aws: Aws, at: Place, job_name: str) -> dict[str, Any]:
+def _described(aws: Aws, job_name: str) -> dict[str, Any]:
     from botocore.exceptions import ClientError
 
     from registry.aws import is_missing
 
     try:
-        return dict(at.sagemaker.describe_training_job(TrainingJobName=job_name))
+        return dict(aws.deployment.sagemaker.describe_training_job(TrainingJobName=job_name))
     except ClientError as error:
         if is_missing(error):
             raise CliError(f"training job {job_name}: does not exist in {aws.region}") from None
         raise
 
 
-def _newest(at: Place, model_type: str, as_json: bool) -> dict[str, Any] | None:
+def _newest(deployment: Deployment, model_type: str, as_json: bool) -> dict[str, Any] | None:
     """The newest job that is not registered and says what it is; None, and it is said, where
     each one is registered."""
     from cli.console import print_json, say
@@ -133,12 +127,10 @@ def _newest(at: Place, model_type: str, as_json: bool) -> dict[str, Any] | None:
 
     registered: list[str] = []
     silent: list[str] = []
-    for job, name in jobs_by_registration(
-        at.sagemaker, bucket=at.bucket, group=at.group, model_type=model_type
-    ):
+    for job, name in jobs_by_registration(deployment, model_type):
         if job is None:
             registered.append(name)
-        elif tells_itself(at.s3, at.bucket, job):
+        elif tells_itself(deployment, job):
             return job
         else:
             silent.append(name)
@@ -162,9 +154,7 @@ def _newest(at: Place, model_type: str, as_json: bool) -> dict[str, Any] | None:
     return None
 
 
-def _register(
-    aws: Aws, at: Place, job: Mapping[str, Any], asked: Asked, weights: str
-) -> Registration:
+def _register(aws: Aws, job: Mapping[str, Any], asked: Asked, weights: str) -> Registration:
     """By the job's own request where it wrote one, else from what it left."""
     from dataclasses import replace
 
@@ -176,16 +166,14 @@ def _register(
         tells_itself,
     )
 
-    if tells_itself(at.s3, at.bucket, job):
-        return register_training_job(
-            at.sagemaker, at.s3, bucket=at.bucket, job_name=job["TrainingJobName"], group=at.group
-        )
+    if tells_itself(aws.deployment, job):
+        return register_training_job(aws.deployment, job["TrainingJobName"])
     found: Findings = Findings()
     if job["TrainingJobStatus"] == "Completed":
-        found = _inspected(at.s3, job, asked.model_type, weights)
+        found = _inspected(aws.deployment.s3, job, asked.model_type, weights)
     while True:
         try:
-            return register(at, job, found, asked)
+            return register(aws.deployment, job, found, asked)
         except UnknownFactsError as error:
             if not sys.stdin.isatty():
                 raise
@@ -250,7 +238,7 @@ def _name_on_run(aws: Aws, made: Registration) -> None:
         set_tags,
     )
 
-    uri = aws.deployment.mlflow_uri
+    uri = aws.names.mlflow_uri
     if not made.mlflow_run_id or not made.arn or uri == NO_MLFLOW:
         return
     tags = {PACKAGE_ARN_TAG: made.arn, PACKAGE_NAME_TAG: made.name or ""}

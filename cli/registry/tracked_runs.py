@@ -30,7 +30,7 @@ def tracked_runs(aws: Aws, packages: Sequence[Package]) -> tuple[dict[str, Run],
     named = {p.arn: run_id for p in packages if (run_id := p.metadata.get(MLFLOW_RUN))}
     if not named:
         return {}, []
-    uri = aws.deployment.mlflow_uri
+    uri = aws.names.mlflow_uri
     if uri == "none":
         return {}, ["MLflow: this deployment has none; the versions' runs are left out"]
     try:

@@ -34,8 +34,7 @@ def promote(
     follows approvals by itself, promoting the candidate lets it do so again. A release whose
     version is rejected leaves the channel whatever was promoted.
     """
-    from registry.names import CANDIDATE_CHANNEL, STABLE_CHANNEL
-    from registry.releases.channels import BY_APPROVAL
+    from registry.names import BY_APPROVAL, CANDIDATE_CHANNEL, STABLE_CHANNEL
 
     aws = Aws(environment)
     candidate = _pointer(aws, CANDIDATE_CHANNEL)
@@ -66,12 +65,12 @@ def rollback(
 
     aws = Aws(environment)
     now = _pointer(aws, STABLE_CHANNEL)
-    places = aws.deployment.places(aws.client("sagemaker"), aws.client("s3")).channels
+    deployment = aws.deployment
     if to is not None:
         wanted = _of_release(aws, to)
     else:
-        before = [move.pointer for move in history(places.s3, places.bucket)]
-        wanted = next((each for each in before if each != now and valid(places, each)), now)
+        before = [move.pointer for move in history(deployment.s3, deployment.release_bucket)]
+        wanted = next((each for each in before if each != now and valid(deployment, each)), now)
         if wanted == now:
             raise CliError(
                 "channel stable: no earlier release may take its place (none was stable, or none "
@@ -104,7 +103,7 @@ def retry(
         )
     answer = _invoke(
         aws,
-        aws.deployment.compile_function,
+        aws.names.compile_function,
         {"ModelPackageArn": package.arn, "CompileAgain": True},
     )
     if as_json:
@@ -160,8 +159,7 @@ def _of_release(aws: Aws, release: str) -> Pointer:
 
     source = manifest_of(aws, release).get("source", {})
     pointer = Pointer(release, source.get("arn"), source.get("name"))
-    places = aws.deployment.places(aws.client("sagemaker"), aws.client("s3")).channels
-    if not valid(places, pointer):
+    if not valid(aws.deployment, pointer):
         raise CliError(
             f"{release}: its version {pointer.name} is not approved (any more), so no channel may "
             "point to it; approve it, or choose another: cards release list"
@@ -186,7 +184,7 @@ def _settle(aws: Aws, wanted: Pointer, reason: str, *, held: bool) -> None:
         hold(s3, bucket, Hold(wanted, who, at, reason))
     else:
         release_hold(s3, bucket)
-    _invoke(aws, aws.deployment.publish_function, dict(MOVE_CHANNELS))
+    _invoke(aws, aws.names.publish_function, dict(MOVE_CHANNELS))
     until = time.monotonic() + _PATIENCE
     while _pointer(aws, STABLE_CHANNEL) != wanted:
         if time.monotonic() > until:

@@ -74,8 +74,7 @@ def _beside_a_newer(aws: Aws, package: Package) -> str | None:
     own = newest_release(aws.client("s3"), aws.deployment.release_bucket, package.label)
     if not own:
         return None
-    places = aws.deployment.places(aws.client("sagemaker"), aws.client("s3"))
-    return own if compute(places.channels).package_arn != package.arn else None
+    return own if compute(aws.deployment).package_arn != package.arn else None
 
 
 def _newest_job(sagemaker: Any, stem: str) -> str | None:

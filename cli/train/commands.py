@@ -290,7 +290,7 @@ def _plan(
     else:
         cards_uri = resolve(aws.client("s3"), bucket, order.cards, lambda sent, total: None)
     return submit.plan(
-        aws.deployment,
+        aws.names,
         region=aws.region,
         kind=kind,
         cards_uri=cards_uri,

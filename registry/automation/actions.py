@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
-from registry.automation.observation import Places, Situation, Subject, observe
+from registry.automation.observation import Situation, Subject, observe
 from registry.compilation import jobs as compilation
 from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
 from registry.compilation.recipe import Recipe
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
-from registry.notices import Kind, Notice
+from registry.deployment import Deployment
+from registry.notices import Notice, NoticeKind, Notifier
 from registry.releases import channels as channel
 from registry.releases import publication as releases
 from registry.releases import retention
@@ -47,7 +47,7 @@ MOVE_CHANNELS: Mapping[str, Any] = {"MoveChannels": True}
 
 
 def converge(
-    at: Places,
+    deployment: Deployment,
     subject: Subject,
     recipe: Recipe,
     actions: Mapping[Step, Action],
@@ -57,14 +57,14 @@ def converge(
     """Looks at a version and takes the one right next step.
 
     Args:
-        at: Clients and buckets.
+        deployment: Clients, names and settings.
         subject: The version that an event named.
         recipe: The deployment's recipe.
         actions: What the caller can do, by step. A step that it has no action for is left, with
             a word in the outcome, to whoever has.
         again: A person's word to compile again what has failed.
     """
-    situation = observe(at, subject, recipe)
+    situation = observe(deployment, subject, recipe)
     step = next_step(forgiven(situation.seen) if again else situation.seen)
     if step in (Step.NOTHING, Step.WAIT):
         return Outcome(situation.label, step, _why_nothing(situation))
@@ -92,25 +92,29 @@ def forgiven(seen: Observation) -> Observation:
 
 
 def compile_actions(
-    at: Places, recipe: Recipe, settings: compilation.CompileSettings, hand_over: Action
+    deployment: Deployment, recipe: Recipe, settings: compilation.CompileSettings, hand_over: Action
 ) -> dict[Step, Action]:
     """What the function that may run compile jobs does; the rest it hands to the publisher."""
 
     def start(situation: Situation) -> str:
         assert situation.package and situation.jobs
         job = compilation.start(
-            at.sagemaker, situation.package, recipe, settings, situation.jobs.newest.attempt + 1
+            deployment.sagemaker,
+            situation.package,
+            recipe,
+            settings,
+            situation.jobs.newest.attempt + 1,
         )
         # Whoever was told of a rejection in between has found no job to stop.
-        if not _is_approved(at.sagemaker, situation):
-            compilation.stop(at.sagemaker, job)
+        if not _is_approved(deployment.sagemaker, situation):
+            compilation.stop(deployment.sagemaker, job)
             return f"{job}, and stopped: the version was rejected meanwhile"
         return job
 
     def stop(situation: Situation) -> str:
         assert situation.jobs
         for job in situation.jobs.running:
-            compilation.stop(at.sagemaker, job)
+            compilation.stop(deployment.sagemaker, job)
         return ", ".join(situation.jobs.running)
 
     def withdraw(situation: Situation) -> str:
@@ -128,52 +132,52 @@ def compile_actions(
     }
 
 
-def publish_actions(to: releases.Publisher, recipe: Recipe) -> dict[Step, Action]:
+def publish_actions(
+    deployment: Deployment, notifier: Notifier, recipe: Recipe
+) -> dict[Step, Action]:
     """What the function that may write releases does."""
 
     def publish(situation: Situation) -> str:
         assert situation.package and situation.jobs
         job = situation.jobs.newest.name
         try:
-            release = releases.publish(to, situation.package, recipe, job)
+            release = releases.publish(deployment, situation.package, recipe, job)
         except (compilation.CompilationError, ManifestError) as error:
             # What the job left is not what its report says, and will not be next time either.
-            return _fail(to, situation, str(error))
+            return _fail(deployment, notifier, situation, str(error))
         # Whoever was told of a rejection in between has found no release to withdraw.
-        if not _is_approved(to.sagemaker, situation):
-            releases.withdraw(to, release)
+        if not _is_approved(deployment.sagemaker, situation):
+            releases.withdraw(deployment, release)
             return f"{release}, and withdrawn: the version was rejected meanwhile"
-        move_channels(to)
+        move_channels(deployment)
         since = [situation.jobs.first_created, situation.package.modified]
-        waited = (datetime.now(UTC) - max(each for each in since if each)).total_seconds()
-        return f"{release}; {_announce(to, situation, release, waited)}"
+        waited = (deployment.now() - max(each for each in since if each)).total_seconds()
+        return f"{release}; {_announce(deployment, notifier, situation, release, waited)}"
 
     def move(situation: Situation) -> str:
-        moved = move_channels(to)
+        moved = move_channels(deployment)
         # A publication that ended here has nobody else to announce it.
         return moved if situation.seen.announced else f"{moved}; {announce(situation)}"
 
     def announce(situation: Situation) -> str:
-        return _announce(to, situation, situation.releases[0])
+        return _announce(deployment, notifier, situation, situation.releases[0])
 
     def retire(situation: Situation) -> str:
         assert situation.moment
         gone = [
-            each
-            for each in situation.going
-            if retention.retire(to.channels, each, situation.moment)
+            each for each in situation.going if retention.retire(deployment, each, situation.moment)
         ]
         return ", ".join(gone) or "a channel needs it"
 
     def withdraw(situation: Situation) -> str:
-        moved = move_channels(to)
+        moved = move_channels(deployment)
         for release in situation.releases:
-            releases.withdraw(to, release)
-        _retract(to, situation)
+            releases.withdraw(deployment, release)
+        _retract(deployment, notifier, situation)
         return moved
 
     def record_failure(situation: Situation) -> str:
-        return _record_failure(to, situation, recipe)
+        return _record_failure(deployment, notifier, situation, recipe)
 
     return {
         Step.PUBLISH: publish,
@@ -190,34 +194,39 @@ def _is_approved(sagemaker: Any, situation: Situation) -> bool:
     return package is not None and package.approval == APPROVED
 
 
-def move_channels(to: releases.Publisher) -> str:
+def move_channels(deployment: Deployment) -> str:
     """Makes every channel point to what it should; says where they point."""
-    moved = [(each, channel.move(to.channels, each)) for each in channel.CHANNELS]
+    moved = [(each, channel.move(deployment, each)) for each in channel.CHANNELS]
     return ", ".join(f"{each} -> {pointer.release or 'nothing'}" for each, pointer in moved)
 
 
 def _announce(
-    to: releases.Publisher, situation: Situation, release: str, waited: float | None = None
+    deployment: Deployment,
+    notifier: Notifier,
+    situation: Situation,
+    release: str,
+    waited: float | None = None,
 ) -> str:
     """Tells people, and only then writes it down: rather twice than never.
 
     Args:
-        to: Where.
+        deployment: Clients, names and settings.
+        notifier: Publishes the notice.
         situation: The version's.
         release: Its release.
         waited: Seconds since the approval, where it is this publication that they waited for.
     """
     assert situation.package
-    to.board.tell(
+    notifier.publish(
         Notice(
-            Kind.RELEASED,
+            NoticeKind.RELEASED,
             situation.label,
             situation.subject.arn,
             f"Release {release} is complete, signed, and in the channels.",
             (
-                to.board.command(f"release show {release}"),
-                to.board.command("release pull --out release"),
-                to.board.command(f"trace {situation.label}"),
+                notifier.command(f"release show {release}"),
+                notifier.command("release pull --out release"),
+                notifier.command(f"trace {situation.label}"),
             ),
             waited,
         )
@@ -225,7 +234,7 @@ def _announce(
     cured = [
         key for key in (COMPILE_FAILED_JOB, COMPILE_FAILURE) if key in situation.package.metadata
     ]
-    to.sagemaker.update_model_package(
+    deployment.sagemaker.update_model_package(
         ModelPackageArn=situation.package.arn,
         CustomerMetadataProperties={RELEASE: release},
         **({"CustomerMetadataPropertiesToRemove": cured} if cured else {}),
@@ -233,92 +242,101 @@ def _announce(
     return "announced"
 
 
-def _retract(to: releases.Publisher, situation: Situation) -> None:
+def _retract(deployment: Deployment, notifier: Notifier, situation: Situation) -> None:
     package = situation.package
     if not situation.releases and (package is None or RELEASE not in package.metadata):
         return
     if situation.seen.retired:
-        _forget(to, situation)  # There is nothing any more that people could miss.
+        _forget(deployment, situation)  # There is nothing any more that people could miss.
         return
     status = package.approval if package else "deleted"
     reason = package.approval_description if package else ""
-    to.board.tell(
+    notifier.publish(
         Notice(
-            Kind.WITHDRAWN,
+            NoticeKind.WITHDRAWN,
             situation.label,
             situation.subject.arn,
             f"The version is {status}{f' ({reason})' if reason else ''}; its release is in no "
             "channel any more. Devices that have it keep it until they pull again.",
             (
-                to.board.command("release list"),
-                to.board.command(f"trace {situation.label}"),
+                notifier.command("release list"),
+                notifier.command(f"trace {situation.label}"),
             ),
         )
     )
-    _forget(to, situation)
+    _forget(deployment, situation)
 
 
-def _forget(to: releases.Publisher, situation: Situation) -> None:
+def _forget(deployment: Deployment, situation: Situation) -> None:
     """The version names no release any more."""
     package = situation.package
     if package and RELEASE in package.metadata:
-        to.sagemaker.update_model_package(
+        deployment.sagemaker.update_model_package(
             ModelPackageArn=package.arn, CustomerMetadataPropertiesToRemove=[RELEASE]
         )
 
 
-def _record_failure(to: releases.Publisher, situation: Situation, recipe: Recipe) -> str:
+def _record_failure(
+    deployment: Deployment, notifier: Notifier, situation: Situation, recipe: Recipe
+) -> str:
     assert situation.package and situation.jobs
     job = situation.jobs.newest
     if situation.fidelity is not None:
         reasons = [str(reason) for reason in situation.fidelity.get("reasons", [])]
         try:
             register_compiled(
-                to.sagemaker,
-                to.s3,
-                group=to.group,
-                bucket=to.training_bucket,
+                deployment,
                 source=situation.package,
                 recipe=recipe,
                 job_name=job.name,
                 report=compilation.read_report(
-                    to.s3, to.training_bucket, job.name, COMPILATION_REPORT
+                    deployment.s3, deployment.training_bucket, job.name, COMPILATION_REPORT
                 ),
                 fidelity=situation.fidelity,
             )
         except compilation.CompilationError as error:
             reasons.append(str(error))
         why = "fidelity gate failed: " + ("; ".join(reasons) or "no reason given")
-        return _fail(to, situation, why, Kind.GATE_FAILED)
+        return _fail(deployment, notifier, situation, why, NoticeKind.GATE_FAILED)
     if not situation.seen.compilable and not job.name:
         return _fail(
-            to,
+            deployment,
+            notifier,
             situation,
             "its model artifact or its card set is not recorded, so it cannot be compiled; "
             "register it from its training job",
         )
     attempts = f"{job.attempt} attempt{'s' if job.attempt != 1 else ''}"
-    return _fail(to, situation, f"{job.state.value} after {attempts}: {job.reason or 'no reason'}")
+    return _fail(
+        deployment,
+        notifier,
+        situation,
+        f"{job.state.value} after {attempts}: {job.reason or 'no reason'}",
+    )
 
 
 def _fail(
-    to: releases.Publisher, situation: Situation, why: str, kind: Kind = Kind.NOT_COMPILED
+    deployment: Deployment,
+    notifier: Notifier,
+    situation: Situation,
+    why: str,
+    kind: NoticeKind = NoticeKind.NOT_COMPILED,
 ) -> str:
     """Tells people, and writes the failure on the version."""
-    to.board.tell(
+    notifier.publish(
         Notice(
             kind,
             situation.label,
             situation.subject.arn,
             why,
             (
-                to.board.command(f"trace {situation.label}"),
-                to.board.command(f"release retry {situation.label}"),
-                to.board.command(f"registry reject {situation.label} --reason …"),
+                notifier.command(f"trace {situation.label}"),
+                notifier.command(f"release retry {situation.label}"),
+                notifier.command(f"registry reject {situation.label} --reason …"),
             ),
         )
     )
-    to.sagemaker.update_model_package(
+    deployment.sagemaker.update_model_package(
         ModelPackageArn=situation.subject.arn,
         CustomerMetadataProperties={
             COMPILE_FAILED_JOB: situation.mark,

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from registry.compilation import jobs as compilation
 from registry.compilation.jobs import FIDELITY_REPORT, CompilationError
 from registry.compilation.recipe import Recipe
 from registry.convergence import Approval, JobState, Observation, Verdict
+from registry.deployment import Deployment
 from registry.names import ModelName, compile_job_name, release_id
 from registry.releases import channels as channel
 from registry.releases import folders as release_folders
 from registry.releases import retention
 from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
 from registry.versions.packages import Package, describe
-
-
-@dataclass(frozen=True)
-class Places:
-    """The clients and buckets that looking needs.
-
-    Attributes:
-        stable: What moves the stable channel: ``approval`` or ``promotion``.
-        keep: How many of the newest releases stay beside what channels need; None for all.
-        now: The clock.
-    """
-
-    sagemaker: Any
-    s3: Any
-    group: str
-    training_bucket: str
-    release_bucket: str
-    stable: str = channel.BY_APPROVAL
-    keep: int | None = None
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-    @property
-    def channels(self) -> channel.Place:
-        """Where the channels lie."""
-        return channel.Place(self.sagemaker, self.s3, self.group, self.release_bucket, self.stable)
 
 
 @dataclass(frozen=True)
@@ -121,25 +97,25 @@ class Situation:
 
 
 def observe(
-    at: Places, subject: Subject, recipe: Recipe, channels: Channels | None = None
+    deployment: Deployment, subject: Subject, recipe: Recipe, channels: Channels | None = None
 ) -> Situation:
     """Looks at everything that the next step of one version depends on.
 
     Args:
-        at: Clients and buckets.
+        deployment: Clients, names and settings.
         subject: The version.
         recipe: The deployment's recipe.
         channels: As they were a moment ago, for whoever looks at many versions.
     """
-    package = describe(at.sagemaker, subject.arn)
+    package = describe(deployment.sagemaker, subject.arn)
     approval = Approval(package.approval) if package else Approval.DELETED
     name = package.name if package else subject.name
-    others = package is not None and package.group != at.group
+    others = package is not None and package.group != deployment.group_name
     if name is None or others or not name.releasable:
         return Situation(Observation(approval, releasable=False), subject, package, name)
-    jobs = compilation.jobs_of(at.sagemaker, name, recipe)
+    jobs = compilation.jobs_of(deployment.sagemaker, name, recipe)
     newest = jobs.newest
-    folders = list(release_folders.folders(at.s3, at.release_bucket, str(name)))
+    folders = list(release_folders.folders(deployment.s3, deployment.release_bucket, str(name)))
     releases = tuple(release_folders.complete(folders))
     ours = release_id(name, recipe.compiler, recipe.id)
     approved = approval is Approval.APPROVED
@@ -147,19 +123,21 @@ def observe(
     if newest.state is JobState.COMPLETED and approved and ours not in releases:
         try:
             fidelity = compilation.read_report(
-                at.s3, at.training_bucket, newest.name, FIDELITY_REPORT
+                deployment.s3, deployment.training_bucket, newest.name, FIDELITY_REPORT
             )
         except CompilationError as error:
             fault = str(error)
     metadata = package.metadata if package else {}
-    channels = channels or look_at_channels(at)
+    channels = channels or look_at_channels(deployment)
     leads, current = _bearing(channels, subject.arn, approved)
-    moment = at.now()
+    moment = deployment.now()
     stay = None
     here = any(each.published or (each.retired and each.heavy) for each in folders)
-    if at.keep is not None and approved and here:
-        stay = channels.spared or spared(at, release_folders.folders(at.s3, at.release_bucket))
-    going = () if at.keep is None else retention.going(folders, stay, moment)
+    if deployment.keep_releases is not None and approved and here:
+        stay = channels.spared or spared(
+            deployment, release_folders.folders(deployment.s3, deployment.release_bucket)
+        )
+    going = () if deployment.keep_releases is None else retention.going(folders, stay, moment)
     told = metadata.get(RELEASE)
     mark = newest.name or compile_job_name(name, recipe.id, 1)
     seen = Observation(
@@ -185,33 +163,33 @@ def observe(
     )
 
 
-def look_at_channels(at: Places) -> Channels:
+def look_at_channels(deployment: Deployment) -> Channels:
     """Where the channels point, and where they should."""
     pointers: dict[str, channel.Pointer | None] = {}
     for each in channel.CHANNELS:
         try:
-            found, _ = channel.read(at.s3, at.release_bucket, each)
+            found, _ = channel.read(deployment.s3, deployment.release_bucket, each)
             pointers[each] = found or channel.Pointer(None)
         except channel.ChannelError:
             pointers[each] = None
-    leader = channel.newest(at.channels)
-    wanted = {each: channel.compute(at.channels, each, leader) for each in channel.CHANNELS}
+    leader = channel.newest(deployment)
+    wanted = {each: channel.compute(deployment, each, leader) for each in channel.CHANNELS}
     return Channels(leader.package_arn, pointers, wanted)
 
 
-def spared(at: Places, every: Iterable[release_folders.Folder]) -> frozenset[str]:
+def spared(deployment: Deployment, every: Iterable[release_folders.Folder]) -> frozenset[str]:
     """The releases that retention leaves alone; all of them where a channel cannot be read.
 
     Args:
-        at: Clients and buckets.
+        deployment: Clients, names and settings.
         every: All folders of the release bucket.
     """
     rows = list(every)
     try:
-        bound = channel.bound(at.channels)
+        bound = channel.bound(deployment)
     except channel.ChannelError:
         bound = frozenset(each.release for each in rows)
-    return retention.spared(rows, bound, at.keep or len(rows))
+    return retention.spared(rows, bound, deployment.keep_releases or len(rows))
 
 
 def _bearing(channels: Channels, arn: str, approved: bool) -> tuple[bool, bool]:

@@ -20,7 +20,6 @@ from botocore.exceptions import ClientError
 from registry.automation.actions import MOVE_CHANNELS
 from registry.automation.observation import (
     Channels,
-    Places,
     Subject,
     look_at_channels,
     observe,
@@ -31,6 +30,7 @@ from registry.aws import is_missing
 from registry.compilation import jobs as compilation
 from registry.compilation.recipe import Recipe
 from registry.convergence import JobState, Step, next_step
+from registry.deployment import Deployment
 from registry.lineage.ancestry import artifact_of
 from registry.names import (
     RECONCILER_PREFIX,
@@ -119,7 +119,7 @@ class _Lists:
 
 
 def reconcile(
-    at: Places,
+    deployment: Deployment,
     recipe: Recipe,
     act: Callable[[Finding], None],
     *,
@@ -129,16 +129,16 @@ def reconcile(
     """Goes through every version, and hands on what is not as it should be.
 
     Args:
-        at: Clients and buckets.
+        deployment: Clients, names and settings.
         recipe: The deployment's recipe.
         act: Hands a finding to the function that puts it right.
         has_time: Asked before each version; once it says no, the next run goes on from there.
         resume: Go on where the last run stopped, and write down where this one does.
     """
-    state = _read_state(at) if resume else _State()
-    moment = at.now()
+    state = _read_state(deployment) if resume else _State()
+    moment = deployment.now()
     report = Report()
-    lists = _lists(at, recipe)
+    lists = _lists(deployment, recipe)
     report.versions = len(lists.versions)
 
     def hand_on(finding: Finding) -> None:
@@ -149,12 +149,12 @@ def reconcile(
     if adrift:
         hand_on(Finding(adrift, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
     retiring = 0
-    for subject, number in _in_doubt(at, lists, recipe, moment, state.below):
+    for subject, number in _in_doubt(deployment, lists, recipe, moment, state.below):
         if not has_time():
             state.below = number + 1
             break
         report.looked += 1
-        finding = _look(at, subject, recipe, lists.channels, moment)
+        finding = _look(deployment, subject, recipe, lists.channels, moment)
         is_retirement = finding is not None and finding.step == Step.RETIRE.value
         retiring += is_retirement
         if finding and not (is_retirement and retiring > RETIRE_LIMIT):
@@ -163,19 +163,21 @@ def reconcile(
         state.below = 0
         report.finished = True
     if report.finished:
-        for job in unregistered_jobs(at, moment - LOOKBACK, moment - PATIENCE, _known(lists)):
+        for job in unregistered_jobs(
+            deployment, moment - LOOKBACK, moment - PATIENCE, _known(lists)
+        ):
             if state.told.get(job, 0) < REGISTRATION_LIMIT:
                 state.told[job] = state.told.get(job, 0) + 1
                 hand_on(Finding(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
     if resume:
-        _write_state(at, state)
+        _write_state(deployment, state)
     return report
 
 
 def _look(
-    at: Places, subject: Subject, recipe: Recipe, channels: Channels, moment: datetime
+    deployment: Deployment, subject: Subject, recipe: Recipe, channels: Channels, moment: datetime
 ) -> Finding | None:
-    situation = observe(at, subject, recipe, channels)
+    situation = observe(deployment, subject, recipe, channels)
     step = next_step(situation.seen)
     event = {"ModelPackageArn": subject.arn}
     if situation.name:
@@ -185,17 +187,17 @@ def _look(
         return Finding(situation.label, step.value, function, event)
     package = situation.package
     recent = package is not None and moment - LOOKBACK < package.created < moment - PATIENCE
-    if recent and artifact_of(at.sagemaker, subject.arn) is None:
+    if recent and artifact_of(deployment.sagemaker, subject.arn) is None:
         return Finding(situation.label, RECORD_LINEAGE, COMPILER, event)
     return None
 
 
-def _lists(at: Places, recipe: Recipe) -> _Lists:
-    versions = list(iterate(at.sagemaker, at.group))
+def _lists(deployment: Deployment, recipe: Recipe) -> _Lists:
+    versions = list(iterate(deployment.sagemaker, deployment.group_name))
     jobs: dict[ModelName, Mapping[str, Any]] = {}
     attempts: dict[ModelName, int] = {}
     running: dict[ModelName, str] = {}
-    for row in compilation.list_jobs(at.sagemaker):
+    for row in compilation.list_jobs(deployment.sagemaker):
         found = parse_compile_job(row["ProcessingJobName"])
         if found is None:
             continue
@@ -205,17 +207,17 @@ def _lists(at: Places, recipe: Recipe) -> _Lists:
         if made_by == recipe.id and attempt > attempts.get(name, 0):
             attempts[name], jobs[name] = attempt, row
     by_name: dict[str, list[Folder]] = {}
-    every = list(folders(at.s3, at.release_bucket))
+    every = list(folders(deployment.s3, deployment.release_bucket))
     for folder in every:
         by_name.setdefault(folder.name, []).append(folder)
-    channels = look_at_channels(at)
-    if at.keep is not None:
-        channels = replace(channels, spared=spared(at, every))
+    channels = look_at_channels(deployment)
+    if deployment.keep_releases is not None:
+        channels = replace(channels, spared=spared(deployment, every))
     return _Lists(versions, jobs, running, by_name, channels)
 
 
 def _in_doubt(
-    at: Places, lists: _Lists, recipe: Recipe, moment: datetime, below: int
+    deployment: Deployment, lists: _Lists, recipe: Recipe, moment: datetime, below: int
 ) -> Iterator[tuple[Subject, int]]:
     """The versions that the lists do not show to be settled, newest first, and their numbers."""
     known = set()
@@ -224,7 +226,7 @@ def _in_doubt(
             known.add(row.name)
         if (not below or row.version < below) and _may_be_unsettled(row, lists, recipe, moment):
             yield Subject(row.arn, row.name), row.version
-    for name, arn in _gone(at, lists, known):
+    for name, arn in _gone(deployment, lists, known):
         yield Subject(arn, name), 0
 
 
@@ -251,29 +253,31 @@ def _may_be_unsettled(row: PackageSummary, lists: _Lists, recipe: Recipe, moment
     return job is None or job["ProcessingJobStatus"] != JobState.RUNNING.value
 
 
-def _gone(at: Places, lists: _Lists, known: set[ModelName]) -> Iterator[tuple[ModelName, str]]:
+def _gone(
+    deployment: Deployment, lists: _Lists, known: set[ModelName]
+) -> Iterator[tuple[ModelName, str]]:
     """Versions that were deleted and left a release or a running job behind: name and ARN."""
     seen = set()
     for label, rows in lists.folders.items():
         name = name_in_description(label)
         left = [each for each in rows if each.published or (each.retired and each.heavy)]
         if name and name not in known and left:
-            arn = _source_of_release(at, left[0])
+            arn = _source_of_release(deployment, left[0])
             if arn:
                 seen.add(name)
                 yield name, arn
     for name, job in lists.running.items():
         if name not in known and name not in seen:
-            arn = compilation.source_of(at.sagemaker, job)
+            arn = compilation.source_of(deployment.sagemaker, job)
             if arn:
                 yield name, arn
 
 
-def _source_of_release(at: Places, folder: Folder) -> str | None:
+def _source_of_release(deployment: Deployment, folder: Folder) -> str | None:
     file = RETIRED if folder.retired else MANIFEST
     try:
-        answer = at.s3.get_object(
-            Bucket=at.release_bucket, Key=f"{RELEASES_PREFIX}{folder.release}/{file}"
+        answer = deployment.s3.get_object(
+            Bucket=deployment.release_bucket, Key=f"{RELEASES_PREFIX}{folder.release}/{file}"
         )
         return str(json.loads(answer["Body"].read(MANIFEST_LIMIT))["source"]["arn"])
     except ClientError as error:
@@ -288,10 +292,10 @@ def _known(lists: _Lists) -> frozenset[str]:
     return frozenset(str(row.name) for row in lists.versions if row.name)
 
 
-def _read_state(at: Places) -> _State:
+def _read_state(deployment: Deployment) -> _State:
     """Where the last run stopped; whatever is no state is as good as none."""
     try:
-        answer = at.s3.get_object(Bucket=at.training_bucket, Key=STATE_KEY)
+        answer = deployment.s3.get_object(Bucket=deployment.training_bucket, Key=STATE_KEY)
         document = json.loads(answer["Body"].read(_STATE_LIMIT))
         told = {str(job): int(count) for job, count in document["told"].items()}
         return _State(int(document["below"]), told)
@@ -303,9 +307,9 @@ def _read_state(at: Places) -> _State:
         return _State()
 
 
-def _write_state(at: Places, state: _State) -> None:
-    at.s3.put_object(
-        Bucket=at.training_bucket,
+def _write_state(deployment: Deployment, state: _State) -> None:
+    deployment.s3.put_object(
+        Bucket=deployment.training_bucket,
         Key=STATE_KEY,
         Body=json.dumps({"below": state.below, "told": dict(list(state.told.items())[-1000:])}),
         ContentType="application/json",

@@ -14,9 +14,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from registry.automation.observation import Places
 from registry.aws import is_missing
 from registry.compilation.jobs import list_jobs
+from registry.deployment import Deployment
 from registry.names import COMPILE_JOB_PREFIX, parse_compile_job
 from registry.releases import channels as channel
 from registry.releases.folders import folders
@@ -41,26 +41,26 @@ class Entry:
     detail: str = ""
 
 
-def trace(at: Places, package: Package) -> list[Entry]:
+def trace(deployment: Deployment, package: Package) -> list[Entry]:
     """Everything that is known to have happened to a version, oldest first."""
-    compiled = list(_compiled(at, package))
+    compiled = list(_compiled(deployment, package))
     entries = [
-        *_made(at, package),
+        *_made(deployment, package),
         *_decided(package, min((each.when for each in compiled), default=None)),
         *compiled,
-        *_released(at, package),
+        *_released(deployment, package),
     ]
     return sorted(entries, key=lambda each: each.when)
 
 
-def _made(at: Places, package: Package) -> Iterator[Entry]:
+def _made(deployment: Deployment, package: Package) -> Iterator[Entry]:
     kind, _, name = package.generated_by.rpartition(":")[2].partition("/")
     try:
         if kind == "training-job":
-            job = at.sagemaker.describe_training_job(TrainingJobName=name)
+            job = deployment.sagemaker.describe_training_job(TrainingJobName=name)
             times = (job.get("TrainingStartTime"), job.get("TrainingEndTime"))
         elif kind == "processing-job":
-            job = at.sagemaker.describe_processing_job(ProcessingJobName=name)
+            job = deployment.sagemaker.describe_processing_job(ProcessingJobName=name)
             times = (job.get("ProcessingStartTime"), job.get("ProcessingEndTime"))
         else:
             job, times = {}, (None, None)
@@ -95,10 +95,10 @@ def _decided(package: Package, compiled: datetime | None) -> Iterator[Entry]:
         yield Entry(min(known), f"{package.approval.lower()} by then", reason)
 
 
-def _compiled(at: Places, package: Package) -> Iterator[Entry]:
+def _compiled(deployment: Deployment, package: Package) -> Iterator[Entry]:
     if package.name is None:
         return
-    for row in list_jobs(at.sagemaker, f"{COMPILE_JOB_PREFIX}{package.name}-"):
+    for row in list_jobs(deployment.sagemaker, f"{COMPILE_JOB_PREFIX}{package.name}-"):
         found = parse_compile_job(row["ProcessingJobName"])
         if found is None or found[0] != package.name:
             continue
@@ -113,10 +113,10 @@ def _compiled(at: Places, package: Package) -> Iterator[Entry]:
         yield Entry(package.modified, "failure recorded", failure)
 
 
-def _released(at: Places, package: Package) -> Iterator[Entry]:
+def _released(deployment: Deployment, package: Package) -> Iterator[Entry]:
     if package.name is None:
         return
-    for folder in folders(at.s3, at.release_bucket, str(package.name)):
+    for folder in folders(deployment.s3, deployment.release_bucket, str(package.name)):
         if folder.published:
             yield Entry(folder.published, "released", folder.release)
         elif folder.retired:
@@ -124,13 +124,13 @@ def _released(at: Places, package: Package) -> Iterator[Entry]:
         else:
             yield Entry(folder.touched, "release is incomplete or withdrawn", folder.release)
     for name in channel.CHANNELS:
-        yield from _moves(at, package, name)
+        yield from _moves(deployment, package, name)
 
 
-def _moves(at: Places, package: Package, name: str) -> Iterator[Entry]:
+def _moves(deployment: Deployment, package: Package, name: str) -> Iterator[Entry]:
     """When a channel came to point to the version, and when it ceased to."""
     try:
-        moves = list(reversed(channel.history(at.s3, at.release_bucket, name)))
+        moves = list(reversed(channel.history(deployment.s3, deployment.release_bucket, name)))
     except channel.ChannelError:
         return
     ours = False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from registry.automation.observation import Places
+from registry.deployment import Deployment
 from registry.names import JOBS_PREFIX, NAMES_PREFIX
 from registry.registration.failed_runs import line_of
 
@@ -15,44 +15,46 @@ _ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
 
 def unregistered_jobs(
-    at: Places, since: datetime, until: datetime, registered: frozenset[str]
+    deployment: Deployment, since: datetime, until: datetime, registered: frozenset[str]
 ) -> Iterator[str]:
     """Names of this product's training jobs that ended in a time and have no version.
 
     Args:
-        at: Clients and buckets.
+        deployment: Clients, names and settings.
         since: Jobs that were created before are not looked at.
         until: Jobs that ended later may still be on their way.
         registered: The names of all versions.
     """
     claimed: dict[str, str] | None = None
-    pages = at.sagemaker.get_paginator("list_training_jobs").paginate(CreationTimeAfter=since)
+    pages = deployment.sagemaker.get_paginator("list_training_jobs").paginate(
+        CreationTimeAfter=since
+    )
     for page in pages:
         for row in page["TrainingJobSummaries"]:
             ended = row.get("TrainingEndTime") or row["LastModifiedTime"]
             if row["TrainingJobStatus"] not in _ENDED or ended > until:
                 continue
-            job = at.sagemaker.describe_training_job(TrainingJobName=row["TrainingJobName"])
-            where = f"s3://{at.training_bucket}/{JOBS_PREFIX}"
+            job = deployment.sagemaker.describe_training_job(TrainingJobName=row["TrainingJobName"])
+            where = f"s3://{deployment.training_bucket}/{JOBS_PREFIX}"
             ours = job.get("OutputDataConfig", {}).get("S3OutputPath", "").startswith(where)
             if not ours or line_of(job) is None:
                 continue
             if claimed is None:
-                claimed = _claims(at, since)
+                claimed = _claims(deployment, since)
             if claimed.get(row["TrainingJobArn"]) not in registered:
                 yield str(row["TrainingJobName"])
 
 
-def _claims(at: Places, since: datetime) -> dict[str, str]:
+def _claims(deployment: Deployment, since: datetime) -> dict[str, str]:
     """The name that each job has claimed, of claims not older than ``since``."""
     found = {}
-    pages = at.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=at.training_bucket, Prefix=NAMES_PREFIX
+    pages = deployment.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=deployment.training_bucket, Prefix=NAMES_PREFIX
     )
     for page in pages:
         for entry in page.get("Contents", []):
             if entry["LastModified"] >= since.replace(microsecond=0):
-                claim = _claim(at.s3, at.training_bucket, entry["Key"])
+                claim = _claim(deployment.s3, deployment.training_bucket, entry["Key"])
                 if claim:
                     found[claim[0]] = claim[1]
     return found

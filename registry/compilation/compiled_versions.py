@@ -9,6 +9,7 @@ from typing import Any
 from registry.compilation.jobs import CompilationError, verdict
 from registry.compilation.recipe import COMPILED_STAGES, Recipe
 from registry.convergence import Verdict
+from registry.deployment import Deployment
 from registry.names import COMPILATIONS_PREFIX, STUDENT
 from registry.versions import model_card, model_quality
 from registry.versions.metadata import (
@@ -27,11 +28,8 @@ _ARTIFACT = re.compile(r"(onnx|int8|hailo8l)/model\.tar\.gz")
 
 
 def register_compiled(
-    sagemaker: Any,
-    s3: Any,
+    deployment: Deployment,
     *,
-    group: str,
-    bucket: str,
     source: Package,
     recipe: Recipe,
     job_name: str,
@@ -44,10 +42,7 @@ def register_compiled(
     same means.
 
     Args:
-        sagemaker: A boto3 SageMaker client.
-        s3: A boto3 S3 client.
-        group: The model package group.
-        bucket: The training bucket.
+        deployment: Clients and names.
         source: The student that was compiled; the parent of the first version.
         recipe: How it was compiled.
         job_name: The compile job.
@@ -64,26 +59,28 @@ def register_compiled(
     assert source.name is not None
     gate = verdict(fidelity)
     reasons = "; ".join(str(reason) for reason in fidelity.get("reasons", []))
-    job = sagemaker.describe_processing_job(ProcessingJobName=job_name)
+    job = deployment.sagemaker.describe_processing_job(ProcessingJobName=job_name)
     job_arn = job["ProcessingJobArn"]
     parent_arn, parent_name = source.arn, str(source.name)
     names = {}
     for entry in _entries(report, recipe, job_name):
         stage, metrics = entry["stage"], entry["metrics"]
         name = claim_name(
-            s3,
-            bucket,
+            deployment.s3,
+            deployment.training_bucket,
             STUDENT,
             source.name.architecture,
             stage,
             source=job_arn,
             since=job["CreationTime"],
         )
-        existing = find(sagemaker, group, name, created_after=job["CreationTime"])
+        existing = find(
+            deployment.sagemaker, deployment.group_name, name, created_after=job["CreationTime"]
+        )
         if existing:
             arn = existing.arn
         else:
-            artifact = f"s3://{bucket}/{COMPILATIONS_PREFIX}{job_name}/{entry['artifact']}"
+            artifact = f"s3://{deployment.training_bucket}/{COMPILATIONS_PREFIX}{job_name}/{entry['artifact']}"
             metadata = {
                 **entry["metadata"],
                 **kept_metrics(STUDENT, stage, metrics),
@@ -107,7 +104,9 @@ def register_compiled(
                     f"{'Passed' if passed else 'Failed'} the fidelity gate of {job_name}"
                     + (f": {reasons}" if reasons else "")
                 ),
-                quality_uri=model_quality.put(s3, bucket, name, metrics),
+                quality_uri=model_quality.put(
+                    deployment.s3, deployment.training_bucket, name, metrics
+                ),
                 card=model_card.card(
                     name,
                     metadata,
@@ -117,7 +116,7 @@ def register_compiled(
                     job_arn=job_arn,
                 ),
             )
-            arn = create(sagemaker, group, package)
+            arn = create(deployment.sagemaker, deployment.group_name, package)
         names[stage] = str(name)
         parent_arn, parent_name = arn, str(name)
     return names

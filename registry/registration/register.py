@@ -19,9 +19,9 @@ from botocore.exceptions import ClientError
 from registry.archives import ArchiveError, read_member
 from registry.aws import is_missing, split_s3_uri
 from registry.contract import Contract, ContractError
+from registry.deployment import Deployment
 from registry.names import (
     CARDS_CHANNEL,
-    GROUP,
     JOBS_PREFIX,
     STUDENT,
     TEACHER,
@@ -145,9 +145,7 @@ class Registration:
     mlflow_run_id: str | None = None
 
 
-def register_training_job(
-    sagemaker: Any, s3: Any, *, bucket: str, job_name: str, group: str = GROUP
-) -> Registration:
+def register_training_job(deployment: Deployment, job_name: str) -> Registration:
     """Registers what a training job made, once however often it is called.
 
     A job that failed, that was stopped, or that completed and left a damaged or contradictory
@@ -159,89 +157,81 @@ def register_training_job(
     the job was is looked for first, and two calls at the same moment send the same client token.
 
     Args:
-        sagemaker: A boto3 SageMaker client.
-        s3: A boto3 S3 client.
-        bucket: The training bucket; a job that writes elsewhere is not ours.
+        deployment: Clients and names; a job that does not write into its training bucket is not
+            ours.
         job_name: The training job.
-        group: The model package group.
 
     Raises:
         RegistrationError: The job is ours, has no model that could be registered, and does not
             say which line of names it belongs to.
     """
     try:
-        job = sagemaker.describe_training_job(TrainingJobName=job_name)
+        job = deployment.sagemaker.describe_training_job(TrainingJobName=job_name)
     except ClientError as error:
         if is_missing(error):
             return Registration("not ours", detail=f"training job {job_name} does not exist")
         raise
     output = job.get("OutputDataConfig", {}).get("S3OutputPath", "")
-    if not output.rstrip("/").startswith(f"s3://{bucket}/{JOBS_PREFIX.rstrip('/')}"):
+    if not output.rstrip("/").startswith(
+        f"s3://{deployment.training_bucket}/{JOBS_PREFIX.rstrip('/')}"
+    ):
         return Registration("not ours", detail=f"{job_name} writes to {output or 'nowhere'}")
     status = job["TrainingJobStatus"]
-    at = Place(sagemaker, s3, bucket, group)
     if status in ("Failed", "Stopped"):
         reason = job.get("FailureReason") or f"the job was {status.lower()}"
-        return _register_failure(at, job, reason)
+        return _register_failure(deployment, job, reason)
     if status != "Completed":
         return Registration("not completed", detail=status)
     try:
-        return _register_model(at, job)
+        return _register_model(deployment, job)
     except (RegistrationError, MetadataError) as error:
-        return _register_failure(at, job, str(error))
+        return _register_failure(deployment, job, str(error))
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where versions and their names are written.
-
-    Attributes:
-        sagemaker: A boto3 SageMaker client.
-        s3: A boto3 S3 client.
-        bucket: The training bucket; names are claimed there.
-        group: The model package group.
-    """
-
-    sagemaker: Any
-    s3: Any
-    bucket: str
-    group: str
-
-    def claim(self, job: Mapping[str, Any], line: Line) -> ModelName:
-        """The name that belongs to a job: its own from an earlier call, or the line's next."""
-        return claim_name(
-            self.s3, self.bucket, *line, source=job["TrainingJobArn"], since=job["CreationTime"]
-        )
-
-    def existing(self, job: Mapping[str, Any], name: ModelName) -> PackageSummary | None:
-        """The version of a job's name, where it was registered before."""
-        return find(self.sagemaker, self.group, name, created_after=job["CreationTime"])
+def _claim(deployment: Deployment, job: Mapping[str, Any], line: Line) -> ModelName:
+    """The name that belongs to a job: its own from an earlier call, or the line's next."""
+    return claim_name(
+        deployment.s3,
+        deployment.training_bucket,
+        *line,
+        source=job["TrainingJobArn"],
+        since=job["CreationTime"],
+    )
 
 
-def _register_failure(at: Place, job: Mapping[str, Any], reason: str) -> Registration:
+def _existing(
+    deployment: Deployment, job: Mapping[str, Any], name: ModelName
+) -> PackageSummary | None:
+    """The version of a job's name, where it was registered before."""
+    return find(
+        deployment.sagemaker, deployment.group_name, name, created_after=job["CreationTime"]
+    )
+
+
+def _register_failure(deployment: Deployment, job: Mapping[str, Any], reason: str) -> Registration:
     line = line_of(job)
     if line is None:
         raise RegistrationError(
             f"training job {job['TrainingJobName']}: {reason}; it cannot be registered as failed, "
             f"because its environment has no {MODEL_LINE}; submit jobs with cards train"
         )
-    name = at.claim(job, (line.model_type, line.architecture, line.stage))
-    existing = at.existing(job, name)
+    name = _claim(deployment, job, (line.model_type, line.architecture, line.stage))
+    existing = _existing(deployment, job, name)
     if existing:
         return Registration("already registered", existing.arn, str(name))
-    package = failed_version(at.sagemaker, at.group, job, name, reason)
-    arn = create(at.sagemaker, at.group, package)
+    package = failed_version(deployment.sagemaker, deployment.group_name, job, name, reason)
+    arn = create(deployment.sagemaker, deployment.group_name, package)
     return Registration(REGISTERED_AS_FAILED, arn, str(name), detail=reason)
 
 
-def _register_model(at: Place, job: Mapping[str, Any]) -> Registration:
+def _register_model(deployment: Deployment, job: Mapping[str, Any]) -> Registration:
     job_name = job["TrainingJobName"]
-    request = read_request(at.s3, job)
+    request = read_request(deployment.s3, job)
     _check_line(request, job)
     metadata = {
         **request.metadata,
         **kept_metrics(request.model_type, request.stage, request.metrics),
-        **_parent_metadata(at.sagemaker, request, at.group, job_name),
+        **_parent_metadata(deployment.sagemaker, request, deployment.group_name, job_name),
         CARD_SET_DIGEST: request.card_set_digest,
     }
     cards_uri = channel_uri(job, CARDS_CHANNEL)
@@ -250,11 +240,11 @@ def _register_model(at: Place, job: Mapping[str, Any]) -> Registration:
     if request.mlflow_run_id:
         metadata[MLFLOW_RUN] = request.mlflow_run_id
     line = (request.model_type, request.architecture, request.stage)
-    return register_version(at, job, line, metadata, request.metrics)
+    return register_version(deployment, job, line, metadata, request.metrics)
 
 
 def register_version(
-    at: Place,
+    deployment: Deployment,
     job: Mapping[str, Any],
     line: Line,
     metadata: Mapping[str, str],
@@ -263,7 +253,7 @@ def register_version(
     """Registers the model of a completed job under its line's next name, once.
 
     Args:
-        at: Where.
+        deployment: Clients and names.
         job: DescribeTrainingJob's answer; artifact, image and machines are taken from it.
         line: Type, architecture and stage of the name.
         metadata: What is known beside that.
@@ -285,15 +275,15 @@ def register_version(
     # Before a name is claimed: what is refused here is registered as failed under its first name.
     metadata |= verdict(ModelName(*line, 1), metadata).metadata()
     check(*line[::2], {key: plain(value) for key, value in metadata.items()})
-    name = at.claim(job, line)
+    name = _claim(deployment, job, line)
     run = metadata.get(MLFLOW_RUN)
-    existing = at.existing(job, name)
+    existing = _existing(deployment, job, name)
     if existing:
         return Registration("already registered", existing.arn, str(name), mlflow_run_id=run)
     teacher = name.model_type == TEACHER
     arn = create(
-        at.sagemaker,
-        at.group,
+        deployment.sagemaker,
+        deployment.group_name,
         NewPackage(
             name=name,
             approval=APPROVED if teacher else PENDING,
@@ -308,7 +298,7 @@ def register_version(
                 if teacher
                 else None
             ),
-            quality_uri=model_quality.put(at.s3, at.bucket, name, metrics),
+            quality_uri=model_quality.put(deployment.s3, deployment.training_bucket, name, metrics),
             card=model_card.card(
                 name,
                 metadata,

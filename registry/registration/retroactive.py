@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from registry.deployment import Deployment
 from registry.lineage.ancestry import ancestors
 from registry.names import (
     CARDS_CHANNEL,
@@ -37,7 +38,6 @@ from registry.registration.facts import (
 from registry.registration.failed_runs import PARENT_PARAMETER, line_of
 from registry.registration.job_facts import channel_uri
 from registry.registration.register import (
-    Place,
     Registration,
     RegistrationError,
     read_request,
@@ -116,27 +116,36 @@ class Asked:
     by: str = ""
 
 
-def tells_itself(s3: Any, bucket: str, job: Mapping[str, Any]) -> bool:
+def tells_itself(deployment: Deployment, job: Mapping[str, Any]) -> bool:
     """Whether a job of ours says what its model is, so that nobody else has to."""
     output = job.get("OutputDataConfig", {}).get("S3OutputPath", "")
-    if not output.rstrip("/").startswith(f"s3://{bucket}/{JOBS_PREFIX.rstrip('/')}"):
+    if not output.rstrip("/").startswith(
+        f"s3://{deployment.training_bucket}/{JOBS_PREFIX.rstrip('/')}"
+    ):
         return False
     if line_of(job) is not None:
         return True
     try:
-        return job["TrainingJobStatus"] == "Completed" and bool(read_request(s3, job))
+        return job["TrainingJobStatus"] == "Completed" and bool(read_request(deployment.s3, job))
     except RegistrationError:
         return False
 
 
-def registered_as(sagemaker: Any, group: str, job: Mapping[str, Any]) -> PackageSummary | None:
+def registered_as(deployment: Deployment, job: Mapping[str, Any]) -> PackageSummary | None:
     """The version that a training job was registered as, under whatever name."""
     this = Filters(where=((TRAINING_JOB, job["TrainingJobName"]),), since=job["CreationTime"])
-    return next((row for page in pages(sagemaker, group, this) for row in page.rows), None)
+    return next(
+        (
+            row
+            for page in pages(deployment.sagemaker, deployment.group_name, this)
+            for row in page.rows
+        ),
+        None,
+    )
 
 
 def jobs_by_registration(
-    sagemaker: Any, *, bucket: str, group: str, model_type: str
+    deployment: Deployment, model_type: str
 ) -> Iterator[tuple[dict[str, Any] | None, str]]:
     """The deployment's completed jobs of a type, newest first.
 
@@ -146,10 +155,14 @@ def jobs_by_registration(
     # Every version that has a name says its type in its description, so that none is left out.
     known = {
         (row.metadata or {}).get(TRAINING_JOB): str(row.name)
-        for page in pages(sagemaker, group, Filters(model_type=model_type, text=model_type))
+        for page in pages(
+            deployment.sagemaker,
+            deployment.group_name,
+            Filters(model_type=model_type, text=model_type),
+        )
         for row in page.rows
     }
-    listed = sagemaker.get_paginator("list_training_jobs").paginate(
+    listed = deployment.sagemaker.get_paginator("list_training_jobs").paginate(
         NameContains=f"{model_type}-",
         StatusEquals="Completed",
         SortBy="CreationTime",
@@ -161,17 +174,19 @@ def jobs_by_registration(
             if name in known:
                 yield None, known[name]
                 continue
-            job = sagemaker.describe_training_job(TrainingJobName=name)
+            job = deployment.sagemaker.describe_training_job(TrainingJobName=name)
             output = job["OutputDataConfig"]["S3OutputPath"]
-            if output.startswith(f"s3://{bucket}/{JOBS_PREFIX.rstrip('/')}"):
+            if output.startswith(f"s3://{deployment.training_bucket}/{JOBS_PREFIX.rstrip('/')}"):
                 yield job, name
 
 
-def register(at: Place, job: Mapping[str, Any], found: Findings, asked: Asked) -> Registration:
+def register(
+    deployment: Deployment, job: Mapping[str, Any], found: Findings, asked: Asked
+) -> Registration:
     """Registers a finished job's model; repeated, it finds the version that it made.
 
     Args:
-        at: Where.
+        deployment: Clients and names.
         job: DescribeTrainingJob's answer.
         found: What is in the job's artifact.
         asked: What the person says who asks for it.
@@ -187,7 +202,7 @@ def register(at: Place, job: Mapping[str, Any], found: Findings, asked: Asked) -
         raise RegistrationError(
             f"{label}: is {job['TrainingJobStatus']}; only a completed one has a model"
         )
-    existing = registered_as(at.sagemaker, at.group, job)
+    existing = registered_as(deployment, job)
     if existing:
         return Registration("already registered", existing.arn, str(existing.name or existing.arn))
     measured = own_metrics(
@@ -200,9 +215,9 @@ def register(at: Place, job: Mapping[str, Any], found: Findings, asked: Asked) -
         *metric_facts(measured, "the job's metric"),
     ]
     stage = _stage(label, facts, asked)
-    parent = _parent(at, label, job, stage, asked)
+    parent = _parent(deployment, label, job, stage, asked)
     if parent:
-        facts += _parent_facts(at.sagemaker, parent)
+        facts += _parent_facts(deployment.sagemaker, parent)
     metadata = _account(label, facts, found.counted, stage, asked)
     line = (asked.model_type, _architecture(label, metadata, found, asked), stage)
     cards = channel_uri(job, CARDS_CHANNEL)
@@ -211,7 +226,7 @@ def register(at: Place, job: Mapping[str, Any], found: Findings, asked: Asked) -
     if parent:
         metadata |= {PARENT_ARN: parent.arn, PARENT_NAME: parent.label}
     metrics = _reported({**measured, **found.metrics}, metadata, asked)
-    return register_version(at, job, line, metadata, metrics)
+    return register_version(deployment, job, line, metadata, metrics)
 
 
 def _stage(label: str, facts: Sequence[Fact], asked: Asked) -> str:
@@ -240,7 +255,7 @@ def _stage(label: str, facts: Sequence[Fact], asked: Asked) -> str:
 
 
 def _parent(
-    at: Place, label: str, job: Mapping[str, Any], stage: str, asked: Asked
+    deployment: Deployment, label: str, job: Mapping[str, Any], stage: str, asked: Asked
 ) -> Package | None:
     """The version that a student was made from, checked to be one that it can be made from."""
     if asked.model_type != STUDENT:
@@ -248,7 +263,7 @@ def _parent(
     parent = asked.parent
     if parent is None:
         arn = str(decoded((job.get("HyperParameters") or {}).get(PARENT_PARAMETER, "")))
-        parent = describe(at.sagemaker, arn) if arn.startswith("arn:") else None
+        parent = describe(deployment.sagemaker, arn) if arn.startswith("arn:") else None
     if parent is None:
         raise RegistrationError(
             f"{label}: a student needs the version that it was made from: --parent NAME"
@@ -256,10 +271,10 @@ def _parent(
     kind, stages = _PARENTS[stage]
     name = parent.name
     fits = name is not None and name.model_type == kind and name.stage in stages
-    if parent.group != at.group or not fits:
+    if parent.group != deployment.group_name or not fits:
         raise RegistrationError(
             f"--parent {parent.label}: a student of {stage} is made from a {kind} of "
-            f"{' or '.join(stages)} in {at.group}"
+            f"{' or '.join(stages)} in {deployment.group_name}"
         )
     return parent
 

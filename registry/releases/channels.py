@@ -12,21 +12,25 @@ A pointer is one small JSON object. ``If-Match`` on its ETag makes moving it a c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
-from registry.names import CANDIDATE_CHANNEL, CHANNELS_PREFIX, RELEASES_PREFIX, STABLE_CHANNEL
+from registry.deployment import Deployment
+from registry.names import (
+    BY_PROMOTION,
+    CANDIDATE_CHANNEL,
+    CHANNELS_PREFIX,
+    RELEASES_PREFIX,
+    STABLE_CHANNEL,
+)
 from registry.releases.folders import is_complete, newest_release
 from registry.versions.packages import APPROVED, describe, iterate
 
 CHANNELS = (CANDIDATE_CHANNEL, STABLE_CHANNEL)
-#: What moves ``stable``: an approval, or only a person's word.
-BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
 #: How many earlier places a pointer remembers; the bucket's own versions hold the rest.
 HISTORY_LIMIT = 50
 _SWAP_ATTEMPTS = 8
@@ -75,24 +79,6 @@ class Hold:
     by: str
     at: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where channels lie and what they are computed from.
-
-    Attributes:
-        sagemaker: A boto3 SageMaker client.
-        s3: A boto3 S3 client.
-        bucket: The release bucket.
-        stable: What moves ``stable``: :data:`BY_APPROVAL` or :data:`BY_PROMOTION`.
-    """
-
-    sagemaker: Any
-    s3: Any
-    group: str
-    bucket: str
-    stable: str = BY_APPROVAL
 
 
 def pointer_key(channel: str) -> str:
@@ -162,76 +148,79 @@ def release_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> None:
     s3.delete_object(Bucket=bucket, Key=hold_key(channel))
 
 
-def compute(at: Place, channel: str = STABLE_CHANNEL, candidate: Pointer | None = None) -> Pointer:
+def compute(
+    deployment: Deployment, channel: str = STABLE_CHANNEL, candidate: Pointer | None = None
+) -> Pointer:
     """Where a channel should point.
 
     Args:
-        at: Where the channels lie.
+        deployment: Clients, names and settings.
         channel: Its name.
         candidate: What :func:`newest` has said a moment ago, where the caller knows it.
     """
     if channel == STABLE_CHANNEL:
-        held = read_hold(at.s3, at.bucket)
-        if held and valid(at, held.pointer):
+        held = read_hold(deployment.s3, deployment.release_bucket)
+        if held and valid(deployment, held.pointer):
             return held.pointer
-        if at.stable == BY_PROMOTION:
+        if deployment.stable_channel == BY_PROMOTION:
             try:
-                before = history(at.s3, at.bucket)
+                before = history(deployment.s3, deployment.release_bucket)
             except ChannelError:
                 before = []
-            return next((each.pointer for each in before if valid(at, each.pointer)), Pointer(None))
-    return newest(at) if candidate is None else candidate
+            return next(
+                (each.pointer for each in before if valid(deployment, each.pointer)), Pointer(None)
+            )
+    return newest(deployment) if candidate is None else candidate
 
 
-def newest(at: Place) -> Pointer:
+def newest(deployment: Deployment) -> Pointer:
     """The release of the newest approved stage-2 student that has one."""
     folders: set[str] | None = None
-    for row in iterate(at.sagemaker, at.group, approval=APPROVED):
+    for row in iterate(deployment.sagemaker, deployment.group_name, approval=APPROVED):
         if row.name is None or not row.name.releasable:
             continue
         if folders is None:
-            folders = {name.partition(".")[0] for name in _folders(at)}
+            folders = {name.partition(".")[0] for name in _folders(deployment)}
         if str(row.name) in folders:
-            release = newest_release(at.s3, at.bucket, str(row.name))
+            release = newest_release(deployment.s3, deployment.release_bucket, str(row.name))
             if release:
                 return Pointer(release, row.arn, str(row.name))
     return Pointer(None)
 
 
-def valid(at: Place, pointer: Pointer) -> bool:
+def valid(deployment: Deployment, pointer: Pointer) -> bool:
     """Whether a channel may point there: the version is approved and the release complete."""
     if pointer.release is None or pointer.package_arn is None:
         return False
-    package = describe(at.sagemaker, pointer.package_arn)
+    package = describe(deployment.sagemaker, pointer.package_arn)
     return (
         package is not None
         and package.approval == APPROVED
         and pointer.release.startswith(f"{package.label}.")
-        and is_complete(at.s3, at.bucket, pointer.release)
+        and is_complete(deployment.s3, deployment.release_bucket, pointer.release)
     )
 
 
-def bound(at: Place) -> frozenset[str]:
+def bound(deployment: Deployment) -> frozenset[str]:
     """The releases that channels need: where each points, should point, is held at, and was.
 
     Raises:
         ChannelError: A pointer cannot be read, so nobody knows.
     """
-    candidate = newest(at)
-    found = {compute(at, each, candidate).release for each in CHANNELS}
-    held = read_hold(at.s3, at.bucket)
+    candidate = newest(deployment)
+    found = {compute(deployment, each, candidate).release for each in CHANNELS}
+    held = read_hold(deployment.s3, deployment.release_bucket)
     found |= {held.pointer.release} if held else set()
     for each in CHANNELS:
         # The second is where a rollback goes.
-        found |= {move.pointer.release for move in history(at.s3, at.bucket, each)[:2]}
+        found |= {
+            move.pointer.release
+            for move in history(deployment.s3, deployment.release_bucket, each)[:2]
+        }
     return frozenset(release for release in found if release)
 
 
-def move(
-    at: Place,
-    channel: str = STABLE_CHANNEL,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Pointer:
+def move(deployment: Deployment, channel: str = STABLE_CHANNEL) -> Pointer:
     """Makes the pointer equal to its definition and returns it.
 
     The ETag is read before the state is, so that whatever changes in between makes the swap
@@ -243,18 +232,18 @@ def move(
     """
     key = pointer_key(channel)
     for _ in range(_SWAP_ATTEMPTS):
-        document, etag = _object(at.s3, at.bucket, key)
+        document, etag = _object(deployment.s3, deployment.release_bucket, key)
         try:
             before = [] if document is None else _moves(document, key)
         except ChannelError:
             # Written by nobody of ours, and what it should say is known.
             before, document = [], None
-        wanted = compute(at, channel)
+        wanted = compute(deployment, channel)
         if before and wanted == before[0].pointer:
             return wanted
         if etag is None and wanted.release is None:
             return wanted
-        since = now().isoformat(timespec="milliseconds")
+        since = deployment.now().isoformat(timespec="milliseconds")
         body = {
             "channel": channel,
             **asdict(wanted),
@@ -264,14 +253,16 @@ def move(
         }  # fmt: skip
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
-            at.s3.put_object(
-                Bucket=at.bucket,
+            deployment.s3.put_object(
+                Bucket=deployment.release_bucket,
                 Key=key,
                 Body=json.dumps(body, indent=2).encode(),
                 ContentType="application/json",
                 **condition,
             )
-            if wanted.release is None or is_complete(at.s3, at.bucket, wanted.release):
+            if wanted.release is None or is_complete(
+                deployment.s3, deployment.release_bucket, wanted.release
+            ):
                 return wanted
         except ClientError as error:
             if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
@@ -281,9 +272,9 @@ def move(
     )
 
 
-def _folders(at: Place) -> list[str]:
-    pages = at.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=at.bucket, Prefix=RELEASES_PREFIX, Delimiter="/"
+def _folders(deployment: Deployment) -> list[str]:
+    pages = deployment.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=deployment.release_bucket, Prefix=RELEASES_PREFIX, Delimiter="/"
     )
     return [
         entry["Prefix"].removeprefix(RELEASES_PREFIX).rstrip("/")

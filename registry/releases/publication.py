@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -23,6 +22,7 @@ from registry.compilation.jobs import FIDELITY_REPORT, CompilationError, read_re
 from registry.compilation.recipe import COMPILED_STAGES, Recipe
 from registry.contract import Contract
 from registry.convergence import Verdict
+from registry.deployment import Deployment
 from registry.lineage.ancestry import ancestors
 from registry.names import (
     COMPILATIONS_PREFIX,
@@ -32,8 +32,6 @@ from registry.names import (
     parse_compile_job,
     release_id,
 )
-from registry.notices import Board
-from registry.releases import channels as channel
 from registry.releases.folders import folder
 from registry.releases.manifest import (
     MANIFEST,
@@ -56,42 +54,15 @@ class CopyError(RuntimeError):
     """S3 has written other bytes than it was given: a fault, and not the job's."""
 
 
-@dataclass(frozen=True)
-class Publisher:
-    """The clients and places that publishing needs.
-
-    Attributes:
-        sagemaker: A boto3 SageMaker client.
-        s3: A boto3 S3 client.
-        kms: A boto3 KMS client.
-        signing_key: ARN of the asymmetric key (ECC P-256) that signs manifests.
-        board: Where people are told.
-        stable: What moves the stable channel: ``approval`` or ``promotion``.
-    """
-
-    sagemaker: Any
-    s3: Any
-    kms: Any
-    group: str
-    training_bucket: str
-    release_bucket: str
-    signing_key: str
-    board: Board
-    stable: str = channel.BY_APPROVAL
-
-    @property
-    def channels(self) -> channel.Place:
-        """Where the channels lie."""
-        return channel.Place(self.sagemaker, self.s3, self.group, self.release_bucket, self.stable)
-
-
-def withdraw(to: Publisher, release: str) -> None:
+def withdraw(deployment: Deployment, release: str) -> None:
     """Makes a release absent: without its manifest it is not there.
 
     The files stay, so that it can be published again; so does the manifest, as an earlier version
     of its object.
     """
-    to.s3.delete_object(Bucket=to.release_bucket, Key=f"{RELEASES_PREFIX}{release}/{MANIFEST}")
+    deployment.s3.delete_object(
+        Bucket=deployment.release_bucket, Key=f"{RELEASES_PREFIX}{release}/{MANIFEST}"
+    )
 
 
 def release_of(package: Package) -> str | None:
@@ -107,7 +78,7 @@ def release_of(package: Package) -> str | None:
     return release_id(job[0], compiler, job[1]) if job and compiler else None
 
 
-def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> str:
+def publish(deployment: Deployment, source: Package, recipe: Recipe, job_name: str) -> str:
     """Publishes the release of an approved version from its completed compile job.
 
     Registers what was compiled (ONNX and INT8 or HEF) as versions of the group, copies the files,
@@ -121,16 +92,13 @@ def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> st
         ManifestError: A file is not what the report says.
     """
     assert source.name is not None
-    report, fidelity = _reports(to, source, job_name)
+    report, fidelity = _reports(deployment, source, job_name)
     if verdict(fidelity) is not Verdict.PASSED:
         raise CompilationError(f"{job_name}: its fidelity gate did not pass; nothing is published")
     files = files_of(report, f"{job_name}: {COMPILATION_REPORT}")
     shipped = _shipped(report, files, job_name)
     packages = register_compiled(
-        to.sagemaker,
-        to.s3,
-        group=to.group,
-        bucket=to.training_bucket,
+        deployment,
         source=source,
         recipe=recipe,
         job_name=job_name,
@@ -139,30 +107,34 @@ def publish(to: Publisher, source: Package, recipe: Recipe, job_name: str) -> st
     )
     release = release_id(source.name, recipe.compiler, recipe.id)
     prefix = f"{RELEASES_PREFIX}{release}/"
-    there = folder(to.s3, to.release_bucket, release)
+    there = folder(deployment.s3, deployment.release_bucket, release)
     if there and there.retired:
         # Let go, and compiled again: the old manifest does not speak of the files to come.
-        withdraw(to, release)
+        withdraw(deployment, release)
     for name, file in shipped.items():
         _copy_checked(
-            to, f"{COMPILATIONS_PREFIX}{job_name}/{name}", f"{prefix}{name}", file, job_name
+            deployment, f"{COMPILATIONS_PREFIX}{job_name}/{name}", f"{prefix}{name}", file, job_name
         )
     body = canonical(
-        _manifest(to, source, recipe, job_name, release, report, fidelity, shipped, packages)
+        _manifest(
+            deployment, source, recipe, job_name, release, report, fidelity, shipped, packages
+        )
     )
-    signature = sign(to.kms, to.signing_key, body)
-    put_public_key(to)
-    to.s3.put_object(Bucket=to.release_bucket, Key=f"{prefix}{SIGNATURE}", Body=signature)
+    signature = sign(deployment.kms, deployment.signing_key_arn, body)
+    put_public_key(deployment)
+    deployment.s3.put_object(
+        Bucket=deployment.release_bucket, Key=f"{prefix}{SIGNATURE}", Body=signature
+    )
     put_once(
-        to.s3,
-        to.release_bucket,
+        deployment.s3,
+        deployment.release_bucket,
         f"{prefix}{MANIFEST}",
         body,
         ContentType="application/json",
         ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
     )
     if there and there.retired:
-        to.s3.delete_object(Bucket=to.release_bucket, Key=f"{prefix}{RETIRED}")
+        deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=f"{prefix}{RETIRED}")
     return release
 
 
@@ -189,17 +161,19 @@ def public_key_name(key_arn: str) -> str:
     return f"{KEYS_PREFIX}{key_arn.rpartition('/')[2]}.pem"
 
 
-def put_public_key(to: Publisher) -> None:
+def put_public_key(deployment: Deployment) -> None:
     """Writes the public key beside the releases, once."""
-    pem = public_key_pem(to.kms, to.signing_key)
-    put_once(to.s3, to.release_bucket, public_key_name(to.signing_key), pem)
+    pem = public_key_pem(deployment.kms, deployment.signing_key_arn)
+    put_once(
+        deployment.s3, deployment.release_bucket, public_key_name(deployment.signing_key_arn), pem
+    )
 
 
 def _reports(
-    to: Publisher, source: Package, job_name: str
+    deployment: Deployment, source: Package, job_name: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    report = read_report(to.s3, to.training_bucket, job_name, COMPILATION_REPORT)
-    fidelity = read_report(to.s3, to.training_bucket, job_name, FIDELITY_REPORT)
+    report = read_report(deployment.s3, deployment.training_bucket, job_name, COMPILATION_REPORT)
+    fidelity = read_report(deployment.s3, deployment.training_bucket, job_name, FIDELITY_REPORT)
     if report.get("source_arn") != source.arn or report.get("source_name") != str(source.name):
         raise CompilationError(
             f"{job_name}: {COMPILATION_REPORT} is of {report.get('source_name')!r}, "
@@ -219,10 +193,10 @@ def _shipped(
     return {name: files[name] for name in names}
 
 
-def _copy_checked(to: Publisher, key: str, target: str, file: File, job_name: str) -> None:
+def _copy_checked(deployment: Deployment, key: str, target: str, file: File, job_name: str) -> None:
     """Copies one file on S3's side, having read the very bytes that are copied."""
     try:
-        answer = to.s3.get_object(Bucket=to.training_bucket, Key=key)
+        answer = deployment.s3.get_object(Bucket=deployment.training_bucket, Key=key)
     except ClientError as error:
         if is_missing(error):
             raise ManifestError(
@@ -238,10 +212,10 @@ def _copy_checked(to: Publisher, key: str, target: str, file: File, job_name: st
             f"{job_name}: {key} has {size} bytes and digest {digest.hexdigest()[:12]}…, the report "
             f"says {file.bytes} and {file.sha256[:12]}…; nothing is published"
         )
-    copied = to.s3.copy_object(
-        Bucket=to.release_bucket,
+    copied = deployment.s3.copy_object(
+        Bucket=deployment.release_bucket,
         Key=target,
-        CopySource={"Bucket": to.training_bucket, "Key": key},
+        CopySource={"Bucket": deployment.training_bucket, "Key": key},
         CopySourceIfMatch=answer["ETag"],
         ChecksumAlgorithm="SHA256",
     )
@@ -253,7 +227,7 @@ def _copy_checked(to: Publisher, key: str, target: str, file: File, job_name: st
 
 
 def _manifest(
-    to: Publisher,
+    deployment: Deployment,
     source: Package,
     recipe: Recipe,
     job_name: str,
@@ -263,9 +237,9 @@ def _manifest(
     shipped: Mapping[str, File],
     packages: Mapping[str, str],
 ) -> dict[str, Any]:
-    job = to.sagemaker.describe_processing_job(ProcessingJobName=job_name)
-    described = describe(to.sagemaker, source.arn)
-    chain = ancestors(to.sagemaker, described) if described else []
+    job = deployment.sagemaker.describe_processing_job(ProcessingJobName=job_name)
+    described = describe(deployment.sagemaker, source.arn)
+    chain = ancestors(deployment.sagemaker, described) if described else []
     return {
         "schema": SCHEMA,
         "release": release,
@@ -292,7 +266,7 @@ def _manifest(
         },
         "signature": {
             "algorithm": SIGNING_ALGORITHM,
-            "key": to.signing_key,
+            "key": deployment.signing_key_arn,
             "file": SIGNATURE,
         },
         "compilation_report_sha256": sha256(canonical(report)),

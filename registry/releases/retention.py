@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
+from registry.deployment import Deployment
 from registry.names import RELEASES_PREFIX, RETIRED
 from registry.releases import channels as channel
 from registry.releases.folders import Folder, folder
@@ -74,7 +75,7 @@ def is_retired(mine: Sequence[Folder], ours: str, started: datetime | None) -> b
     return own.retired is not None and (started is None or started <= own.retired)
 
 
-def retire(at: channel.Place, release: str, moment: datetime) -> bool:
+def retire(deployment: Deployment, release: str, moment: datetime) -> bool:
     """Takes a release's next step out; safe to repeat, and for two at once.
 
     Returns:
@@ -84,20 +85,25 @@ def retire(at: channel.Place, release: str, moment: datetime) -> bool:
         ChannelError: A pointer cannot be read, so nobody knows what channels need.
     """
     prefix = f"{RELEASES_PREFIX}{release}/"
-    found = folder(at.s3, at.bucket, release)
+    found = folder(deployment.s3, deployment.release_bucket, release)
     if found is None:
         return True
     if found.published:
-        body = at.s3.get_object(Bucket=at.bucket, Key=prefix + MANIFEST)["Body"].read()
-        at.s3.put_object(
-            Bucket=at.bucket, Key=prefix + RETIRED, Body=body, ContentType="application/json"
+        body = deployment.s3.get_object(Bucket=deployment.release_bucket, Key=prefix + MANIFEST)[
+            "Body"
+        ].read()
+        deployment.s3.put_object(
+            Bucket=deployment.release_bucket,
+            Key=prefix + RETIRED,
+            Body=body,
+            ContentType="application/json",
         )
-    if release in channel.bound(at):
-        at.s3.delete_object(Bucket=at.bucket, Key=prefix + RETIRED)
+    if release in channel.bound(deployment):
+        deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=prefix + RETIRED)
         return False
     if found.retired and moment - found.retired >= GRACE:
         # The manifest first: without it the release stays absent, whatever becomes of the mark.
         rest = sorted(found.files - {MANIFEST, RETIRED, SIGNATURE})
         for file in [MANIFEST, *rest]:
-            at.s3.delete_object(Bucket=at.bucket, Key=prefix + file)
+            deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=prefix + file)
     return True

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, put_once, split_s3_uri
+from registry.deployment import Deployment
 from registry.names import CARDS_PREFIX, JOBS_PREFIX, NAMES_PREFIX, ModelName
 from registry.versions import model_quality
 from registry.versions.metadata import (
@@ -43,25 +43,11 @@ class PromotionError(RuntimeError):
     """A version that cannot be promoted; names it, the cause and the remedy."""
 
 
-@dataclass(frozen=True)
-class Side:
-    """One of the two deployments.
-
-    Attributes:
-        sagemaker: A boto3 SageMaker client of its account.
-        s3: A boto3 S3 client of its account.
-        group: Its model package group.
-        bucket: Its training bucket.
-    """
-
-    sagemaker: Any
-    s3: Any
-    group: str
-    bucket: str
-
-
 def promote(
-    source: Side, target: Side, package: Package, progress: Progress = lambda key, size: None
+    source: Deployment,
+    target: Deployment,
+    package: Package,
+    progress: Progress = lambda key, size: None,
 ) -> str:
     """Copies a version to another deployment and registers it there.
 
@@ -81,7 +67,7 @@ def promote(
     name, cards_uri = _checked(package)
     where = f"{JOBS_PREFIX}promoted-{name}/output/model.tar.gz"
     _claim(target, name, package.arn)
-    there = find(target.sagemaker, target.group, name)
+    there = find(target.sagemaker, target.group_name, name)
     if there:
         return there.arn
     bucket, key = split_s3_uri(package.model_data_url)
@@ -95,16 +81,16 @@ def promote(
     metadata = {key: text for key, text in package.metadata.items() if key not in _OF_THE_SOURCE}
     return create(
         target.sagemaker,
-        target.group,
+        target.group_name,
         NewPackage(
             name=name,
             approval=PENDING,
             summary=package.description.partition(": ")[2].partition(", ")[2] or "promoted",
-            model_data_url=f"s3://{target.bucket}/{where}",
+            model_data_url=f"s3://{target.training_bucket}/{where}",
             image=package.image,
             metadata={
                 **metadata,
-                CARD_SET_URI: f"s3://{target.bucket}/{cards}",
+                CARD_SET_URI: f"s3://{target.training_bucket}/{cards}",
                 PROMOTED_FROM: package.arn,
             },
             generated_by=package.generated_by,
@@ -130,13 +116,13 @@ def _checked(package: Package) -> tuple[ModelName, str]:
     return package.name, cards_uri
 
 
-def _claim(target: Side, name: ModelName, source: str) -> None:
+def _claim(target: Deployment, name: ModelName, source: str) -> None:
     """Takes the name in the target, or finds that it was taken for this very version."""
     key = f"{NAMES_PREFIX}{name.line}/v{name.version}.json"
     claim = json.dumps({"name": str(name), "source": source}).encode()
-    if put_once(target.s3, target.bucket, key, claim, ContentType="application/json"):
+    if put_once(target.s3, target.training_bucket, key, claim, ContentType="application/json"):
         return
-    body = target.s3.get_object(Bucket=target.bucket, Key=key)["Body"].read(4096)
+    body = target.s3.get_object(Bucket=target.training_bucket, Key=key)["Body"].read(4096)
     try:
         owner = json.loads(body).get("source")
     except (ValueError, AttributeError):
@@ -148,16 +134,20 @@ def _claim(target: Side, name: ModelName, source: str) -> None:
         )
 
 
-def _copy(source: Side, bucket: str, key: str, target: Side, to: str, progress: Progress) -> None:
+def _copy(
+    source: Deployment, bucket: str, key: str, target: Deployment, to: str, progress: Progress
+) -> None:
     """Copies an object through this machine: the accounts need not know each other."""
     answer = source.s3.get_object(Bucket=bucket, Key=key)
     size = int(answer["ContentLength"])
-    if _size(target.s3, target.bucket, to) == size:
+    if _size(target.s3, target.training_bucket, to) == size:
         return
     progress(key, size)
-    target.s3.upload_fileobj(answer["Body"], target.bucket, to)
-    if _size(target.s3, target.bucket, to) != size:
-        raise PromotionError(f"s3://{target.bucket}/{to}: was not written whole; repeat it")
+    target.s3.upload_fileobj(answer["Body"], target.training_bucket, to)
+    if _size(target.s3, target.training_bucket, to) != size:
+        raise PromotionError(
+            f"s3://{target.training_bucket}/{to}: was not written whole; repeat it"
+        )
 
 
 def _size(s3: Any, bucket: str, key: str) -> int | None:
@@ -175,7 +165,7 @@ def _listed(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
             yield str(entry["Key"]), int(entry["Size"])
 
 
-def _quality(source: Side, target: Side, package: Package, name: ModelName) -> str:
+def _quality(source: Deployment, target: Deployment, package: Package, name: ModelName) -> str:
     """The version's metrics, as the console of the other account reads them."""
     if not package.quality_uri.startswith("s3://"):
         return ""
@@ -186,4 +176,4 @@ def _quality(source: Side, target: Side, package: Package, name: ModelName) -> s
         if error_code(error) in ("404", "NoSuchKey"):
             return ""
         raise
-    return model_quality.put_report(target.s3, target.bucket, name, body)
+    return model_quality.put_report(target.s3, target.training_bucket, name, body)

@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 
 from localcloud.ports import free_port
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -103,12 +103,12 @@ class Cloud:
         return self.session.client(service, endpoint_url=self.variables["AWS_ENDPOINT_URL"])
 
     @cached_property
-    def deployment(self) -> Deployment:
+    def deployment(self) -> DeployedNames:
         return self.deployed()
 
-    def deployed(self, environment: str = "dev") -> Deployment:
+    def deployed(self, environment: str = "dev") -> DeployedNames:
         """What an environment's stacks provisioned."""
-        return Deployment.read(self.client("ssm"), environment)
+        return DeployedNames.read(self.client("ssm"), environment)
 
     def function(self, logical: str) -> str:
         """The name of a deployed function, by its output of the automation stack."""

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from registry.names import parse_name
 from registry.versions.packages import NewPackage, create
 from tests.e2e.cloud import BIN, Cloud, started
@@ -30,7 +30,7 @@ class Account:
     """An account with what is deployed to it."""
 
     cloud: Cloud
-    deployment: Deployment
+    deployment: DeployedNames
 
     @property
     def number(self) -> str:

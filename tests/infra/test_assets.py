@@ -101,9 +101,9 @@ HELPERS = {
         "CODE_URI",
         "TRAINING_BUCKET",
     },
-    "places": {"GROUP_NAME", "TRAINING_BUCKET", "RELEASE_BUCKET", "STABLE_FOLLOWS"},
+    "deployment": {"GROUP_NAME", "TRAINING_BUCKET", "RELEASE_BUCKET", "STABLE_FOLLOWS"},
     "kept_releases": {"KEEP_RELEASES"},
-    "board": {"NOTICE_TOPIC_ARN", "ENVIRONMENT"},
+    "notifier": {"NOTICE_TOPIC_ARN", "ENVIRONMENT"},
 }
 
 

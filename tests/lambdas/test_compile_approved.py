@@ -85,7 +85,7 @@ def test_every_versions_lineage_is_written_by_its_event_and_once(
     sagemaker = client("sagemaker")
     assert all(artifact_of(sagemaker, package.arn) for package in versions.values())
     faults = Faults()
-    faults.client(function._places.sagemaker)
+    faults.client(function._deployment.sagemaker)
     for package in versions.values():
         function.handler(event(package.arn), None)
     assert writes(faults) == {}
@@ -102,7 +102,7 @@ def test_lineage_that_cannot_be_written_keeps_no_compilation_back_and_is_tried_a
         ModelApprovalStatus="Approved",
         InferenceSpecification={"Containers": [model]},
     )
-    Faults().fail(function._places.sagemaker, "CreateArtifact", "AccessDeniedException")
+    Faults().fail(function._deployment.sagemaker, "CreateArtifact", "AccessDeniedException")
     with pytest.raises(ClientError, match="AccessDenied"):
         function.handler(event(package.arn), None)
     found = sagemaker.list_processing_jobs(NameContains="student-y-stage2-v1")

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.notices import Board, Kind, Notice
+from registry.notices import Notice, NoticeKind, Notifier
 
 STEPS = ("cards release list -e dev",)
 
@@ -25,9 +25,9 @@ class Sns:
 
 def test_mail_and_chat_get_their_own_text_and_it_is_counted() -> None:
     sns, counted = Sns(), list[Notice]()
-    board = Board(sns, "arn:topic", "dev", counted.append)
-    notice = Notice(Kind.GATE_FAILED, "student-x-stage2-v1", "arn:x", "cosine .7", STEPS)
-    board.tell(notice)
+    notifier = Notifier(sns, "arn:topic", "dev", counted.append)
+    notice = Notice(NoticeKind.GATE_FAILED, "student-x-stage2-v1", "arn:x", "cosine .7", STEPS)
+    notifier.publish(notice)
     assert counted == [notice]
     (sent,) = sns.sent
     assert sent["Subject"] == "Cards: student-x-stage2-v1 gate failed"
@@ -42,7 +42,7 @@ def test_mail_and_chat_get_their_own_text_and_it_is_counted() -> None:
 
 @given(st.text(max_size=6000), st.text(max_size=400))
 def test_hostile_words_stay_one_line_and_within_the_limits_of_sns(why: str, name: str) -> None:
-    notice = Notice(Kind.RELEASED, name, "arn", why, STEPS)
+    notice = Notice(NoticeKind.RELEASED, name, "arn", why, STEPS)
     assert len(notice.subject) <= 100 and notice.subject.isprintable()
     assert len(notice.text) <= 4000 and "\x1b" not in notice.text
     assert json.loads(notice.chat)["content"]["description"].isprintable()

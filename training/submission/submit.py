@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from recognition.card_sets.pack import SCALE
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from registry.names import (
     CARDS_CHANNEL,
     EXPERIMENT,
@@ -76,7 +76,7 @@ _RESERVED = {"recipe", "stage", "parent-model-package-arn"}
 
 
 def plan(
-    deployment: Deployment,
+    deployment: DeployedNames,
     *,
     region: str,
     kind: str,
@@ -234,7 +234,7 @@ def _check_pack(cards_uri: str, config: TrainingConfig) -> None:
         )
 
 
-def _placed(compute: Compute, deployment: Deployment) -> Compute:
+def _placed(compute: Compute, deployment: DeployedNames) -> Compute:
     """The machines in the deployment's network, where it has one and no other was given."""
     if compute.subnets or deployment.job_subnets == NO_NETWORK:
         return compute

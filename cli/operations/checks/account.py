@@ -94,7 +94,7 @@ def deployment(site: Site) -> Iterator[Finding]:
     from registry.deployment import DeploymentError
 
     try:
-        found = site.deployment
+        found = site.names
     except DeploymentError as error:
         others = _environments(site)
         remedy = site.deploy

@@ -15,9 +15,9 @@ _ECR = re.compile(
 
 def compiler(site: Site) -> Iterator[Finding]:
     """The image with Hailo's Dataflow Compiler (DFC), where the deployment names one."""
-    if site.deployment.compiler != "hailo":
+    if site.names.compiler != "hailo":
         yield ok(
-            f"{site.deployment.compiler}: releases are INT8 for ONNX Runtime, not HEF; "
+            f"{site.names.compiler}: releases are INT8 for ONNX Runtime, not HEF; "
             "deploying with -c cards.compiler_image=… changes it"
         )
         return

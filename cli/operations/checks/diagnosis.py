@@ -12,7 +12,7 @@ from cli.aws import Aws
 from cli.errors import describe, one_line
 
 if TYPE_CHECKING:
-    from registry.deployment import Deployment
+    from registry.deployment import DeployedNames, Deployment
 
 #: Seconds for one connection and one answer, and how often a request is tried: a doctor must not
 #: hang on what is broken.
@@ -109,10 +109,15 @@ class Site:
 
     @cached_property
     def deployment(self) -> Deployment:
-        """What the stacks wrote to SSM."""
-        from registry.deployment import Deployment
+        """The deployment, with clients that give up soon."""
+        return self.names.deployment(self.client)
 
-        return Deployment.read(self.client("ssm"), self.environment)
+    @cached_property
+    def names(self) -> DeployedNames:
+        """What the stacks wrote to SSM."""
+        from registry.deployment import DeployedNames
+
+        return DeployedNames.read(self.client("ssm"), self.environment)
 
     @cached_property
     def automation(self) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked, warning
 
 if TYPE_CHECKING:
-    from registry.deployment import Deployment
+    from registry.deployment import DeployedNames
 
 _APPROVING = (("sagemaker:ModelApprovalStatus", "Approved"),)
 _TO_SAGEMAKER = (("iam:PassedToService", "sagemaker.amazonaws.com"),)
@@ -47,7 +47,7 @@ class Duties:
 class Rights:
     """The actions on this deployment's resources that duties are made of."""
 
-    deployment: Deployment
+    names: DeployedNames
     partition: str
     region: str
     account: str
@@ -61,11 +61,11 @@ class Rights:
     @property
     def version(self) -> str:
         """The ARN of any version of the group."""
-        return self._sagemaker(f"model-package/{self.deployment.group_name}/1")
+        return self._sagemaker(f"model-package/{self.names.group_name}/1")
 
     @property
     def look(self) -> tuple[Right, ...]:
-        group = self._sagemaker(f"model-package-group/{self.deployment.group_name}")
+        group = self._sagemaker(f"model-package-group/{self.names.group_name}")
         return (
             Right("sagemaker:ListModelPackages", group),
             Right("sagemaker:DescribeModelPackage", self.version),
@@ -81,21 +81,21 @@ class Rights:
 
     @property
     def train(self) -> tuple[Right, ...]:
-        bucket = self.deployment.training_bucket
+        bucket = self.names.training_bucket
         return (
             Right("sagemaker:CreateTrainingJob", self._sagemaker("training-job/teacher-1")),
-            Right("iam:PassRole", self.deployment.training_role_arn, _TO_SAGEMAKER),
+            Right("iam:PassRole", self.names.training_role_arn, _TO_SAGEMAKER),
             Right("s3:PutObject", self._object(bucket, "source/teacher-1/sourcedir.tar.gz")),
         )
 
     @property
     def release(self) -> tuple[Right, ...]:
         key = "releases/x/manifest.json"
-        return (Right("s3:PutObject", self._object(self.deployment.release_bucket, key)),)
+        return (Right("s3:PutObject", self._object(self.names.release_bucket, key)),)
 
     def person(self) -> dict[str, tuple[Right, ...]]:
         """What a person does, by the words for it."""
-        manifest = self._object(self.deployment.release_bucket, "releases/x/manifest.json")
+        manifest = self._object(self.names.release_bucket, "releases/x/manifest.json")
         return {
             "look at models": self.look,
             "approve": self.approve,
@@ -106,7 +106,7 @@ class Rights:
 
     def roles(self) -> dict[str, Duties]:
         """Duties by role: the jobs' two, and the functions' four."""
-        training, release = self.deployment.training_bucket, self.deployment.release_bucket
+        training, release = self.names.training_bucket, self.names.release_bucket
         compile_job = self._sagemaker("processing-job/compile-x-1")
         update = Right("sagemaker:UpdateModelPackage", self.version)
         output = self._object(training, "jobs/x/output/model.tar.gz")
@@ -133,7 +133,7 @@ class Rights:
                 must=(
                     *self.look,
                     Right("sagemaker:CreateProcessingJob", compile_job),
-                    Right("iam:PassRole", self.deployment.compile_role_arn, _TO_SAGEMAKER),
+                    Right("iam:PassRole", self.names.compile_role_arn, _TO_SAGEMAKER),
                 ),
                 must_not=nothing_decided,
             ),
@@ -145,7 +145,7 @@ class Rights:
                     Right("s3:GetObject", compiled),
                     Right("s3:PutObject", self._object(release, "channels/stable.json")),
                     Right("s3:DeleteObject", self._object(release, "releases/x/manifest.json")),
-                    Right("kms:Sign", self.deployment.signing_key_arn),
+                    Right("kms:Sign", self.names.signing_key_arn),
                 ),
                 must_not=(*self.approve, Right("s3:DeleteObject", model)),
             ),
@@ -220,8 +220,8 @@ def roles(site: Site) -> Iterator[Finding]:
     from botocore.exceptions import ClientError
 
     arns = {
-        "training": site.deployment.training_role_arn,
-        "compile": site.deployment.compile_role_arn,
+        "training": site.names.training_role_arn,
+        "compile": site.names.compile_role_arn,
         **{name: str(found["Role"]) for name, found in site.functions.items()},
     }
     well = True
@@ -259,8 +259,8 @@ def judge_role(
 
 
 def _rights(site: Site) -> Rights:
-    _, partition, _, _, account, *_ = site.deployment.training_role_arn.split(":")
-    return Rights(site.deployment, partition, site.aws.region, account)
+    _, partition, _, _, account, *_ = site.names.training_role_arn.split(":")
+    return Rights(site.names, partition, site.aws.region, account)
 
 
 def _principal(site: Site, arn: str) -> str | None:

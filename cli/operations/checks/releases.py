@@ -31,12 +31,12 @@ def approvals(site: Site) -> Iterator[Finding]:
     if recipe is None:
         yield unchecked("the function that knows the recipe is gone", site.deploy)
         return
-    places = site.deployment.places(site.client("sagemaker"), site.client("s3"))
-    approved = iterate(places.sagemaker, places.group, approval=APPROVED)
+    deployment = site.deployment
+    approved = iterate(deployment.sagemaker, deployment.group_name, approval=APPROVED)
     rows = list(islice((row for row in approved if row.name and row.name.releasable), _VERSIONS))
     well = 0
     for row in rows:
-        situation = observe(places, Subject(row.arn), recipe)
+        situation = observe(deployment, Subject(row.arn), recipe)
         finding = judge_version(
             situation, datetime.now(UTC), _repeat(site, row.arn), site.environment
         )
@@ -89,18 +89,17 @@ def stable(site: Site) -> Iterator[Finding]:
     from registry.releases.channels import ChannelError, Pointer, compute, read
     from registry.versions.packages import describe
 
-    where = site.deployment
-    sagemaker, s3 = site.client("sagemaker"), site.client("s3")
-    wanted = compute(where.places(sagemaker, s3).channels)
+    deployment = site.deployment
+    wanted = compute(deployment)
     try:
-        pointer, _ = read(s3, where.release_bucket)
+        pointer, _ = read(deployment.s3, deployment.release_bucket)
     except ChannelError as error:
-        key = f"s3://{where.release_bucket}/channels/stable.json"
+        key = f"s3://{deployment.release_bucket}/channels/stable.json"
         again = _repeat(site, wanted.package_arn) if wanted.package_arn else ""
         yield failed(str(error), f"aws s3 rm {key}" + (f"; then {again}" if again else ""))
         return
     pointed = pointer or Pointer(None)
-    package = describe(sagemaker, pointed.package_arn) if pointed.package_arn else None
+    package = describe(deployment.sagemaker, pointed.package_arn) if pointed.package_arn else None
     repeat_for = pointed.package_arn if package else wanted.package_arn
     repeat = _repeat(site, repeat_for) if repeat_for else site.deploy
     yield judge_stable(pointed, wanted, package, datetime.now(UTC), repeat)

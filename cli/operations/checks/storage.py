@@ -58,7 +58,7 @@ def buckets(site: Site) -> Iterator[Finding]:
     """The three buckets answer, in this region."""
     from botocore.exceptions import ClientError
 
-    found = site.deployment
+    found = site.names
     well = []
     for name in (found.training_bucket, found.mlflow_bucket, found.release_bucket):
         try:

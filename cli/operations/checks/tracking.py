@@ -15,7 +15,7 @@ def mlflow(site: Site) -> Iterator[Finding]:
     from registry.names import EXPERIMENT, NO_MLFLOW
     from registry.tracking.mlflow_api import MlflowError, find_experiment
 
-    uri = site.deployment.mlflow_uri
+    uri = site.names.mlflow_uri
     if uri == NO_MLFLOW:
         yield ok(
             "none, as the deployment chose; runs are not tracked: -c cards.mlflow=app changes it"

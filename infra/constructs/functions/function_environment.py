@@ -22,13 +22,15 @@ class FunctionEnvironment:
 
     def register(self) -> dict[str, str]:
         """For ``register_model``."""
-        return {**self._place(), "MLFLOW_URI": self.registry.mlflow.uri}
+        return {**self._deployment(), "MLFLOW_URI": self.registry.mlflow.uri}
 
-    def _place(self) -> dict[str, str]:
+    def _deployment(self) -> dict[str, str]:
         return {
             "ENVIRONMENT": self.settings.environment,
             "GROUP_NAME": self.registry.group.group_name,
             "TRAINING_BUCKET": self.registry.training_bucket.bucket_name,
+            "RELEASE_BUCKET": self.registry.release_bucket.bucket_name,
+            "STABLE_FOLLOWS": self.settings.stable_channel,
         }
 
     def compile(self, code_uri: str, publish_function: str) -> dict[str, str]:
@@ -67,9 +69,7 @@ class FunctionEnvironment:
     def _converging(self) -> dict[str, str]:
         """What decides a version's next step: all functions must see the same recipe."""
         return {
-            **self._place(),
-            "RELEASE_BUCKET": self.registry.release_bucket.bucket_name,
+            **self._deployment(),
             "COMPILE_IMAGE": self.access.compile_image,
             "COMPILE_RECIPE": self.settings.recipe,
-            "STABLE_FOLLOWS": self.settings.stable_channel,
         }

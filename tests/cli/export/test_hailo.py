@@ -14,7 +14,7 @@ import pytest
 from cli.aws import Aws
 from cli.docker import docker
 from cli.errors import CliError
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from tests.cli.command import cards, refused
 
 WHEEL = "hailo_dataflow_compiler-3.33.0-py3-none-linux_x86_64.whl"
@@ -144,7 +144,7 @@ def test_without_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def deployed(monkeypatch: pytest.MonkeyPatch, repository: str) -> None:
     """A deployment with a repository, and an ECR that gives a password."""
-    values = dict.fromkeys(Deployment.__dataclass_fields__, "x")
+    values = dict.fromkeys(DeployedNames.__dataclass_fields__, "x")
     values["compiler_repository"] = repository
     token = base64.b64encode(b"AWS:secret password").decode()
 
@@ -153,7 +153,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch, repository: str) -> None:
             endpoint = f"https://{REPOSITORY.partition('/')[0]}"
             return {"authorizationData": [{"authorizationToken": token, "proxyEndpoint": endpoint}]}
 
-    monkeypatch.setattr(Aws, "deployment", Deployment(**values))
+    monkeypatch.setattr(Aws, "names", DeployedNames(**values))
     monkeypatch.setattr(Aws, "client", lambda self, name: {"ecr": Ecr()}[name])
 
 

@@ -25,7 +25,7 @@ from cli.operations.checks.diagnosis import Check, Finding, Site, State, failed,
 from cli.operations.doctor import checks
 from registry.automation.observation import Situation, Subject
 from registry.convergence import Approval, JobState, Observation
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from registry.names import parse_name
 from registry.releases.channels import Pointer
 from registry.versions.packages import APPROVED, REJECTED, Package
@@ -298,7 +298,7 @@ def test_a_dead_letter_says_who_gave_up_on_it_and_how_to_look() -> None:
     assert "cards dlq redrive PublishRelease -e dev" in handled.remedy
 
 
-WHERE = Deployment(
+WHERE = DeployedNames(
     "dev", "models", "t", "m", "none", "r", "arn:aws:iam::1:role/t", "arn:aws:iam::1:role/c",
     "arn:aws:kms:us-east-2:1:key/k", "onnx-int8",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from cli.errors import CliError
 from cli.release import watch as release_watch
 from cli.release.automation_log import _fault, why
 from cli.release.watch import wait_for_release
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from registry.names import parse_name
 from registry.versions.packages import Package
 from training.submission.watch import JobFailed
@@ -46,7 +46,7 @@ class Cloud:
             stub.activate()
         self.aws = Aws()
         self.aws.__dict__["clients"] = clients
-        self.aws.__dict__["deployment"] = Deployment(
+        self.aws.__dict__["names"] = DeployedNames(
             "dev", "group", "t", "m", "none", "releases", "role", "role", "key", "onnx-int8"
         )
 

@@ -13,7 +13,7 @@ from cli.aws import Aws
 from cli.errors import CliError
 from cli.find_version import initial_for, package, teacher_for, teacher_of
 from cli.train.commands import parse_hyperparameters
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from registry.names import parse_name
 from tests.cli.command import cards, refused
 from tests.cli.conftest import REGION, TRAINING_BUCKET, Stack
@@ -36,7 +36,7 @@ class Registry:
         self.stub.activate()
         self.aws = Aws()
         self.aws.__dict__["clients"] = {"sagemaker": self.client}
-        self.aws.__dict__["deployment"] = Deployment(
+        self.aws.__dict__["names"] = DeployedNames(
             "dev", GROUP, "t", "m", "none", "r", "role", "role", "key", "onnx-int8"
         )
 

@@ -7,13 +7,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 from registry.convergence import ATTEMPT_LIMIT
+from registry.deployment import Deployment
 from registry.names import RETIRED, name_in_description, parse_compile_job
 from registry.releases import channels as channel
 from registry.versions.metadata import COMPILE_FAILED_JOB, RELEASE
@@ -104,14 +106,17 @@ def functions(stable: str = "approval", keep: str = "all") -> Iterator[list[dict
     """
     loaded = []
     variables = {**_VARIABLES, "STABLE_FOLLOWS": stable, "KEEP_RELEASES": keep}
-    with patch("boto3.client", CURRENT.client), patch.dict("os.environ", variables):
+    with (
+        patch("boto3.client", CURRENT.client),
+        patch("lambdas.settings.Deployment", partial(Deployment, now=CURRENT.now)),
+        patch.dict("os.environ", variables),
+    ):
         for recipe in RECIPES:
             with patch.dict("os.environ", {"COMPILE_RECIPE": recipe}):
                 modules = {}
                 for function, name in _MODULES.items():
                     sys.modules.pop(name, None)
                     module = importlib.import_module(name)
-                    module._places = replace(module._places, now=CURRENT.now)  # type: ignore[attr-defined]
                     modules[function] = module
                     # Of the version's lineage other tests speak.
                     if function == "compile":
@@ -346,9 +351,9 @@ class World:
         """Everything that is not as it should be, once all is at rest."""
         faults = []
         releases, here = self.complete_releases(), set()
-        places = self.code[self.recipe]["compile"]._places
+        deployment = self.code[self.recipe]["compile"]._deployment
         recipe = self.code[self.recipe]["compile"].RECIPE
-        leader = channel.newest(places.channels)
+        leader = channel.newest(deployment)
         for arn, row in self.aws.packages.items():
             name = name_in_description(row["ModelPackageDescription"])
             if name is None or not name.releasable:
@@ -369,7 +374,7 @@ class World:
         faults += [f"{name} is gone and has {releases[name]}" for name in set(releases) - here]
         faults += [f"{job} runs" for job in self.active()]
         for each in channel.CHANNELS:
-            wanted = channel.compute(places.channels, each)
+            wanted = channel.compute(deployment, each)
             try:
                 pointer = self.channel(each)
             except channel.ChannelError as error:
@@ -381,11 +386,11 @@ class World:
 
     def overdue(self) -> list[str]:
         """What retention, which the reconciler looks after, should have let go, or deleted."""
-        places = self.code[self.recipe]["publish"]._places
-        if places.keep is None:
+        deployment = self.code[self.recipe]["publish"]._deployment
+        if deployment.keep_releases is None:
             return []
         there = {each for those in self.complete_releases().values() for each in those}
-        loose = there - channel.bound(places.channels)
+        loose = there - channel.bound(deployment)
         marked = {each for each, files in self.folders().items() if RETIRED in files}
         old = {
             each
@@ -394,7 +399,7 @@ class World:
             < self.aws.clock - timedelta(days=2)
         }
         heavy = {each for each in old if self.folders()[each] != {RETIRED, "manifest.sig"}}
-        return sorted(heavy | (loose if len(loose) > places.keep else set()))
+        return sorted(heavy | (loose if len(loose) > deployment.keep_releases else set()))
 
     def check_always(self) -> None:
         """What must hold at every moment."""

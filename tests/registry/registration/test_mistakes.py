@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from registry.deployment import Deployment
 from registry.lineage.ancestry import ancestors
 from registry.names import GROUP
 from registry.registration.register import register_training_job
@@ -25,9 +26,7 @@ def jobs(client: Client, bucket: str) -> TrainingJobs:
 
 
 def register(client: Client, jobs: TrainingJobs, group: str, job: str) -> Any:
-    return register_training_job(
-        client("sagemaker"), client("s3"), bucket=jobs.bucket, job_name=job, group=group
-    )
+    return register_training_job(Deployment(client, group, jobs.bucket, "releases"), job)
 
 
 def test_mistake_01_tags_are_never_passed_for_a_version(
@@ -39,13 +38,12 @@ def test_mistake_01_tags_are_never_passed_for_a_version(
             ModelPackageGroupName=group, Tags=[{"Key": "Stage", "Value": "stage1"}]
         )
     sent: list[dict[str, Any]] = []
-    sagemaker.meta.events.register(
+    deployment = Deployment(client, group, jobs.bucket, "releases")
+    deployment.sagemaker.meta.events.register(
         "provide-client-params.sagemaker.CreateModelPackage",
         lambda params, **_: sent.append(params),
     )
-    register_training_job(
-        sagemaker, client("s3"), bucket=jobs.bucket, job_name=jobs.run(request()), group=group
-    )
+    register_training_job(deployment, jobs.run(request()))
     assert len(sent) == 1 and "Tags" not in sent[0]
 
 

@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localcloud import LocalCloud
+from registry.deployment import Deployment
 from registry.registration.register import Registration, RegistrationError, register_training_job
 from registry.versions.metadata import PAIR_LIMIT
 from registry.versions.packages import Package, describe, iterate
@@ -62,9 +63,7 @@ def no_names_claimed(jobs: TrainingJobs) -> None:
 
 
 def register(client: Client, jobs: TrainingJobs, group: str, job: str) -> Registration:
-    return register_training_job(
-        client("sagemaker"), client("s3"), bucket=jobs.bucket, job_name=job, group=group
-    )
+    return register_training_job(Deployment(client, group, jobs.bucket, "releases"), job)
 
 
 def versions(client: Client, group: str) -> list[Package]:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from registry.deployment import Deployment
 from registry.names import ModelName
 from registry.registration.facts import Fact
-from registry.registration.register import Place, RegistrationError
+from registry.registration.register import RegistrationError
 from registry.registration.retroactive import (
     Asked,
     Findings,
@@ -63,46 +64,48 @@ def job(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def at(client: Client, group: str, bucket: str) -> Place:
-    return Place(client("sagemaker"), client("s3"), bucket, group)
+def deployment(client: Client, group: str, bucket: str) -> Deployment:
+    return Deployment(client, group, bucket, "releases")
 
 
-def described(at: Place, arn: str | None) -> Package:
-    found = describe(at.sagemaker, arn or "")
+def described(deployment: Deployment, arn: str | None) -> Package:
+    found = describe(deployment.sagemaker, arn or "")
     assert found
     return found
 
 
-def versions(at: Place) -> int:
-    answer = at.sagemaker.list_model_packages(ModelPackageGroupName=at.group)
+def versions(deployment: Deployment) -> int:
+    answer = deployment.sagemaker.list_model_packages(ModelPackageGroupName=deployment.group_name)
     return len(answer["ModelPackageSummaryList"])
 
 
-def refused(at: Place, told: dict[str, Any], *words: str, asked: Asked = TEACHER,
+def refused(deployment: Deployment, told: dict[str, Any], *words: str, asked: Asked = TEACHER,
             found: Findings = FOUND) -> None:  # fmt: skip
     with pytest.raises((RegistrationError, MetadataError)) as error:
-        register(at, told, found, asked)
+        register(deployment, told, found, asked)
     for word in words:
         assert word in str(error.value)
-    assert versions(at) == 0
-    assert "Contents" not in at.s3.list_objects_v2(Bucket=at.bucket), "no name is claimed"
+    assert versions(deployment) == 0
+    assert "Contents" not in deployment.s3.list_objects_v2(Bucket=deployment.training_bucket), (
+        "no name is claimed"
+    )
 
 
 def asks(**changes: Any) -> Asked:
     return Asked(**{"model_type": "teacher", "stated": STATED, "by": ME, **changes})
 
 
-def test_mistake_02_the_artifact_s_address_is_the_job_s_own(at: Place) -> None:
+def test_mistake_02_the_artifact_s_address_is_the_job_s_own(deployment: Deployment) -> None:
     told = job()
-    package = described(at, register(at, told, FOUND, TEACHER).arn)
+    package = described(deployment, register(deployment, told, FOUND, TEACHER).arn)
     assert package.model_data_url == told["ModelArtifacts"]["S3ModelArtifacts"]
 
 
-def test_a_teacher_of_another_product_gets_the_guide_s_name(at: Place) -> None:
+def test_a_teacher_of_another_product_gets_the_guide_s_name(deployment: Deployment) -> None:
     told = job()
-    made = register(at, told, FOUND, TEACHER)
+    made = register(deployment, told, FOUND, TEACHER)
     assert (made.outcome, made.name) == ("registered", "teacher-dinov3-vitl16-phase2-v1")
-    package = described(at, made.arn)
+    package = described(deployment, made.arn)
     assert (package.approval, package.image) == ("Approved", IMAGE)
     assert package.generated_by == told["TrainingJobArn"]
     metadata = package.metadata
@@ -112,17 +115,19 @@ def test_a_teacher_of_another_product_gets_the_guide_s_name(at: Place) -> None:
     assert (metadata["Stated"], metadata["StatedBy"]) == ("NumClasses TrainingApproach", ME)
     assert metadata["Validation"] == "failed", "nobody says on how many views it was measured"
     assert "top-1 0.968" in package.description
-    report = at.s3.get_object(Bucket=at.bucket, Key=f"model-quality/{made.name}.json")
+    report = deployment.s3.get_object(
+        Bucket=deployment.training_bucket, Key=f"model-quality/{made.name}.json"
+    )
     assert b'"loss"' in report["Body"].read(), "every metric is reported"
 
 
-def test_what_is_stated_and_found_as_well_counts_as_found(at: Place) -> None:
+def test_what_is_stated_and_found_as_well_counts_as_found(deployment: Deployment) -> None:
     stated = {**STATED, "EmbeddingDim": "768"}
-    made = register(at, job(), FOUND, asks(stated=stated))
-    assert described(at, made.arn).metadata["Stated"] == "NumClasses TrainingApproach"
+    made = register(deployment, job(), FOUND, asks(stated=stated))
+    assert described(deployment, made.arn).metadata["Stated"] == "NumClasses TrainingApproach"
 
 
-def test_an_artifact_that_says_everything_leaves_nothing_to_state(at: Place) -> None:
+def test_an_artifact_that_says_everything_leaves_nothing_to_state(deployment: Deployment) -> None:
     says = {"NumClasses": "180", "TrainingApproach": "arcface 1", "Stage": "phase1"}
     found = Findings(
         tuple(Fact(key, value, "config.json") for key, value in says.items()),
@@ -130,9 +135,11 @@ def test_an_artifact_that_says_everything_leaves_nothing_to_state(at: Place) -> 
         {"top1": 0.9681, "queries": 920.0},
         "my-vit",
     )
-    made = register(at, job(HyperParameters={}), found, asks(stated={"EmbeddingDim": "768"}))
+    made = register(
+        deployment, job(HyperParameters={}), found, asks(stated={"EmbeddingDim": "768"})
+    )
     assert made.name == "teacher-my-vit-phase1-v1"
-    metadata = described(at, made.arn).metadata
+    metadata = described(deployment, made.arn).metadata
     assert "Stated" not in metadata and "StatedBy" not in metadata
 
 
@@ -184,45 +191,56 @@ def test_an_artifact_that_says_everything_leaves_nothing_to_state(at: Place) -> 
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_or_is_not_known_is_refused(
-    at: Place, changes: dict[str, Any], asked: dict[str, Any], words: list[str]
+    deployment: Deployment, changes: dict[str, Any], asked: dict[str, Any], words: list[str]
 ) -> None:
-    refused(at, job(**changes), *words, asked=asks(**asked))
+    refused(deployment, job(**changes), *words, asked=asks(**asked))
 
 
-def test_an_architecture_that_no_rule_names_is_asked_for_with_the_evidence(at: Place) -> None:
+def test_an_architecture_that_no_rule_names_is_asked_for_with_the_evidence(
+    deployment: Deployment,
+) -> None:
     told = job(HyperParameters={})
     found = Findings(counted=(*COUNTED[:2], Fact("Architecture", "ViT patch 8, width 64, depth 1",
                                                  "the weights in x")))  # fmt: skip
-    refused(at, told, "the artifact is a ViT patch 8", "--architecture", found=found)
-    made = register(at, told, found, asks(architecture="vit-tiny"))
+    refused(deployment, told, "the artifact is a ViT patch 8", "--architecture", found=found)
+    made = register(deployment, told, found, asks(architecture="vit-tiny"))
     assert made.name == "teacher-vit-tiny-phase2-v1"
-    assert described(at, made.arn).metadata["Architecture"] == "ViT patch 8 / width 64 / depth 1"
+    assert (
+        described(deployment, made.arn).metadata["Architecture"]
+        == "ViT patch 8 / width 64 / depth 1"
+    )
 
 
-def test_all_that_is_missing_is_listed_for_who_asks(at: Place) -> None:
+def test_all_that_is_missing_is_listed_for_who_asks(deployment: Deployment) -> None:
     with pytest.raises(UnknownFactsError) as error:
-        register(at, job(FinalMetricDataList=[]), Findings(), asks(stated={}))
+        register(deployment, job(FinalMetricDataList=[]), Findings(), asks(stated={}))
     assert error.value.missing == ("Parameters", "NumClasses", "TrainingApproach", "Top1")
 
 
-def test_a_figure_that_may_be_missing_is_not_lost_in_silence(at: Place) -> None:
+def test_a_figure_that_may_be_missing_is_not_lost_in_silence(deployment: Deployment) -> None:
     given = [{"MetricName": "top1", "Value": 0.968}, {"MetricName": "top5", "Value": 99.9}]
-    refused(at, job(FinalMetricDataList=given), "top5 says '99.9'", "--set Top5=…")
-    made = register(at, job(FinalMetricDataList=given), FOUND,
+    refused(deployment, job(FinalMetricDataList=given), "top5 says '99.9'", "--set Top5=…")
+    made = register(deployment, job(FinalMetricDataList=given), FOUND,
                     asks(stated={**STATED, "Top5": "0.999"}))  # fmt: skip
-    report = at.s3.get_object(Bucket=at.bucket, Key=f"model-quality/{made.name}.json")
+    report = deployment.s3.get_object(
+        Bucket=deployment.training_bucket, Key=f"model-quality/{made.name}.json"
+    )
     assert b"99.9" not in report["Body"].read()
 
 
-def test_a_metric_in_per_cent_is_kept_out_of_the_report_once_it_is_stated(at: Place) -> None:
+def test_a_metric_in_per_cent_is_kept_out_of_the_report_once_it_is_stated(
+    deployment: Deployment,
+) -> None:
     told = job(FinalMetricDataList=[{"MetricName": "top1_acc", "Value": 96.8}])
-    made = register(at, told, FOUND, asks(stated={**STATED, "Top1": "0.968"}))
-    report = at.s3.get_object(Bucket=at.bucket, Key=f"model-quality/{made.name}.json")
+    made = register(deployment, told, FOUND, asks(stated={**STATED, "Top1": "0.968"}))
+    report = deployment.s3.get_object(
+        Bucket=deployment.training_bucket, Key=f"model-quality/{made.name}.json"
+    )
     assert b"96.8" not in report["Body"].read()
-    assert "top-1 0.968" in described(at, made.arn).description
+    assert "top-1 0.968" in described(deployment, made.arn).description
 
 
-def version(at: Place, name: ModelName, **metadata: str) -> Package:
+def version(deployment: Deployment, name: ModelName, **metadata: str) -> Package:
     """A version that is only there to be a parent."""
     kind = "teacher" if name.model_type == "teacher" else "student"
     given = {
@@ -232,7 +250,7 @@ def version(at: Place, name: ModelName, **metadata: str) -> Package:
         name=name, approval=PENDING, summary="for a test", model_data_url=None, image="",
         metadata=given, generated_by="arn:aws:sagemaker:us-east-2:000000000000:training-job/t",
     )  # fmt: skip
-    return described(at, create(at.sagemaker, at.group, package))
+    return described(deployment, create(deployment.sagemaker, deployment.group_name, package))
 
 
 STUDENT_FACTS = {
@@ -245,21 +263,21 @@ STUDENT_FOUND = Findings(
 MEASURED = [{"MetricName": "best_similarity", "Value": 0.9234}, {"MetricName": "top1", "Value": 1}]
 
 
-def test_a_student_is_registered_under_its_parent(at: Place) -> None:
-    teacher = version(at, ModelName("teacher", "dinov3-vitl16", "phase2", 1))
+def test_a_student_is_registered_under_its_parent(deployment: Deployment) -> None:
+    teacher = version(deployment, ModelName("teacher", "dinov3-vitl16", "phase2", 1))
     told = job(
         HyperParameters={"stage": "1", "parent-model-package-arn": f'"{teacher.arn}"'},
         FinalMetricDataList=MEASURED,
     )
-    made = register(at, told, STUDENT_FOUND, asks(model_type="student"))
-    package = described(at, made.arn)
+    made = register(deployment, told, STUDENT_FOUND, asks(model_type="student"))
+    package = described(deployment, made.arn)
     assert (made.name, package.approval) == ("student-efficientnet-lite0-stage1-v1", PENDING)
     assert package.parent_arn == teacher.arn
     assert package.metadata["TeacherModel"] == "dinov3-vitl16"
     assert package.metadata["BestSimilarity"] == "0.9234"
     told = job(HyperParameters={"stage": "stage2"}, FinalMetricDataList=MEASURED)
-    second = register(at, told, STUDENT_FOUND, asks(model_type="student", parent=package))
-    metadata = described(at, second.arn).metadata
+    second = register(deployment, told, STUDENT_FOUND, asks(model_type="student", parent=package))
+    metadata = described(deployment, second.arn).metadata
     assert second.name == "student-efficientnet-lite0-stage2-v1"
     assert metadata["ParentModel"] == made.name
     assert metadata["TeacherModel"] == "dinov3-vitl16", "the teacher's, not the parent's"
@@ -277,66 +295,66 @@ def test_a_student_is_registered_under_its_parent(at: Place) -> None:
     ],
 )
 def test_mistake_04_a_student_has_a_parent_that_it_can_come_from(
-    at: Place, stage: str | None, parent: ModelName | None, words: str
+    deployment: Deployment, stage: str | None, parent: ModelName | None, words: str
 ) -> None:
     asked = asks(model_type="student", stage=stage,
-                 parent=version(at, parent) if parent else None)  # fmt: skip
+                 parent=version(deployment, parent) if parent else None)  # fmt: skip
     with pytest.raises(RegistrationError, match=words):
-        register(at, job(), STUDENT_FOUND, asked)
+        register(deployment, job(), STUDENT_FOUND, asked)
 
 
-def test_mistake_12_a_student_s_teacher_has_one_name(at: Place) -> None:
-    teacher = version(at, ModelName("teacher", "dinov3-vitl16", "phase2", 1))
+def test_mistake_12_a_student_s_teacher_has_one_name(deployment: Deployment) -> None:
+    teacher = version(deployment, ModelName("teacher", "dinov3-vitl16", "phase2", 1))
     told = job(HyperParameters={"teacher_model": "dinov2_vitb14"}, FinalMetricDataList=MEASURED)
     asked = asks(model_type="student", stage="stage1", parent=teacher)
     with pytest.raises(RegistrationError, match=r"dinov2_vitb14 by .* and dinov3-vitl16 by its pa"):
-        register(at, told, STUDENT_FOUND, asked)
+        register(deployment, told, STUDENT_FOUND, asked)
 
 
-def test_a_job_is_registered_once_under_whatever_name(at: Place) -> None:
+def test_a_job_is_registered_once_under_whatever_name(deployment: Deployment) -> None:
     told = job()
-    made = register(at, told, FOUND, TEACHER)
+    made = register(deployment, told, FOUND, TEACHER)
     for asked in (TEACHER, asks(architecture="another"), asks(stage="phase1")):
-        again = register(at, told, FOUND, asked)
+        again = register(deployment, told, FOUND, asked)
         assert (again.outcome, again.arn, again.name) == ("already registered", made.arn, made.name)
-    assert versions(at) == 1
-    found = registered_as(at.sagemaker, at.group, told)
+    assert versions(deployment) == 1
+    found = registered_as(deployment, told)
     assert found and found.arn == made.arn
-    assert registered_as(at.sagemaker, at.group, job()) is None
+    assert registered_as(deployment, job()) is None
 
 
 @pytest.mark.parametrize("operation", ["CreateModelPackage", "Search"])
-def test_throttling_is_waited_out(at: Place, faults: Faults, operation: str) -> None:
-    faults.throttle(faults.client(at.sagemaker), operation, times=2)
-    assert register(at, job(), FOUND, TEACHER).outcome == "registered"
+def test_throttling_is_waited_out(deployment: Deployment, faults: Faults, operation: str) -> None:
+    faults.throttle(faults.client(deployment.sagemaker), operation, times=2)
+    assert register(deployment, job(), FOUND, TEACHER).outcome == "registered"
     assert faults.calls[operation] == 3
-    assert versions(at) == 1
+    assert versions(deployment) == 1
 
 
-def test_a_lost_answer_makes_no_second_version(at: Place, faults: Faults) -> None:
-    faults.lose_answer(faults.client(at.sagemaker), "CreateModelPackage")
-    assert register(at, job(), FOUND, TEACHER).name == "teacher-dinov3-vitl16-phase2-v1"
-    assert versions(at) == 1
+def test_a_lost_answer_makes_no_second_version(deployment: Deployment, faults: Faults) -> None:
+    faults.lose_answer(faults.client(deployment.sagemaker), "CreateModelPackage")
+    assert register(deployment, job(), FOUND, TEACHER).name == "teacher-dinov3-vitl16-phase2-v1"
+    assert versions(deployment) == 1
 
 
-def test_an_interrupted_registration_is_taken_up_again(at: Place, faults: Faults) -> None:
+def test_an_interrupted_registration_is_taken_up_again(
+    deployment: Deployment, faults: Faults
+) -> None:
     told = job()
-    faults.die_before(at.sagemaker, "CreateModelPackage")
+    faults.die_before(deployment.sagemaker, "CreateModelPackage")
     with pytest.raises(Killed):
-        register(at, told, FOUND, TEACHER)
-    assert versions(at) == 0
-    made = register(at, told, FOUND, TEACHER)
+        register(deployment, told, FOUND, TEACHER)
+    assert versions(deployment) == 0
+    made = register(deployment, told, FOUND, TEACHER)
     assert (made.outcome, made.name) == ("registered", "teacher-dinov3-vitl16-phase2-v1")
 
 
-def test_a_refusal_by_aws_is_not_swallowed(at: Place, faults: Faults) -> None:
-    faults.fail(at.sagemaker, "CreateModelPackage", "AccessDeniedException", "may not")
+def test_a_refusal_by_aws_is_not_swallowed(deployment: Deployment, faults: Faults) -> None:
+    faults.fail(deployment.sagemaker, "CreateModelPackage", "AccessDeniedException", "may not")
     with pytest.raises(ClientError, match="may not"):
-        register(at, job(), FOUND, TEACHER)
+        register(deployment, job(), FOUND, TEACHER)
 
 
-def test_without_any_job_there_is_nothing_to_register(at: Place) -> None:
-    found = jobs_by_registration(
-        at.sagemaker, bucket=at.bucket, group=at.group, model_type="teacher"
-    )
+def test_without_any_job_there_is_nothing_to_register(deployment: Deployment) -> None:
+    found = jobs_by_registration(deployment, "teacher")
     assert list(found) == []

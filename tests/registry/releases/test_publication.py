@@ -13,12 +13,11 @@ import pytest
 from localcloud import LocalCloud
 from registry.compilation.jobs import CompilationError
 from registry.compilation.recipe import Recipe
+from registry.deployment import Deployment
 from registry.names import parse_name
-from registry.notices import Board
 from registry.releases import channels as channel
 from registry.releases import publication as releases
 from registry.releases.manifest import ManifestError, parse
-from registry.releases.publication import Publisher
 from registry.versions.packages import NewPackage, Package, create, describe
 from tests.faults import Faults, Killed
 from tests.registry.compilation.compiled_files import FILES, report
@@ -54,19 +53,16 @@ class Shop:
     source: Package
     job: str
 
-    def publisher(self, clients: dict[str, Any]) -> Publisher:
-        return Publisher(
-            clients["sagemaker"], clients["s3"], clients["kms"],
-            self.group, self.training, self.shipped, self.key, Board(None, "", "dev"),
-        )  # fmt: skip
+    def deployment(self, clients: dict[str, Any]) -> Deployment:
+        return Deployment(clients.__getitem__, self.group, self.training, self.shipped, self.key)
 
     def clients(self) -> dict[str, Any]:
         client = client_of(self.cloud)
         return {name: client(name) for name in ("sagemaker", "s3", "kms")}
 
     def publish(self, clients: dict[str, Any] | None = None) -> str:
-        to = self.publisher(clients or self.clients())
-        return releases.publish(to, self.source, RECIPE, self.job)
+        deployment = self.deployment(clients or self.clients())
+        return releases.publish(deployment, self.source, RECIPE, self.job)
 
     def put(self, name: str, body: bytes) -> None:
         self.client("s3").put_object(
@@ -212,14 +208,14 @@ def test_a_gate_that_failed_publishes_nothing(shop: Shop) -> None:
 def test_the_channel_moves_by_compare_and_swap(shop: Shop) -> None:
     release = shop.publish()
     clients = shop.clients()
-    at = shop.publisher(clients).channels
+    deployment = shop.deployment(clients)
     faults = Faults()
     faults.client(clients["s3"])
     # Somebody else moves it twice in between: it is looked at again each time.
     faults.fail(clients["s3"], "PutObject", "PreconditionFailed", times=2, status=412)
-    pointer = channel.move(at)
+    pointer = channel.move(deployment)
     assert pointer.release == release and faults.calls["PutObject"] == 3
-    assert channel.move(at) == pointer
+    assert channel.move(deployment) == pointer
     assert faults.calls["PutObject"] == 3, "what is right is not written again"
 
 
@@ -228,15 +224,15 @@ def test_a_channel_that_others_keep_moving_is_an_error(shop: Shop) -> None:
     clients = shop.clients()
     Faults().fail(clients["s3"], "PutObject", "PreconditionFailed", times=99, status=412)
     with pytest.raises(channel.ChannelError, match="repeat it"):
-        channel.move(shop.publisher(clients).channels)
+        channel.move(shop.deployment(clients))
 
 
 def test_rejecting_the_released_version_empties_the_channel(shop: Shop) -> None:
     shop.publish()
     clients = shop.clients()
-    at = shop.publisher(clients).channels
-    assert channel.move(at).release
+    deployment = shop.deployment(clients)
+    assert channel.move(deployment).release
     clients["sagemaker"].update_model_package(
         ModelPackageArn=shop.source.arn, ModelApprovalStatus="Rejected"
     )
-    assert channel.move(at).release is None
+    assert channel.move(deployment).release is None

@@ -222,7 +222,7 @@ def test_a_channel_that_was_moved_to_what_went_meanwhile_moves_on(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world, (first, _, third) = released(code, 3)
-    places = code[0]["publish"]._places.channels
+    deployment = code[0]["publish"]._deployment
     hold(world, first)
 
     def hook(operation: str, when: str) -> None:
@@ -231,7 +231,7 @@ def test_a_channel_that_was_moved_to_what_went_meanwhile_moves_on(
             world.aws._store((RELEASES, f"releases/{first}/{RETIRED}"), b"{}")
 
     world.aws.around = hook
-    assert channel.move(places).release == third
+    assert channel.move(deployment).release == third
     assert world.channel("stable").release == third
 
 
@@ -239,11 +239,11 @@ def test_where_a_pointer_cannot_be_read_nothing_goes(code: list[dict[str, Module
     """Nobody knows what channels need."""
     world, releases = released(code, 4)
     world.aws._store((RELEASES, channel.pointer_key("stable")), b"junk")
-    assert spared(code[0]["publish"]._places, folders(world.aws.client("s3"), RELEASES)) >= set(
+    assert spared(code[0]["publish"]._deployment, folders(world.aws.client("s3"), RELEASES)) >= set(
         releases
     )
     with pytest.raises(channel.ChannelError):
-        retention.retire(code[0]["publish"]._places.channels, releases[0], world.aws.clock)
+        retention.retire(code[0]["publish"]._deployment, releases[0], world.aws.clock)
     assert all(files_of(world, each) > set(FILES) for each in releases)
 
 

@@ -10,9 +10,10 @@ import boto3
 import pytest
 
 from localcloud import LocalCloud
+from registry.deployment import Deployment
 from registry.names import parse_name
 from registry.versions.packages import NewPackage, Package, create, describe
-from registry.versions.promotion import PROMOTED_FROM, PromotionError, Side, promote
+from registry.versions.promotion import PROMOTED_FROM, PromotionError, promote
 from tests.faults import Faults
 from tests.registry.registration.training_jobs import request
 
@@ -20,7 +21,7 @@ NAME = "student-efficientnet-lite0-stage2-v3"
 PRODUCTION = "222222222222"
 
 
-def side(cloud: LocalCloud, account: str) -> Side:
+def deployment_in(cloud: LocalCloud, account: str) -> Deployment:
     """A deployment in an account of its own."""
     key = cloud.env()["AWS_ACCESS_KEY_ID"] if account == "000000000000" else account
     session = boto3.Session(key, "test", region_name="us-east-2")
@@ -32,46 +33,47 @@ def side(cloud: LocalCloud, account: str) -> Side:
     s3.create_bucket(
         Bucket=f"training-{name}", CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
     )
-    return Side(sagemaker, s3, f"models-{name}", f"training-{name}")
+    clients = {"sagemaker": sagemaker, "s3": s3}
+    return Deployment(clients.__getitem__, f"models-{name}", f"training-{name}", f"releases-{name}")
 
 
 @pytest.fixture
-def development(cloud: LocalCloud) -> Side:
-    return side(cloud, "000000000000")
+def development(cloud: LocalCloud) -> Deployment:
+    return deployment_in(cloud, "000000000000")
 
 
 @pytest.fixture
-def production(cloud: LocalCloud) -> Side:
-    return side(cloud, PRODUCTION)
+def production(cloud: LocalCloud) -> Deployment:
+    return deployment_in(cloud, PRODUCTION)
 
 
 @pytest.fixture
-def approved(development: Side) -> Package:
+def approved(development: Deployment) -> Package:
     put = development.s3.put_object
-    put(Bucket=development.bucket, Key="jobs/a/output/model.tar.gz", Body=b"weights")
+    put(Bucket=development.training_bucket, Key="jobs/a/output/model.tar.gz", Body=b"weights")
     for key in ("a/front.png", "b/front.png", ".complete.json"):
-        put(Bucket=development.bucket, Key=f"cards/0a1b/{key}", Body=key.encode())
-    put(Bucket=development.bucket, Key="model-quality/x.json", Body=b"{}")
+        put(Bucket=development.training_bucket, Key=f"cards/0a1b/{key}", Body=key.encode())
+    put(Bucket=development.training_bucket, Key="model-quality/x.json", Body=b"{}")
     arn = create(
         development.sagemaker,
-        development.group,
+        development.group_name,
         NewPackage(
             name=parse_name(NAME),
             approval="Approved",
             summary="top-1 0.9",
-            model_data_url=f"s3://{development.bucket}/jobs/a/output/model.tar.gz",
+            model_data_url=f"s3://{development.training_bucket}/jobs/a/output/model.tar.gz",
             image="image",
             metadata={
                 **request(model_type="student")["metadata"],
                 "Stage": "stage2",
                 "Top1": "0.9",
-                "CardSetUri": f"s3://{development.bucket}/cards/0a1b/",
+                "CardSetUri": f"s3://{development.training_bucket}/cards/0a1b/",
                 "ParentModel": "student-efficientnet-lite0-stage1-v1",
                 "ParentModelPackageArn": "arn:aws:sagemaker:x:1:model-package/g/1",
                 "Release": "r",
             },
             generated_by="arn:aws:sagemaker:us-east-2:000000000000:training-job/a",
-            quality_uri=f"s3://{development.bucket}/model-quality/x.json",
+            quality_uri=f"s3://{development.training_bucket}/model-quality/x.json",
         ),
     )
     found = describe(development.sagemaker, arn)
@@ -79,16 +81,16 @@ def approved(development: Side) -> Package:
     return found
 
 
-def stored(of: Side) -> dict[str, bytes]:
-    rows = of.s3.list_objects_v2(Bucket=of.bucket).get("Contents", [])
+def stored(of: Deployment) -> dict[str, bytes]:
+    rows = of.s3.list_objects_v2(Bucket=of.training_bucket).get("Contents", [])
     return {
-        row["Key"]: of.s3.get_object(Bucket=of.bucket, Key=row["Key"])["Body"].read()
+        row["Key"]: of.s3.get_object(Bucket=of.training_bucket, Key=row["Key"])["Body"].read()
         for row in rows
     }
 
 
 def test_the_version_is_there_with_what_its_compilation_needs_and_waits(
-    development: Side, production: Side, approved: Package
+    development: Deployment, production: Deployment, approved: Package
 ) -> None:
     arn = promote(development, production, approved)
     assert f":{PRODUCTION}:" in arn
@@ -98,26 +100,29 @@ def test_the_version_is_there_with_what_its_compilation_needs_and_waits(
     assert there.metadata["ParentModel"] == approved.metadata["ParentModel"]
     assert not {"Release", "ParentModelPackageArn"} & set(there.metadata)
     files = stored(production)
-    assert files[there.model_data_url.removeprefix(f"s3://{production.bucket}/")] == b"weights"
-    assert there.metadata["CardSetUri"] == f"s3://{production.bucket}/cards/0a1b/"
+    assert (
+        files[there.model_data_url.removeprefix(f"s3://{production.training_bucket}/")]
+        == b"weights"
+    )
+    assert there.metadata["CardSetUri"] == f"s3://{production.training_bucket}/cards/0a1b/"
     for key in ("a/front.png", "b/front.png", ".complete.json"):
         assert files[f"cards/0a1b/{key}"] == key.encode()
-    assert there.quality_uri == f"s3://{production.bucket}/model-quality/{NAME}.json"
+    assert there.quality_uri == f"s3://{production.training_bucket}/model-quality/{NAME}.json"
 
 
 def test_again_copies_nothing_and_makes_no_second_version(
-    development: Side, production: Side, approved: Package
+    development: Deployment, production: Deployment, approved: Package
 ) -> None:
     first = promote(development, production, approved)
     copied: list[str] = []
     assert promote(development, production, approved, lambda key, size: copied.append(key)) == first
     assert copied == []
-    rows = production.sagemaker.list_model_packages(ModelPackageGroupName=production.group)
+    rows = production.sagemaker.list_model_packages(ModelPackageGroupName=production.group_name)
     assert len(rows["ModelPackageSummaryList"]) == 1
 
 
 def test_what_was_interrupted_goes_on_where_it_was(
-    development: Side, production: Side, approved: Package
+    development: Deployment, production: Deployment, approved: Package
 ) -> None:
     faults = Faults()
     faults.fail(production.sagemaker, "CreateModelPackage", "InternalFailure", times=99, status=500)
@@ -126,14 +131,16 @@ def test_what_was_interrupted_goes_on_where_it_was(
     copied: list[str] = []
     session = boto3.Session(PRODUCTION, "test", region_name="us-east-2")
     endpoint = production.sagemaker.meta.endpoint_url
-    well = replace(production, sagemaker=session.client("sagemaker", endpoint_url=endpoint))
+    well = replace(
+        production, client=lambda service: session.client(service, endpoint_url=endpoint)
+    )
     promote(development, well, approved, lambda key, size: copied.append(key))
     assert copied == []
 
 
 @pytest.mark.parametrize("approval", ["PendingManualApproval", "Rejected"])
 def test_only_what_is_approved_is_promoted(
-    development: Side, production: Side, approved: Package, approval: str
+    development: Deployment, production: Deployment, approved: Package, approval: str
 ) -> None:
     with pytest.raises(PromotionError, match="approve it here"):
         promote(development, production, replace(approved, approval=approval))
@@ -141,10 +148,10 @@ def test_only_what_is_approved_is_promoted(
 
 
 def test_a_name_that_is_taken_there_is_refused(
-    development: Side, production: Side, approved: Package
+    development: Deployment, production: Deployment, approved: Package
 ) -> None:
     production.s3.put_object(
-        Bucket=production.bucket,
+        Bucket=production.training_bucket,
         Key="names/student-efficientnet-lite0-stage2/v3.json",
         Body=b'{"name": "x", "source": "arn:aws:sagemaker:::training-job/other"}',
     )
@@ -154,7 +161,7 @@ def test_a_name_that_is_taken_there_is_refused(
 
 @pytest.mark.parametrize("missing", ["model_data_url", "CardSetUri"])
 def test_what_cannot_be_compiled_is_not_promoted(
-    development: Side, production: Side, approved: Package, missing: str
+    development: Deployment, production: Deployment, approved: Package, missing: str
 ) -> None:
     changes: dict[str, Any] = {missing: ""}
     if missing == "CardSetUri":

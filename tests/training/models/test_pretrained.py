@@ -165,10 +165,10 @@ def test_a_secret_that_may_not_be_read_names_the_setting(monkeypatch: pytest.Mon
 
 def test_mistake_16_the_token_is_in_no_job(tiny: Tiny) -> None:
     """The hub's token is read from Secrets Manager, and is no variable or hyper-parameter."""
-    from registry.deployment import Deployment
+    from registry.deployment import DeployedNames
     from training.submission import submit
 
-    deployment = Deployment(
+    deployment = DeployedNames(
         "dev", "group", "training", "mlflow", "none", "releases",
         "arn:aws:iam::123456789012:role/training", "arn:aws:iam::123456789012:role/compile",
         "arn:aws:kms:us-east-2:123456789012:key/1", "onnx-int8", SECRET,

@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 
-from registry.deployment import Deployment
+from registry.deployment import DeployedNames
 from registry.names import parse_name
 from registry.versions.packages import Package
 from training.config import ConfigError
@@ -30,7 +30,7 @@ REGION = "us-east-2"
 ACCOUNT = "111122223333"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CARDS = "s3://training-bucket/cards/0123456789ab"
-DEPLOYMENT = Deployment(
+DEPLOYMENT = DeployedNames(
     environment="dev",
     group_name="pokemon-card-recognition-models",
     training_bucket="training-bucket",
