@@ -53,7 +53,7 @@ class Step(Enum):
     MOVE_CHANNEL = "move the channels"
     ANNOUNCE = "announce the release"
     WITHDRAW = "withdraw the release"
-    RETIRE = "let old releases go"
+    RETIRE = "retire old releases"
     RECORD_FAILURE = "record the failure"
 
 

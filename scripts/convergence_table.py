@@ -16,8 +16,8 @@ _RELEASES = {
     "by another recipe, and it leads the channels": {"released_otherwise": True, "leads": True},
     "by another recipe, and a newer version leads": {"released_otherwise": True, "leads": False},
     "by this recipe": {"released": True},
-    "retention lets it go": {"released": True, "superseded": True},
-    "was let go": {"retired": True},
+    "to be retired": {"released": True, "superseded": True},
+    "retired": {"retired": True},
 }
 _JOBS = {
     "none": {"job": JobState.NONE},
@@ -53,7 +53,7 @@ def rows() -> Iterator[tuple[str, ...]]:
     for approval, release in itertools.product((Approval.APPROVED, _NOT_APPROVED), _RELEASES):
         by_steps: dict[tuple[str, ...], list[str]] = {}
         for job in _JOBS:
-            there = release not in ("none", "was let go")
+            there = release not in ("none", "retired")
             facts = {**_RELEASES[release], **_JOBS[job], "announced": there}
             variants: tuple[dict[str, bool], ...] = (
                 {},
