@@ -146,7 +146,7 @@ def views(
     from cli.console import say
     from cli.errors import CliError
     from recognition.card_sets.scan import ScanError, decode_image, read_image_bytes
-    from recognition.views.contact_sheet import draw_view_sheet
+    from recognition.views.effect_sheet import draw_view_sheet
 
     if out.suffix.lower() != ".png":
         raise CliError(f"--out {out}: a picture is written as PNG; name it NAME.png")

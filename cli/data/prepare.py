@@ -176,7 +176,7 @@ def _document(packed: PackedSet, findings: Findings, expected: list[str] | None)
 
 
 def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
-    from recognition.card_sets.suspects_sheet import draw_pairs
+    from recognition.card_sets.suspects_sheet import SuspectPair, draw_suspects_sheet
     from registry.contract import Contract
 
     pairs = [
@@ -194,7 +194,8 @@ def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
         return
     scans, _ = packed.all_scans(Contract(size=packed.side // 2), scale=2)
     drawn = [
-        (scans[rows[0]], scans[rows[1]], names, note) for rows, names, note in pairs[:_PICTURED]
+        SuspectPair((scans[rows[0]], scans[rows[1]]), names, note)
+        for rows, names, note in pairs[:_PICTURED]
     ]
     more = f" (the first {_PICTURED} of {len(pairs)})" if len(pairs) > _PICTURED else ""
-    draw_pairs(drawn, path, f"Scans to look at{more}")
+    draw_suspects_sheet(drawn, path, f"Scans to look at{more}")

@@ -162,14 +162,14 @@ def _split(aws: Aws, student: Package) -> dict[str, list[str]]:
 def _draw(views: Views, cards: CardSet, contract: Contract, picture: Path) -> None:
     """The first views by lot, right or wrong, and one of a card that is turned away."""
     from recognition.card_sets.cardset import load_scan
-    from recognition.picture import Shown, draw_sheet
+    from recognition.query_sheet import AnsweredQuery, draw_query_sheet
 
     last = views.turned_away or next(iter(views.unseen), None)
     chosen = [*views.known[: _SHOWN - 1], *([last] if last else [])]
     scans = {card.card_id: card.scans[0] for card in cards.cards}
-    draw_sheet(
+    draw_query_sheet(
         [
-            Shown(
+            AnsweredQuery(
                 view.image,
                 view.card_id if view.known else None,
                 view.result,

@@ -17,7 +17,7 @@ from recognition.card_sets.scan import stretch
 from recognition.sample_cards.drawing import draw_card
 from recognition.views.camera import camera_view
 from recognition.views.camera_opencv import canvas_side, render_view
-from recognition.views.contact_sheet import draw_view_sheet, effect_tiles
+from recognition.views.effect_sheet import draw_view_sheet, single_effects
 from recognition.views.effects import homographies, motion_kernels, sleeve_veils
 from recognition.views.parameters import (
     NOISE_BANK,
@@ -73,13 +73,13 @@ def test_the_scan_is_left_alone(scan: np.ndarray) -> None:
     for side in (2 * SIZE, canvas_side(SIZE)):
         given = stretch(scan, side)
         before = given.copy()
-        for parameters in effect_tiles().values():
+        for parameters in single_effects().values():
             render_view(given, parameters, SIZE)
         np.testing.assert_array_equal(given, before)
 
 
 def test_every_effect_changes_the_view(scan: np.ndarray) -> None:
-    tiles = effect_tiles()
+    tiles = single_effects()
     plain = view_of(scan, tiles.pop("no effect"))
     for name, parameters in tiles.items():
         assert np.abs(view_of(scan, parameters) - plain).mean() > 0.5, name

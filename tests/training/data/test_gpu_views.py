@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recognition.card_sets.scan import stretch
 from recognition.sample_cards.drawing import draw_card
 from recognition.views.camera_opencv import render_view
-from recognition.views.contact_sheet import effect_tiles
+from recognition.views.effect_sheet import single_effects
 from recognition.views.parameters import (
     Noise,
     ViewParameters,
@@ -99,9 +99,9 @@ def test_half_precision_around_it_changes_nothing(scans: np.ndarray) -> None:
         assert torch.equal(render_views(pixels, parameters, SIZE), exact)
 
 
-@pytest.mark.parametrize("name", effect_tiles())
+@pytest.mark.parametrize("name", single_effects())
 def test_each_effect_is_the_same_by_either_renderer(scans: np.ndarray, name: str) -> None:
-    ours, theirs = both(scans[:2], [effect_tiles()[name]] * 2)
+    ours, theirs = both(scans[:2], [single_effects()[name]] * 2)
     assert np.abs(ours - theirs).mean() < (2 if name == "JPEG" else 0.6)
 
 

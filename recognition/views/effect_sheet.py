@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from recognition.card_sets.scan import stretch
+from recognition.contact_sheet import Text, Tile, draw_contact_sheet
 from recognition.views.camera_opencv import render_view
 from recognition.views.parameters import (
     Colour,
@@ -29,15 +27,11 @@ from recognition.views.parameters import (
     plain_view,
     view_generator,
 )
-from recognition.whole_files import whole_file
 
-# Views are squares; shown in a trading card's proportion they look as the camera saw them.
-TILE_WIDTH, TILE_HEIGHT = 189, 264
-_LABEL, _GAP, _HEAD, _COLUMNS = 24, 14, 44, 8
-_PAPER, _INK = (246, 246, 243), (30, 32, 38)
+_COLUMNS = 8
 
 
-def effect_tiles() -> dict[str, ViewParameters]:
+def single_effects() -> dict[str, ViewParameters]:
     """Each effect alone, about as strong as it is ever drawn, by the name to show under it."""
     plain = plain_view()
     cloth = draw_view(view_generator(3, "sheet", "cloth", 3)).table
@@ -92,26 +86,15 @@ def draw_view_sheet(
         raise ValueError(f"scan is {scan.dtype} {scan.shape}: give a uint8 RGB image (h, w, 3)")
     if views < 0:
         raise ValueError(f"{views} views cannot be drawn: ask for 0 or more")
-    tiles = list(effect_tiles().items())
-    tiles += [
+    views_by_name = list(single_effects().items())
+    views_by_name += [
         (f"random {number}", draw_view(view_generator(seed, "sheet", "card", number)))
         for number in range(views)
     ]
-    rows = math.ceil(len(tiles) / _COLUMNS)
-    wide, high = TILE_WIDTH + _GAP, TILE_HEIGHT + _LABEL + _GAP
-    sheet = Image.new("RGB", (_GAP + _COLUMNS * wide, _HEAD + rows * high), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    title = f"Camera views at {size} pixels, shown in a card's proportion"
-    draw.text((_GAP, 12), title, font=ImageFont.load_default(18), fill=_INK)
     source = stretch(scan, 2 * size)
-    for place, (name, parameters) in enumerate(tiles):
-        row, column = divmod(place, _COLUMNS)
-        x, y = _GAP + column * wide, _HEAD + row * high
-        view = render_view(source, parameters, size)
-        shape = (TILE_WIDTH, TILE_HEIGHT)
-        shown = cv2.resize(view, shape, interpolation=cv2.INTER_LINEAR)
-        sheet.paste(Image.fromarray(np.asarray(shown, dtype=np.uint8)), (x, y))
-        at = (x, y + TILE_HEIGHT + 3)
-        draw.text(at, name, font=ImageFont.load_default(14), fill=_INK)
-    with whole_file(path) as partial:
-        sheet.save(partial, "PNG")
+    draw_contact_sheet(
+        [Tile([render_view(source, view, size)], [Text(name)]) for name, view in views_by_name],
+        path,
+        f"Camera views at {size} pixels, shown in a card's proportion",
+        columns=_COLUMNS,
+    )
