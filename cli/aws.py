@@ -31,7 +31,7 @@ DEFAULT_ENVIRONMENT = "dev"
 
 
 @dataclass(frozen=True)
-class Aws:
+class AwsSession:
     """The clients of one command.
 
     Attributes:

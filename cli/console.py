@@ -45,12 +45,12 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=not is_terminal())
 
 
-def say(line: str = "") -> None:
+def print_line(line: str = "") -> None:
     """Prints one line to stdout, at once."""
     print(line, flush=True)
 
 
-def complain(line: str) -> None:
+def print_stderr(line: str) -> None:
     """Prints one line to stderr, after everything that went to stdout."""
     sys.stdout.flush()
     print(line, file=sys.stderr, flush=True)
@@ -58,7 +58,7 @@ def complain(line: str) -> None:
 
 def print_json(document: Any) -> None:
     """Prints a document for machines: JSON, keys as given, dates as ISO 8601."""
-    say(json.dumps(document, indent=2, default=str))
+    print_line(json.dumps(document, indent=2, default=str))
 
 
 def show(renderable: RenderableType) -> None:
@@ -66,7 +66,7 @@ def show(renderable: RenderableType) -> None:
     console().print(renderable)
 
 
-def show_table(
+def print_table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     *,
@@ -104,13 +104,13 @@ def show_table(
         return
     widths = [max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
     if title:
-        say(title)
+        print_line(title)
     for row in [columns, *rows]:
         cells = [
             cell.rjust(width) if at in right else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        say("  ".join(cells).rstrip())
+        print_line("  ".join(cells).rstrip())
 
 
 def _fitted(
@@ -129,7 +129,7 @@ def _fitted(
     return table
 
 
-def show_tree(root: Node) -> None:
+def print_tree(root: Node) -> None:
     """Prints a tree, by rich on a terminal and by indentation elsewhere."""
     if is_terminal():
         from rich.markup import escape
@@ -146,7 +146,7 @@ def show_tree(root: Node) -> None:
         return
 
     def walk(node: Node, depth: int) -> None:
-        say(f"{'  ' * depth}{'└ ' if depth else ''}{node.label}")
+        print_line(f"{'  ' * depth}{'└ ' if depth else ''}{node.label}")
         for child in node.children:
             walk(child, depth + 1)
 
@@ -176,14 +176,14 @@ class Activity:
             self._status.update(escape(line if len(line) <= width else line[: width - 1] + "…"))
         elif time.monotonic() - self._printed >= self._interval:
             self._printed = time.monotonic()
-            say(f"  {self.title}: {detail}")
+            print_line(f"  {self.title}: {detail}")
 
     def log(self, line: str) -> None:
         """Prints a line that stays."""
         if self._status is not None:
             self._status.console.print(line, markup=False, highlight=False)
         else:
-            say(line)
+            print_line(line)
 
 
 @contextmanager

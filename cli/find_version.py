@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from registry.versions.packages import Package
 
 
-def package(aws: Aws, name_or_arn: str) -> Package:
+def package(aws: AwsSession, name_or_arn: str) -> Package:
     """The version that a person means by a name or an ARN.
 
     Raises:
@@ -36,7 +36,7 @@ def package(aws: Aws, name_or_arn: str) -> Package:
     return found
 
 
-def parent(aws: Aws, name_or_arn: str) -> Package:
+def parent(aws: AwsSession, name_or_arn: str) -> Package:
     """The version that ``--parent`` means, with the option named in a failure."""
     try:
         return package(aws, name_or_arn)
@@ -44,7 +44,7 @@ def parent(aws: Aws, name_or_arn: str) -> Package:
         raise CliError(f"--parent {error}") from None
 
 
-def teacher_for(aws: Aws) -> Package:
+def teacher_for(aws: AwsSession) -> Package:
     """The newest approved teacher.
 
     Raises:
@@ -61,7 +61,7 @@ def teacher_for(aws: Aws) -> Package:
     )
 
 
-def initial_for(aws: Aws) -> Package:
+def initial_for(aws: AwsSession) -> Package:
     """The newest stage-1 student that nobody rejected.
 
     Raises:
@@ -74,7 +74,7 @@ def initial_for(aws: Aws) -> Package:
     )
 
 
-def teacher_of(aws: Aws, student: Package) -> Package:
+def teacher_of(aws: AwsSession, student: Package) -> Package:
     """The teacher that a student was distilled from, by its recorded parents.
 
     Raises:
@@ -90,7 +90,10 @@ def teacher_of(aws: Aws, student: Package) -> Package:
 
 
 def _newest(
-    aws: Aws, wanted: Callable[[ModelName], bool], otherwise: str, approval: str | None = None
+    aws: AwsSession,
+    wanted: Callable[[ModelName], bool],
+    otherwise: str,
+    approval: str | None = None,
 ) -> Package:
     from registry.versions.packages import REJECTED, describe, iterate
 

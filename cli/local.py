@@ -56,33 +56,33 @@ Port = Annotated[
 @app.command(epilog="Example: cards local up --port 4567 --state-dir /tmp/cloud")
 def up(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
     """Starts it and waits until it answers; it stays when the command ends."""
-    from cli.console import activity, say, seconds
+    from cli.console import activity, print_line, seconds
 
     which = cloud(state_dir, port)
     if which.status().running:
-        say(f"running already at {which.endpoint}")
+        print_line(f"running already at {which.endpoint}")
         return
     # Before anything is made that a refusal would leave behind.
     which.check_ports()
     began = time.monotonic()
     with activity("starting the local cloud") as task:
         which.start(task.update)
-    say(f"{which.endpoint} is up ({seconds(time.monotonic() - began)})")
-    say(f'next: eval "$(cards local env{options(state_dir, port)})"')
+    print_line(f"{which.endpoint} is up ({seconds(time.monotonic() - began)})")
+    print_line(f'next: eval "$(cards local env{options(state_dir, port)})"')
 
 
 @app.command(epilog="Example: cards local down")
 def down(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
     """Stops it, jobs included; its state stays for the next start."""
-    from cli.console import activity, say
+    from cli.console import activity, print_line
 
     which = cloud(state_dir, port)
     if not which.status().running:
-        say("is not running")
+        print_line("is not running")
         return
     with activity("stopping the local cloud"):
         which.stop()
-    say(f"stopped; its state is in {which.state_dir}")
+    print_line(f"stopped; its state is in {which.state_dir}")
 
 
 @app.command(epilog="Example: cards local status --json")
@@ -90,7 +90,7 @@ def status(
     state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT, as_json: AsJson = False
 ) -> None:
     """Says whether it runs, and where. Exits with 1 where it does not."""
-    from cli.console import print_json, show_table
+    from cli.console import print_json, print_table
 
     which = cloud(state_dir, port)
     now = which.status()
@@ -105,7 +105,7 @@ def status(
     if as_json:
         print_json(facts)
     else:
-        show_table(
+        print_table(
             ["FACT", "VALUE"], [[name, "–" if v is None else str(v)] for name, v in facts.items()]
         )
     if not now.running:
@@ -117,16 +117,16 @@ def env(
     state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT, as_json: AsJson = False
 ) -> None:
     """Prints the variables that point aws, cdk, boto3 and cards at it, for a shell's eval."""
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
 
     variables = cloud(state_dir, port).env()
     if as_json:
         print_json(variables)
         return
     # A profile of the caller would win over these credentials in the AWS CLI.
-    say("unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN")
+    print_line("unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN")
     for name, value in variables.items():
-        say(f"export {name}={shlex.quote(value)}")
+        print_line(f"export {name}={shlex.quote(value)}")
 
 
 @app.command(epilog="Example: cards local logs --follow")
@@ -137,18 +137,18 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Prints the end of its own log; jobs and functions log to CloudWatch Logs, as in AWS."""
-    from cli.console import say
+    from cli.console import print_line
 
     log = Path(cloud(state_dir, port).log)
     if not log.is_file():
         raise CliError(f"{log}: is not there; cards local up starts the local cloud")
     with log.open(encoding="utf-8", errors="replace") as file:
         for line in deque(file, maxlen=lines):
-            say(line.rstrip("\n"))
+            print_line(line.rstrip("\n"))
         while follow:
             line = file.readline()
             if line:
-                say(line.rstrip("\n"))
+                print_line(line.rstrip("\n"))
             else:
                 time.sleep(0.3)
 
@@ -160,12 +160,12 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Stops it and deletes its state: buckets, models, releases, experiments."""
-    from cli.console import say
+    from cli.console import print_line
 
     which = cloud(state_dir, port)
     folder = Path(which.state_dir)
     if not folder.exists():
-        say(f"{folder}: is not there; nothing to forget")
+        print_line(f"{folder}: is not there; nothing to forget")
         return
     # A folder that this never made must not be deleted by a mistyped --state-dir.
     if not Path(which.log).is_file():
@@ -177,12 +177,12 @@ def reset(
     if which.status().running:
         which.stop()
     shutil.rmtree(folder)
-    say(f"{folder} is gone")
+    print_line(f"{folder} is gone")
 
 
 def cloud(state_dir: Path | None = None, port: int = DEFAULT_PORT) -> LocalCloud:
     """The local cloud of a state folder and port, running or not."""
-    from cli.deploy import ROOT
+    from cli.external_commands import ROOT
     from localcloud import LocalCloud
 
     return LocalCloud(

@@ -9,10 +9,10 @@ import typer
 from cli import local, recognise
 from cli.data import commands as data
 from cli.demo import command as demo
+from cli.entry_point import run
 from cli.export import commands as export
 from cli.export import hailo, hef
 from cli.operations import dlq, doctor, reconcile, trace
-from cli.program import run
 from cli.registry import commands as registry
 from cli.release import commands as release
 from cli.train import commands as train
@@ -85,7 +85,7 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command and exits; see :func:`cli.program.run`."""
+    """Runs the command and exits; see :func:`cli.entry_point.run`."""
     run(app, "cards", arguments)
 
 

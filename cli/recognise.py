@@ -27,13 +27,13 @@ def recognise(
     A picture that cannot be read is named, the others are recognised all the same, and the
     command exits with 1.
     """
-    from cli.console import print_json, show_table
+    from cli.console import print_json, print_table
 
     found, unreadable = _look(release, images)
     if as_json:
         print_json([{"image": str(path), **result.to_dict()} for path, result in found])
     elif found:
-        show_table(
+        print_table(
             ["IMAGE", "CARD", "SIMILARITY", "ACCEPTED FROM"],
             [
                 [
@@ -52,7 +52,7 @@ def recognise(
 
 def _look(release: Path, images: list[Path]) -> tuple[list[tuple[Path, Recognition]], bool]:
     """Recognises what can be read, names what cannot, and says whether there was such."""
-    from cli.console import complain
+    from cli.console import print_stderr
     from recognition.card_sets.scan import ScanError, decode_image, read_image_bytes
     from recognition.recogniser import Recogniser
 
@@ -64,5 +64,5 @@ def _look(release: Path, images: list[Path]) -> tuple[list[tuple[Path, Recogniti
             found.append((path, recogniser.recognise(decode_image(read_image_bytes(path)))))
         except ScanError as error:
             unreadable = True
-            complain(f"cards: {path}: {error}")
+            print_stderr(f"cards: {path}: {error}")
     return found, unreadable

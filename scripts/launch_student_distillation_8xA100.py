@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
+from cli.entry_point import script
 from cli.options import AsJson
-from cli.program import script
 
 INSTANCE = "ml.p4d.24xlarge"
 
@@ -50,7 +50,7 @@ def launch(
     from cli.train.commands import Stage, student
     from registry.versions.metadata import CARD_SET_URI
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     source = parent(aws, teacher) if teacher else teacher_for(aws)
     card_set = cards or source.metadata.get(CARD_SET_URI)
     card_set = card_set or newest(aws.client("s3"), aws.deployment.training_bucket)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, Environment
+from cli.entry_point import script
 from cli.options import AsJson
-from cli.program import script
-from cli.registry.retroactive import Job, Statements, Weights, register
+from cli.registry.register_job import Job, Statements, Weights, register
 
 
 def register_teacher(

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
+from cli.entry_point import script
 from cli.options import AsJson
-from cli.program import script
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "config" / "model_metadata_template.json"
 
@@ -20,13 +20,13 @@ def setup(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
     \b
     python scripts/setup_sagemaker_project.py
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from cli.errors import CliError
-    from cli.experiment import ensure_experiment
+    from cli.mlflow_experiment import ensure_experiment
     from registry.aws import is_missing
     from registry.versions.metadata import template_text
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     group = aws.deployment.group_name
     try:
         aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName=group)
@@ -55,9 +55,9 @@ def setup(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
             }
         )
         return
-    say(f"Model Package Group  {group}: is there, as the stack made it")
-    say(f"MLflow experiment    {experiment.name}: {experiment.words}")
-    say(f"Metadata template    {TEMPLATE}: {'is up to date' if same else 'written'}")
+    print_line(f"Model Package Group  {group}: is there, as the stack made it")
+    print_line(f"MLflow experiment    {experiment.name}: {experiment.words}")
+    print_line(f"Metadata template    {TEMPLATE}: {'is up to date' if same else 'written'}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 
 if TYPE_CHECKING:
     from recognition.card_sets.pack import AnySet
@@ -37,12 +37,12 @@ def draw(
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same cards.")] = 0,
 ) -> None:
     """Draws a set of made-up cards, all different, to try everything with."""
-    from cli.console import activity, say
+    from cli.console import activity, print_line
 
     with activity(f"drawing {count} cards"):
         draw_cards(out, count, seed)
-    say(f"{count} cards in {out}")
-    say(f"next: cards data push {out}")
+    print_line(f"{count} cards in {out}")
+    print_line(f"next: cards data push {out}")
 
 
 @app.command(epilog="Example: cards data check my-cards/")
@@ -101,10 +101,10 @@ def prepare(
     and missing; DIR/report.json has all of it, DIR/report.png shows the suspicious pairs. What was
     interrupted goes on where it was. Exits with 1 where nothing can be used.
     """
-    from cli.console import activity, print_json, say
-    from cli.data import fetch as data_fetch
+    from cli.console import activity, print_json, print_line
+    from cli.data import download
     from cli.data import prepare as data_prepare
-    from cli.data.expected import expected_ids
+    from cli.data.expected_cards import expected_ids
 
     expected = expected_ids(expect) if expect else None
     with activity(f"preparing {source}") as task:
@@ -116,17 +116,17 @@ def prepare(
         folder = Path(source)
         if source.startswith("s3://"):
             data_prepare.check_target(out)
-            folder = data_fetch.source_folder(source, out)
-            data_fetch.fetch(Aws(environment).client("s3"), source, folder, tell)
+            folder = download.source_folder(source, out)
+            download.fetch(AwsSession(environment).client("s3"), source, folder, tell)
         packed, findings, document = data_prepare.prepare(folder, out, size, expected, tell)
         if source.startswith("s3://"):
-            data_fetch.remove_source(folder)
+            download.remove_source(folder)
     if as_json:
         print_json(document)
         return
     for line in data_prepare.lines(packed, findings, out):
-        say(line)
-    say(f"next: cards data push {out}")
+        print_line(line)
+    print_line(f"next: cards data push {out}")
 
 
 @app.command(epilog="Example: cards data views my-cards/emerald-042/front.png --out views.png")
@@ -143,7 +143,7 @@ def views(
 
     Look at it before you train: a card that a person cannot recognise here, no network will.
     """
-    from cli.console import say
+    from cli.console import print_line
     from cli.errors import CliError
     from recognition.card_sets.scan import ScanError, decode_image, read_image_bytes
     from recognition.views.effect_sheet import draw_view_sheet
@@ -158,7 +158,7 @@ def views(
         draw_view_sheet(pixels, out, size=size, views=count, seed=seed)
     except OSError as error:
         raise CliError(f"{out}: cannot be written ({error.strerror or error})") from None
-    say(str(out))
+    print_line(str(out))
 
 
 @app.command(epilog="Example: cards train teacher --cards $(cards data push my-cards/ --quiet)")
@@ -179,11 +179,11 @@ def push(
     """
     from dataclasses import asdict
 
-    from cli.console import activity, print_json, say
+    from cli.console import activity, print_json, print_line
     from cli.data.upload import push as upload
     from cli.data.upload import read_cards
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     bucket = aws.deployment.training_bucket
     cards = read_cards(folder)
     if not quiet and not as_json:
@@ -201,10 +201,12 @@ def push(
     if as_json:
         print_json(asdict(done))
     elif quiet:
-        say(done.uri)
+        print_line(done.uri)
     else:
-        say(f"{done.sent} files uploaded" if done.sent else "there already: nothing uploaded")
-        say(done.uri)
+        print_line(
+            f"{done.sent} files uploaded" if done.sent else "there already: nothing uploaded"
+        )
+        print_line(done.uri)
 
 
 def draw_cards(out: Path, count: int, seed: int) -> None:
@@ -233,10 +235,10 @@ def draw_cards(out: Path, count: int, seed: int) -> None:
 
 def report(cards: AnySet) -> None:
     """Prints what a card set holds and what was left out of it."""
-    from cli.console import say
+    from cli.console import print_line
 
-    say(f"{len(cards.cards)} cards, {cards.images} images, digest {cards.digest[:12]}")
+    print_line(f"{len(cards.cards)} cards, {cards.images} images, digest {cards.digest[:12]}")
     for problem in cards.problems[:_SHOWN_PROBLEMS]:
-        say(f"  {problem}")
+        print_line(f"  {problem}")
     if len(cards.problems) > _SHOWN_PROBLEMS:
-        say(f"  … and {len(cards.problems) - _SHOWN_PROBLEMS} more (--json lists all)")
+        print_line(f"  … and {len(cards.problems) - _SHOWN_PROBLEMS} more (--json lists all)")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import CliError, debugging, describe
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def demo(
 
     It takes a few minutes on two cores. Run again, it deploys nothing new and makes version 2.
     """
-    from cli.console import complain
+    from cli.console import print_stderr
     from cli.demo.summary import write_summary
 
     ready = _prepare(cards, count, recipe, out, state_dir, port)
@@ -68,7 +68,9 @@ def demo(
         summary = run.all_steps()
     except KeyboardInterrupt:
         if run.up:
-            complain("cards: the local cloud goes on with what it has; cards local down stops it")
+            print_stderr(
+                "cards: the local cloud goes on with what it has; cards local down stops it"
+            )
         raise
     except Exception as error:
         if debugging():
@@ -83,7 +85,7 @@ def _prepare(
 ) -> dict[str, Any]:
     """Everything that can be wrong is found here, before anything is started."""
     from cli import local
-    from cli.deploy import tools
+    from cli.external_commands import tools
     from recognition.card_sets.cardset import read_card_set, split_cards
     from registry.contract import Contract
     from training.config import recipe_names
@@ -139,7 +141,7 @@ class Demo:
     current: str = ""
     times: dict[str, float] = field(default_factory=dict)
     up: bool = False
-    aws: Aws = field(default_factory=Aws)
+    aws: AwsSession = field(default_factory=AwsSession)
 
     def all_steps(self) -> dict[str, Any]:
         """Runs all steps and returns what the summary needs."""
@@ -204,7 +206,7 @@ class Demo:
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Activity]:
-        from cli.console import activity, say, seconds
+        from cli.console import activity, print_line, seconds
 
         self.current = name
         began = time.monotonic()
@@ -212,7 +214,7 @@ class Demo:
             yield task
         self.times[name] = time.monotonic() - began
         self.current = ""
-        say(f"✓ {name} ({seconds(self.times[name])})")
+        print_line(f"✓ {name} ({seconds(self.times[name])})")
 
     def _cards(self) -> CardSet:
         from cli.data.commands import draw_cards
@@ -237,12 +239,12 @@ class Demo:
         os.environ["PATH"] = self._environment()["PATH"]
 
     def _environment(self) -> dict[str, str]:
-        from cli.deploy import environment
+        from cli.external_commands import environment
 
         return environment(self.cloud.env())
 
     def _deploy(self, task: Activity) -> None:
-        from cli.deploy import cdk_command, run
+        from cli.external_commands import cdk_command, run
 
         variables = self._environment()
         account, region = variables["CDK_DEFAULT_ACCOUNT"], variables["CDK_DEFAULT_REGION"]
@@ -277,7 +279,7 @@ class Demo:
         teacher: Package | None = None,
         initial: Package | None = None,
     ) -> Package:
-        from cli.train.watch import follow
+        from cli.train.follow_job import follow
         from training.submission import submit
         from training.submission.source import git_commit
 
@@ -302,7 +304,7 @@ class Demo:
                 raise CliError(f"{describe(error)} (copied to {log})") from error
 
     def _approve(self, package: Package) -> None:
-        from cli.deploy import run
+        from cli.external_commands import run
 
         aws = Path(sys.executable).parent / "aws"
         run(
@@ -320,7 +322,7 @@ class Demo:
         )
 
     def _wait_for_release(self, package: Package, task: Activity) -> None:
-        from cli.release.watch import wait_for_release
+        from cli.release.wait_for_release import wait_for_release
 
         log = self.out / "logs" / f"compile-{package.label}.log"
         wait_for_release(self.aws, package, lambda update: _tell(task, update, log))

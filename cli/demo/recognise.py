@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ class Views:
 
 
 def recognise_views(
-    aws: Aws, cards: CardSet, release: Path, student: Package, picture: Path, seed: int
+    aws: AwsSession, cards: CardSet, release: Path, student: Package, picture: Path, seed: int
 ) -> Views:
     """Recognises one new view of each known card and several of each unseen one.
 
@@ -148,7 +148,7 @@ def recognise_views(
     return views
 
 
-def _split(aws: Aws, student: Package) -> dict[str, list[str]]:
+def _split(aws: AwsSession, student: Package) -> dict[str, list[str]]:
     """Which cards the student has seen, from its own artifact."""
     from registry.archives import read_member
     from registry.aws import split_s3_uri

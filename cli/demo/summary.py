@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from recognition.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _TITLES = {
 
 
 def collect(
-    aws: Aws,
+    aws: AwsSession,
     *,
     packages: Mapping[str, Package],
     manifest: Mapping[str, Any],
@@ -98,54 +98,54 @@ def write_summary(summary: Mapping[str, Any], out: Path) -> None:
 
 def print_summary(summary: Mapping[str, Any], out: Path) -> None:
     """Prints the summary: tables on a terminal, plain lines elsewhere."""
-    from cli.console import say, seconds, show_table, show_tree
+    from cli.console import print_line, print_table, print_tree, seconds
     from recognition.acceptance import FALSE_ACCEPTS
 
-    say()
-    say("Lineage")
-    show_tree(_branch(summary["lineage"]))
-    say()
-    show_table(
+    print_line()
+    print_line("Lineage")
+    print_tree(_branch(summary["lineage"]))
+    print_line()
+    print_table(
         ["MODEL", "TOP-1", "95 %", "VIEWS", "NEW CARDS", "ACCEPTED", "NAME"],
         [_figure_row(_TITLES.get(stage, stage), row) for stage, row in summary["figures"].items()],
         title="Top-1 on unseen camera views, and on cards that were never trained on; accepted: "
         f"named right with the threshold that lets {FALSE_ACCEPTS * 100:g} % of unknown cards pass",
         right=[1, 2, 3, 4, 5],
     )
-    say()
+    print_line()
     seen = summary["recognition"]
-    say(
+    print_line(
         f"New views of known cards, with the pulled release: the nearest card is right for "
         f"{seen['known_nearest']} of {seen['known_views']}"
     )
-    say(
+    print_line(
         f"  with the release's threshold {seen['known_right']} are named right, "
         f"{seen['known_wrong']} taken for another card, {seen['known_turned_away']} turned away"
     )
-    say(
+    print_line(
         f"Unknown cards: {seen['unseen_turned_away']} of {seen['unseen_views']} views of "
         f"{seen['unseen_cards']} card{'s'[: seen['unseen_cards'] != 1]} that nobody trained on "
         "were turned away"
     )
     example = seen["example_turned_away"]
     if example:
-        say(
+        print_line(
             f"  for example {example['card']}: nearest is {example['nearest']} at "
             f"{example['similarity']:.3f}, below {example['threshold']:.3f}"
         )
-    say()
-    show_table(
+    print_line()
+    print_table(
         ["STEP", "TIME"],
         [[name, seconds(value)] for name, value in summary["seconds"].items()],
         right=[1],
     )
-    say()
+    print_line()
     places = {**summary["places"], "summary": str(out / SUMMARY_FILE)}
-    show_table(["WHERE", ""], [[name, place] for name, place in places.items()])
-    say()
-    say("Next")
+    print_table(["WHERE", ""], [[name, place] for name, place in places.items()])
+    print_line()
+    print_line("Next")
     for line in summary["next"]:
-        say(f"  {line}")
+        print_line(f"  {line}")
 
 
 def next_commands(name: str, release: str, which: str) -> list[str]:

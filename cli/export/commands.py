@@ -45,7 +45,7 @@ def lint(
     Training does it, too, at its end. The list of operations is a judgement from Hailo's published
     models. Exits with 1 where something is found.
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from cli.contract_file import read_contract
     from export.graph import parameter_count
     from export.lint import lint as find
@@ -70,14 +70,14 @@ def lint(
             }
         )
     else:
-        say(
+        print_line(
             f"{file}: opset {opset}, {len(model.graph.node)} nodes, "
             f"{parameter_count(model):,} parameters"
         )
         for each in findings:
-            say(f"  {each}")
+            print_line(f"  {each}")
         if not findings:
-            say("nothing that the Hailo parser is expected to refuse")
+            print_line("nothing that the Hailo parser is expected to refuse")
     if findings:
         raise typer.Exit(1)
 
@@ -99,7 +99,7 @@ def batch(file: Graph, out: Out) -> None:
 
 
 def _derive(file: Path, out: Path, make: Callable[[onnx.ModelProto], onnx.ModelProto]) -> None:
-    from cli.console import say
+    from cli.console import print_line
     from recognition.whole_files import write_whole
 
     model = _load(file)
@@ -111,7 +111,7 @@ def _derive(file: Path, out: Path, make: Callable[[onnx.ModelProto], onnx.ModelP
         write_whole(out, content)
     except OSError as error:
         raise CliError(f"{out}: cannot be written ({error.strerror or error})") from None
-    say(str(out))
+    print_line(str(out))
 
 
 def _load(file: Path) -> onnx.ModelProto:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.errors import CliError
 
 app = typer.Typer(
@@ -55,7 +55,7 @@ def build(
     import shutil
     import tempfile
 
-    from cli.console import say
+    from cli.console import print_line
     from cli.docker import docker
     from cli.export.hailo_wheel import check_wheel
 
@@ -78,8 +78,8 @@ def build(
             *("--tag", name),
             context,
         )
-    say(f"{name}: Dataflow Compiler {version}")
-    say(f"next: cards hailo image push --tag {tag}")
+    print_line(f"{name}: Dataflow Compiler {version}")
+    print_line(f"next: cards hailo image push --tag {tag}")
 
 
 @image.command(epilog="Example: cards hailo image push --tag 3.33.0")
@@ -88,12 +88,12 @@ def push(tag: Tag = "latest", environment: Environment = DEFAULT_ENVIRONMENT) ->
 
     In the repository its tag is made of compiler and wheel, and names this image for ever.
     """
-    from cli.console import say
+    from cli.console import print_line
     from cli.docker import docker
     from registry.names import NO_REPOSITORY
 
     local = f"{LOCAL}:{_checked(tag)}"
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     repository = aws.names.compiler_repository
     if repository == NO_REPOSITORY:
         raise CliError(
@@ -113,8 +113,10 @@ def push(tag: Tag = "latest", environment: Environment = DEFAULT_ENVIRONMENT) ->
     docker("push", remote)
     pushed = docker("inspect", "--format", '{{join .RepoDigests "\\n"}}', remote, quiet=True)
     name = next((line for line in pushed.splitlines() if line.startswith(f"{repository}@")), remote)
-    say(name)
-    say(f"next: cdk deploy --all -c cards.environment={environment} -c cards.compiler_image={name}")
+    print_line(name)
+    print_line(
+        f"next: cdk deploy --all -c cards.environment={environment} -c cards.compiler_image={name}"
+    )
 
 
 def _checked(tag: str) -> str:
@@ -123,7 +125,7 @@ def _checked(tag: str) -> str:
     return tag
 
 
-def _login(aws: Aws) -> tuple[str, str, str]:
+def _login(aws: AwsSession) -> tuple[str, str, str]:
     """User, password and registry that docker logs in with."""
     import base64
 

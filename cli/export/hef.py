@@ -34,21 +34,21 @@ def inspect(file: File, as_json: AsJson = False) -> None:
 
     Its checksum is verified first; a damaged file is refused and nothing of it is shown.
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from recognition.file_digest import file_sha256
 
     hef = _read(file)
     if as_json:
         print_json(_document(file, hef))
         return
-    say(f"{file}: {file.stat().st_size:,} bytes, SHA-256 {file_sha256(file)}")
-    say(f"header       version {hef.version}, {_SUMS[hef.version]} of its contents is right")
-    say(f"architecture {hef.architecture}")
-    say(f"compiler     {hef.sdk_version or 'not said'}")
-    say(f"networks     {', '.join(name or 'unnamed' for name in hef.networks) or 'none'}")
+    print_line(f"{file}: {file.stat().st_size:,} bytes, SHA-256 {file_sha256(file)}")
+    print_line(f"header       version {hef.version}, {_SUMS[hef.version]} of its contents is right")
+    print_line(f"architecture {hef.architecture}")
+    print_line(f"compiler     {hef.sdk_version or 'not said'}")
+    print_line(f"networks     {', '.join(name or 'unnamed' for name in hef.networks) or 'none'}")
     for stream in hef.streams:
-        say(f"{stream.direction:<12} {_line(stream)}")
-    say(f"host         {hef.host_operations} operations are left to it")
+        print_line(f"{stream.direction:<12} {_line(stream)}")
+    print_line(f"host         {hef.host_operations} operations are left to it")
 
 
 @app.command(epilog="Example: cards hef verify release/model.hef --arch hailo8l")
@@ -66,7 +66,7 @@ def verify(
     With --contract also that it is a card model: one network, the camera's bytes in, one embedding
     out, nothing left to the host.
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from cli.contract_file import read_contract
     from export.hailo.hef import ARCHITECTURES, HefError, require_card_model
 
@@ -87,7 +87,7 @@ def verify(
         print_json(_document(file, hef))
     else:
         what = "intact, a card model" if contract else "intact"
-        say(f"{file}: {what}, for {arch}")
+        print_line(f"{file}: {what}, for {arch}")
 
 
 def _read(file: Path) -> Hef:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.errors import CliError
 from cli.options import AsJson
 
@@ -59,22 +59,22 @@ class Queue:
 @app.command("list", epilog="Example: cards dlq list --json")
 def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
     """Lists the queues and how many events wait in each."""
-    from cli.console import print_json, say, show_table
+    from cli.console import print_json, print_line, print_table
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     rows = [(queue, _waiting(aws, queue)) for queue in queues(aws)]
     if as_json:
         print_json(
             [{"function": q.function, "kind": q.kind, "url": q.url, "events": n} for q, n in rows]
         )
         return
-    show_table(
+    print_table(
         ["FUNCTION", "EVENTS THAT", "WAITING"],
         [[queue.function, _KINDS[queue.kind], str(count)] for queue, count in rows],
         right=[2],
     )
     if any(count for _, count in rows):
-        say(f"what they say: cards dlq show -e {environment}")
+        print_line(f"what they say: cards dlq show -e {environment}")
 
 
 @app.command(epilog="Example: cards dlq show PublishRelease")
@@ -84,9 +84,9 @@ def show(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Shows the events that wait, and what each failed of; they stay where they are."""
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     found = [
         (queue, message)
         for queue in queues(aws, function)
@@ -101,9 +101,9 @@ def show(
         )
         return
     for queue, message in found:
-        say(f"{queue.function}, {_KINDS[queue.kind]}: {why(message)}")
-        say(f"  {json.dumps(_body(message).get('detail', _body(message)))[:500]}")
-    say(f"{len(found)} events" if found else "nothing waits")
+        print_line(f"{queue.function}, {_KINDS[queue.kind]}: {why(message)}")
+        print_line(f"  {json.dumps(_body(message).get('detail', _body(message)))[:500]}")
+    print_line(f"{len(found)} events" if found else "nothing waits")
 
 
 @app.command(epilog="Example: cards dlq redrive PublishRelease")
@@ -116,9 +116,9 @@ def redrive(
 
     An event is taken away only after Lambda has accepted it; one that fails again comes back.
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     sent: dict[str, int] = {}
     for queue in queues(aws, function):
         physical = getattr(aws.names, FUNCTIONS[queue.function])
@@ -136,12 +136,12 @@ def redrive(
         print_json(sent)
     elif sent:
         for name, count in sent.items():
-            say(f"{name}: {count} event{'s' if count != 1 else ''} sent again")
+            print_line(f"{name}: {count} event{'s' if count != 1 else ''} sent again")
     else:
-        say("nothing waits")
+        print_line("nothing waits")
 
 
-def queues(aws: Aws, function: str | None = None) -> list[Queue]:
+def queues(aws: AwsSession, function: str | None = None) -> list[Queue]:
     """The dead-letter queues of a deployment, or of one function.
 
     Raises:
@@ -178,7 +178,7 @@ def why(message: Mapping[str, Any]) -> str:
     return " ".join(" ".join(words).split())[:500] or "no reason is recorded"
 
 
-def _waiting(aws: Aws, queue: Queue) -> int:
+def _waiting(aws: AwsSession, queue: Queue) -> int:
     attributes = aws.client("sqs").get_queue_attributes(
         QueueUrl=queue.url,
         AttributeNames=[
@@ -190,7 +190,7 @@ def _waiting(aws: Aws, queue: Queue) -> int:
     return sum(int(value) for value in attributes.values())
 
 
-def _messages(aws: Aws, queue: Queue, *, visibility: int) -> Iterator[Mapping[str, Any]]:
+def _messages(aws: AwsSession, queue: Queue, *, visibility: int) -> Iterator[Mapping[str, Any]]:
     """The messages of a queue, each once."""
     seen: set[str] = set()
     while True:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cli.operations.checks.diagnosis import Check, Row
+    from cli.operations.checks.check import Check, Row
 
 EPILOG = "Example: cards doctor --json | jq '.findings[] | select(.state != \"ok\")'"
 
@@ -33,9 +33,9 @@ def doctor(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONME
     It changes nothing. Exits with 1 where something failed.
     """
     from cli.console import activity, print_json
-    from cli.operations.checks.diagnosis import Site, State, run
+    from cli.operations.checks.check import Site, State, run
 
-    site = Site(Aws(environment))
+    site = Site(AwsSession(environment))
     if as_json:
         rows = run(checks(), site, lambda name: None)
         print_json(_document(rows))
@@ -65,18 +65,18 @@ def checks() -> Sequence[Check]:
 
 
 def _report(rows: Sequence[Row]) -> None:
-    from cli.console import is_terminal, say
+    from cli.console import is_terminal, print_line
 
     if is_terminal():
         _draw(rows)
     else:
         width = max(len(row.check) for row in rows)
         for row in rows:
-            say(f"{row.finding.state.value:<11}  {row.check:<{width}}  {row.finding.line}")
+            print_line(f"{row.finding.state.value:<11}  {row.check:<{width}}  {row.finding.line}")
             if row.finding.remedy:
-                say(f"{'':<11}  {'':<{width}}  remedy: {row.finding.remedy}")
+                print_line(f"{'':<11}  {'':<{width}}  remedy: {row.finding.remedy}")
     counts = Counter(row.finding.state.value for row in rows)
-    say(", ".join(f"{count} {state}" for state, count in counts.items()))
+    print_line(", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
 def _draw(rows: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.errors import CliError
 from cli.options import AsJson
 
@@ -30,10 +30,10 @@ def reconcile(
     Lost events, functions that crashed, channels that point elsewhere, half-written releases:
     each is handed to the function that an event would have fired.
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from registry.automation.reconciliation import reconcile as run
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     names = aws.names
     functions = {
         "register": names.register_function,
@@ -48,7 +48,7 @@ def reconcile(
 
     def act(finding: Finding) -> None:
         if not as_json:
-            say(f"{finding.what}: {finding.step}")
+            print_line(f"{finding.what}: {finding.step}")
         if not dry_run:
             aws.client("lambda").invoke(
                 FunctionName=functions[finding.function],
@@ -68,13 +68,13 @@ def reconcile(
         return
     count = len(report.findings)
     done = "would be put right" if dry_run else "handed on"
-    say(
+    print_line(
         f"{report.versions} versions, {report.looked} looked at closely: "
         + (f"{count} {done}" if count else "all is as it should be")
     )
 
 
-def deployed_recipe(aws: Aws) -> Recipe:
+def deployed_recipe(aws: AwsSession) -> Recipe:
     """How this deployment compiles, from the function that does it."""
     from registry.compilation.recipe import Recipe
 

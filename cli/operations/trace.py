@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson, Name
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def trace(
 
     Put together from the state itself, so it is there also for what happened before anybody asked.
     """
-    from cli.console import print_json, say, seconds, show_table
+    from cli.console import print_json, print_line, print_table, seconds
     from cli.find_version import package as find
     from registry.automation.trace import trace as story
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     package = find(aws, name)
     entries = story(aws.deployment, package)
     if logs:
@@ -42,7 +42,7 @@ def trace(
             [{"when": e.when.isoformat(), "what": e.what, "detail": e.detail} for e in entries]
         )
         return
-    say(f"{package.label} ({package.approval})")
+    print_line(f"{package.label} ({package.approval})")
     rows = []
     before = None
     for each in entries:
@@ -50,10 +50,10 @@ def trace(
         at = each.when.astimezone(UTC)
         rows.append([f"{at:%Y-%m-%d %H:%M:%S}", passed, each.what, each.detail])
         before = each.when
-    show_table(["WHEN (UTC)", "AFTER", "WHAT", "DETAIL"], rows, right=[1])
+    print_table(["WHEN (UTC)", "AFTER", "WHAT", "DETAIL"], rows, right=[1])
 
 
-def _logged(aws: Aws, package: Any) -> list[Entry]:
+def _logged(aws: AwsSession, package: Any) -> list[Entry]:
     from registry.automation.trace import log_lines
 
     names = aws.names

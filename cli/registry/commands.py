@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.registry import approval, compare, lineage, listing, promotion, search, show
+from cli.registry import approve, compare, copy_version, lineage, list_versions, search, show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,13 +24,13 @@ app = typer.Typer(
     """,
 )
 
-app.command("list", epilog=listing.LIST_EPILOG)(listing.list_)
-app.command("latest", epilog=listing.LATEST_EPILOG)(listing.latest)
-app.command("versions", epilog=listing.VERSIONS_EPILOG)(listing.versions)
+app.command("list", epilog=list_versions.LIST_EPILOG)(list_versions.list_)
+app.command("latest", epilog=list_versions.LATEST_EPILOG)(list_versions.latest)
+app.command("versions", epilog=list_versions.VERSIONS_EPILOG)(list_versions.versions)
 app.command("search", epilog=search.EPILOG)(search.search)
 app.command("show", epilog=show.EPILOG)(show.show)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("lineage", epilog=lineage.EPILOG)(lineage.lineage)
-app.command("approve", epilog=approval.APPROVE_EPILOG)(approval.approve)
-app.command("reject", epilog=approval.REJECT_EPILOG)(approval.reject)
-app.command("promote", epilog=promotion.EPILOG)(promotion.promote)
+app.command("approve", epilog=approve.APPROVE_EPILOG)(approve.approve)
+app.command("reject", epilog=approve.REJECT_EPILOG)(approve.reject)
+app.command("promote", epilog=copy_version.EPILOG)(copy_version.promote)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def compare(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Puts metrics, hyper-parameters and metadata side by side, with the differences marked."""
-    from cli.console import complain, print_json, say
+    from cli.console import print_json, print_line, print_stderr
     from cli.errors import CliError
     from cli.find_version import package as find
     from registry.versions import comparison
@@ -57,7 +57,7 @@ def compare(
         raise CliError(f"{names[0]}: name at least two versions to compare")
     if plot and plot.suffix.lower() not in _PICTURES:
         raise CliError(f"--plot {plot}: must end in {' or '.join(_PICTURES)}")
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     packages = [find(aws, name) for name in names]
     if len({package.arn for package in packages}) < len(packages):
         raise CliError(f"{', '.join(names)}: the same version twice")
@@ -68,12 +68,12 @@ def compare(
     else:
         _show(compared, packages, differences)
     for problem in problems if not as_json else []:
-        complain(problem)
+        print_stderr(problem)
     if plot:
         from cli.registry.compare_plot import write
 
         write(plot, compared, subjects)
-        (complain if as_json else say)(f"wrote {plot}")
+        (print_stderr if as_json else print_line)(f"wrote {plot}")
 
 
 def document(compared: Comparison, packages: list[Package], problems: list[str]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def document(compared: Comparison, packages: list[Package], problems: list[str])
     }
 
 
-def _subjects(aws: Aws, packages: list[Package]) -> tuple[list[Subject], list[str]]:
+def _subjects(aws: AwsSession, packages: list[Package]) -> tuple[list[Subject], list[str]]:
     """What is known of each version, and what could not be had."""
     from cli.registry.tracked_runs import tracked_runs
     from registry.versions.comparison import Subject, training_hyperparameters
@@ -126,10 +126,10 @@ def _subjects(aws: Aws, packages: list[Package]) -> tuple[list[Subject], list[st
 
 
 def _show(compared: Comparison, packages: list[Package], differences: bool) -> None:
-    from cli.console import say, show_table
-    from cli.registry.selection import STATUS_WORDS
+    from cli.console import print_line, print_table
+    from cli.registry.filters import STATUS_WORDS
 
-    show_table(
+    print_table(
         ["", "VERSION", "STATUS", "REGISTERED (UTC)"],
         [
             [
@@ -142,21 +142,21 @@ def _show(compared: Comparison, packages: list[Package], differences: bool) -> N
         ],
     )
     for note in compared.notes:
-        say(f"note: {note}")
+        print_line(f"note: {note}")
     same = 0
     for title, rows in compared.sections.items():
         shown = [row for row in rows if row.differs or not differences]
         same += len(rows) - len(shown)
         if not shown:
             continue
-        say()
+        print_line()
         letters = [_letter(at) for at in range(len(packages))]
         lines = [[_DIFFERS if row.differs else "", row.key, *_cells(row)] for row in shown]
-        show_table(["", title.upper(), *letters], _fitted(lines))
-    say()
-    say(f"{_DIFFERS} differs   {_BEST} best   {_TIED} within noise of the best (95 %)")
+        print_table(["", title.upper(), *letters], _fitted(lines))
+    print_line()
+    print_line(f"{_DIFFERS} differs   {_BEST} best   {_TIED} within noise of the best (95 %)")
     if differences:
-        say(f"{same} more are the same")
+        print_line(f"{same} more are the same")
 
 
 def _letter(at: int) -> str:

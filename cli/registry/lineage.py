@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
 from recognition.whole_files import write_whole
 
@@ -65,11 +65,11 @@ def lineage(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Draws what a version was made from and what was made from it."""
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from cli.errors import CliError
     from cli.find_version import package as find
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     if repair:
         if out or form is not Format.TREE:
             raise CliError("--repair: draws nothing; leave --format and --out to another call")
@@ -81,7 +81,7 @@ def lineage(
     form = Format.JSON if as_json else form
     if out:
         write_whole(out, _text(drawn, form))
-        say(f"wrote {out}")
+        print_line(f"wrote {out}")
     elif form is Format.JSON:
         from cli.registry.lineage_drawing import document
 
@@ -89,10 +89,10 @@ def lineage(
     elif form is Format.TREE:
         _show(drawn)
     else:
-        say(_text(drawn, form).rstrip("\n"))
+        print_line(_text(drawn, form).rstrip("\n"))
 
 
-def family_drawing(aws: Aws, package: Package) -> Drawing:
+def family_drawing(aws: AwsSession, package: Package) -> Drawing:
     """A version's ancestors, itself, its descendants, their card sets and their releases."""
     from cli.registry.lineage_drawing import drawing
     from registry.lineage.ancestry import ancestors, descendants
@@ -114,7 +114,7 @@ def family_drawing(aws: Aws, package: Package) -> Drawing:
     return drawing(packages, package, releases)
 
 
-def lineage_tree(aws: Aws, package: Package) -> Branch:
+def lineage_tree(aws: AwsSession, package: Package) -> Branch:
     """The tree from a version's oldest ancestor, or its cards, down to what was made from it."""
     from cli.registry.lineage_drawing import tree
 
@@ -122,11 +122,11 @@ def lineage_tree(aws: Aws, package: Package) -> Branch:
 
 
 def _show(drawn: Drawing) -> None:
-    from cli.console import show_tree
+    from cli.console import print_tree
     from cli.registry.lineage_drawing import tree
 
     for root in tree(drawn):
-        show_tree(root)
+        print_tree(root)
 
 
 def _text(drawn: Drawing, form: Format) -> str:
@@ -156,8 +156,8 @@ def _text(drawn: Drawing, form: Format) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _repair(aws: Aws, package: Package | None, as_json: bool) -> None:
-    from cli.console import activity, print_json, say
+def _repair(aws: AwsSession, package: Package | None, as_json: bool) -> None:
+    from cli.console import activity, print_json, print_line
     from registry.lineage.record import UNEXPECTED, record_version
 
     sagemaker = aws.client("sagemaker")
@@ -176,14 +176,16 @@ def _repair(aws: Aws, package: Package | None, as_json: bool) -> None:
         return
     stray = sum(change.done == UNEXPECTED for _, change in found)
     if stray:
-        say(
+        print_line(
             f"{stray} unexpected: a parent in Lineage that the version does not record; left as "
             "it is: aws sagemaker delete-association removes it"
         )
-    say(f"{looked} version{'s'[: looked != 1]} compared, {len(found) - stray} entities written")
+    print_line(
+        f"{looked} version{'s'[: looked != 1]} compared, {len(found) - stray} entities written"
+    )
 
 
-def _versions(aws: Aws, package: Package | None) -> Iterable[Package]:
+def _versions(aws: AwsSession, package: Package | None) -> Iterable[Package]:
     """The versions to repair, oldest first, so that a parent is there before its children."""
     from registry.lineage.ancestry import ancestors, descendants
     from registry.versions.packages import describe, iterate

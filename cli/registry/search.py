@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
-from cli.registry.listing import All, Limit
-from cli.registry.selection import Metric, Since, Stage, Status, Type, Where
+from cli.registry.filters import Metric, Since, Stage, Status, Type, Where
+from cli.registry.list_versions import All, Limit
 
 EPILOG = """
 SageMaker's search index follows a few moments behind what was registered.
@@ -41,8 +41,8 @@ def search(
 ) -> None:
     """Finds versions by their descriptions, metadata and metrics, newest first."""
     from cli.errors import CliError
-    from cli.registry.listing import show_versions
-    from cli.registry.selection import filters
+    from cli.registry.filters import filters
+    from cli.registry.list_versions import show_versions
 
     chosen = filters(
         text=text,
@@ -55,4 +55,4 @@ def search(
     )
     if not chosen.ask_metadata:
         raise CliError("nothing to search for: give words, --where KEY=VALUE or --metric BOUND")
-    show_versions(Aws(environment), chosen, None if everything else limit, as_json)
+    show_versions(AwsSession(environment), chosen, None if everything else limit, as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson, Name
 
 if TYPE_CHECKING:
@@ -21,39 +21,39 @@ def show(
     name: Name, as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT
 ) -> None:
     """Shows everything that is recorded about one version."""
-    from cli.console import print_json, say, show_table
+    from cli.console import print_json, print_line, print_table
     from cli.find_version import package as find
     from registry.versions.comparison import Subject, compare
 
-    package = find(Aws(environment), name)
+    package = find(AwsSession(environment), name)
     compared = compare([Subject(package.label, package.metadata)])
     metrics = compared.sections.get("Metrics", ())
     if as_json:
         print_json(document(package, metrics))
         return
-    say(package.label)
+    print_line(package.label)
     told = package.description.removeprefix(f"{package.name}:")
-    say(f"  {' '.join(told.split())}")
-    say()
-    show_table(["FACT", "VALUE"], [list(fact) for fact in facts(package)])
+    print_line(f"  {' '.join(told.split())}")
+    print_line()
+    print_table(["FACT", "VALUE"], [list(fact) for fact in facts(package)])
     if metrics:
-        say()
-        show_table(
+        print_line()
+        print_table(
             ["METRIC", "VALUE", "95 % INTERVAL"],
             [[row.key, row.values[0] or "–", _interval(row)] for row in metrics],
             right=[1],
         )
     rest = [row for row in compared.sections.get("Metadata", ()) if row.key not in _told()]
     if rest:
-        say()
-        show_table(["METADATA", "VALUE"], [[row.key, row.values[0] or "–"] for row in rest])
-    say()
-    say(f"cards registry lineage {package.label}  what it came from, what came from it")
+        print_line()
+        print_table(["METADATA", "VALUE"], [[row.key, row.values[0] or "–"] for row in rest])
+    print_line()
+    print_line(f"cards registry lineage {package.label}  what it came from, what came from it")
 
 
 def facts(package: Package) -> list[tuple[str, str]]:
     """What a version is, beside its metadata; whatever it does not have is left out."""
-    from cli.registry.selection import STATUS_WORDS
+    from cli.registry.filters import STATUS_WORDS
     from registry.versions.metadata import (
         APPROVAL_REASON,
         FAILURE_REASON,

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import one_line
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOU
 _OF_THE_MACHINE = "system/"
 
 
-def tracked_runs(aws: Aws, packages: Sequence[Package]) -> tuple[dict[str, Run], list[str]]:
+def tracked_runs(aws: AwsSession, packages: Sequence[Package]) -> tuple[dict[str, Run], list[str]]:
     """Each version's run, by the version's ARN, and one line for each thing that could not be had.
 
     A comparison without its runs is still one: nothing here raises for MLflow's sake.

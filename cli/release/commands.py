@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
-from cli.release import control
+from cli.release import stable_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,16 +31,16 @@ app = typer.Typer(
     """,
 )
 app.command("promote", epilog='Example: cards release promote --reason "a week on ten devices"')(
-    control.promote
+    stable_channel.promote
 )
 app.command("rollback", epilog='Example: cards release rollback --reason "misreads foils"')(
-    control.rollback
+    stable_channel.rollback
 )
 app.command("retry", epilog="Example: cards release retry student-efficientnet-lite0-stage2-v1")(
-    control.retry
+    stable_channel.retry
 )
 app.command("diff", epilog="Example: cards release diff student-efficientnet-lite0-stage2-v2.…")(
-    control.diff
+    stable_channel.diff
 )
 
 Channel = Annotated[str, typer.Option(help="Whose release is meant.")]
@@ -50,10 +50,10 @@ STABLE = "stable"
 @app.command("list", epilog="Example: cards release list --json")
 def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
     """Lists the complete releases, newest first, and the channels that point to each."""
-    from cli.console import print_json, say, show_table
+    from cli.console import print_json, print_line, print_table
     from registry.releases.channels import CHANNELS, read, read_hold
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     s3, bucket = aws.client("s3"), aws.deployment.release_bucket
     pointers = {each: read(s3, bucket, each)[0] for each in CHANNELS}
     held = read_hold(s3, bucket)
@@ -75,15 +75,15 @@ def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
             ]
         )
     elif not found:
-        say(f"s3://{bucket}: no release yet; approve a stage-2 student and one appears")
+        print_line(f"s3://{bucket}: no release yet; approve a stage-2 student and one appears")
     else:
-        show_table(
+        print_table(
             ["RELEASE", "PUBLISHED", "CHANNEL"],
             [[name, f"{when:%Y-%m-%d %H:%M}", ", ".join(channels(name))] for when, name in found],
         )
         if held:
-            say(f"stable is held at {held.pointer.release} by {held.by} since {held.at}")
-            say(f"  {held.reason}")
+            print_line(f"stable is held at {held.pointer.release} by {held.by} since {held.at}")
+            print_line(f"  {held.reason}")
 
 
 @app.command(epilog="Example: cards release show student-efficientnet-lite0-stage2-v1.onnx-int8-…")
@@ -97,10 +97,10 @@ def show(
 ) -> None:
     """Shows a release's manifest, its signature verified."""
     from cli.console import print_json
-    from cli.release.verified import manifest_of
+    from cli.release.verified_manifest import manifest_of
     from registry.releases.download import release_in_channel
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     manifest = manifest_of(
         aws,
         release or release_in_channel(aws.client("s3"), aws.deployment.release_bucket, channel),
@@ -128,7 +128,7 @@ def pull(
     """
     from cli.console import activity, print_json, size
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     with activity("pulling") as task:
         manifest = pull_release(
             aws, out, channel, release, lambda file, count: task.update(f"{file} ({size(count)})")
@@ -137,9 +137,9 @@ def pull(
         print_json({"folder": str(out), "manifest": manifest})
     else:
         print_manifest(manifest)
-        from cli.console import say
+        from cli.console import print_line
 
-        say(f"verified, in {out}")
+        print_line(f"verified, in {out}")
 
 
 @app.command(epilog="Example: cards release verify release/ --key trusted.pem")
@@ -159,17 +159,19 @@ def verify(
     The key beside the release proves nothing to somebody who doubts the release, so it is not
     used: give one that you trust, or let AWS be asked.
     """
-    from cli.console import say
-    from cli.release.verified import public_key, verify_signature
+    from cli.console import print_line
+    from cli.release.verified_manifest import public_key, verify_signature
     from registry.releases.download import verify_folder
 
-    trusted = key.read_bytes() if key else public_key(Aws(environment))
+    trusted = key.read_bytes() if key else public_key(AwsSession(environment))
     manifest = verify_folder(folder, public_key=trusted, verify=verify_signature)
-    say(f"{folder}: {manifest['release']} is what was signed, {len(manifest['files'])} files")
+    print_line(
+        f"{folder}: {manifest['release']} is what was signed, {len(manifest['files'])} files"
+    )
 
 
 def pull_release(
-    aws: Aws,
+    aws: AwsSession,
     out: Path,
     channel: str = STABLE,
     release: str | None = None,
@@ -181,7 +183,7 @@ def pull_release(
         DownloadError: There is no such release.
         ManifestError: It is not what was signed.
     """
-    from cli.release.verified import public_key, verify_signature
+    from cli.release.verified_manifest import public_key, verify_signature
     from registry.releases import download
 
     s3, bucket = aws.client("s3"), aws.deployment.release_bucket
@@ -206,9 +208,9 @@ def releases(s3: Any, bucket: str) -> list[tuple[Any, str]]:
 
 def print_manifest(manifest: dict[str, Any]) -> None:
     """Prints what matters of a manifest."""
-    from cli.console import say, show_table, size
+    from cli.console import print_line, print_table, size
 
-    say(manifest["release"])
+    print_line(manifest["release"])
     card_set = manifest.get("card_set", {})
     facts = [
         ["Model", str(manifest.get("name", "–"))],
@@ -220,9 +222,9 @@ def print_manifest(manifest: dict[str, Any]) -> None:
         ["Cards", f"{card_set.get('cards', '–')} ({str(card_set.get('digest', '–'))[:12]})"],
         ["Gate", str(manifest.get("gate", {}).get("verdict", "–"))],
     ]
-    show_table(["FACT", "VALUE"], facts)
+    print_table(["FACT", "VALUE"], facts)
     files = manifest["files"]
-    show_table(
+    print_table(
         ["FILE", "SIZE", "SHA-256"],
         [[name, size(entry["bytes"]), entry["sha256"][:16]] for name, entry in files.items()],
         right=[1],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
 from cli.train.options import (
     Cards,
@@ -110,8 +110,8 @@ def teacher(
     """Trains a teacher: the large network that students are distilled from."""
     asked = machines(instance, count, spot, max_run, max_wait, volume, keep_alive,
                      subnet, security_group, kms_key, tag)  # fmt: skip
-    order = Order(Aws(environment), cards, recipe, asked, parse_hyperparameters(hp or []), weights,
-                  wait, dry_run, yes, as_json)  # fmt: skip
+    order = Order(AwsSession(environment), cards, recipe, asked, parse_hyperparameters(hp or []),
+                  weights, wait, dry_run, yes, as_json)  # fmt: skip
     _report(order, _chain(order, [_teacher(order)]))
 
 
@@ -157,8 +157,8 @@ def student(
 
     asked = machines(instance, count, spot, max_run, max_wait, volume, keep_alive,
                      subnet, security_group, kms_key, tag)  # fmt: skip
-    order = Order(Aws(environment), cards, recipe, asked, parse_hyperparameters(hp or []), weights,
-                  wait, dry_run, yes, as_json)  # fmt: skip
+    order = Order(AwsSession(environment), cards, recipe, asked, parse_hyperparameters(hp or []),
+                  weights, wait, dry_run, yes, as_json)  # fmt: skip
     given = find(order.aws, parent) if parent else None
     if stage is Stage.two:
         initial = given or initial_for(order.aws)
@@ -213,8 +213,8 @@ def both(
     """
     asked = machines(instance, count, spot, max_run, max_wait, volume, keep_alive,
                      subnet, security_group, kms_key, tag)  # fmt: skip
-    order = Order(Aws(environment), cards, recipe, asked, parse_hyperparameters(hp or []), weights,
-                  True, dry_run, yes, as_json)  # fmt: skip
+    order = Order(AwsSession(environment), cards, recipe, asked, parse_hyperparameters(hp or []),
+                  weights, True, dry_run, yes, as_json)  # fmt: skip
     _report(
         order,
         _chain(
@@ -241,19 +241,19 @@ def resume(
 
     A job whose spare capacity was taken away needs no help: SageMaker starts it again by itself.
     """
-    from cli.console import print_json, say
-    from cli.train.watch import watch as see
+    from cli.console import print_json, print_line
+    from cli.train.follow_job import watch as see
     from training.submission.resume import resume as again
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     name = again(aws.client("sagemaker"), job_name)
     package = None
     if not as_json:
-        say(f"training job {name}, from the checkpoints of {job_name}")
+        print_line(f"training job {name}, from the checkpoints of {job_name}")
     if wait:
         package = see(aws, name, quiet=as_json)
     elif not as_json:
-        say(f"follow it: cards train watch {name}")
+        print_line(f"follow it: cards train watch {name}")
     if as_json:
         print_json(_sent(name, package))
 
@@ -264,9 +264,9 @@ def watch(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Follows a training job's log until its model is registered."""
-    from cli.train.watch import watch as see
+    from cli.train.follow_job import watch as see
 
-    see(Aws(environment), job_name, quiet=False)
+    see(AwsSession(environment), job_name, quiet=False)
 
 
 def _plan(
@@ -315,8 +315,8 @@ def _chain(order: Order, steps: Sequence[Step]) -> list[Sent]:
     What all of them will take is said, and asked about, before the first is sent. A dry run shows
     those that can be shown: a job that starts from another's weights has to wait for them.
     """
-    from cli.console import complain
-    from cli.train.cost import agreed, announce, jobs
+    from cli.console import print_stderr
+    from cli.train.estimate import agreed, announce, jobs
 
     following = jobs(order, [(step.kind, step.stage) for step in steps])
     estimates: list[Estimate | None] = []
@@ -333,14 +333,14 @@ def _chain(order: Order, steps: Sequence[Step]) -> list[Sent]:
             done = _run(waiting, plan, estimates[place])
         except (Exception, KeyboardInterrupt):
             if made:
-                complain(
+                print_stderr(
                     f"cards: {made[-1].label} is registered; go on from there: {_next(order, made)}"
                 )
                 _report(order, sent)
             raise
         sent.append(done)
         if order.dry_run and not last:
-            complain(
+            print_stderr(
                 f"{steps[place + 1].name} can be shown once {step.name} is registered: it starts "
                 "from its weights"
             )
@@ -365,8 +365,8 @@ def _run(order: Order, plan: TrainingPlan, estimate: Estimate | None) -> Sent:
     """Sends a plan, and waits where that is asked for; a dry run only makes the request."""
     from dataclasses import asdict
 
-    from cli.console import say
-    from cli.train.watch import watch as see
+    from cli.console import print_line
+    from cli.train.follow_job import watch as see
     from training.submission import submit
 
     told = asdict(estimate) if estimate else None
@@ -374,10 +374,10 @@ def _run(order: Order, plan: TrainingPlan, estimate: Estimate | None) -> Sent:
         return Sent({"notes": list(plan.notes), "estimate": told, "request": submit.request(plan)})
     job_name = submit.submit(plan, order.aws.session)
     if not order.as_json:
-        say(f"training job {job_name}")
+        print_line(f"training job {job_name}")
     package = see(order.aws, job_name, quiet=order.as_json) if order.wait else None
     if not order.as_json and not package:
-        say(f"follow it: cards train watch {job_name}")
+        print_line(f"follow it: cards train watch {job_name}")
     return Sent({**_sent(job_name, package), "estimate": told}, package)
 
 

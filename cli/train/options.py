@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ Tags = Annotated[
 class Order:
     """What a command is asked for, beside which model."""
 
-    aws: Aws
+    aws: AwsSession
     cards: str
     recipe: str
     machines: dict[str, Any]

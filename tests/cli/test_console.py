@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.console import _fitted, activity, fraction, seconds, show_table, show_tree, size
+from cli.console import _fitted, activity, fraction, print_table, print_tree, seconds, size
 from cli.registry.lineage_drawing import Branch
 
 
 def test_a_table_is_plain_and_aligned_where_nobody_watches(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    show_table(["NAME", "SIZE"], [["a", "1"], ["long [name]", "1000"]], title="Files", right=[1])
+    print_table(["NAME", "SIZE"], [["a", "1"], ["long [name]", "1000"]], title="Files", right=[1])
     assert capsys.readouterr().out.splitlines() == [
         "Files",
         "NAME         SIZE",
@@ -23,7 +23,7 @@ def test_a_table_is_plain_and_aligned_where_nobody_watches(
 
 
 def test_a_tree_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
-    show_tree(Branch("a", [Branch("b", [Branch("c")]), Branch("d")]))
+    print_tree(Branch("a", [Branch("b", [Branch("c")]), Branch("d")]))
     assert capsys.readouterr().out.splitlines() == ["a", "  └ b", "    └ c", "  └ d"]
 
 

@@ -126,7 +126,7 @@ def context(settings: dict[str, str]) -> list[str]:
 @contextlib.contextmanager
 def started(folder: Path) -> Iterator[Cloud]:
     """A local cloud of the caller's own, its state below a folder, stopped at the end."""
-    from cli.deploy import environment
+    from cli.external_commands import environment
 
     state = ["--state-dir", str(folder / "state"), "--port", str(free_port())]
     bare = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_", "MLFLOW_"))}

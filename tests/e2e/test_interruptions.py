@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bench.quick_compilation import LINE, quick_compilation, register
-from cli.deploy import environment
+from cli.external_commands import environment
 from localcloud import LocalCloud
 from registry.compilation.jobs import list_jobs
 from registry.convergence import ATTEMPT_LIMIT

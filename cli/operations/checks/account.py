@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from cli.errors import CliError, describe
-from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
 
 #: AWS refuses a signature that is further than this from its own clock, in seconds.
 SKEW_LIMIT = 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, warning
+from cli.operations.checks.check import Check, Finding, Site, failed, ok, warning
 
 #: The automation's functions, and what stands still without each.
 FUNCTIONS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked
+from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked
 
 _ECR = re.compile(
     r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"

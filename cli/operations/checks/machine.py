@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cli.errors import CliError
-from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, warning
+from cli.operations.checks.check import Check, Finding, Site, failed, ok, warning
 
 #: A training job's checkpoints and a cdk deployment fit into this, in bytes.
 _ROOM = 2 * 10**9
@@ -19,7 +19,7 @@ def machine(site: Site) -> Iterator[Finding]:
     if not site.aws.is_local:
         return
     from cli.demo.command import SUPPORTED_PYTHON
-    from cli.deploy import ROOT, tools
+    from cli.external_commands import ROOT, tools
 
     findings = [
         judge_python(sys.version_info[:2], SUPPORTED_PYTHON),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
 
 if TYPE_CHECKING:
     from registry.deployment import DeployedNames

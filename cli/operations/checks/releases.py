@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
 
 if TYPE_CHECKING:
     from registry.automation.observation import Situation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from cli.operations.checks.diagnosis import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
 
 #: How many versions are looked through for names, newest first.
 _VERSIONS = 500

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.data import fetch as data_fetch
+from cli.data import download
 from cli.data.upload import MARKER
 from cli.errors import CliError
 from tests.cli.command import cards, refused
@@ -171,10 +171,10 @@ def test_what_is_fetched_is_what_lies_there_now(
     aws: Stack, card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = cards("data", "push", str(card_folder), "--quiet").out.strip()
-    folder = data_fetch.source_folder(uri, tmp_path / "pack")
-    assert folder != data_fetch.source_folder(uri + "other/", tmp_path / "pack")
+    folder = download.source_folder(uri, tmp_path / "pack")
+    assert folder != download.source_folder(uri + "other/", tmp_path / "pack")
     told: list[str] = []
-    data_fetch.fetch(aws.client("s3"), uri, folder, told.append)
+    download.fetch(aws.client("s3"), uri, folder, told.append)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     assert len(files) == 12 and told[-1].endswith("12 of 12 files fetched")
     # As an interruption and a change of the set leave it: one cut, one half, one of another state.
@@ -188,7 +188,7 @@ def test_what_is_fetched_is_what_lies_there_now(
     monkeypatch.setattr(
         s3, "download_file", lambda *where: (fetched.append(where[1]), get(*where))[1]
     )
-    data_fetch.fetch(s3, uri, folder, told.append)
+    download.fetch(s3, uri, folder, told.append)
     assert [key.rsplit("/", 2)[1] for key in fetched] == [files[0].parent.name]
     found = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
     there = {path.relative_to(card_folder): path.read_bytes() for path in card_folder.rglob("*.*")}
@@ -227,7 +227,7 @@ def test_a_prefix_that_cannot_be_fetched_is_one_clear_line(
 ) -> None:
     s3 = Listed(*(f"cards/{key}" for key in keys))
     with pytest.raises(CliError) as refusal:
-        data_fetch.fetch(s3, "s3://bucket/cards", tmp_path / "to", lambda line: None)
+        download.fetch(s3, "s3://bucket/cards", tmp_path / "to", lambda line: None)
     assert words in str(refusal.value) and "\n" not in str(refusal.value)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

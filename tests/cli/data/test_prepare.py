@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.data.expected import expected_ids
+from cli.data.expected_cards import expected_ids
 from cli.errors import CliError
 from recognition import whole_files
 from recognition.sample_cards.drawing import draw_card_set

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli import deploy
+from cli import external_commands
 from cli.demo.command import _gist, _show_cdk
 from cli.demo.summary import SUMMARY_FILE, next_commands, write_summary
 from tests.cli.command import cards, refused
@@ -76,7 +76,7 @@ def test_an_unsuited_python_is_refused(
 def test_a_missing_cdk_names_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, places: list[str]
 ) -> None:
-    monkeypatch.setattr(deploy, "cdk_command", lambda: tmp_path / "cdk")
+    monkeypatch.setattr(external_commands, "cdk_command", lambda: tmp_path / "cdk")
     refused(cards("demo", *places), "cdk", "make setup")
 
 
@@ -84,8 +84,8 @@ def test_a_failing_command_gives_its_cause_and_its_log(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "cdk.log"
     script = "print('all is well'); print('❌ deployment failed: no bucket'); raise SystemExit(3)"
     seen: list[str] = []
-    with pytest.raises(deploy.CliError) as caught:
-        deploy.run(
+    with pytest.raises(external_commands.CliError) as caught:
+        external_commands.run(
             [sys.executable, "-c", script],
             log=log,
             variables={"PYTHONIOENCODING": "utf-8"},
@@ -102,7 +102,7 @@ def test_commands_run_with_this_python_and_node_first_and_no_other_profile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "somebody")
-    variables = deploy.environment({"AWS_REGION": "us-east-2"})
+    variables = external_commands.environment({"AWS_REGION": "us-east-2"})
     first, second = variables["PATH"].split(":")[:2]
     assert first == str(Path(sys.executable).parent)
     assert (Path(second) / "node").is_file()

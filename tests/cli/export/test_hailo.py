@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.docker import docker
 from cli.errors import CliError
 from registry.deployment import DeployedNames
@@ -153,8 +153,8 @@ def deployed(monkeypatch: pytest.MonkeyPatch, repository: str) -> None:
             endpoint = f"https://{REPOSITORY.partition('/')[0]}"
             return {"authorizationData": [{"authorizationToken": token, "proxyEndpoint": endpoint}]}
 
-    monkeypatch.setattr(Aws, "names", DeployedNames(**values))
-    monkeypatch.setattr(Aws, "client", lambda self, name: {"ecr": Ecr()}[name])
+    monkeypatch.setattr(AwsSession, "names", DeployedNames(**values))
+    monkeypatch.setattr(AwsSession, "client", lambda self, name: {"ecr": Ecr()}[name])
 
 
 def test_the_image_is_pushed_and_named_for_ever(

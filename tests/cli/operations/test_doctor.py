@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.operations.checks import (
     account,
     automation,
@@ -21,7 +21,7 @@ from cli.operations.checks import (
     storage,
     tracking,
 )
-from cli.operations.checks.diagnosis import Check, Finding, Site, State, failed, ok, run, warning
+from cli.operations.checks.check import Check, Finding, Site, State, failed, ok, run, warning
 from cli.operations.doctor import checks
 from registry.automation.observation import Situation, Subject
 from registry.convergence import Approval, JobState, Observation
@@ -53,7 +53,7 @@ def only(findings: Iterator[Finding]) -> Finding:
 
 
 def site() -> Site:
-    return Site(Aws("dev"))
+    return Site(AwsSession("dev"))
 
 
 def test_a_check_that_raises_ends_no_other() -> None:

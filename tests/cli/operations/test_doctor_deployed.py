@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from cli.deploy import environment
+from cli.external_commands import environment
 from cli.operations.checks import releases
 from registry.names import EXPERIMENT, GROUP, parameter_name
 from tests.cli.command import cards

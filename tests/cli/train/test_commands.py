@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import CliError
 from cli.find_version import initial_for, package, teacher_for, teacher_of
 from cli.train.commands import parse_hyperparameters
@@ -34,7 +34,7 @@ class Registry:
         self.client = boto3.Session("x", "x", region_name=REGION).client("sagemaker")
         self.stub = Stubber(self.client)
         self.stub.activate()
-        self.aws = Aws()
+        self.aws = AwsSession()
         self.aws.__dict__["clients"] = {"sagemaker": self.client}
         self.aws.__dict__["names"] = DeployedNames(
             "dev", GROUP, "t", "m", "none", "r", "role", "role", "key", "onnx-int8"
@@ -219,7 +219,7 @@ def test_both_stages_follow_each_other_and_answer_in_one_document(
     made = {1: version(2, STAGE1[0]), 2: version(3, "student-efficientnet-lite0-stage2-v1")}
     monkeypatch.setattr("cli.find_version.teacher_for", lambda _: version(1, TEACHER[0]))
     monkeypatch.setattr(submit, "submit", send)
-    monkeypatch.setattr("cli.train.watch.follow", lambda *_: made[len(plans)])
+    monkeypatch.setattr("cli.train.follow_job.follow", lambda *_: made[len(plans)])
     done = cards(
         "train", "student", "--cards", cards_uri, "--recipe", "tiny", "--wait", "--json"
     )  # fmt: skip
@@ -255,7 +255,7 @@ def chain(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[Any]:
         return version(len(plans))
 
     monkeypatch.setattr(submit, "submit", send)
-    monkeypatch.setattr("cli.train.watch.follow", follow)
+    monkeypatch.setattr("cli.train.follow_job.follow", follow)
     return plans
 
 
@@ -314,10 +314,12 @@ def test_ctrl_c_stops_the_job_only_when_that_is_wished_for(
         def stop_training_job(self, TrainingJobName: str) -> None:
             stopped.append(TrainingJobName)
 
-    client = Aws.client
+    client = AwsSession.client
     other = {"sagemaker": SageMaker()}
-    monkeypatch.setattr(Aws, "client", lambda self, name: other.get(name) or client(self, name))
-    monkeypatch.setattr("cli.train.cost.wants_to_stop", lambda _: wish)
+    monkeypatch.setattr(
+        AwsSession, "client", lambda self, name: other.get(name) or client(self, name)
+    )
+    monkeypatch.setattr("cli.train.estimate.wants_to_stop", lambda _: wish)
     done = cards("train", "teacher", "--cards", cards_uri, "--recipe", "tiny", "--wait")
     assert done.code == 130 and words in done.err, done
     assert stopped == (["job-1"] if wish else [])
@@ -356,10 +358,12 @@ def test_a_job_that_has_just_ended_is_not_said_to_be_stopped(
     chain(monkeypatch, fail_at=1)
     registry = Registry()
     registry.stub.add_client_error("stop_training_job", "ValidationException", "is Completed")
-    client = Aws.client
+    client = AwsSession.client
     other = {"sagemaker": registry.client}
-    monkeypatch.setattr(Aws, "client", lambda self, name: other.get(name) or client(self, name))
-    monkeypatch.setattr("cli.train.cost.wants_to_stop", lambda _: True)
+    monkeypatch.setattr(
+        AwsSession, "client", lambda self, name: other.get(name) or client(self, name)
+    )
+    monkeypatch.setattr("cli.train.estimate.wants_to_stop", lambda _: True)
     done = cards("train", "teacher", "--cards", cards_uri, "--recipe", "tiny", "--wait")
     assert done.code == 130, done
     assert "job-1 was not stopped: StopTrainingJob: ValidationException: is Completed" in done.err
@@ -377,7 +381,7 @@ def test_what_it_will_take_is_said_first(
 
 
 def test_a_step_in_the_log_becomes_a_bar() -> None:
-    from cli.train.watch import Shown
+    from cli.train.follow_job import Shown
     from training.submission.watch import JobUpdate
 
     class Task:

@@ -162,7 +162,7 @@ def test_a_name_that_is_not_there_is_one_line(client: Client) -> None:
 
 
 def test_wait_follows_to_the_release(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cli.release import watch as release_watch
+    from cli.release import wait_for_release as release_wait
 
     followed: list[Any] = []
 
@@ -170,7 +170,7 @@ def test_wait_follows_to_the_release(client: Client, monkeypatch: pytest.MonkeyP
         followed.append(package)
         return "the-release"
 
-    monkeypatch.setattr(release_watch, "wait_for_release", follow)
+    monkeypatch.setattr(release_wait, "wait_for_release", follow)
     arn = made(client, "student-i-stage2-v1", **FIGURES)
     done = cards("registry", "approve", arn, "--reason", "good", "--wait", "--json")
     assert done.code == 0, done.err

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
-from cli.registry.selection import Metric, Since, Stage, Status, Type
+from cli.registry.filters import Metric, Since, Stage, Status, Type
 
 if TYPE_CHECKING:
     from registry.versions.packages import PackageSummary
@@ -49,10 +49,10 @@ def list_(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Lists the group's versions, newest first, a page at a time."""
-    from cli.registry.selection import filters
+    from cli.registry.filters import filters
 
     chosen = filters(status=status, model_type=model_type, stage=stage, since=since, metric=metric)
-    show_versions(Aws(environment), chosen, None if everything else limit, as_json)
+    show_versions(AwsSession(environment), chosen, None if everything else limit, as_json)
 
 
 def latest(
@@ -67,9 +67,9 @@ def latest(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Shows the newest approved student: of stage 2, by its name, whatever its description says."""
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from cli.errors import CliError
-    from cli.registry.selection import document
+    from cli.registry.filters import document
     from registry.versions.queries import QueryError, kind_of
     from registry.versions.queries import latest as newest
 
@@ -77,7 +77,7 @@ def latest(
         wanted = kind_of(model_type, stage)
     except QueryError as error:
         raise CliError(f"--{error}") from None
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     group = aws.deployment.group_name
     found = newest(aws.client("sagemaker"), group, *wanted)
     if found is None:
@@ -89,10 +89,10 @@ def latest(
     if as_json:
         print_json(document(found))
         return
-    say(str(found.name))
-    say(f"  {found.summary}")
-    say(f"  approved, registered {found.created:%Y-%m-%d %H:%M:%S %Z}")
-    say(f"  {found.arn}")
+    print_line(str(found.name))
+    print_line(f"  {found.summary}")
+    print_line(f"  approved, registered {found.created:%Y-%m-%d %H:%M:%S %Z}")
+    print_line(f"  {found.arn}")
 
 
 def versions(
@@ -111,7 +111,7 @@ def versions(
     from registry.names import ModelNameError, parse_name
     from registry.versions.queries import Filters
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     if line is None:
         _show_lines(aws, as_json)
         return
@@ -123,11 +123,11 @@ def versions(
     show_versions(aws, Filters(line=line), None, as_json)
 
 
-def show_versions(aws: Aws, chosen: Filters, limit: int | None, as_json: bool) -> None:
+def show_versions(aws: AwsSession, chosen: Filters, limit: int | None, as_json: bool) -> None:
     """Prints the versions that are asked for, as their pages come in."""
-    from cli.console import complain, print_json, say
-    from cli.registry.selection import cells, columns, document
-    from cli.rows import listing
+    from cli.console import print_json, print_line, print_stderr
+    from cli.paged_table import listing
+    from cli.registry.filters import cells, columns, document
     from registry.versions.queries import PAGE_LIMIT, pages
 
     group = aws.deployment.group_name
@@ -147,16 +147,18 @@ def show_versions(aws: Aws, chosen: Filters, limit: int | None, as_json: bool) -
     if as_json:
         print_json([document(row, chosen) for row in found])
     elif not read and not more:
-        say(f"{group}: nothing yet; cards train teacher --cards … makes the first")
+        print_line(f"{group}: nothing yet; cards train teacher --cards … makes the first")
     elif not found:
-        say(f"{group}: no such version ({read} read)")
+        print_line(f"{group}: no such version ({read} read)")
     if more:
-        complain(f"the newest {len(found)}; --all shows every one, --limit {2 * len(found)} more")
+        print_stderr(
+            f"the newest {len(found)}; --all shows every one, --limit {2 * len(found)} more"
+        )
 
 
-def _show_lines(aws: Aws, as_json: bool) -> None:
-    from cli.console import print_json, say, show_table
-    from cli.rows import listing
+def _show_lines(aws: AwsSession, as_json: bool) -> None:
+    from cli.console import print_json, print_line, print_table
+    from cli.paged_table import listing
     from registry.versions.queries import lines, pages
 
     group = aws.deployment.group_name
@@ -183,9 +185,9 @@ def _show_lines(aws: Aws, as_json: bool) -> None:
         )
         return
     if not found:
-        say(f"{group}: nothing yet; cards train teacher --cards … makes the first")
+        print_line(f"{group}: nothing yet; cards train teacher --cards … makes the first")
         return
-    show_table(
+    print_table(
         ["LINE", "VERSIONS", "FAILED", "NEWEST", "NEWEST APPROVED"],
         [
             [

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.errors import CliError
 from cli.options import AsJson, Name
 
@@ -31,11 +31,11 @@ def promote(
     Its artifact and its card set are copied, its metadata and its name kept; where it came from
     stands in PromotedFrom. It is compiled, checked and signed there, once a person there approves.
     """
-    from cli.console import activity, print_json, say, size
+    from cli.console import activity, print_json, print_line, size
     from cli.find_version import package as find
     from registry.versions.promotion import promote as copy
 
-    here, there = Aws(environment), Aws(to, profile=to_profile)
+    here, there = AwsSession(environment), AwsSession(to, profile=to_profile)
     if to == environment and to_profile is None:
         raise CliError(f"--to {to}: is where the version is; name another, or --to-profile")
     package = find(here, name)
@@ -49,6 +49,6 @@ def promote(
     if as_json:
         print_json({"name": package.label, "arn": arn, "from": package.arn, "environment": to})
         return
-    say(f"{package.label}: is in {to}, waiting for approval there")
+    print_line(f"{package.label}: is in {to}, waiting for approval there")
     profile = f"AWS_PROFILE={to_profile} " if to_profile else ""
-    say(f"  {profile}cards registry approve {package.label} --reason … -e {to}")
+    print_line(f"  {profile}cards registry approve {package.label} --reason … -e {to}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.errors import CliError
 from cli.options import AsJson, Name
 
@@ -36,7 +36,7 @@ def promote(
     """
     from registry.names import BY_APPROVAL, CANDIDATE_CHANNEL, STABLE_CHANNEL
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     candidate = _pointer(aws, CANDIDATE_CHANNEL)
     wanted = candidate if release is None else _of_release(aws, release)
     if wanted.release is None:
@@ -63,7 +63,7 @@ def rollback(
     from registry.names import STABLE_CHANNEL
     from registry.releases.channels import history, valid
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     now = _pointer(aws, STABLE_CHANNEL)
     deployment = aws.deployment
     if to is not None:
@@ -91,11 +91,11 @@ def retry(
     By itself a compilation is tried three times where the machine failed, and once where the job
     refused what it was given.
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from cli.find_version import package as find
     from registry.versions.packages import APPROVED
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     package = find(aws, name)
     if package.name is None or not package.name.releasable or package.approval != APPROVED:
         raise CliError(
@@ -109,8 +109,8 @@ def retry(
     if as_json:
         print_json(answer)
     else:
-        say(f"{package.label}: {answer['result']}")
-        say(f"  how far it is: cards trace {package.label} -e {environment}")
+        print_line(f"{package.label}: {answer['result']}")
+        print_line(f"  how far it is: cards trace {package.label} -e {environment}")
 
 
 def diff(
@@ -122,39 +122,39 @@ def diff(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Shows what differs between two releases' manifests, signatures verified."""
-    from cli.console import print_json, say, show_table
-    from cli.release.verified import manifest_of
+    from cli.console import print_json, print_line, print_table
+    from cli.release.verified_manifest import manifest_of
     from registry.releases.download import release_in_channel
     from registry.releases.manifest_difference import differences
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     before = other or release_in_channel(aws.client("s3"), aws.deployment.release_bucket)
     found = differences(manifest_of(aws, before), manifest_of(aws, release))
     if as_json:
         print_json({"before": before, "after": release, "differences": found})
     elif not found:
-        say(f"{release} and {before} differ in nothing")
+        print_line(f"{release} and {before} differ in nothing")
     else:
-        show_table(
+        print_table(
             ["WHAT", before, release],
             [[each["what"], str(each["before"]), str(each["after"])] for each in found],
         )
 
 
-def _pointer(aws: Aws, channel: str) -> Pointer:
+def _pointer(aws: AwsSession, channel: str) -> Pointer:
     from registry.releases.channels import Pointer, read
 
     pointer, _ = read(aws.client("s3"), aws.deployment.release_bucket, channel)
     return pointer or Pointer(None)
 
 
-def _of_release(aws: Aws, release: str) -> Pointer:
+def _of_release(aws: AwsSession, release: str) -> Pointer:
     """The pointer to a release that may be in a channel.
 
     Raises:
         CliError: It may not, and why.
     """
-    from cli.release.verified import manifest_of
+    from cli.release.verified_manifest import manifest_of
     from registry.releases.channels import Pointer, valid
 
     source = manifest_of(aws, release).get("source", {})
@@ -167,7 +167,7 @@ def _of_release(aws: Aws, release: str) -> Pointer:
     return pointer
 
 
-def _settle(aws: Aws, wanted: Pointer, reason: str, *, held: bool) -> None:
+def _settle(aws: AwsSession, wanted: Pointer, reason: str, *, held: bool) -> None:
     """Writes or takes away the hold, and waits until the channel has moved."""
     from datetime import UTC, datetime
 
@@ -195,7 +195,7 @@ def _settle(aws: Aws, wanted: Pointer, reason: str, *, held: bool) -> None:
         time.sleep(0.5)
 
 
-def _invoke(aws: Aws, function: str, detail: dict[str, Any]) -> dict[str, Any]:
+def _invoke(aws: AwsSession, function: str, detail: dict[str, Any]) -> dict[str, Any]:
     """Calls one of the automation's functions and returns its answer."""
     if not function:
         raise CliError(
@@ -212,11 +212,13 @@ def _invoke(aws: Aws, function: str, detail: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report(pointer: Pointer, *, held: bool, as_json: bool) -> None:
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
 
     if as_json:
         print_json({"channel": "stable", "release": pointer.release, "held": held})
         return
-    say(f"stable -> {pointer.release}")
+    print_line(f"stable -> {pointer.release}")
     if held:
-        say("  it stays there, whatever is approved, until: cards release promote --reason …")
+        print_line(
+            "  it stays there, whatever is approved, until: cards release promote --reason …"
+        )

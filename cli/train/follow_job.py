@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cli.errors import CliError
 
 if TYPE_CHECKING:
-    from cli.aws import Aws
+    from cli.aws import AwsSession
     from cli.console import Activity
     from registry.versions.packages import Package
     from training.submission.watch import JobUpdate
@@ -20,14 +20,14 @@ _STEP = re.compile(r"\bstep=(\d{1,9})/(\d{1,9})\b")
 PATIENCE = 120.0
 
 
-def follow(aws: Aws, job_name: str, tell: Callable[[JobUpdate], None]) -> Package:
+def follow(aws: AwsSession, job_name: str, tell: Callable[[JobUpdate], None]) -> Package:
     """Waits until a training job's model is registered; the demo waits in the same way.
 
     Raises:
         JobFailed: The job failed or was stopped.
         CliError: It was not registered; with what the function that registers said.
     """
-    from cli.release.automation_log import why
+    from cli.automation_functions import why
     from training.submission.watch import WaitTimeout, Watcher, wait_until_registered
 
     watcher = Watcher(
@@ -41,10 +41,10 @@ def follow(aws: Aws, job_name: str, tell: Callable[[JobUpdate], None]) -> Packag
         raise CliError(f"{error}; {why(aws, 'RegisterModel')}") from None
 
 
-def watch(aws: Aws, job_name: str, quiet: bool) -> Package:
+def watch(aws: AwsSession, job_name: str, quiet: bool) -> Package:
     """Follows a job to its registration; Ctrl-C stops the job only when that is wished for."""
-    from cli.console import activity, complain, say
-    from cli.train.cost import wants_to_stop
+    from cli.console import activity, print_line, print_stderr
+    from cli.train.estimate import wants_to_stop
 
     try:
         if quiet:
@@ -53,19 +53,19 @@ def watch(aws: Aws, job_name: str, quiet: bool) -> Package:
             package = follow(aws, job_name, Shown(task))
     except KeyboardInterrupt:
         if wants_to_stop(job_name):
-            complain(f"cards: {_stop(aws, job_name)}")
+            print_stderr(f"cards: {_stop(aws, job_name)}")
         else:
-            complain(
+            print_stderr(
                 f"cards: {job_name} goes on by itself; watch it: cards train watch {job_name}; "
                 f"stop it: aws sagemaker stop-training-job --training-job-name {job_name}"
             )
         raise
-    say(f"registered {package.label} ({package.approval})")
-    say(f"  {package.description}")
+    print_line(f"registered {package.label} ({package.approval})")
+    print_line(f"  {package.description}")
     return package
 
 
-def _stop(aws: Aws, job_name: str) -> str:
+def _stop(aws: AwsSession, job_name: str) -> str:
     """Stops a job; says what came of it. A job that has just ended cannot be stopped."""
     from botocore.exceptions import BotoCoreError, ClientError
 

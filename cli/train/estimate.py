@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.console import complain, say, seconds
+from cli.console import print_line, print_stderr, seconds
 from cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def announce(order: Order, plan: TrainingPlan, chain: Sequence[Job]) -> list[Est
     found = _estimates(order, plan, chain)
     if not order.as_json and not order.dry_run:
         for line in lines(order, plan, chain, found):
-            say(line)
+            print_line(line)
     return found
 
 
@@ -217,7 +217,7 @@ def _scans(order: Order, cards_uri: str) -> int | None:
 
 def _yes(question: str) -> bool:
     # On stderr, which a person sees even where stdout goes to a file.
-    complain(f"{question} [y/N] ")
+    print_stderr(f"{question} [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import describe, one_line
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Site:
         aws: Session and environment.
     """
 
-    aws: Aws
+    aws: AwsSession
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cli.aws import Aws
+from cli.automation_functions import why
+from cli.aws import AwsSession
 from cli.errors import CliError
-from cli.release.automation_log import why
 
 if TYPE_CHECKING:
     from registry.versions.packages import Package
@@ -19,7 +19,7 @@ PATIENCE = 120.0
 
 
 def wait_for_release(
-    aws: Aws,
+    aws: AwsSession,
     package: Package,
     progress: Callable[[JobUpdate], None],
     patience: float = PATIENCE,
@@ -66,7 +66,7 @@ def wait_for_release(
         time.sleep(interval)
 
 
-def _beside_a_newer(aws: Aws, package: Package) -> str | None:
+def _beside_a_newer(aws: AwsSession, package: Package) -> str | None:
     """The release of a version that the channel passes over, because a newer one is approved."""
     from registry.releases.channels import compute
     from registry.releases.folders import newest_release
@@ -85,7 +85,7 @@ def _newest_job(sagemaker: Any, stem: str) -> str | None:
     return next((str(name) for name in names if name.startswith(stem)), None)
 
 
-def _check(aws: Aws, package: Package, until: float, function: str, what: str) -> None:
+def _check(aws: AwsSession, package: Package, until: float, function: str, what: str) -> None:
     from registry.versions.metadata import COMPILE_FAILURE
     from registry.versions.packages import describe
 

@@ -6,13 +6,13 @@ import json
 import time
 from typing import Any
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import one_line
 
 _MINUTES_BACK = 30
 
 
-def why(aws: Aws, function: str) -> str:
+def why(aws: AwsSession, function: str) -> str:
     """The last fault in a function's log, and the command that prints the log.
 
     Args:
@@ -33,7 +33,7 @@ def why(aws: Aws, function: str) -> str:
     )
 
 
-def _log_group(aws: Aws, function: str) -> str:
+def _log_group(aws: AwsSession, function: str) -> str:
     stack = f"cards-{aws.environment}-automation"
     outputs = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
     names = [row["OutputValue"] for row in outputs if row["OutputKey"] == f"{function}Function"]

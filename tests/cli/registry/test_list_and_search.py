@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from cli import rows
-from cli.aws import Aws
+from cli import paged_table
+from cli.aws import AwsSession
 from cli.registry.compare_plot import page
 from registry.names import PARAMETERS, parameter_name
 from registry.versions.comparison import Subject, compare
@@ -39,7 +39,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         for name, value in running.env().items():
             patch.setenv(name, value)
         # One session: reading SageMaker's model anew for each command takes longer than the rest.
-        patch.setattr(Aws, "session", boto3.Session(region_name=running.env()["AWS_REGION"]))
+        patch.setattr(AwsSession, "session", boto3.Session(region_name=running.env()["AWS_REGION"]))
         ours = client_of(running)
         for environment, group in (("dev", GROUP), ("empty", EMPTY)):
             ours("sagemaker").create_model_package_group(ModelPackageGroupName=group)
@@ -176,8 +176,8 @@ def test_on_a_terminal_a_progress_line_goes_with_the_pages(
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(rows, "is_terminal", lambda: True)
-    monkeypatch.setattr(rows, "activity", lambda _: Block())
+    monkeypatch.setattr(paged_table, "is_terminal", lambda: True)
+    monkeypatch.setattr(paged_table, "activity", lambda _: Block())
     done = cards("registry", "list", "--limit", "25")
     assert told == ["page 1: 25 versions read, 25 shown"]
     assert all(len(line) <= 80 for line in done.out.splitlines())
@@ -186,7 +186,7 @@ def test_on_a_terminal_a_progress_line_goes_with_the_pages(
 def test_a_slow_list_tells_a_pipes_reader_on_stderr(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(paged_table, "_INTERVAL_SECONDS", 0.0)
     done = cards("registry", "versions", "--json")
     assert "versions read" in done.err
     assert isinstance(done.json, list)

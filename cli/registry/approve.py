@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import DEFAULT_ENVIRONMENT, Aws, Environment
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson, Name
 
 if TYPE_CHECKING:
@@ -49,28 +49,28 @@ def approve(
     version's ApprovalDescription. Approving in the console or with the AWS CLI does the same,
     without looking at the validation.
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from registry.versions.approval import leads_to
     from registry.versions.packages import APPROVED
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     outcome = _decide(aws, name, APPROVED, reason, override)
     package = outcome.package
     release = None
     if not as_json:
         _report(outcome)
-        say(f"  {leads_to(package.name)}")
+        print_line(f"  {leads_to(package.name)}")
     releasable = package.name is not None and package.name.releasable
     if wait and releasable:
         release = _follow(aws, package, quiet=as_json)
     if as_json:
         print_json({**_document(outcome), "releasable": releasable, "release": release})
     elif release:
-        say(f"released: {release}")
-        say("  cards release pull --out release/")
+        print_line(f"released: {release}")
+        print_line("  cards release pull --out release/")
     elif releasable:
-        say(f"  how far it is: cards registry show {package.label}")
-        say("  when it is there: cards release pull --out release/")
+        print_line(f"  how far it is: cards registry show {package.label}")
+        print_line("  when it is there: cards release pull --out release/")
 
 
 def reject(
@@ -80,19 +80,23 @@ def reject(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Rejects a version: a running compilation is stopped, its release is withdrawn."""
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from registry.versions.packages import REJECTED
 
-    outcome = _decide(Aws(environment), name, REJECTED, reason)
+    outcome = _decide(AwsSession(environment), name, REJECTED, reason)
     if as_json:
         print_json(_document(outcome))
         return
     _report(outcome)
     if outcome.package.name and outcome.package.name.releasable:
-        say("  if it was the stable release, the channel falls back to the one before by itself")
+        print_line(
+            "  if it was the stable release, the channel falls back to the one before by itself"
+        )
 
 
-def _decide(aws: Aws, name: str, status: str, reason: str, override: bool = False) -> Outcome:
+def _decide(
+    aws: AwsSession, name: str, status: str, reason: str, override: bool = False
+) -> Outcome:
     from cli.errors import CliError
     from cli.find_version import package as find
     from registry.versions.approval import apply
@@ -111,17 +115,17 @@ def _decide(aws: Aws, name: str, status: str, reason: str, override: bool = Fals
 
 
 def _report(outcome: Outcome) -> None:
-    from cli.console import say
+    from cli.console import print_line
 
     package = outcome.package
     if outcome.decision is None:
         why = package.approval_description or package.metadata.get("ApprovalReason", "")
-        say(f"{package.label}: is {package.approval} already; nothing is changed")
+        print_line(f"{package.label}: is {package.approval} already; nothing is changed")
         if why:
-            say(f"  {why}")
+            print_line(f"  {why}")
         return
-    say(f"{package.label}: {outcome.previous} -> {package.approval}")
-    say(f"  {outcome.decision.description}")
+    print_line(f"{package.label}: {outcome.previous} -> {package.approval}")
+    print_line(f"  {outcome.decision.description}")
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:
@@ -137,10 +141,10 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _follow(aws: Aws, package: Package, quiet: bool) -> str:
+def _follow(aws: AwsSession, package: Package, quiet: bool) -> str:
     """Waits for the release; Ctrl-C leaves the automation alone and says how to go on."""
-    from cli.console import activity, complain
-    from cli.release.watch import wait_for_release
+    from cli.console import activity, print_stderr
+    from cli.release.wait_for_release import wait_for_release
 
     try:
         if quiet:
@@ -150,5 +154,5 @@ def _follow(aws: Aws, package: Package, quiet: bool) -> str:
                 aws, package, lambda update: task.update(update.detail or update.status)
             )
     except KeyboardInterrupt:
-        complain(f"cards: {package.label} is approved, and its release follows all the same")
+        print_stderr(f"cards: {package.label} is approved, and its release follows all the same")
         raise

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cli.aws import Aws
+    from cli.aws import AwsSession
 
 
-def manifest_of(aws: Aws, release: str) -> dict[str, Any]:
+def manifest_of(aws: AwsSession, release: str) -> dict[str, Any]:
     """A release's manifest, its signature verified.
 
     Raises:
@@ -26,7 +26,7 @@ def manifest_of(aws: Aws, release: str) -> dict[str, Any]:
     return parse(body, release)
 
 
-def public_key(aws: Aws) -> bytes:
+def public_key(aws: AwsSession) -> bytes:
     """PEM of the deployment's signing key, from KMS."""
     from registry.releases.publication import public_key_pem
 

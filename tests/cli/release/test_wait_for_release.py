@@ -13,11 +13,11 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from cli.aws import Aws
+from cli.automation_functions import _fault, why
+from cli.aws import AwsSession
 from cli.errors import CliError
-from cli.release import watch as release_watch
-from cli.release.automation_log import _fault, why
-from cli.release.watch import wait_for_release
+from cli.release import wait_for_release as release_wait
+from cli.release.wait_for_release import wait_for_release
 from registry.deployment import DeployedNames
 from registry.names import parse_name
 from registry.versions.packages import Package
@@ -44,7 +44,7 @@ class Cloud:
         self.on = {name: Stubber(client) for name, client in clients.items()}
         for stub in self.on.values():
             stub.activate()
-        self.aws = Aws()
+        self.aws = AwsSession()
         self.aws.__dict__["clients"] = clients
         self.aws.__dict__["names"] = DeployedNames(
             "dev", "group", "t", "m", "none", "releases", "role", "role", "key", "onnx-int8"
@@ -168,7 +168,7 @@ class Cloud:
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    monkeypatch.setattr(release_watch.time, "sleep", lambda _: None)
+    monkeypatch.setattr(release_wait.time, "sleep", lambda _: None)
     made = Cloud()
     yield made
     for stub in made.on.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import CliError, one_line
 
 #: MLflow's own defaults wait for a silent server for many minutes.
@@ -26,7 +26,7 @@ class Experiment:
     words: str
 
 
-def ensure_experiment(aws: Aws) -> Experiment:
+def ensure_experiment(aws: AwsSession) -> Experiment:
     """Finds the experiment in the deployment's MLflow, or makes it.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import CliError, one_line
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def register(
         CliError: There is no such job or none at all, it has not ended, or the caller may not
             register.
     """
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from cli.find_version import parent as find
     from registry.registration.retroactive import Asked
 
-    aws = Aws(environment)
+    aws = AwsSession(environment)
     deployment = aws.deployment
     stated = parse_statements(statements or [])
     with _rights(aws):
@@ -83,10 +83,10 @@ def register(
         document = {"outcome": made.outcome, "name": made.name, "arn": made.arn}
         print_json({**document, "detail": made.detail or None})
     else:
-        say(f"{made.outcome}: {made.name}")
-        say(f"  {made.arn}")
+        print_line(f"{made.outcome}: {made.name}")
+        print_line(f"  {made.arn}")
         if made.detail:
-            say(f"  {made.detail}")
+            print_line(f"  {made.detail}")
 
 
 def parse_statements(pairs: list[str]) -> dict[str, str]:
@@ -106,7 +106,7 @@ def parse_statements(pairs: list[str]) -> dict[str, str]:
     return stated
 
 
-def _described(aws: Aws, job_name: str) -> dict[str, Any]:
+def _described(aws: AwsSession, job_name: str) -> dict[str, Any]:
     from botocore.exceptions import ClientError
 
     from registry.aws import is_missing
@@ -122,7 +122,7 @@ def _described(aws: Aws, job_name: str) -> dict[str, Any]:
 def _newest(deployment: Deployment, model_type: str, as_json: bool) -> dict[str, Any] | None:
     """The newest job that is not registered and says what it is; None, and it is said, where
     each one is registered."""
-    from cli.console import print_json, say
+    from cli.console import print_json, print_line
     from registry.registration.retroactive import jobs_by_registration, tells_itself
 
     registered: list[str] = []
@@ -148,13 +148,13 @@ def _newest(deployment: Deployment, model_type: str, as_json: bool) -> dict[str,
         print_json({"outcome": "already registered", "names": registered})
     else:
         more = f" and {len(registered) - _SHOWN} more" if len(registered) > _SHOWN else ""
-        say(
+        print_line(
             f"every finished {model_type} job is registered: {', '.join(registered[:_SHOWN])}{more}"
         )
     return None
 
 
-def _register(aws: Aws, job: Mapping[str, Any], asked: Asked, weights: str) -> Registration:
+def _register(aws: AwsSession, job: Mapping[str, Any], asked: Asked, weights: str) -> Registration:
     """By the job's own request where it wrote one, else from what it left."""
     from dataclasses import replace
 
@@ -227,9 +227,9 @@ def _prompted(missing: tuple[str, ...]) -> dict[str, str]:
     return answers
 
 
-def _name_on_run(aws: Aws, made: Registration) -> None:
+def _name_on_run(aws: AwsSession, made: Registration) -> None:
     """Names the version on its MLflow run, as the function does that registers after an event."""
-    from cli.console import complain
+    from cli.console import print_stderr
     from registry.names import NO_MLFLOW
     from registry.tracking.mlflow_api import (
         PACKAGE_ARN_TAG,
@@ -245,11 +245,11 @@ def _name_on_run(aws: Aws, made: Registration) -> None:
     try:
         set_tags(aws.session, uri, made.mlflow_run_id, tags)
     except MlflowError as error:
-        complain(f"registered, but its MLflow run does not name it yet: {one_line(str(error))}")
+        print_stderr(f"registered, but its MLflow run does not name it yet: {one_line(str(error))}")
 
 
 @contextmanager
-def _rights(aws: Aws) -> Iterator[None]:
+def _rights(aws: AwsSession) -> Iterator[None]:
     """Says what a caller lacks who may not do what registering needs."""
     from botocore.exceptions import ClientError
 

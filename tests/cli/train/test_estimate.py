@@ -14,9 +14,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from cli.aws import Aws
+from cli.aws import AwsSession
 from cli.errors import CliError
-from cli.train import cost as train_cost
+from cli.train import estimate as train_estimate
 from cli.train.options import Order, machines
 from tests.training.submission.test_estimate import product
 from tests.training.submission.test_submit import plan
@@ -30,11 +30,11 @@ COMPUTE = Compute("ml.g5.2xlarge", spot=True, max_run_seconds=36000)
 def order(**changes: Any) -> Order:
     """An order of the full recipe, with changes."""
     given = machines("ml.g5.2xlarge", 1, False, 24, None, 100, 0, None, None, None, None)
-    made = Order(Aws(), "s3://b/cards", "full", given, {}, None, True, False, False, False)
+    made = Order(AwsSession(), "s3://b/cards", "full", given, {}, None, True, False, False, False)
     return replace(made, **changes)
 
 
-class Account(Aws):
+class Account(AwsSession):
     """An account far away: its card set is of this many scans, its price list answers so."""
 
     def __init__(self, scans: int | None, *prices: str, error: Exception | None = None) -> None:
@@ -65,13 +65,15 @@ class Account(Aws):
         return {"Body": io.BytesIO(text)}
 
 
-def told(aws: Aws, kinds: list[tuple[str, int | None]], compute: Compute = COMPUTE) -> list[str]:
+def told(
+    aws: AwsSession, kinds: list[tuple[str, int | None]], compute: Compute = COMPUTE
+) -> list[str]:
     """What a person reads before the question."""
     asked = order(aws=aws)
     made = replace(plan(recipe="full", compute=compute), notes=("a remark",))
-    chain = train_cost.jobs(asked, kinds)
-    found = train_cost._estimates(asked, made, chain)
-    return train_cost.lines(asked, made, chain, found)
+    chain = train_estimate.jobs(asked, kinds)
+    found = train_estimate._estimates(asked, made, chain)
+    return train_estimate.lines(asked, made, chain, found)
 
 
 def test_every_job_of_a_chain_is_estimated_before_the_first_is_sent() -> None:
@@ -120,12 +122,12 @@ def test_a_card_set_without_a_count_is_said_in_one_line() -> None:
 
 def test_a_setting_that_one_of_the_jobs_cannot_take_is_refused() -> None:
     with pytest.raises(ConfigError, match="learnin_rate"):
-        train_cost.jobs(order(hyperparameters={"learnin_rate": 1}), KINDS)
+        train_estimate.jobs(order(hyperparameters={"learnin_rate": 1}), KINDS)
 
 
 ASK = """
 from types import SimpleNamespace as Any
-from cli.train_cost import agreed
+from cli.train_estimate import agreed
 agreed(Any(yes=YES, as_json=False, dry_run=False, aws=Any(is_local=LOCAL)),
        [Any(price=1.25), Any(price=2.5)])
 print("sent")
@@ -207,11 +209,11 @@ def test_after_ctrl_c_only_a_yes_stops_the_job(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal(line))
     monkeypatch.setattr(sys, "stderr", Terminal(""))
-    assert train_cost.wants_to_stop("job") is wish
+    assert train_estimate.wants_to_stop("job") is wish
 
 
 def test_a_no_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     monkeypatch.setattr(sys, "stderr", Terminal(""))
     with pytest.raises(CliError, match="nothing was sent"):
-        train_cost.agreed(order(aws=Account(1)), [None])
+        train_estimate.agreed(order(aws=Account(1)), [None])

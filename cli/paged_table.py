@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cli.console import activity, complain, console, is_terminal, say
+from cli.console import activity, console, is_terminal, print_line, print_stderr
 
 #: A pipe's reader is told how far it is on stderr, and not more often than this.
 _INTERVAL_SECONDS = 5.0
@@ -49,7 +49,7 @@ class Listing:
             self._task.update(detail)
         elif time.monotonic() - self._told >= _INTERVAL_SECONDS:
             self._told = time.monotonic()
-            complain(f"  {detail}")
+            print_stderr(f"  {detail}")
 
     def _print(self, row: Sequence[str]) -> None:
         cells = [
@@ -58,7 +58,7 @@ class Listing:
         ]
         line = "  ".join(cells).rstrip()
         if self._task is None:
-            say(line)
+            print_line(line)
             return
         width = console().width
         self._task.log(line if len(line) <= width else line[: width - 1] + "…")
