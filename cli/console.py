@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -208,6 +209,11 @@ def bar(done: int, total: int, width: int = 24) -> str:
 def fraction(value: float | None) -> str:
     """A share from 0 to 1 as text with three decimals; a dash where there is none."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def percentage(share: float) -> str:
+    """A share from 0 to 1 in percent, with the decimals that it needs: ``1 %``, ``0.05 %``."""
+    return f"{Decimal(f'{share:.6g}').scaleb(2).normalize():f} %"
 
 
 def seconds(value: float) -> str:

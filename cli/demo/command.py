@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from cli.errors import CliError, debugging, describe
 
 if TYPE_CHECKING:
     from cli.console import Activity
+    from cli.train.job_sequence import PlannedJob
     from localcloud import LocalCloud
     from recognition.card_sets.cardset import CardSet
     from registry.versions.packages import Package
@@ -161,9 +163,7 @@ class Demo:
                 self._deploy(task)
             with self._step("cards to S3") as task:
                 cards_uri = self._push(pending, task)
-        teacher = self._train("teacher", cards_uri)
-        stage1 = self._train("student", cards_uri, 1, teacher)
-        stage2 = self._train("student", cards_uri, 2, teacher, stage1)
+        teacher, stage1, stage2 = self._train(cards_uri)
         with self._step("approve, compile, release") as task:
             self._approve(stage2)
             self._wait_for_release(stage2, task)
@@ -271,37 +271,38 @@ class Demo:
             lambda sent, total: task.update(f"{sent} of {total} images"),
         ).uri
 
-    def _train(
-        self,
-        kind: str,
-        cards_uri: str,
-        stage: int | None = None,
-        teacher: Package | None = None,
-        initial: Package | None = None,
-    ) -> Package:
+    def _train(self, cards_uri: str) -> list[Package]:
+        """Trains a teacher and both stages of its student; returns the registered versions."""
         from cli.train.follow_job import follow
+        from cli.train.job_sequence import plan_jobs
+        from cli.train.options import TrainingRequest
+        from cli.train.submission import training_plan
         from training.submission import submit
-        from training.submission.source import git_commit
 
-        name = f"train {kind}" + (f" stage {stage}" if stage else "")
-        with self._step(name) as task:
-            plan = submit.plan(
-                self.aws.names,
-                region=self.aws.region,
-                kind=kind,
-                cards_uri=cards_uri,
-                recipe=self.recipe,
-                stage=stage,
-                teacher=teacher,
-                initial=initial,
-                commit=git_commit(),
-            )
-            job_name = submit.submit(plan, self.aws.session)
-            log = self.out / "logs" / f"{job_name}.log"
-            try:
-                return follow(self.aws, job_name, lambda update: _tell(task, update, log))
-            except Exception as error:
-                raise CliError(f"{describe(error)} (copied to {log})") from error
+        request = TrainingRequest(
+            self.aws,
+            cards_uri,
+            self.recipe,
+            machines={},
+            hyperparameters={},
+            weights=None,
+            wait=True,
+            dry_run=False,
+            yes=True,
+            as_json=False,
+        )
+        versions: dict[PlannedJob, Package] = {}
+        for job in plan_jobs(request, train_teacher=True, stages=(1, 2)):
+            with self._step(f"train {job.title}") as task:
+                plan = training_plan(request, job, versions)
+                job_name = submit.submit(plan, self.aws.session)
+                log = self.out / "logs" / f"{job_name}.log"
+                show = partial(_show_update, task, log)
+                try:
+                    versions[job] = follow(self.aws, job_name, show)
+                except Exception as error:
+                    raise CliError(f"{describe(error)} (copied to {log})") from error
+        return list(versions.values())
 
     def _approve(self, package: Package) -> None:
         from cli.external_commands import run
@@ -325,18 +326,18 @@ class Demo:
         from cli.release.wait_for_release import wait_for_release
 
         log = self.out / "logs" / f"compile-{package.label}.log"
-        wait_for_release(self.aws, package, lambda update: _tell(task, update, log))
+        wait_for_release(self.aws, package, partial(_show_update, task, log))
 
 
-def _tell(task: Activity, update: JobUpdate, log: Path) -> None:
-    """Shows a job's newest line, and keeps them all."""
+def _show_update(task: Activity, log: Path, update: JobUpdate) -> None:
+    """Shows the newest line of a job's log, and appends all lines to a file."""
     if update.lines:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in update.lines)
-        spoken = [line for line in update.lines if line.strip()]
-        if spoken:
-            task.update(_gist(spoken[-1]))
+        written = [line for line in update.lines if line.strip()]
+        if written:
+            task.update(_short_log_line(written[-1]))
     elif update.detail and update.detail != "Training":
         task.update(update.detail)
 
@@ -351,8 +352,8 @@ def _show_cdk(task: Activity, line: str) -> None:
         task.update(line.lstrip("✨⏳✅ "))
 
 
-def _gist(line: str) -> str:
-    """A log line without what the step's title says already, and without the finer figures."""
+def _short_log_line(line: str) -> str:
+    """A log line without the step's title, and without the less important metrics."""
     words = line.rpartition(": ")[2] if ": step=" in line else line
-    finer = ("share_", "loss_", "gradient_norm")
-    return " ".join(word for word in words.split() if not word.startswith(finer))
+    hidden = ("share_", "loss_", "gradient_norm")
+    return " ".join(word for word in words.split() if not word.startswith(hidden))

@@ -98,7 +98,7 @@ def write_summary(summary: Mapping[str, Any], out: Path) -> None:
 
 def print_summary(summary: Mapping[str, Any], out: Path) -> None:
     """Prints the summary: tables on a terminal, plain lines elsewhere."""
-    from cli.console import print_line, print_table, print_tree, seconds
+    from cli.console import percentage, print_line, print_table, print_tree, seconds
     from recognition.acceptance import FALSE_ACCEPTS
 
     print_line()
@@ -109,7 +109,8 @@ def print_summary(summary: Mapping[str, Any], out: Path) -> None:
         ["MODEL", "TOP-1", "95 %", "VIEWS", "NEW CARDS", "ACCEPTED", "NAME"],
         [_figure_row(_TITLES.get(stage, stage), row) for stage, row in summary["figures"].items()],
         title="Top-1 on unseen camera views, and on cards that were never trained on; accepted: "
-        f"named right with the threshold that lets {FALSE_ACCEPTS * 100:g} % of unknown cards pass",
+        f"named right with the threshold that lets {percentage(FALSE_ACCEPTS)} of unknown cards "
+        "pass",
         right=[1, 2, 3, 4, 5],
     )
     print_line()

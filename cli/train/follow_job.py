@@ -1,4 +1,4 @@
-"""Following a training job until its model is registered, or until somebody has seen enough."""
+"""Following a training job until its model is registered, or until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STEP = re.compile(r"\bstep=(\d{1,9})/(\d{1,9})\b")
 PATIENCE = 120.0
 
 
-def follow(aws: AwsSession, job_name: str, tell: Callable[[JobUpdate], None]) -> Package:
+def follow(aws: AwsSession, job_name: str, progress: Callable[[JobUpdate], None]) -> Package:
     """Waits until a training job's model is registered; the demo waits in the same way.
 
     Raises:
@@ -35,22 +35,22 @@ def follow(aws: AwsSession, job_name: str, tell: Callable[[JobUpdate], None]) ->
     )
     try:
         return wait_until_registered(
-            job_name, tell, watcher=watcher, group=aws.deployment.group_name, timeout=PATIENCE
+            job_name, progress, watcher=watcher, group=aws.deployment.group_name, timeout=PATIENCE
         )
     except WaitTimeout as error:
         raise CliError(f"{error}; {why(aws, 'RegisterModel')}") from None
 
 
 def watch(aws: AwsSession, job_name: str, quiet: bool) -> Package:
-    """Follows a job to its registration; Ctrl-C stops the job only when that is wished for."""
+    """Follows a job to its registration; Ctrl-C stops the job only after a yes."""
     from cli.console import activity, print_line, print_stderr
-    from cli.train.estimate import wants_to_stop
+    from cli.train.confirmation import wants_to_stop
 
     try:
         if quiet:
             return follow(aws, job_name, lambda update: None)
         with activity(job_name, interval=30) as task:
-            package = follow(aws, job_name, Shown(task))
+            package = follow(aws, job_name, JobProgress(task))
     except KeyboardInterrupt:
         if wants_to_stop(job_name):
             print_stderr(f"cards: {_stop(aws, job_name)}")
@@ -78,8 +78,8 @@ def _stop(aws: AwsSession, job_name: str) -> str:
     return f"{job_name} is being stopped; go on: cards train resume {job_name}"
 
 
-class Shown:
-    """Shows a job's looks: its log's lines, and a bar of the steps that they tell of."""
+class JobProgress:
+    """Shows a job's updates: the lines of its log, and a bar of the steps that they report."""
 
     def __init__(self, task: Activity) -> None:
         self._task = task

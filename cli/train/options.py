@@ -1,4 +1,4 @@
-"""The options of ``cards train``, each said once, and what they come to."""
+"""The options of ``cards train``, each defined once, and the request that they make."""
 
 from __future__ import annotations
 
@@ -115,8 +115,18 @@ Tags = Annotated[
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a command is asked for, beside which model."""
+class TrainingRequest:
+    """What a command is asked for, beside which model.
+
+    Attributes:
+        cards: S3 prefix of the card set, or a folder.
+        machines: Fields of ``Compute``; None where the recipe decides.
+        weights: S3 URI of a backbone's checkpoint.
+        wait: Follow each job until its model is registered.
+        dry_run: Show the request and submit nothing.
+        yes: Submit without asking.
+        as_json: Answer for machines.
+    """
 
     aws: AwsSession
     cards: str

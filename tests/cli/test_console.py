@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.console import _fitted, activity, fraction, print_table, print_tree, seconds, size
+from cli.console import (
+    _fitted,
+    activity,
+    fraction,
+    percentage,
+    print_table,
+    print_tree,
+    seconds,
+    size,
+)
 from cli.registry.lineage_drawing import Branch
 
 
@@ -63,6 +72,13 @@ def test_one_column_gives_way_and_the_others_stay_whole(rows: list[list[str]], w
     [
         (fraction(0.98765), "0.988"),
         (fraction(None), "–"),
+        (percentage(0.01), "1 %"),
+        (percentage(0.001), "0.1 %"),
+        (percentage(0.0005), "0.05 %"),
+        (percentage(0.07), "7 %"),
+        (percentage(0), "0 %"),
+        (percentage(1), "100 %"),
+        (percentage(1 / 3), "33.3333 %"),
         (seconds(4.25), "4.2 s"),
         (seconds(65), "1 min 05 s"),
         (seconds(119.7), "2 min 00 s"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli import external_commands
-from cli.demo.command import _gist, _show_cdk
+from cli.demo.command import _short_log_line, _show_cdk
 from cli.demo.summary import SUMMARY_FILE, next_commands, write_summary
 from tests.cli.command import cards, refused
 
@@ -112,8 +112,8 @@ def test_commands_run_with_this_python_and_node_first_and_no_other_profile(
 
 def test_a_log_line_is_shown_without_what_the_title_says() -> None:
     line = "student stage1: step=57 loss=2.149 images_per_second=49.8 share_kl=0.3"
-    assert _gist(line) == "step=57 loss=2.149 images_per_second=49.8"
-    assert _gist("tracking: run 1 of x") == "tracking: run 1 of x"
+    assert _short_log_line(line) == "step=57 loss=2.149 images_per_second=49.8"
+    assert _short_log_line("tracking: run 1 of x") == "tracking: run 1 of x"
 
 
 def test_of_the_cdk_only_the_progress_is_shown() -> None:
@@ -175,7 +175,7 @@ SUMMARY: dict[str, Any] = {
 }
 
 
-def test_the_summary_says_what_was_measured(
+def test_summary_prints_what_was_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_summary(SUMMARY, tmp_path)
@@ -198,7 +198,20 @@ def test_the_summary_says_what_was_measured(
     assert str(tmp_path / SUMMARY_FILE) in text
 
 
-def test_next_commands_speak_of_the_very_local_cloud() -> None:
+@pytest.mark.parametrize("share, text", [(0.01, " 1 % "), (0.001, " 0.1 % "), (0.0005, " 0.05 % ")])
+def test_summary_prints_the_false_accept_target_with_its_decimals(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    text: str,
+) -> None:
+    monkeypatch.setattr("recognition.acceptance.FALSE_ACCEPTS", share)
+    write_summary(SUMMARY, tmp_path)
+    assert f"the threshold that lets{text}of unknown cards pass" in capsys.readouterr().out
+
+
+def test_next_commands_name_the_local_cloud_of_the_run() -> None:
     lines = next_commands("student-x", "out/release", " --port 4700")
     assert 'eval "$(cards local env --port 4700)"' in lines
     assert "cards local down --port 4700" in lines

@@ -319,7 +319,7 @@ def test_ctrl_c_stops_the_job_only_when_that_is_wished_for(
     monkeypatch.setattr(
         AwsSession, "client", lambda self, name: other.get(name) or client(self, name)
     )
-    monkeypatch.setattr("cli.train.estimate.wants_to_stop", lambda _: wish)
+    monkeypatch.setattr("cli.train.confirmation.wants_to_stop", lambda _: wish)
     done = cards("train", "teacher", "--cards", cards_uri, "--recipe", "tiny", "--wait")
     assert done.code == 130 and words in done.err, done
     assert stopped == (["job-1"] if wish else [])
@@ -363,7 +363,7 @@ def test_a_job_that_has_just_ended_is_not_said_to_be_stopped(
     monkeypatch.setattr(
         AwsSession, "client", lambda self, name: other.get(name) or client(self, name)
     )
-    monkeypatch.setattr("cli.train.estimate.wants_to_stop", lambda _: True)
+    monkeypatch.setattr("cli.train.confirmation.wants_to_stop", lambda _: True)
     done = cards("train", "teacher", "--cards", cards_uri, "--recipe", "tiny", "--wait")
     assert done.code == 130, done
     assert "job-1 was not stopped: StopTrainingJob: ValidationException: is Completed" in done.err
@@ -381,7 +381,7 @@ def test_what_it_will_take_is_said_first(
 
 
 def test_a_step_in_the_log_becomes_a_bar() -> None:
-    from cli.train.follow_job import Shown
+    from cli.train.follow_job import JobProgress
     from training.submission.watch import JobUpdate
 
     class Task:
@@ -395,7 +395,7 @@ def test_a_step_in_the_log_becomes_a_bar() -> None:
             self.said = detail
 
     task = Task()
-    show = Shown(task)  # type: ignore[arg-type]
+    show = JobProgress(task)  # type: ignore[arg-type]
     show(JobUpdate("job", "InProgress", "Downloading"))
     assert task.said == "Downloading"
     show(JobUpdate("job", "InProgress", "Training", ("teacher phase2: step=150/300 loss=2 x=1",)))

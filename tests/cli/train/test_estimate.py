@@ -16,21 +16,24 @@ from botocore.stub import Stubber
 
 from cli.aws import AwsSession
 from cli.errors import CliError
+from cli.train import confirmation
 from cli.train import estimate as train_estimate
-from cli.train.options import Order, machines
+from cli.train.job_sequence import PlannedJob, plan_jobs
+from cli.train.options import TrainingRequest, machines
 from tests.training.submission.test_estimate import product
 from tests.training.submission.test_submit import plan
 from training.config import ConfigError
 from training.submission.training_plan import Compute
 
-KINDS: list[tuple[str, int | None]] = [("teacher", None), ("student", 1), ("student", 2)]
 COMPUTE = Compute("ml.g5.2xlarge", spot=True, max_run_seconds=36000)
 
 
-def order(**changes: Any) -> Order:
-    """An order of the full recipe, with changes."""
+def request(**changes: Any) -> TrainingRequest:
+    """A request for the full recipe, with changes."""
     given = machines("ml.g5.2xlarge", 1, False, 24, None, 100, 0, None, None, None, None)
-    made = Order(AwsSession(), "s3://b/cards", "full", given, {}, None, True, False, False, False)
+    made = TrainingRequest(
+        AwsSession(), "s3://b/cards", "full", given, {}, None, True, False, False, False
+    )
     return replace(made, **changes)
 
 
@@ -65,20 +68,23 @@ class Account(AwsSession):
         return {"Body": io.BytesIO(text)}
 
 
-def told(
-    aws: AwsSession, kinds: list[tuple[str, int | None]], compute: Compute = COMPUTE
-) -> list[str]:
-    """What a person reads before the question."""
-    asked = order(aws=aws)
+def all_jobs(given: TrainingRequest) -> list[PlannedJob]:
+    """A teacher and both stages of its student."""
+    return plan_jobs(given, train_teacher=True, stages=(1, 2))
+
+
+def printed(aws: AwsSession, count: int, compute: Compute = COMPUTE) -> list[str]:
+    """What a person reads before the question about the first ``count`` jobs."""
+    given = request(aws=aws)
     made = replace(plan(recipe="full", compute=compute), notes=("a remark",))
-    chain = train_estimate.jobs(asked, kinds)
-    found = train_estimate._estimates(asked, made, chain)
-    return train_estimate.lines(asked, made, chain, found)
+    jobs = all_jobs(given)[:count]
+    estimates = train_estimate.estimate_jobs(given, made, jobs)
+    return train_estimate.estimate_lines(given, made, jobs, estimates)
 
 
 def test_every_job_of_a_chain_is_estimated_before_the_first_is_sent() -> None:
     account = Account(17592, product("1.515"))
-    said = told(account, KINDS)
+    said = printed(account, 3)
     assert [line.split(" on ")[0] for line in said if "steps" in line] == [
         "teacher", "student stage 1", "student stage 2",
     ]  # fmt: skip
@@ -95,25 +101,25 @@ def test_every_job_of_a_chain_is_estimated_before_the_first_is_sent() -> None:
 
 
 def test_one_job_has_no_sum() -> None:
-    assert not [line for line in told(Account(17592, product("1")), KINDS[:1]) if "all " in line]
+    assert not [line for line in printed(Account(17592, product("1")), 1) if "all " in line]
 
 
 def test_without_a_price_the_time_is_told_and_why_there_is_no_price() -> None:
     gone = EndpointConnectionError(endpoint_url="https://pricing")
-    said = told(Account(17592, error=gone), KINDS[:1])
+    said = printed(Account(17592, error=gone), 1)
     assert any("about" in line and "factor of two" in line for line in said)
     assert any("no price: Could not connect" in line for line in said)
     assert not any("USD" in line for line in said)
 
 
 def test_without_a_time_the_ceiling_is_told() -> None:
-    said = told(Account(17592, product("2")), KINDS[:1], Compute("ml.p9.48xlarge"))
+    said = printed(Account(17592, product("2")), 1, Compute("ml.p9.48xlarge"))
     assert "  at most USD 48.00 before SageMaker stops it, at list price" in said
     assert not any("about" in line for line in said if "nothing is known" not in line)
 
 
 def test_a_card_set_without_a_count_is_said_in_one_line() -> None:
-    said = told(Account(None), KINDS[:1])
+    said = printed(Account(None), 1)
     assert [line for line in said if "no estimate" in line] == [
         "teacher on 1 × ml.g5.2xlarge, spare capacity; how many cards there are is not known: "
         "no estimate"
@@ -122,13 +128,13 @@ def test_a_card_set_without_a_count_is_said_in_one_line() -> None:
 
 def test_a_setting_that_one_of_the_jobs_cannot_take_is_refused() -> None:
     with pytest.raises(ConfigError, match="learnin_rate"):
-        train_estimate.jobs(order(hyperparameters={"learnin_rate": 1}), KINDS)
+        all_jobs(request(hyperparameters={"learnin_rate": 1}))
 
 
 ASK = """
 from types import SimpleNamespace as Any
-from cli.train_estimate import agreed
-agreed(Any(yes=YES, as_json=False, dry_run=False, aws=Any(is_local=LOCAL)),
+from cli.train.confirmation import confirm
+confirm(Any(yes=YES, as_json=False, dry_run=False, aws=Any(is_local=LOCAL)),
        [Any(price=1.25), Any(price=2.5)])
 print("sent")
 """
@@ -209,11 +215,11 @@ def test_after_ctrl_c_only_a_yes_stops_the_job(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal(line))
     monkeypatch.setattr(sys, "stderr", Terminal(""))
-    assert train_estimate.wants_to_stop("job") is wish
+    assert confirmation.wants_to_stop("job") is wish
 
 
 def test_a_no_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     monkeypatch.setattr(sys, "stderr", Terminal(""))
     with pytest.raises(CliError, match="nothing was sent"):
-        train_estimate.agreed(order(aws=Account(1)), [None])
+        confirmation.confirm(request(aws=Account(1)), [None])
