@@ -1,4 +1,4 @@
-"""Who may do what: the jobs' roles, and the policies of who approves and who looks after it."""
+"""Who may do what: roles of jobs, and policies for approvers, operators and releasers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from constructs import Construct
 
 from infra.constructs.access.operator_grants import (
     operator_statements,
-    read_parameters,
+    parameter_statement,
     releaser_statements,
 )
 from infra.constructs.jobs.containers import repository_arn, training_cpu_image
-from infra.constructs.jobs.hub_token import reading_hub_token
+from infra.constructs.jobs.hub_token import hub_token_statements
 from infra.constructs.jobs.job_runtime import job_runtime
 from infra.constructs.model_group import READ_PACKAGES, UPDATE_PACKAGES
 from infra.constructs.published_value import publish_value
@@ -62,7 +62,7 @@ class AccessStack(cdk.Stack):
                 objects(bucket, WRITE, JOBS_PREFIX),
                 listing(bucket, *read_by_training),
                 *registry.mlflow.logging_statements(),
-                *reading_hub_token(self, settings.hub_token_secret),
+                *hub_token_statements(self, settings.hub_token_secret),
                 *joining,
                 *job_runtime(
                     self, kind="TrainingJobs", repositories=[repository_arn(self, containers)]
@@ -106,7 +106,7 @@ class AccessStack(cdk.Stack):
             "Approver",
             description="Look at the models of the group, approve and reject them",
             statements=[
-                read_parameters(self),
+                parameter_statement(self),
                 registry.group.packages(
                     *READ_PACKAGES,
                     *UPDATE_PACKAGES,
@@ -138,7 +138,7 @@ class AccessStack(cdk.Stack):
             "ImageBuilder",
             description="Push the image of Hailo's compiler",
             statements=[
-                read_parameters(self),
+                parameter_statement(self),
                 *registry.compiler_repository.pushing_statements(),
             ],
         )

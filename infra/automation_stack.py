@@ -1,4 +1,4 @@
-"""What reacts: four functions behind rules and a schedule. Deleting this stack loses nothing."""
+"""The automation: four functions behind rules and a schedule. Deleting this stack loses nothing."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from infra.settings import Settings
 
 
 class AutomationStack(cdk.Stack):
-    """Register what was trained, compile what was approved, publish what was compiled; and look
-    now and then for what no event told."""
+    """Register what was trained, compile what was approved, publish what was compiled; and on
+    a schedule repair what no event reported."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class AutomationStack(cdk.Stack):
             pattern=patterns.ended_compile_jobs(),
             environment=variables.publish(topic.topic_arn),
             statements=grants.publish_statements(
-                registry, topic.topic_arn, retiring=settings.keep_releases is not None
+                registry, topic.topic_arn, deletes_old_releases=settings.keep_releases is not None
             ),
             # Copies the compiled files and hashes them.
             timeout=cdk.Duration.minutes(10),
@@ -87,12 +87,12 @@ class AutomationStack(cdk.Stack):
                 registry, access.compile_role, publish.function.function_arn
             ),
         )
-        # Of a job's end the one publishes or records, and the other tries again.
-        compile_.hear(publish.rule)
+        # At a job's end one function publishes or records, and the other tries again.
+        compile_.handle_events_of(publish.rule)
         reconcile = function(
             "Reconcile",
             handler="lambdas.reconcile.handler",
-            description="On a schedule: what no event told is found and put right",
+            description="On a schedule: what no event reported is found and repaired",
             every=cdk.Duration.minutes(settings.reconcile_minutes),
             environment=variables.reconcile(
                 *(each.function.function_name for each in (register, compile_, publish))
@@ -119,7 +119,7 @@ class AutomationStack(cdk.Stack):
         for key, value, description in (
             ("stable-channel", settings.stable_channel, "What moves the stable channel"),
             ("keep-releases", settings.kept_releases, "How many of the newest releases stay"),
-            ("notice-topic-arn", topic.topic_arn, "Where people are told"),
+            ("notice-topic-arn", topic.topic_arn, "Topic of notices to people"),
             ("register-function", register.function.function_name, "Registers what was trained"),
             ("compile-function", compile_.function.function_name, "Compiles what was approved"),
             ("publish-function", publish.function.function_name, "Publishes what was compiled"),

@@ -1,4 +1,4 @@
-"""What must survive: the group, the buckets, the signing key, MLflow's runs, the compiler."""
+"""Everything with state: the group, the buckets, the signing key, MLflow's runs, the compiler."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infra.constructs.jobs.compiler_repository import CompilerRepository
 from infra.constructs.model_group import ModelGroup
 from infra.constructs.published_value import publish_value
 from infra.constructs.signing_key import SigningKey
-from infra.constructs.storage.account_readers import let_read_releases
+from infra.constructs.storage.account_readers import grant_release_access
 from infra.constructs.storage.data_key import DataKey
 from infra.constructs.storage.mlflow_store import MlflowStore
 from infra.constructs.storage.secure_bucket import SecureBucket
@@ -18,7 +18,7 @@ from registry.names import RELEASES_PREFIX
 
 #: Overwritten cards and checkpoints are kept this long against a mistake.
 TRAINING_NONCURRENT_DAYS = 30
-#: The files of a release that retention let go can be had back for as long.
+#: The files of a release that retention removed can be restored for so many days.
 RETIRED_NONCURRENT_DAYS = 30
 
 
@@ -47,7 +47,7 @@ class RegistryStack(cdk.Stack):
         data_key = None
         if settings.encryption == KMS:
             data_key = DataKey(self, "DataKey", environment=settings.environment, retain=retain)
-            data_key.let_read(settings.reader_accounts, releases)
+            data_key.grant_read(settings.reader_accounts, releases)
         self.training_bucket = SecureBucket(
             self,
             "TrainingBucket",
@@ -73,7 +73,7 @@ class RegistryStack(cdk.Stack):
             noncurrent_days=RETIRED_NONCURRENT_DAYS if settings.keep_releases else None,
             noncurrent_prefix=RELEASES_PREFIX,
         )
-        let_read_releases(self.release_bucket, settings.reader_accounts)
+        grant_release_access(self.release_bucket, settings.reader_accounts)
         self.signing_key = SigningKey(
             self, "SigningKey", environment=settings.environment, retain=retain
         )

@@ -142,17 +142,18 @@ class Settings:
             approved model is first tried by devices of the candidate channel.
         keep_releases: How many of the newest releases stay beside what channels need; null keeps
             all. Of one that goes the manifest stays.
-        notify_email: Who is told about releases, failures and alarms; more can subscribe to the
+        notify_email: Who is notified about releases, failures and alarms; more can subscribe to the
             topic.
-        reconcile_minutes: How often everything is looked at that no event told of.
+        reconcile_minutes: Minutes between two runs of the reconciler, which repairs what no event
+            reported.
         network: Where jobs run: ``public``, as SageMaker places them, or ``isolated``, in a network
             of their own without a way to the internet.
         log_retention_days: Of the functions' log groups.
         permissions_boundary: ARN of a policy that no role here may exceed, as many companies ask.
-        reader_accounts: Ids of other AWS accounts that may look at the group's versions and pull
+        reader_accounts: Ids of other AWS accounts that may read the group's versions and pull
             releases, and nothing else.
-        monthly_budget_usd: Whoever hears notices is told when a month's cost reaches 80 % of it,
-            and when it is forecast to exceed it.
+        monthly_budget_usd: Subscribers of the notices are warned when a month's cost reaches 80 %
+            of it, and when it is forecast to exceed it.
         encryption: What encrypts the buckets' objects: ``kms``, a key of this deployment's own, or
             ``s3``, S3's. What was written before a change needs its key on: with ``retain: false``
             a change to ``s3`` schedules that key for deletion.

@@ -7,13 +7,13 @@ import socket
 
 from localcloud.supervisor import MLFLOW_OFFSET
 
-#: Below what systems give to clients by themselves: who looks and then listens is not overtaken.
+#: Below the ports that systems give to clients: none is taken between this check and its use.
 _LOWEST, _HIGHEST = 15_000, 30_000
 _TRIES = 200
 
 
 def free_port() -> int:
-    """A port that nobody listens on, nor on the one of its MLflow server.
+    """A free port whose MLflow port is free too.
 
     Raises:
         OSError: None was found.

@@ -1,4 +1,4 @@
-"""The server's process: MiniStack with everything mounted, until it is told to stop."""
+"""The server's process: MiniStack with all patches, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 
-from localcloud import liveness
+from localcloud import server_lock
 from localcloud.sagemaker.settings import settings
 
 
@@ -19,8 +19,8 @@ def serve() -> None:
         SystemExit: Another process is the server of the same state folder.
     """
     folder, port = settings().state_dir, int(os.environ["GATEWAY_PORT"])
-    if not liveness.claim(folder, port):
-        sys.exit(f"{folder}: has a local cloud already")
+    if not server_lock.acquire(folder, port):
+        sys.exit(f"{folder}: a local cloud runs on it already; stop that one first")
     asyncio.run(_serve(port))
 
 
@@ -38,31 +38,31 @@ async def _serve(port: int) -> None:
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 2
-    told = asyncio.Event()
+    stop_requested = asyncio.Event()
     for which in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(which, told.set)
+        asyncio.get_running_loop().add_signal_handler(which, stop_requested.set)
 
-    async def until_told() -> None:
-        await told.wait()
-        # Jobs first: their open connections would hold the server up.
-        runner.close()
+    async def until_stop_requested() -> None:
+        await stop_requested.wait()
+        # Jobs first: their open connections would delay the server's end.
+        runner.abandon_all()
 
     status = 0
     try:
         # MiniStack saves its state before this returns.
-        await hypercorn_serve(app.app, config, shutdown_trigger=until_told)
+        await hypercorn_serve(app.app, config, shutdown_trigger=until_stop_requested)
     except Exception:
         traceback.print_exc()
         status = 1
     mlflow.stop_server()
-    _end_functions()
+    _stop_functions()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Threads of long invocations and polls would hold the process for minutes more.
+    # Threads of long invocations and polls would keep the process alive for minutes.
     os._exit(status)
 
 
-def _end_functions() -> None:
+def _stop_functions() -> None:
     from ministack.core import lambda_runtime
 
     lambda_runtime.reset()

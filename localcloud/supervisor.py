@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localcloud import liveness
+from localcloud import server_lock
 
 ACCOUNT = "000000000000"
 REGION = "us-east-2"
@@ -118,7 +118,7 @@ class LocalCloud:
 
     def status(self) -> Status:
         """Looks whether the server of this state folder runs and answers at this port."""
-        server = liveness.server(self.state_dir)
+        server = server_lock.running_server(self.state_dir)
         return Status(
             running=server is not None and server.port == self.port and self._answers(),
             pid=server.pid if server else None,
@@ -146,7 +146,7 @@ class LocalCloud:
             status = self.status()
             if status.running:
                 return status
-            server = liveness.server(self.state_dir)
+            server = server_lock.running_server(self.state_dir)
             if server and server.port != self.port:
                 raise LocalCloudError(
                     f"{self.state_dir}: its local cloud runs on port {server.port}; "
@@ -176,12 +176,12 @@ class LocalCloud:
         if not self.state_dir.is_dir():
             return False
         with self._locked():
-            server = liveness.server(self.state_dir)
+            server = server_lock.running_server(self.state_dir)
             if server is None:
                 return False
             os.kill(server.pid, signal.SIGTERM)
             end = time.monotonic() + STOP_SECONDS
-            while liveness.server(self.state_dir):
+            while server_lock.running_server(self.state_dir):
                 if time.monotonic() > end:
                     _kill(server.pid)
                     raise LocalCloudError(

@@ -54,7 +54,7 @@ FOLDERS = {
         "operations": {"demo"},
     },
     "infra": {"constructs": set()},
-    "localcloud": {"sagemaker": set()},
+    "localcloud": {"patches": {"sagemaker"}, "sagemaker": set()},
 }
 #: What a Lambda finds in its runtime, beside the standard library.
 LAMBDA_RUNTIME = {"boto3", "botocore"}

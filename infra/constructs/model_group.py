@@ -24,7 +24,7 @@ class ModelGroup(Construct):
         construct_id: Decides the logical id; changing it would replace the group.
         group_name: The group's name.
         retain: Whether the group outlives its stack.
-        reader_accounts: Other accounts that may look at it.
+        reader_accounts: Other accounts that may read it.
     """
 
     def __init__(

@@ -12,8 +12,8 @@ from constructs import Construct
 class SageMakerRole(iam.Role):
     """A role for SageMaker jobs or servers.
 
-    The trust names the account: otherwise a stranger who knew the role's ARN could have SageMaker
-    take it on for a job of his (the confused deputy).
+    The trust names the account: otherwise another account that knew the role's ARN could have
+    SageMaker assume it for a job of that account (the confused deputy).
 
     Args:
         scope: The stack or construct.

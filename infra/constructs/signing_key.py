@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 # What IAM policies of this account may grant on the key. Spelled out, where KMS's own default
-# says `kms:*`: nobody can be given more than this, and signing only by a policy that names it.
+# says `kms:*`: no one can be granted more than this, and signing only by a policy that names it.
 _DELEGATED = [
     "kms:CancelKeyDeletion",
     "kms:DescribeKey",

@@ -1,4 +1,4 @@
-"""The product's own code as an asset: some of its rooms, Python and requirements only."""
+"""The product's own code as an asset: some of its packages, Python and requirements only."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ class AssetOptions(TypedDict):
     ignore_mode: cdk.IgnoreMode
 
 
-def source_asset(*rooms: str, root: Path = ROOT) -> AssetOptions:
-    """What to give an asset so that it holds these rooms, each in its folder, and nothing else.
+def source_asset(*packages: str, root: Path = ROOT) -> AssetOptions:
+    """What to give an asset so that it holds these packages, each in its folder, and nothing else.
 
     The patterns are a ``.gitignore`` that forbids everything first: a file that appears in the
     checkout (data, an environment, a secret) gets into no archive by being forgotten here.
 
     Args:
-        rooms: Packages of this repository, for example ``registry``.
+        packages: Top-level packages of this repository, for example ``registry``.
         root: The repository.
 
     Raises:
-        FileNotFoundError: A room is not there; an asset without it would fail in the cloud only.
+        FileNotFoundError: A package does not exist; the asset would fail in the cloud only.
     """
     allowed: list[str] = []
-    for room in rooms:
-        if not (root / room).is_dir():
-            raise FileNotFoundError(f"{root / room}: the asset's folder {room}/ does not exist")
+    for package in packages:
+        if not (root / package).is_dir():
+            raise FileNotFoundError(
+                f"{root / package}: the asset's folder {package}/ does not exist"
+            )
         allowed += [
-            f"!/{room}/",
-            f"!/{room}/**/",
-            f"!/{room}/**/*.py",
-            f"!/{room}/requirements.txt",
+            f"!/{package}/",
+            f"!/{package}/**/",
+            f"!/{package}/**/*.py",
+            f"!/{package}/requirements.txt",
         ]
     return {
         "path": str(root),

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from localcloud.sagemaker.actions import call
 from localcloud.sagemaker.errors import AwsError
-from localcloud.sagemaker.service import call
-from localcloud.sagemaker.store import last, store, tag_map
+from localcloud.sagemaker.store import name_of, store, tag_map
 
 Properties = dict[str, Any]
 
@@ -33,7 +33,7 @@ def _create_group(logical_id: str, properties: Properties, stack: str) -> tuple[
 def _update_group(
     physical_id: str, old: Properties, new: Properties, stack: str, *rest: Any
 ) -> tuple[str, Properties]:
-    record = store().groups[last(physical_id)]
+    record = store().groups[name_of(physical_id)]
     record["ModelPackageGroupDescription"] = new.get("ModelPackageGroupDescription")
     store().tags[physical_id] = tag_map(new.get("Tags"))
     _put_policy(physical_id, new.get("ModelPackageGroupPolicy"))
@@ -41,12 +41,12 @@ def _update_group(
 
 
 def _delete_group(physical_id: str, properties: Properties) -> None:
-    if last(physical_id) in store().groups:
-        _ask("DeleteModelPackageGroup", {"ModelPackageGroupName": last(physical_id)})
+    if name_of(physical_id) in store().groups:
+        _ask("DeleteModelPackageGroup", {"ModelPackageGroupName": name_of(physical_id)})
 
 
 def _put_policy(group_arn: str, policy: Any) -> None:
-    name = last(group_arn)
+    name = name_of(group_arn)
     if policy:
         text = policy if isinstance(policy, str) else json.dumps(policy)
         _ask("PutModelPackageGroupPolicy", {"ModelPackageGroupName": name, "ResourcePolicy": text})

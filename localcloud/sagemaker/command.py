@@ -12,22 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud.leashed import Leashed
+from localcloud.child_process import ChildProcess
 
-#: Set when the server ends: whatever runs is ended at once, and its job left for the next start.
-closing = threading.Event()
+#: Set when the server stops: every command is ended at once; the next start fails its job.
+server_stopping = threading.Event()
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 #: CloudWatch Logs takes 256 KB an event; a progress bar never ends its line.
 _LINE_LIMIT = 64 * 1024
 
 
-class Closing(Exception):
-    """The server ends; what is under way is not finished and not failed."""
+class ServerStopping(Exception):
+    """The server stops, so the command was ended; it has neither finished nor failed."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandResult:
     """How a command ended.
 
     Attributes:
@@ -46,10 +46,10 @@ def run(
     env: Mapping[str, str],
     stop: threading.Event,
     on_line: Callable[[str], None],
-    on_look: Callable[[], None] = lambda: None,
+    on_poll: Callable[[], None] = lambda: None,
     limit: float = float("inf"),
     grace: float = 120.0,
-) -> Outcome:
+) -> CommandResult:
     """Runs a command until it ends, is stopped or runs out of time.
 
     A stop and the limit send SIGTERM to the command itself, as to a container's first process, and
@@ -59,28 +59,28 @@ def run(
         command: The command's words.
         cwd: Where it starts.
         env: All of its environment.
-        stop: Set by whoever wants it to stop.
-        on_line: Told each line of its output, without the line's end.
-        on_look: Called several times a second.
+        stop: Set to stop the command.
+        on_line: Called with each line of output, without the line's end.
+        on_poll: Called several times a second.
         limit: Seconds that it may run.
         grace: Seconds between SIGTERM and SIGKILL.
 
     Raises:
-        Closing: The server ends, and so did the command.
+        ServerStopping: The server ends, and so did the command.
     """
-    process = Leashed(command, cwd=cwd, env=env, stdout=subprocess.PIPE)
+    process = ChildProcess(command, cwd=cwd, env=env, stdout=subprocess.PIPE)
     lines = _Lines(process.output.fileno())
     end = time.monotonic() + limit
     kill = float("inf")
     timed_out = False
     try:
         while lines.open or process.running():
-            for line in lines.read(_LOOK_SECONDS):
+            for line in lines.read(_POLL_SECONDS):
                 on_line(line)
-            on_look()
+            on_poll()
             now = time.monotonic()
-            if closing.is_set():
-                raise Closing
+            if server_stopping.is_set():
+                raise ServerStopping
             if kill == float("inf") and (stop.is_set() or now >= end):
                 timed_out = not stop.is_set()
                 process.signal(signal.SIGTERM)
@@ -97,7 +97,7 @@ def run(
         process.signal(signal.SIGKILL)
         status = process.wait()
         process.output.close()
-    return Outcome(status, timed_out)
+    return CommandResult(status, timed_out)
 
 
 class _Lines:

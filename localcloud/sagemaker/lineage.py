@@ -19,7 +19,7 @@ from typing import Any
 
 from localcloud.sagemaker.errors import AwsError, invalid, missing
 from localcloud.sagemaker.roles import check_action, check_tagging
-from localcloud.sagemaker.store import Record, arn, now, page, selected, store, tag_map
+from localcloud.sagemaker.store import Record, arn, filtered, now, paginate, store, tag_map
 
 #: How many an account may make by hand.
 LIMITS = {"Action": 3000, "Artifact": 6000, "Context": 500, "Association": 6000}
@@ -104,8 +104,8 @@ class Entity:
         if uri:
             found = [r for r in found if r["Source"]["SourceUri"] == uri]
         key = f"{self.kind}Name"
-        chosen = _between(selected(found, request, key), request, "Created", "CreationTime")
-        return page(
+        chosen = _between(filtered(found, request, key), request, "Created", "CreationTime")
+        return paginate(
             chosen, request, f"{self.kind}Summaries", order="Descending", name_key=key, size=10
         )
 
@@ -152,7 +152,7 @@ def list_associations(request: Record) -> Record:
         keys = (*_ENDS, "AssociationType", "SourceType", "DestinationType")
         if all(not request.get(key) or request[key] == row.get(key) for key in keys):
             found.append({key: value for key, value in row.items() if value})
-    return page(
+    return paginate(
         _between(found, request, "Created", "CreationTime"),
         request,
         "AssociationSummaries",
@@ -293,7 +293,7 @@ def _check_limit(kind: str, there: int) -> None:
         )
 
 
-OPERATIONS: dict[str, Callable[[Record], Record]] = {
+ACTIONS: dict[str, Callable[[Record], Record]] = {
     "AddAssociation": add_association,
     "DeleteAssociation": delete_association,
     "ListAssociations": list_associations,

@@ -10,14 +10,23 @@ import time
 import urllib.request
 from collections.abc import Callable
 
-from localcloud.leashed import Leashed
-from localcloud.sagemaker.command import closing
+from localcloud.child_process import ChildProcess
+from localcloud.sagemaker.command import server_stopping
 from localcloud.sagemaker.errors import in_use, missing
 from localcloud.sagemaker.settings import settings
-from localcloud.sagemaker.store import LOCK, Record, arn, every_store, now, page, selected, store
+from localcloud.sagemaker.store import (
+    LOCK,
+    Record,
+    arn,
+    every_store,
+    filtered,
+    now,
+    paginate,
+    store,
+)
 
 _log = logging.getLogger(__name__)
-_server: list[Leashed] = []
+_server: list[ChildProcess] = []
 
 # --- apps
 
@@ -66,8 +75,8 @@ def delete_mlflow_app(request: Record) -> Record:
 
 def list_mlflow_apps(request: Record) -> Record:
     apps = [record for record in store().mlflow.values() if "Arn" in record]
-    return page(
-        selected(apps, request, "Name"), request, "Summaries", order="Descending", name_key="Name"
+    return paginate(
+        filtered(apps, request, "Name"), request, "Summaries", order="Descending", name_key="Name"
     )
 
 
@@ -114,8 +123,8 @@ def delete_mlflow_tracking_server(request: Record) -> Record:
 def list_mlflow_tracking_servers(request: Record) -> Record:
     key = "TrackingServerName"
     servers = [record for record in store().mlflow.values() if key in record]
-    return page(
-        selected(servers, request, key),
+    return paginate(
+        filtered(servers, request, key),
         request,
         "TrackingServerSummaries",
         order="Descending",
@@ -154,7 +163,7 @@ def start_server() -> None:
         *("--default-artifact-root", apps[0]["ArtifactStoreUri"], "--no-serve-artifacts"),
     ]
     with (folder / "server.log").open("ab") as log:
-        _server.append(Leashed(command, cwd=folder, env=_environment(), stdout=log))
+        _server.append(ChildProcess(command, cwd=folder, env=_environment(), stdout=log))
     _log.info("MLflow server starting at %s", url())
 
 
@@ -193,7 +202,7 @@ def wait_until_ready(stop: threading.Event, seconds: float = 60.0) -> None:
             with urllib.request.urlopen(f"{url()}/health", timeout=2):  # noqa: S310 (our own)
                 return
         except OSError:
-            if stop.wait(0.2) or closing.is_set():
+            if stop.wait(0.2) or server_stopping.is_set():
                 return
 
 
@@ -223,7 +232,7 @@ def _version() -> str | None:
     return None
 
 
-OPERATIONS: dict[str, Callable[[Record], Record]] = {
+ACTIONS: dict[str, Callable[[Record], Record]] = {
     "CreateMlflowApp": create_mlflow_app,
     "DescribeMlflowApp": describe_mlflow_app,
     "UpdateMlflowApp": update_mlflow_app,

@@ -7,7 +7,7 @@ from typing import Any
 from localcloud.sagemaker import events
 from localcloud.sagemaker.errors import AwsError, invalid
 from localcloud.sagemaker.roles import check_action, check_tagging
-from localcloud.sagemaker.store import Record, arn, last, now, page, selected, store, tag_map
+from localcloud.sagemaker.store import Record, arn, filtered, name_of, now, paginate, store, tag_map
 
 _PAIRS = 50
 _TAGS = 50
@@ -44,7 +44,7 @@ def group(name_or_arn: str) -> Record:
     Raises:
         AwsError: There is none, in SageMaker's words.
     """
-    name = last(name_or_arn)
+    name = name_of(name_or_arn)
     if name not in store().groups:
         raise invalid(f"ModelPackageGroup {arn('model-package-group', name)} does not exist.")
     return store().groups[name]
@@ -56,8 +56,8 @@ def describe_model_package_group(request: Record) -> Record:
 
 def list_model_package_groups(request: Record) -> Record:
     key = "ModelPackageGroupName"
-    found = selected(store().groups.values(), request, key)
-    return page(found, request, "ModelPackageGroupSummaryList", order="Ascending", name_key=key)
+    found = filtered(store().groups.values(), request, key)
+    return paginate(found, request, "ModelPackageGroupSummaryList", order="Ascending", name_key=key)
 
 
 def delete_model_package_group(request: Record) -> Record:
@@ -195,7 +195,7 @@ def update_model_package(request: Record) -> Record:
 
 
 def list_model_packages(request: Record) -> Record:
-    found = selected(store().packages.values(), request, "ModelPackageDescription")
+    found = filtered(store().packages.values(), request, "ModelPackageDescription")
     if request.get("ModelPackageGroupName"):
         name = group(request["ModelPackageGroupName"])["ModelPackageGroupName"]
         found = [record for record in found if record["ModelPackageGroupName"] == name]
@@ -204,7 +204,7 @@ def list_model_packages(request: Record) -> Record:
     status = request.get("ModelApprovalStatus")
     if status:
         found = [record for record in found if record["ModelApprovalStatus"] == status]
-    return page(
+    return paginate(
         [_summary(record) for record in found],
         request,
         "ModelPackageSummaryList",

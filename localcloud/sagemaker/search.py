@@ -1,9 +1,9 @@
-"""SageMaker's Search: packages, groups and training jobs by what is known of them.
+"""SageMaker's Search: packages, groups and training jobs by their properties.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Search.html and the pages of Filter,
 NestedFilters and SearchExpression. Property names are those of the resource's shape in botocore's
 model; of the maps only those that the pages name can be searched by key: HyperParameters, Tags and
-Metrics. AWS keeps an index that follows behind; here a search sees what is so.
+Metrics. AWS searches an index that is updated later; here a search sees the current state.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from botocore.model import Shape
 
 from localcloud.sagemaker.errors import invalid
-from localcloud.sagemaker.model import service_model
-from localcloud.sagemaker.store import Record, page, store
+from localcloud.sagemaker.service_model import service_model
+from localcloud.sagemaker.store import Record, paginate, store
 
 _FILTERS = 50
 _PAGE = 10
@@ -56,7 +56,7 @@ def search(request: Record) -> Record:
     if request.get("SortBy"):
         _type_of(shape, order)
     found = [record for record in _RECORDS[resource]() if fits(record)]
-    answer = page(
+    answer = paginate(
         found,
         {**request, "SortBy": order},
         "Results",
@@ -259,4 +259,4 @@ def _sort_key(record: Record, name: str) -> tuple[int, Any]:
     return (1, have if isinstance(have, int | float) else str(have))
 
 
-OPERATIONS = {"Search": search}
+ACTIONS = {"Search": search}

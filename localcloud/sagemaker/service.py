@@ -9,59 +9,21 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from localcloud.sagemaker import lineage, mlflow, model, registry, search, store
+from localcloud.sagemaker import mlflow, store
+from localcloud.sagemaker.actions import call
 from localcloud.sagemaker.errors import AwsError, invalid
-from localcloud.sagemaker.jobs import requests as jobs
+from localcloud.sagemaker.jobs import actions as jobs
 from localcloud.sagemaker.jobs import runner
 from localcloud.sagemaker.roles import caller_key
 from localcloud.sagemaker.sharing import owners_scope
-from localcloud.sagemaker.store import LOCK, Record, arn
+from localcloud.sagemaker.store import Record, arn
 
 _log = logging.getLogger(__name__)
 # MiniStack writes its own headers into what it gets: each answer takes a copy.
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
-
-OPERATIONS: dict[str, Callable[[Record], Record]] = {
-    "CreateModelPackageGroup": registry.create_model_package_group,
-    "DescribeModelPackageGroup": registry.describe_model_package_group,
-    "ListModelPackageGroups": registry.list_model_package_groups,
-    "DeleteModelPackageGroup": registry.delete_model_package_group,
-    "PutModelPackageGroupPolicy": registry.put_model_package_group_policy,
-    "GetModelPackageGroupPolicy": registry.get_model_package_group_policy,
-    "DeleteModelPackageGroupPolicy": registry.delete_model_package_group_policy,
-    "CreateModelPackage": registry.create_model_package,
-    "DescribeModelPackage": registry.describe_model_package,
-    "BatchDescribeModelPackage": registry.batch_describe_model_package,
-    "UpdateModelPackage": registry.update_model_package,
-    "DeleteModelPackage": registry.delete_model_package,
-    "ListModelPackages": registry.list_model_packages,
-    "AddTags": registry.add_tags,
-    "ListTags": registry.list_tags,
-    "DeleteTags": registry.delete_tags,
-    **jobs.OPERATIONS,
-    **lineage.OPERATIONS,
-    **mlflow.OPERATIONS,
-    **search.OPERATIONS,
-}
-
-
-def call(operation: str, request: Record) -> Record:
-    """Checks a request, carries it out, and cuts the answer to the operation's output.
-
-    Raises:
-        AwsError: As SageMaker would answer.
-    """
-    model.check(operation, request)
-    act = OPERATIONS.get(operation)
-    if act is None:
-        raise AwsError("UnknownOperationException", f"{operation} is not part of the local cloud")
-    given = {key: value for key, value in request.items() if value is not None}
-    with LOCK:
-        # Through JSON: nobody may hold on to what the tables hold.
-        return dict(json.loads(json.dumps(model.cut(operation, act(given)))))
 
 
 async def handle_request(
@@ -150,7 +112,7 @@ def get_state() -> dict[str, Any]:
 
 
 def load_persisted_state(saved: Mapping[str, Any]) -> None:
-    """Puts saved state back; jobs that were interrupted have failed, and MLflow runs again."""
+    """Restores saved state, fails the jobs that the stop interrupted, and starts MLflow."""
     store.load(saved["tables"])
     for scope in list(store.every_store()):
         contextvars.Context().run(_fail_interrupted, *scope.split("|"))
@@ -158,7 +120,7 @@ def load_persisted_state(saved: Mapping[str, Any]) -> None:
 
 
 def reset() -> None:
-    """Forgets everything and stops what runs."""
+    """Deletes everything and stops jobs and MLflow."""
     runner.stop_all()
     mlflow.stop_server()
     store.clear()

@@ -1,4 +1,4 @@
-"""What the server was told by the supervisor, in environment variables of its own."""
+"""The server's settings, which the supervisor passes in environment variables."""
 
 from __future__ import annotations
 

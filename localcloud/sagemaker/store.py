@@ -1,4 +1,4 @@
-"""What the local SageMaker remembers, by account and region."""
+"""The state of the local SageMaker, by account and region."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localcloud.sagemaker.errors import invalid
 
 Record = dict[str, Any]
 
-#: One lock for all: calls are short, and the runner's threads write job states.
+#: One lock for everything: calls are short, and the threads of jobs write states too.
 LOCK = RLock()
 
 
@@ -59,7 +59,7 @@ def dump() -> dict[str, Any]:
 
 
 def load(saved: Mapping[str, Any]) -> None:
-    """Puts back what :func:`dump` gave."""
+    """Restores what :func:`dump` returned."""
     with LOCK:
         _stores.clear()
         for key, tables in saved.items():
@@ -67,7 +67,7 @@ def load(saved: Mapping[str, Any]) -> None:
 
 
 def clear() -> None:
-    """Forgets everything."""
+    """Deletes everything."""
     with LOCK:
         _stores.clear()
 
@@ -77,7 +77,7 @@ def arn(kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{kind}/{name}"
 
 
-def last(name_or_arn: str) -> str:
+def name_of(name_or_arn: str) -> str:
     """The name in an ARN's last part; a bare name is itself."""
     return name_or_arn.rsplit("/", 1)[-1] if name_or_arn.startswith("arn:") else name_or_arn
 
@@ -87,7 +87,7 @@ def now() -> float:
     return time.time()
 
 
-def selected(records: Iterable[Record], request: Mapping[str, Any], name_key: str) -> list[Record]:
+def filtered(records: Iterable[Record], request: Mapping[str, Any], name_key: str) -> list[Record]:
     """Applies the filters that SageMaker's List calls share."""
     found = []
     for record in records:
@@ -110,7 +110,7 @@ def selected(records: Iterable[Record], request: Mapping[str, Any], name_key: st
     return found
 
 
-def page(
+def paginate(
     records: Iterable[Record],
     request: Mapping[str, Any],
     answer_key: str,
@@ -132,7 +132,7 @@ def page(
         size: Page size where the request names none.
 
     Raises:
-        AwsError: A NextToken that this did not give.
+        AwsError: The NextToken is not one of this function's.
     """
     keys: dict[str, Callable[[Record], Any]] = {
         "CreationTime": lambda record: record["CreationTime"],

@@ -38,11 +38,11 @@ def contents(folder: Path) -> set[str]:
     return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
 
 
-def sources(*rooms: str) -> set[str]:
+def sources(*packages: str) -> set[str]:
     return {
         str(file.relative_to(ROOT))
-        for room in rooms
-        for file in (ROOT / room).rglob("*.py")
+        for package in packages
+        for file in (ROOT / package).rglob("*.py")
         if "__pycache__" not in file.parts
     }
 
@@ -51,10 +51,10 @@ def test_the_functions_carry_the_registry_and_themselves(deployment: Assembly) -
     assert contents(function_code(deployment)) == sources("registry", "lambdas")
 
 
-def test_the_job_carries_its_rooms_and_its_requirements(deployment: Assembly) -> None:
+def test_job_archive_holds_its_packages_and_requirements(deployment: Assembly) -> None:
     """The requirements are what the job installs first: without them it cannot start."""
-    rooms = sources("registry", "recognition", "export")
-    assert contents(job_code(deployment)) == rooms | {"export/requirements.txt"}
+    packages = sources("registry", "recognition", "export")
+    assert contents(job_code(deployment)) == packages | {"export/requirements.txt"}
 
 
 def test_every_handler_of_the_template_is_a_function_in_the_archive(deployment: Assembly) -> None:
@@ -163,7 +163,7 @@ def test_a_stray_file_of_the_checkout_is_not_uploaded(deployment: Assembly, tmp_
     }
 
 
-def test_a_room_that_is_not_there_stops_the_synthesis(tmp_path: Path) -> None:
+def test_missing_package_stops_the_synthesis(tmp_path: Path) -> None:
     from infra.constructs.source_asset import source_asset
 
     with pytest.raises(FileNotFoundError, match="registry"):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from localcloud import LocalCloud
-from localcloud.patches import MENDS
+from localcloud.patches import MINISTACK_VERSION
 from tests.running_cloud import Client, client_of, make_role, queue_of, received, until
 
 HANDLER = """
@@ -45,7 +45,7 @@ def handler(event, context):
 
 
 def test_the_patches_are_for_the_version_that_is_installed() -> None:
-    assert importlib.metadata.version("ministack") == MENDS
+    assert importlib.metadata.version("ministack") == MINISTACK_VERSION
 
 
 def needed(code: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from localcloud import LocalCloud, LocalCloudError, liveness
+from localcloud import LocalCloud, LocalCloudError, server_lock
 from tests.running_cloud import Client, client_of, make_cloud, make_role, queue_of, until
 
 
@@ -134,7 +134,7 @@ def make_bucket(client: Client, name: str) -> None:
 
 def test_a_server_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = make_cloud(tmp_path)
-    assert liveness.claim(tmp_path, cloud.port)
+    assert server_lock.acquire(tmp_path, cloud.port)
     try:
         with pytest.raises(LocalCloudError, match=f"process {os.getpid()}.*does not answer"):
             cloud.start()
@@ -142,7 +142,7 @@ def test_a_server_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         with pytest.raises(LocalCloudError, match=f"runs on port {cloud.port}"):
             other.start()
     finally:
-        os.close(liveness._held.pop())
+        os.close(server_lock._held.pop())
 
 
 def test_starting_twice_is_one_server(cloud: LocalCloud) -> None:

@@ -1,4 +1,4 @@
-"""What each of the functions may do, and nothing that its neighbour does.
+"""What each function of the automation may do, and nothing that only another one does.
 
 Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListProcessingJobs``,
 ``sagemaker:ListTrainingJobs``, ``sagemaker:ListArtifacts`` and ``sagemaker:ListAssociations``.
@@ -82,15 +82,15 @@ def compile_statements(
 
 
 def publish_statements(
-    registry: RegistryStack, topic_arn: str, *, retiring: bool
+    registry: RegistryStack, topic_arn: str, *, deletes_old_releases: bool
 ) -> list[iam.PolicyStatement]:
-    """Register what was compiled, write and sign the release or withdraw it, tell people, note
+    """Register what was compiled, write and sign the release or withdraw it, notify people, write
     release or failure on the version.
 
     Args:
         registry: The stateful stack.
-        topic_arn: Where people are told.
-        retiring: Whether old releases are let go, which deletes their files.
+        topic_arn: The topic of notices.
+        deletes_old_releases: Whether old releases are retired, which deletes their files.
     """
     training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX)
     return [
@@ -113,7 +113,9 @@ def publish_statements(
             actions=["s3:DeleteObject"],
             resources=[
                 registry.release_bucket.arn_for_objects(f"{RELEASES_PREFIX}{name}")
-                for name in (("*",) if retiring else (f"*/{RELEASE_MANIFEST}", f"*/{RETIRED}"))
+                for name in (
+                    ("*",) if deletes_old_releases else (f"*/{RELEASE_MANIFEST}", f"*/{RETIRED}")
+                )
             ],
         ),
         iam.PolicyStatement(actions=["sns:Publish"], resources=[topic_arn]),
@@ -126,7 +128,7 @@ def publish_statements(
 def reconcile_statements(
     registry: RegistryStack, functions: Sequence[str]
 ) -> list[iam.PolicyStatement]:
-    """Look at everything, and hand what is wrong to the functions that put it right."""
+    """Read everything, and call the functions that repair what is wrong."""
     training = (COMPILATIONS_PREFIX, NAMES_PREFIX, RECONCILER_PREFIX)
     return [
         registry.group.packages(*READ_PACKAGES),
@@ -153,7 +155,7 @@ def _lineage(registry: RegistryStack) -> list[iam.PolicyStatement]:
     """Write what a version was made from, and by which job.
 
     An artifact's ARN ends in a hash that SageMaker makes of its source, so no prefix can be named;
-    nothing here deletes. Actions are ours by their names.
+    nothing here deletes. This product's actions are known by their names.
     """
     artifacts = registry.format_arn(service="sagemaker", resource="artifact", resource_name="*")
     actions = registry.format_arn(

@@ -1,4 +1,4 @@
-"""What a person needs to look at a whole deployment, as `cards doctor` does: read, and no more.
+"""Policies of people: the operator reads a deployment, the releaser holds, promotes, rolls back.
 
 Without a resource level at AWS, and therefore on ``*``: ``sagemaker:ListArtifacts``,
 ``sagemaker:ListProcessingJobs``, ``sagemaker:ListTrainingJobs``.
@@ -27,8 +27,8 @@ from registry.names import (
 _PLAIN = cdk.ArnFormat.NO_RESOURCE_NAME
 
 
-def read_parameters(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Find what is deployed, by which every command begins."""
+def parameter_statement(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Read the deployment's parameters, with which every command begins."""
     root = PARAMETER_ROOT.strip("/")
     return iam.PolicyStatement(
         actions=["ssm:GetParametersByPath"],
@@ -42,7 +42,7 @@ def read_parameters(stack: cdk.Stack) -> iam.PolicyStatement:
 def operator_statements(
     stack: cdk.Stack, settings: Settings, registry: RegistryStack, compile_image: str
 ) -> list[iam.PolicyStatement]:
-    """Look at everything that was deployed, and ask IAM who may do what.
+    """The operator, as `cards doctor` needs: read everything, ask IAM who may do what.
 
     Args:
         stack: Gives account, region and partition.
@@ -52,7 +52,7 @@ def operator_statements(
     """
     prefix = f"cards-{settings.environment}-"
 
-    def ours(
+    def deployed(
         service: str, resource: str, form: cdk.ArnFormat = cdk.ArnFormat.SLASH_RESOURCE_NAME
     ) -> str:
         return stack.format_arn(
@@ -65,19 +65,19 @@ def operator_statements(
     ]
     buckets = (registry.training_bucket, registry.mlflow_bucket, registry.release_bucket)
     return [
-        read_parameters(stack),
+        parameter_statement(stack),
         registry.group.packages(*READ_PACKAGES, "sagemaker:DescribeModelPackageGroup"),
         iam.PolicyStatement(actions=["sagemaker:ListProcessingJobs"], resources=["*"]),
         objects(registry.training_bucket, READ, COMPILATIONS_PREFIX),
         objects(registry.release_bucket, READ, RELEASES_PREFIX, CHANNELS_PREFIX),
-        # Also what tells whether a bucket is there: HeadBucket has no prefix to bind it to.
+        # HeadBucket needs it too: HeadBucket has no prefix to bind it to.
         iam.PolicyStatement(
             actions=["s3:ListBucket"], resources=[bucket.bucket_arn for bucket in buckets]
         ),
         iam.PolicyStatement(actions=["kms:DescribeKey"], resources=[registry.signing_key.key_arn]),
         iam.PolicyStatement(
             actions=["cloudformation:DescribeStacks", "cloudformation:ListStackResources"],
-            resources=[ours("cloudformation", "stack")],
+            resources=[deployed("cloudformation", "stack")],
         ),
         iam.PolicyStatement(
             actions=[
@@ -85,11 +85,11 @@ def operator_statements(
                 "lambda:GetFunctionConfiguration",
                 "lambda:GetFunctionEventInvokeConfig",
             ],
-            resources=[ours("lambda", "function", cdk.ArnFormat.COLON_RESOURCE_NAME)],
+            resources=[deployed("lambda", "function", cdk.ArnFormat.COLON_RESOURCE_NAME)],
         ),
         iam.PolicyStatement(
             actions=["events:DescribeRule", "events:ListTargetsByRule"],
-            resources=[ours("events", "rule")],
+            resources=[deployed("events", "rule")],
         ),
         iam.PolicyStatement(
             actions=["sqs:GetQueueAttributes"],
@@ -114,17 +114,17 @@ def operator_statements(
 def releaser_statements(
     stack: cdk.Stack, settings: Settings, registry: RegistryStack
 ) -> list[iam.PolicyStatement]:
-    """Decide what the channels point to, and make the automation look again.
+    """The releaser: hold, promote and roll back channels, and start the automation's functions.
 
-    The channels themselves are moved by the automation: what a person writes is the hold alone.
+    The automation moves the channels; a person writes the hold object alone.
     """
     prefix = f"cards-{settings.environment}-automation-"
 
-    def ours(service: str, resource: str) -> str:
+    def deployed(service: str, resource: str) -> str:
         return stack.format_arn(service=service, resource=f"{resource}{prefix}*", arn_format=_PLAIN)
 
     return [
-        read_parameters(stack),
+        parameter_statement(stack),
         registry.group.packages(*READ_PACKAGES),
         jobs(stack, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
         jobs(stack, "processing-job", COMPILE_JOB_PREFIX, ["sagemaker:DescribeProcessingJob"]),
@@ -151,7 +151,7 @@ def releaser_statements(
         iam.PolicyStatement(actions=["kms:GetPublicKey"], resources=[registry.signing_key.key_arn]),
         iam.PolicyStatement(
             actions=["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
-            resources=[ours("lambda", "function:")],
+            resources=[deployed("lambda", "function:")],
         ),
         iam.PolicyStatement(
             actions=["cloudformation:ListStackResources"],
@@ -163,7 +163,7 @@ def releaser_statements(
         ),
         iam.PolicyStatement(
             actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
-            resources=[ours("sqs", "")],
+            resources=[deployed("sqs", "")],
         ),
     ]
 

@@ -76,7 +76,7 @@ class EventDrivenFunction(Construct):
             self,
             "Role",
             description=description,
-            # Nobody else's function may take the role on (the confused deputy).
+            # No other account's function may assume the role (the confused deputy).
             assumed_by=iam.ServicePrincipal(
                 "lambda.amazonaws.com",
                 conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
@@ -119,9 +119,9 @@ class EventDrivenFunction(Construct):
             event_pattern=pattern,
             schedule=events.Schedule.rate(every) if every else None,
         )
-        self.hear(self.rule)
+        self.handle_events_of(self.rule)
 
-    def hear(self, rule: events.Rule) -> None:
+    def handle_events_of(self, rule: events.Rule) -> None:
         """Also handles the events of another function's rule."""
         rule.add_target(
             targets.LambdaFunction(

@@ -13,7 +13,7 @@ from registry.names import NO_NETWORK
 
 @dataclass(frozen=True)
 class FunctionEnvironment:
-    """Makes each function's environment; ``ENVIRONMENT`` is for whoever looks at the function."""
+    """Makes each function's environment; ``ENVIRONMENT`` is for people who look at the function."""
 
     settings: Settings
     registry: RegistryStack
@@ -37,7 +37,7 @@ class FunctionEnvironment:
         """For ``compile_approved``."""
         compile_ = self.settings.compile
         return {
-            **self._converging(),
+            **self._version_variables(),
             "CODE_URI": code_uri,
             "COMPILE_INSTANCE_TYPE": compile_.instance_type,
             "COMPILE_MAX_RUNTIME_SECONDS": str(compile_.max_runtime_seconds),
@@ -50,7 +50,7 @@ class FunctionEnvironment:
     def publish(self, topic_arn: str) -> dict[str, str]:
         """For ``publish_release``."""
         return {
-            **self._converging(),
+            **self._version_variables(),
             "KEEP_RELEASES": self.settings.kept_releases,
             "NOTICE_TOPIC_ARN": topic_arn,
             "SIGNING_KEY_ARN": self.registry.signing_key.key_arn,
@@ -59,14 +59,14 @@ class FunctionEnvironment:
     def reconcile(self, register: str, compile_: str, publish: str) -> dict[str, str]:
         """For ``reconcile``."""
         return {
-            **self._converging(),
+            **self._version_variables(),
             "COMPILE_FUNCTION": compile_,
             "KEEP_RELEASES": self.settings.kept_releases,
             "PUBLISH_FUNCTION": publish,
             "REGISTER_FUNCTION": register,
         }
 
-    def _converging(self) -> dict[str, str]:
+    def _version_variables(self) -> dict[str, str]:
         """What decides a version's next step: all functions must see the same recipe."""
         return {
             **self._deployment(),

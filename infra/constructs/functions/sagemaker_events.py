@@ -1,4 +1,4 @@
-"""The patterns of SageMaker's events; ``tests/events`` holds events that they must tell apart."""
+"""Event patterns of SageMaker; ``tests/events`` holds events that they match or ignore."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from aws_cdk import aws_events as events
 from registry.names import COMPILE_JOB_PREFIX, JOBS_PREFIX
 
 SOURCE = ["aws.sagemaker"]
-#: The states that a job does not leave any more.
+#: The final states of a job.
 TERMINAL = ["Completed", "Failed", "Stopped"]
 
 
@@ -32,7 +32,7 @@ def changed_packages(group_name: str) -> events.EventPattern:
     """Any change of a version in the group.
 
     The status is not filtered: a rejection must stop and withdraw as surely as an approval must
-    start, and the function looks at the version itself anyway.
+    start, and the function reads the version itself anyway.
     """
     return events.EventPattern(
         source=SOURCE,

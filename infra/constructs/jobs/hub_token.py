@@ -6,7 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 
-def reading_hub_token(stack: cdk.Stack, secret: str | None) -> list[iam.PolicyStatement]:
+def hub_token_statements(stack: cdk.Stack, secret: str | None) -> list[iam.PolicyStatement]:
     """Allows reading one secret, which its owner has made; without one, nothing.
 
     Args:

@@ -8,12 +8,12 @@ from constructs import Construct
 
 from infra.constructs.source_asset import source_asset
 
-#: The rooms that the compile job imports.
-JOB_ROOMS = ("registry", "recognition", "export")
+#: The packages that the compile job imports.
+JOB_PACKAGES = ("registry", "recognition", "export")
 
 
 class JobCode(Construct):
-    """An archive of the job's rooms, readable by the role of the job.
+    """An archive of the job's packages, readable by the role of the job.
 
     Exactly this archive may be read, not the bootstrap bucket, which holds the code of every CDK
     app of the account. A job that was waiting for its instance while new code was deployed fails
@@ -30,7 +30,7 @@ class JobCode(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, reader: iam.IRole) -> None:
         super().__init__(scope, construct_id)
-        asset = s3_assets.Asset(self, "Archive", **source_asset(*JOB_ROOMS))
+        asset = s3_assets.Asset(self, "Archive", **source_asset(*JOB_PACKAGES))
         self.uri = asset.s3_object_url
         iam.Policy(
             self,

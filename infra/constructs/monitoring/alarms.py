@@ -1,4 +1,4 @@
-"""What a person must be woken for, and where they are told."""
+"""Alarms: what needs a person at once, and the topic that they notify."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Alarms(Construct):
         scope: The stack.
         construct_id: Leads the logical ids.
         settings: What this deployment chose.
-        topic: Who is told.
+        topic: Receives the alarms.
         functions: The automation's functions.
     """
 
@@ -90,7 +90,7 @@ class Alarms(Construct):
             counted(settings, "NotCompiled"),
             "An approved model could not be compiled. The version says why: cards registry show",
         )
-        # Three runs in a row that did not end: whatever no event told is not put right.
+        # Three runs in a row that did not end: what no event reported is not repaired.
         self._alarm(
             "ReconcilerStale",
             counted(settings, "Reconciled", cdk.Duration.minutes(3 * settings.reconcile_minutes)),

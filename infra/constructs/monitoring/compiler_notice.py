@@ -11,7 +11,7 @@ from infra.settings import HAILO, Settings
 def announce_compiler(scope: Construct, settings: Settings) -> None:
     """Adds a line to what ``cdk synth`` and ``cdk deploy`` print.
 
-    Without a compiler image nothing here can make a ``.hef``, and nobody should find that out
+    Without a compiler image nothing here can make a ``.hef``, and no one should find that out
     from a release.
     """
     if settings.compiler == HAILO:

@@ -20,7 +20,7 @@ class CostBudget(Construct):
         construct_id: Leads the logical ids.
         environment: The deployment's name.
         monthly_usd: The budget.
-        topic: Who is told; AWS Budgets may publish to it.
+        topic: Receives the warning; AWS Budgets may publish to it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Where people are told: one topic, for releases, failures and alarms."""
+"""The SNS topic of all notices to people: releases, failures and alarms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NoticeTopic(sns.Topic):
     Args:
         scope: The stack.
         construct_id: Decides the logical id.
-        email: Who is told from the beginning; AWS asks them to confirm.
+        email: First subscriber; AWS asks them to confirm.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, email: str | None) -> None:

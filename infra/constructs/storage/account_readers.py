@@ -1,4 +1,4 @@
-"""What other accounts may read: the group's versions, and releases. Nothing is theirs to change."""
+"""What other accounts may read: versions of the group and releases. They may change nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RELEASE_PREFIXES = (RELEASES_PREFIX, CHANNELS_PREFIX, KEYS_PREFIX)
 def group_policy(
     stack: cdk.Stack, group_name: str, accounts: Sequence[str]
 ) -> iam.PolicyDocument | None:
-    """The group's own policy, which lets accounts look at it and its versions.
+    """The group's own policy, which lets accounts read it and its versions.
 
     Actions and resources are those of AWS's page on the subject:
     https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-ram-discover.html
@@ -52,8 +52,8 @@ def group_policy(
     )
 
 
-def let_read_releases(bucket: s3.Bucket, accounts: Sequence[str]) -> None:
-    """Lets accounts pull releases: list and read what lies below three prefixes.
+def grant_release_access(bucket: s3.Bucket, accounts: Sequence[str]) -> None:
+    """Allows accounts to pull releases: list and read what lies below three prefixes.
 
     Args:
         bucket: The release bucket.

@@ -1,4 +1,4 @@
-"""Policy statements over prefixes of a bucket: nobody here gets a whole bucket."""
+"""Policy statements over prefixes of a bucket: no role gets a whole bucket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 READ = ("s3:GetObject",)
-# Large objects go up in parts; a failed upload is taken back by the one who began it.
+# Large objects go up in parts; a failed upload is aborted by the caller that began it.
 WRITE = ("s3:PutObject", "s3:AbortMultipartUpload")
 
 

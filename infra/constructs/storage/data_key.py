@@ -85,8 +85,8 @@ class DataKey(kms.Key):
             ),
         )
 
-    def let_read(self, accounts: Sequence[str], bucket_name: str) -> None:
-        """Lets other accounts decrypt what one bucket's own policy lets them read.
+    def grant_read(self, accounts: Sequence[str], bucket_name: str) -> None:
+        """Allows other accounts to decrypt what one bucket's policy allows them to read.
 
         Args:
             accounts: Their ids; none changes nothing.

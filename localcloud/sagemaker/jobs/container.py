@@ -16,11 +16,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from ministack.core.responses import get_region
 
-from localcloud.sagemaker.jobs import interpreter
+from localcloud.sagemaker.jobs.python_environment import make_python_environment
 from localcloud.sagemaker.settings import settings
 
 PREFIX = "/opt/ml"
-#: Longer than any path that a job is given here; a whole path, not a part of a longer word.
+#: The prefix as a whole path component, not as a part of a longer word.
 _MENTION = re.compile(r"(?<![\w/])/opt/ml(?=/|\b)")
 _TEXT_LIMIT = 1024
 
@@ -35,7 +35,7 @@ class JobStopped(Exception):
 
 @dataclass
 class Container:
-    """One job's place.
+    """The folder, S3 access and environment of one job.
 
     Attributes:
         name: The job's name.
@@ -64,7 +64,9 @@ class Container:
         shutil.rmtree(self.root.parents[1], ignore_errors=True)
         for folder in ("input/config", "input/data", "model", "output/data", "code"):
             (self.root / folder).mkdir(parents=True)
-        self.programs = interpreter.lend(settings().job_python, self.root.parents[1] / "python")
+        self.programs = make_python_environment(
+            settings().job_python, self.root.parents[1] / "python"
+        )
 
     @property
     def python(self) -> Path:
@@ -76,7 +78,7 @@ class Container:
         """Where script mode unpacks the user's code."""
         return self.root / "code"
 
-    def here(self, text: str) -> str:
+    def localise(self, text: str) -> str:
         """The text with ``/opt/ml`` replaced by this job's folder."""
         return _MENTION.sub(str(self.root).replace("\\", r"\\"), text)
 
@@ -86,7 +88,7 @@ class Container:
         Raises:
             JobError: It lies outside ``/opt/ml``, or climbs out of it.
         """
-        path = Path(os.path.normpath(self.here(container_path)))
+        path = Path(os.path.normpath(self.localise(container_path)))
         if not path.is_relative_to(self.root):
             raise JobError(f"ClientError: {container_path} is not under {PREFIX}")
         return path
@@ -109,13 +111,13 @@ class Container:
             return self._clients[service]
 
     def environment(self, given: dict[str, str]) -> dict[str, str]:
-        """The environment that a container has, and nothing of this machine's."""
-        # Programs of the lending environment that are no Python modules, bash among them, follow.
+        """The environment of a container, without this machine's variables."""
+        # The interpreter's own folder follows: it may hold programs that are no Python modules.
         path = [self.programs, settings().job_python.parent, "/usr/local/bin", "/usr/bin", "/bin"]
         return {
             "PATH": ":".join(map(str, path)),
             "HOME": str(self.root.parents[1]),
-            "TMPDIR": str(self._made("tmp")),
+            "TMPDIR": str(self._subfolder("tmp")),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -125,12 +127,12 @@ class Container:
             "AWS_EC2_METADATA_DISABLED": "true",
             # Where the plug-in `sagemaker-mlflow` finds the App or server of an ARN.
             "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": f"http://127.0.0.1:{settings().mlflow_port}",
-            **self._passed_on(),
+            **self._package_index_variables(),
             **self.credentials,
-            **{key: self.here(value) for key, value in given.items()},
+            **{key: self.localise(value) for key, value in given.items()},
         }
 
-    def download(self, uri: str, into: Path) -> int:
+    def download(self, uri: str, target_folder: Path) -> int:
         """Downloads an object, or all below a prefix, with the job's credentials.
 
         Returns:
@@ -139,9 +141,9 @@ class Container:
         Raises:
             JobError: Nothing is there, or the role may not read it.
         """
-        bucket, key = split(uri)
+        bucket, key = split_s3_uri(uri)
         s3 = self.client("s3")
-        into.mkdir(parents=True, exist_ok=True)
+        target_folder.mkdir(parents=True, exist_ok=True)
         count = 0
         try:
             for found in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
@@ -150,8 +152,10 @@ class Container:
                         continue
                     if self.stop.is_set():
                         raise JobStopped
-                    target = Path(os.path.normpath(into / _below(entry["Key"], key)))
-                    if not target.is_relative_to(into):
+                    target = Path(
+                        os.path.normpath(target_folder / _relative_key(entry["Key"], key))
+                    )
+                    if not target.is_relative_to(target_folder):
                         raise JobError(f"ClientError: key {entry['Key']!r} leaves its folder")
                     _fetch(s3, bucket, entry["Key"], target)
                     count += 1
@@ -168,7 +172,7 @@ class Container:
             JobError: It is not there, or the role may not read it.
         """
         try:
-            _fetch(self.client("s3"), *split(uri), target)
+            _fetch(self.client("s3"), *split_s3_uri(uri), target)
         except (ClientError, BotoCoreError) as error:
             raise JobError(f"ClientError: Data download failed: {uri}: {error}") from error
 
@@ -178,7 +182,7 @@ class Container:
         Raises:
             JobError: The role may not write there.
         """
-        bucket, key = split(uri)
+        bucket, key = split_s3_uri(uri)
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         s3 = self.client("s3")
         try:
@@ -190,7 +194,7 @@ class Container:
 
     def upload_archive(self, folder: Path, uri: str) -> None:
         """Packs a folder as ``.tar.gz`` and uploads it."""
-        archive = self._made("tmp") / "archive.tar.gz"
+        archive = self._subfolder("tmp") / "archive.tar.gz"
         with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
             for path in sorted(folder.iterdir()):
                 tar.add(path, arcname=path.name)
@@ -198,18 +202,18 @@ class Container:
         archive.unlink()
 
     def failure(self) -> str:
-        """What the job wrote to ``/opt/ml/output/failure``, or an empty string."""
+        """Text that the job wrote to ``/opt/ml/output/failure``, or an empty string."""
         return self._text("output/failure")
 
     def message(self) -> str:
-        """What the job wrote to ``/opt/ml/output/message``, or an empty string."""
+        """Text that the job wrote to ``/opt/ml/output/message``, or an empty string."""
         return self._text("output/message")
 
     def clean(self) -> None:
-        """Removes the folder, as an instance goes away with its job."""
+        """Removes the job's folder, as SageMaker removes the instance."""
         shutil.rmtree(self.root.parents[1], ignore_errors=True)
 
-    def _made(self, name: str) -> Path:
+    def _subfolder(self, name: str) -> Path:
         folder = self.root.parents[1] / name
         folder.mkdir(exist_ok=True)
         return folder
@@ -222,8 +226,8 @@ class Container:
             return stream.read(_TEXT_LIMIT).strip()
 
     @staticmethod
-    def _passed_on() -> dict[str, str]:
-        """How this machine reaches its package index: a container would find its own way."""
+    def _package_index_variables() -> dict[str, str]:
+        """This machine's settings for its package index, which a job needs to install packages."""
         kept = ("PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "SSL_CERT_FILE")
         return {key: os.environ[key] for key in kept if key in os.environ}
 
@@ -233,7 +237,7 @@ def jobs_folder() -> Path:
     return settings().state_dir / "jobs"
 
 
-def split(uri: str) -> tuple[str, str]:
+def split_s3_uri(uri: str) -> tuple[str, str]:
     """Bucket and key of an ``s3://`` address.
 
     Raises:
@@ -253,7 +257,7 @@ def _fetch(s3: Any, bucket: str, key: str, target: Path) -> None:
         shutil.copyfileobj(body, file, 1 << 20)
 
 
-def _below(key: str, prefix: str) -> str:
+def _relative_key(key: str, prefix: str) -> str:
     """A key's path below a prefix; an object named exactly keeps its file name."""
     if key == prefix:
         return key.rpartition("/")[2]

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 
 from localcloud.sagemaker.jobs.container import Container, JobError
-from localcloud.sagemaker.jobs.joblog import LogStream
+from localcloud.sagemaker.jobs.log_stream import LogStream
 from localcloud.sagemaker.store import Record
 
 
 @dataclass
-class Work:
-    """What is particular to a processing job."""
+class ProcessingWork:
+    """Preparation and upload of a processing job; :mod:`.training` has the same for training."""
 
     job: Record
     container: Container
@@ -43,22 +43,22 @@ class Work:
             json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]})
         )
         specification = job["AppSpecification"]
-        words = [
+        command = [
             *specification.get("ContainerEntrypoint", []),
             *specification.get("ContainerArguments", []),
         ]
-        if not words:
+        if not command:
             raise JobError("ClientError: there is no ContainerEntrypoint; no image runs here")
         environment = container.environment(job.get("Environment", {}))
         environment["PROCESSING_JOB_NAME"] = job["ProcessingJobName"]
         environment["PROCESSING_JOB_ARN"] = job["ProcessingJobArn"]
-        return [container.here(word) for word in words], environment
+        return [container.localise(word) for word in command], environment
 
-    def saw(self, line: str) -> None:
-        """Takes a line of output; a processing job has no metrics."""
+    def read_metrics(self, line: str) -> None:
+        """Ignores a line of output: a processing job has no metrics."""
 
     def upload(self, *, succeeded: bool) -> None:
-        """Uploads the outputs at the job's end; SageMaker does so for a failed job too.
+        """Uploads the outputs, also those of a failed job, as SageMaker does.
 
         Raises:
             JobError: The role may not write there.

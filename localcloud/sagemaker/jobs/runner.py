@@ -1,8 +1,8 @@
 """Runs jobs as SageMaker does, each in a process of its own.
 
-Order of things, as in SageMaker: inputs are downloaded with the role's credentials, the container's
-command runs with ``/opt/ml`` in front of it, outputs are uploaded, the state changes are told. Here
-``/opt/ml`` is a folder of the job, and its path replaces that prefix wherever the request has it.
+The order is SageMaker's: inputs are downloaded with the role's credentials, the container's command
+runs on ``/opt/ml``, outputs are uploaded, and an event reports each change of state. Here
+``/opt/ml`` is a folder of the job; its path replaces that prefix wherever the request has it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from localcloud.sagemaker import command, events, mlflow
 from localcloud.sagemaker.jobs import processing, training
 from localcloud.sagemaker.jobs.container import Container, JobError, JobStopped, jobs_folder
-from localcloud.sagemaker.jobs.joblog import LogStream
+from localcloud.sagemaker.jobs.log_stream import LogStream
 from localcloud.sagemaker.roles import session
 from localcloud.sagemaker.settings import settings
 from localcloud.sagemaker.store import LOCK, Record, now
@@ -27,22 +27,22 @@ _DAY = 24 * 3600
 
 _pool = ThreadPoolExecutor(settings().parallel_jobs, thread_name_prefix="job")
 _stops: dict[str, threading.Event] = {}
-_places: dict[str, Future[None]] = {}
+_waiting_or_running: dict[str, Future[None]] = {}
 
 
 def submit(kind: str, job: Record) -> None:
-    """Queues a job; it starts when one of the places is free."""
+    """Queues a job; it starts as soon as fewer than ``parallel_jobs`` run."""
     job_arn = job[f"{kind}JobArn"]
     stop = _stops[job_arn] = threading.Event()
     context = contextvars.copy_context()
-    _places[job_arn] = _pool.submit(context.run, _run, kind, job, stop)
+    _waiting_or_running[job_arn] = _pool.submit(context.run, _run, kind, job, stop)
 
 
 def stop(kind: str, job: Record) -> None:
-    """Asks a job to stop; one that waits for its place ends at once."""
+    """Asks a job to stop; one that has not started ends at once."""
     job_arn = job[f"{kind}JobArn"]
-    place = _places.get(job_arn)
-    if place and place.cancel():
+    future = _waiting_or_running.get(job_arn)
+    if future and future.cancel():
         _forget(job_arn)
         end(kind, job, "Stopped")
     elif job_arn in _stops:
@@ -55,21 +55,21 @@ def stop_all() -> None:
         asked.set()
 
 
-def close() -> None:
-    """Ends what runs, unfinished; for the server's own end."""
-    command.closing.set()
+def abandon_all() -> None:
+    """Ends all jobs unfinished, because the server stops."""
+    command.server_stopping.set()
     _pool.shutdown(wait=False, cancel_futures=True)
 
 
-def clear() -> None:
-    """Removes what jobs left when the server last ended."""
+def remove_job_folders() -> None:
+    """Removes the folders of jobs that the server's last stop interrupted."""
     shutil.rmtree(jobs_folder(), ignore_errors=True)
 
 
 def end(
     kind: str, job: Record, status: str, *, secondary: str = "", reason: str = "", message: str = ""
 ) -> None:
-    """Writes a job's last state and tells it.
+    """Writes a job's final state and sends its event.
 
     Args:
         kind: ``Training`` or ``Processing``.
@@ -95,29 +95,31 @@ def end(
 
 def _run(kind: str, job: Record, stop: threading.Event) -> None:
     try:
-        _work(kind, job, stop)
-    except command.Closing:
-        # The next start says that it failed.
+        _run_job(kind, job, stop)
+    except command.ServerStopping:
+        # The next start of the server marks the job as failed.
         pass
     except JobStopped:
         end(kind, job, "Stopped")
     except JobError as error:
-        if not command.closing.is_set():
+        if not command.server_stopping.is_set():
             end(kind, job, "Failed", reason=str(error))
     except Exception as error:
-        # A fault of the local cloud itself must end the job too, or people wait for ever.
-        if not command.closing.is_set():
+        # A fault of the local cloud itself must end the job too: its event is waited for.
+        if not command.server_stopping.is_set():
             end(kind, job, "Failed", reason=f"InternalServerError: {type(error).__name__}: {error}")
         raise
     finally:
         _forget(job[f"{kind}JobArn"])
 
 
-def _work(kind: str, job: Record, stop: threading.Event) -> None:
+def _run_job(kind: str, job: Record, stop: threading.Event) -> None:
     name = job[f"{kind}JobName"]
     container = Container(name, kind, session(job["RoleArn"], f"SageMaker-{name}"), stop)
     log = LogStream.of(container.client("logs"), kind, name)
-    work: Any = (training.Work if kind == "Training" else processing.Work)(job, container, log)
+    work: Any = (training.TrainingWork if kind == "Training" else processing.ProcessingWork)(
+        job, container, log
+    )
     try:
         words, environment = work.prepare()
         mlflow.wait_until_ready(stop)
@@ -130,21 +132,21 @@ def _work(kind: str, job: Record, stop: threading.Event) -> None:
         def on_line(line: str) -> None:
             last_lines.append(line)
             log.write(line)
-            work.saw(line)
+            work.read_metrics(line)
 
-        outcome = command.run(
+        result = command.run(
             words,
             cwd=container.code if container.code.is_dir() else container.root,
             env=environment,
             stop=stop,
             on_line=on_line,
-            on_look=log.look,
+            on_poll=log.flush_if_due,
             limit=job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _DAY),
             grace=settings().stop_grace,
         )
         log.flush()
-        work.upload(succeeded=outcome.status == 0)
-        _conclude(kind, job, outcome, stop, container, last_lines)
+        work.upload(succeeded=result.status == 0)
+        _conclude(kind, job, result, stop, container, last_lines)
     finally:
         log.flush()
         container.clean()
@@ -153,7 +155,7 @@ def _work(kind: str, job: Record, stop: threading.Event) -> None:
 def _conclude(
     kind: str,
     job: Record,
-    outcome: command.Outcome,
+    result: command.CommandResult,
     stop: threading.Event,
     container: Container,
     last_lines: deque[str],
@@ -161,22 +163,22 @@ def _conclude(
     message = container.message()
     if stop.is_set():
         end(kind, job, "Stopped", message=message)
-    elif outcome.timed_out:
+    elif result.timed_out:
         end(kind, job, "Stopped", secondary="MaxRuntimeExceeded", message=message)
-    elif outcome.status == 0:
+    elif result.status == 0:
         end(kind, job, "Completed", message=message)
     else:
-        said = [line.strip() for line in last_lines if line.strip()]
-        reason = container.failure() or " ".join(said[-3:])[-800:]
+        lines = [line.strip() for line in last_lines if line.strip()]
+        reason = container.failure() or " ".join(lines[-3:])[-800:]
         end(
             kind,
             job,
             "Failed",
-            reason=f"AlgorithmError: {reason}, exit code: {outcome.status}",
+            reason=f"AlgorithmError: {reason}, exit code: {result.status}",
             message=message,
         )
 
 
 def _forget(job_arn: str) -> None:
     _stops.pop(job_arn, None)
-    _places.pop(job_arn, None)
+    _waiting_or_running.pop(job_arn, None)

@@ -2,7 +2,7 @@
 
 It follows AWS's toolkit (aws/sagemaker-training-toolkit): ``sagemaker_program`` in the archive
 ``sagemaker_submit_directory`` runs with the other hyper-parameters as ``--key value``, its
-``requirements.txt`` installed, and what it has to know in ``SM_*`` variables.
+``requirements.txt`` installed, and its settings in ``SM_*`` variables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from localcloud.sagemaker import command
 from localcloud.sagemaker.jobs.container import Container, JobError, JobStopped
-from localcloud.sagemaker.jobs.joblog import LogStream
+from localcloud.sagemaker.jobs.log_stream import LogStream
 from localcloud.sagemaker.store import Record
 
 _OWN = "sagemaker_"
@@ -46,7 +46,7 @@ def prepare(
 
     Raises:
         JobError: The request names no program, or the program or its requirements are not to be
-            had.
+            found.
         JobStopped: The job was stopped while its requirements were installed.
     """
     program = _decoded(parameters.get("sagemaker_program", ""))
@@ -90,13 +90,13 @@ def _unpack(container: Container, submitted: str) -> None:
         raise JobError(f"ClientError: cannot unpack {submitted}: {error}") from error
 
 
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
-    """Unpacks a file or folder that stays within ``into``; anything else is refused.
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target_folder: Path) -> None:
+    """Unpacks a file or folder that stays within ``target_folder``; anything else is refused.
 
     By hand, because ``tarfile``'s filters came with Python 3.11.4 and distributions ship older.
     """
-    target = Path(os.path.normpath(into / member.name))
-    if not target.is_relative_to(into) or not (member.isfile() or member.isdir()):
+    target = Path(os.path.normpath(target_folder / member.name))
+    if not target.is_relative_to(target_folder) or not (member.isfile() or member.isdir()):
         raise JobError(f"ClientError: {member.name!r} in the code's archive is refused")
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
@@ -112,26 +112,26 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) ->
 def _install(
     requirements: Path, container: Container, environment: dict[str, str], log: LogStream
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
 
     def on_line(line: str) -> None:
-        said.append(line.strip())
+        lines.append(line.strip())
         log.write(line)
 
-    outcome = command.run(
+    result = command.run(
         [str(container.python), "-m", "pip", "install", "-q", "-r", str(requirements)],
         cwd=container.code,
         env=environment,
         stop=container.stop,
         on_line=on_line,
-        on_look=log.look,
+        on_poll=log.flush_if_due,
         grace=5.0,
     )
     if container.stop.is_set():
         raise JobStopped
-    if outcome.status:
-        words = " ".join(line for line in said if line)[-600:]
-        raise JobError(f"AlgorithmError: InstallRequirementsError: {words}")
+    if result.status:
+        reason = " ".join(line for line in lines if line)[-600:]
+        raise JobError(f"AlgorithmError: InstallRequirementsError: {reason}")
 
 
 def _variables(

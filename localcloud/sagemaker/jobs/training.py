@@ -11,7 +11,7 @@ from typing import Any
 from localcloud.sagemaker.jobs import script_mode
 from localcloud.sagemaker.jobs.checkpoints import Checkpoints
 from localcloud.sagemaker.jobs.container import Container, JobError
-from localcloud.sagemaker.jobs.joblog import LogStream
+from localcloud.sagemaker.jobs.log_stream import LogStream
 from localcloud.sagemaker.store import LOCK, Record, now
 
 HOST = "algo-1"
@@ -29,8 +29,8 @@ def enter(job: Record, status: str, message: str) -> None:
 
 
 @dataclass
-class Work:
-    """What is particular to a training job."""
+class TrainingWork:
+    """Preparation, metrics and upload of a training job."""
 
     job: Record
     container: Container
@@ -54,7 +54,7 @@ class Work:
         if job.get("CheckpointConfig"):
             self._checkpoints = Checkpoints(job["CheckpointConfig"], container)
             self._checkpoints.restore()
-        parameters = {k: container.here(v) for k, v in job.get("HyperParameters", {}).items()}
+        parameters = {k: container.localise(v) for k, v in job.get("HyperParameters", {}).items()}
         self._write_config(parameters, channels)
         environment = container.environment(job.get("Environment", {}))
         environment["TRAINING_JOB_NAME"] = job["TrainingJobName"]
@@ -62,7 +62,7 @@ class Work:
         entry_point = _specification(job, "ContainerEntrypoint")
         if entry_point:
             words = [*entry_point, *_specification(job, "ContainerArguments")]
-            command = [container.here(word) for word in words]
+            command = [container.localise(word) for word in words]
         else:
             command = script_mode.prepare(
                 job, container, parameters, sorted(channels), environment, self.log
@@ -75,7 +75,7 @@ class Work:
         enter(job, "Training", "Training image download completed. Training in progress.")
         return command, environment
 
-    def saw(self, line: str) -> None:
+    def read_metrics(self, line: str) -> None:
         """Keeps the newest value of each metric that a line of output gives."""
         for name, pattern in self._metrics:
             found = pattern.search(line)

@@ -15,18 +15,18 @@ from localcloud.sagemaker import command
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 
-def run(tmp_path: Path, script: str, **options: Any) -> tuple[command.Outcome, list[str]]:
+def run(tmp_path: Path, script: str, **options: Any) -> tuple[command.CommandResult, list[str]]:
     lines: list[str] = []
     options.setdefault("stop", threading.Event())
-    outcome = command.run(
+    result = command.run(
         ["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, on_line=lines.append, **options
     )
-    return outcome, lines
+    return result, lines
 
 
 def test_lines_come_as_they_are_and_the_status_is_the_commands_own(tmp_path: Path) -> None:
-    outcome, lines = run(tmp_path, "echo one; echo two >&2; printf 'no end'; exit 7")
-    assert outcome == command.Outcome(status=7, timed_out=False)
+    result, lines = run(tmp_path, "echo one; echo two >&2; printf 'no end'; exit 7")
+    assert result == command.CommandResult(status=7, timed_out=False)
     assert lines == ["one", "two", "no end"]
 
 
@@ -37,16 +37,16 @@ def test_a_line_without_end_is_cut_and_nothing_of_it_is_lost(tmp_path: Path) -> 
 
 
 def test_output_that_is_no_text_does_not_end_the_job(tmp_path: Path) -> None:
-    outcome, lines = run(tmp_path, r"printf '\xff\xfe\n'")
-    assert outcome.status == 0 and len(lines) == 1
+    result, lines = run(tmp_path, r"printf '\xff\xfe\n'")
+    assert result.status == 0 and len(lines) == 1
 
 
 def test_a_child_in_another_session_that_keeps_the_pipe_does_not_keep_the_job(
     tmp_path: Path,
 ) -> None:
     began = time.monotonic()
-    outcome, lines = run(tmp_path, "setsid sleep 20 & echo done")
-    assert outcome.status == 0 and lines == ["done"]
+    result, lines = run(tmp_path, "setsid sleep 20 & echo done")
+    assert result.status == 0 and lines == ["done"]
     assert time.monotonic() - began < 10
 
 
@@ -64,14 +64,14 @@ def test_a_stop_is_a_sigterm_that_the_command_may_answer(tmp_path: Path) -> None
         lines.append(line)
         stop.set()
 
-    outcome = command.run(
+    result = command.run(
         ["bash", "-c", "trap 'echo saved; exit 0' TERM; echo up; while :; do sleep 0.05; done"],
         cwd=tmp_path,
         env=ENVIRONMENT,
         stop=stop,
         on_line=on_line,
     )
-    assert outcome == command.Outcome(status=0, timed_out=False)
+    assert result == command.CommandResult(status=0, timed_out=False)
     assert lines == ["up", "saved"]
 
 
@@ -80,34 +80,34 @@ def test_a_stop_leaves_the_commands_own_workers_to_the_command(tmp_path: Path) -
         "(trap 'echo hit' TERM; for i in 1 2 3 4; do sleep 0.1; done; echo worker done) &"
         " trap 'wait; exit 0' TERM; wait"
     )
-    outcome, lines = run(tmp_path, script, limit=0.2)
-    assert outcome.status == 0 and lines == ["worker done"]
+    result, lines = run(tmp_path, script, limit=0.2)
+    assert result.status == 0 and lines == ["worker done"]
 
 
 def test_who_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
-    outcome, _lines = run(tmp_path, "trap '' TERM; sleep 30", limit=0.3, grace=0.3)
-    assert outcome.timed_out and outcome.status == 128 + 9
+    result, _lines = run(tmp_path, "trap '' TERM; sleep 30", limit=0.3, grace=0.3)
+    assert result.timed_out and result.status == 128 + 9
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     lines: list[str] = []
-    outcome = command.run(
+    result = command.run(
         ["no-such-program"],
         cwd=tmp_path,
         env=ENVIRONMENT,
         stop=threading.Event(),
         on_line=lines.append,
     )
-    assert outcome.status == 127 and "no-such-program" in lines[0]
+    assert result.status == 127 and "no-such-program" in lines[0]
 
 
 def test_the_servers_end_ends_it_unfinished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closing = threading.Event()
-    monkeypatch.setattr(command, "closing", closing)
-    threading.Timer(0.3, closing.set).start()
+    server_stopping = threading.Event()
+    monkeypatch.setattr(command, "server_stopping", server_stopping)
+    threading.Timer(0.3, server_stopping.set).start()
     began = time.monotonic()
-    with pytest.raises(command.Closing):
+    with pytest.raises(command.ServerStopping):
         run(tmp_path, "trap '' TERM; sleep 30")
     assert time.monotonic() - began < 5

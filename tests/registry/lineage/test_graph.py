@@ -83,11 +83,11 @@ def test_whatever_a_version_says_fits_sagemakers_model(package: Package, job: Jo
 
 def _fits(operation: str, request: dict[str, Any]) -> None:
     """By botocore's own validation, and by patterns and limits, which that leaves to AWS."""
-    from localcloud.sagemaker.model import check, service_model
+    from localcloud.sagemaker.service_model import check_request, service_model
 
     shape = service_model().operation_model(operation).input_shape
     assert not ParamValidator().validate(request, shape).has_errors()
-    check(operation, request)
+    check_request(operation, request)
 
 
 @given(packages())

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 from botocore.awsrequest import AWSResponse
 
-from localcloud.sagemaker import model, registry, search
+from localcloud.sagemaker import registry, search, service_model
 from localcloud.sagemaker.errors import AwsError
 from registry.names import parse_name
 
@@ -52,9 +52,11 @@ class InProcess:
         status = 200
         try:
             asked = json.loads(request.body)
-            model.check(operation, asked)
+            service_model.check_request(operation, asked)
             given = {key: value for key, value in asked.items() if value is not None}
-            body: dict[str, Any] = model.cut(operation, self.operations[operation](given))
+            body: dict[str, Any] = service_model.trim_response(
+                operation, self.operations[operation](given)
+            )
         except AwsError as error:
             status, body = 400, {"__type": error.code, "message": str(error)}
         raw = io.BytesIO(json.dumps(body).encode())

@@ -1,4 +1,4 @@
-"""Training and processing jobs: what is asked for, and what is known of them."""
+"""Create, Describe, List and Stop of training and processing jobs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from localcloud.sagemaker import events
 from localcloud.sagemaker.errors import in_use, invalid
 from localcloud.sagemaker.jobs import runner, training
 from localcloud.sagemaker.roles import check_pass_role, check_tagging
-from localcloud.sagemaker.store import LOCK, Record, arn, now, page, selected, store, tag_map
+from localcloud.sagemaker.store import LOCK, Record, arn, filtered, now, paginate, store, tag_map
 
 ACTIVE = ("InProgress", "Stopping")
 _SUMMARY = ("CreationTime", "LastModifiedTime", "FailureReason", "ExitMessage", "SecondaryStatus")
 
 
 @dataclass(frozen=True)
-class Kind:
+class JobKind:
     """One kind of job: ``Training`` or ``Processing``."""
 
     name: str
@@ -83,13 +83,13 @@ class Kind:
 
     def list(self, request: Record) -> Record:
         """ListTrainingJobs / ListProcessingJobs."""
-        mine = [job for job in store().jobs.values() if f"{self.job}Arn" in job]
+        jobs = [job for job in store().jobs.values() if f"{self.job}Arn" in job]
         status = request.get("StatusEquals")
         if status:
-            mine = [job for job in mine if job[f"{self.job}Status"] == status]
+            jobs = [job for job in jobs if job[f"{self.job}Status"] == status]
         key = f"{self.job}Name"
-        return page(
-            [self._summary(job) for job in selected(mine, request, key)],
+        return paginate(
+            [self._summary(job) for job in filtered(jobs, request, key)],
             request,
             f"{self.job}Summaries",
             order="Ascending",
@@ -133,10 +133,10 @@ def _check_algorithm(specification: Record) -> None:
         )
 
 
-TRAINING = Kind("Training")
-PROCESSING = Kind("Processing")
+TRAINING = JobKind("Training")
+PROCESSING = JobKind("Processing")
 
-OPERATIONS: dict[str, Callable[[Record], Record]] = {
+ACTIONS: dict[str, Callable[[Record], Record]] = {
     f"{verb}{kind.job}{plural}": getattr(kind, method)
     for kind in (TRAINING, PROCESSING)
     for verb, plural, method in (
@@ -151,9 +151,9 @@ OPERATIONS: dict[str, Callable[[Record], Record]] = {
 def fail_interrupted() -> None:
     """Ends jobs that a stop of the local cloud interrupted; for the start after it.
 
-    SageMaker would not lose them, so nothing here may wait for them for ever.
+    Otherwise whoever waits for the end of such a job would wait without end.
     """
-    runner.clear()
+    runner.remove_job_folders()
     with LOCK:
         tables: dict[str, Any] = store().jobs
         for job in tables.values():

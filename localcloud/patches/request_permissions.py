@@ -1,4 +1,4 @@
-"""What IAM is asked for a request, where MiniStack asks for something else than AWS."""
+"""Action, resource and condition keys of a request, where MiniStack names others than AWS."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from urllib.parse import parse_qs
 def resource(
     service: str, headers: Mapping[str, str], body: bytes, region: str, account: str
 ) -> str | None:
-    """The ARN that a request needs the right on; None where MiniStack knows it.
+    """The ARN that a request needs permission on; None where MiniStack's own is right.
 
     Args:
         service: MiniStack's name of it.
         headers: Of the request, keys in lower case.
         body: Of the request.
-        region: Where it was sent.
-        account: Whose it is.
+        region: The region of the request.
+        account: The account of the caller.
     """
     operation = str(headers.get("x-amz-target", "")).rpartition(".")[2]
     if service == "ssm" and operation == "GetParametersByPath":
@@ -33,16 +33,16 @@ def resource(
         return rule and f"arn:aws:events:{region}:{account}:rule/{place}{rule}"
     if service == "iam":
         query = parse_qs(body.decode(errors="replace"))
-        asked = query.get("Action", [""])[0]
-        if asked == "SimulatePrincipalPolicy":
+        operation = query.get("Action", [""])[0]
+        if operation == "SimulatePrincipalPolicy":
             return query.get("PolicySourceArn", [None])[0]
-        if asked == "GetRole" and "RoleName" in query:
+        if operation == "GetRole" and "RoleName" in query:
             return f"arn:aws:iam::{account}:role/{query['RoleName'][0]}"
     return None
 
 
 def action(service: str, method: str, path: str) -> str | None:
-    """The action that a request is; None where MiniStack knows it."""
+    """The IAM action of a request; None where MiniStack's own is right."""
     setting = re.search(r"/functions/[^/]+/(concurrency|event-invoke-config)$", path)
     if service != "lambda" or method != "GET" or not setting:
         return None

@@ -1,11 +1,11 @@
-"""A Python environment for one job: it has what another has, and keeps what the job installs."""
+"""A Python environment for one job: another interpreter's packages, plus what the job installs."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
-# Run by the interpreter whose packages are lent; says where they lie and where the job's go.
+# Run by the interpreter whose packages are shared; prints the new and the shared folders.
 _MAKE = """
 import site, sys, sysconfig, venv
 venv.EnvBuilder(symlinks=True).create(sys.argv[1])
@@ -14,14 +14,14 @@ print(*site.getsitepackages(), sep="\\n")
 """
 
 
-def lend(python: Path, folder: Path) -> Path:
+def make_python_environment(python: Path, folder: Path) -> Path:
     """Makes an environment that sees the packages of an interpreter; takes about 0.1 s.
 
     A job that runs ``pip install`` changes its own folder only, as it would change only its
-    container. Editable installs are not lent: a job has the code that it was sent.
+    container. Editable installs are not shared: a job has only the code that it was sent.
 
     Args:
-        python: The interpreter whose packages are lent.
+        python: The interpreter whose packages are shared.
         folder: Where the environment goes.
 
     Returns:
@@ -39,6 +39,6 @@ def lend(python: Path, folder: Path) -> Path:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise OSError(f"{python} makes no environment: {last}")
-    own, *lent = done.stdout.splitlines()
-    (Path(own) / "lent.pth").write_text("\n".join(lent) + "\n")
+    own, *shared = done.stdout.splitlines()
+    (Path(own) / "shared.pth").write_text("\n".join(shared) + "\n")
     return folder / "bin"

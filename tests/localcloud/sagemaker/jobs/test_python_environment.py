@@ -1,4 +1,4 @@
-"""A lent environment has the lender's packages and keeps what is installed into it."""
+"""A job's environment has the interpreter's packages and keeps what is installed into it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.sagemaker.jobs import interpreter
+from localcloud.sagemaker.jobs.python_environment import make_python_environment
 
 
-def test_packages_are_lent_and_editable_installs_are_not(tmp_path: Path) -> None:
-    programs = interpreter.lend(Path(sys.executable), tmp_path / "python")
+def test_environment_has_packages_but_no_editable_installs(tmp_path: Path) -> None:
+    programs = make_python_environment(Path(sys.executable), tmp_path / "python")
     shown = subprocess.run(
         [
             str(programs / "python3"),
@@ -30,6 +30,6 @@ def test_packages_are_lent_and_editable_installs_are_not(tmp_path: Path) -> None
     assert shown[2] == "None"
 
 
-def test_an_interpreter_that_does_not_run_is_named(tmp_path: Path) -> None:
+def test_interpreter_that_does_not_run_raises_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="false"):
-        interpreter.lend(Path("/bin/false"), tmp_path / "python")
+        make_python_environment(Path("/bin/false"), tmp_path / "python")

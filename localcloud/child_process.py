@@ -1,4 +1,10 @@
-"""Starting commands that cannot outlive this process; see :mod:`localcloud.leash`."""
+"""Child processes that cannot outlive this process.
+
+    server = ChildProcess(["mlflow", "server"], cwd=folder, env=variables, stdout=log)
+    server.end(grace=5.0)
+
+See :mod:`localcloud.end_with_parent` for how the end of this process is noticed.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +17,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-_LEASH = Path(__file__).with_name("leash.py")
+_LAUNCHER = Path(__file__).with_name("end_with_parent.py")
 
 
-class Leashed:
+class ChildProcess:
     """A command in a process group of its own, which ends at the latest when this process does."""
 
     def __init__(
@@ -25,32 +31,32 @@ class Leashed:
         env: Mapping[str, str],
         stdout: int | IO[bytes],
     ) -> None:
-        """Starts it; its standard error goes where its output goes.
+        """Starts the command; its standard error is written to its output.
 
         Args:
-            command: The command's words.
+            command: Program and arguments.
             cwd: Where it starts.
             env: All of its environment.
             stdout: ``subprocess.PIPE``, or a file.
         """
         self._ended = False
-        theirs, self._leash = os.pipe()
+        reading_end, self._parent_pipe = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_LEASH), str(theirs), *command],
+                [sys.executable, "-I", "-S", str(_LAUNCHER), str(reading_end), *command],
                 cwd=cwd,
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=subprocess.STDOUT,
-                pass_fds=(theirs,),
+                pass_fds=(reading_end,),
                 start_new_session=True,
             )
         except BaseException:
-            os.close(self._leash)
+            os.close(self._parent_pipe)
             raise
         finally:
-            os.close(theirs)
+            os.close(reading_end)
 
     @property
     def output(self) -> IO[bytes]:
@@ -83,7 +89,7 @@ class Leashed:
         if not self._ended:
             self.signal(signal.SIGKILL)
             self._ended = True
-            os.close(self._leash)
+            os.close(self._parent_pipe)
         return status if status >= 0 else 128 - status
 
     def end(self, grace: float) -> None:

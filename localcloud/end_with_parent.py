@@ -1,10 +1,12 @@
-"""Runs a command that ends with the process that holds its leash, however that process ends.
+"""Runs a command that ends when its parent process ends, however the parent ends.
 
-``python -I -S leash.py FD COMMAND …``: FD is the reading end of a pipe whose writing end only the
-holder has. When the holder is gone, even killed, the pipe closes and the whole process group goes.
-A signal to this process goes on to the command alone, as one to a container goes to its first
-process alone.
-Only the standard library, and run as a file: it starts in about 20 ms with any interpreter.
+``python -I -S end_with_parent.py FD COMMAND …``: FD is the reading end of a pipe. Only the parent
+has the writing end; when the parent ends, even by SIGKILL, the pipe closes and the whole process
+group is killed. A signal to this process is passed on to the command alone, as a container's
+runtime signals its first process alone.
+
+It uses only the standard library and is run as a file, so it starts in about 20 ms with any
+interpreter.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ import threading
 
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit status, as a shell would (128 + signal)."""
-    leash, *command = arguments
+    pipe, *command = arguments
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    # Until there is somebody to pass them on to. The command itself starts with none blocked.
+    # Blocked until the command exists to receive them; the command starts with none blocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         process = subprocess.Popen(
@@ -29,7 +31,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"cannot run {command[0]}: {error.strerror}", flush=True)
         return 127
-    threading.Thread(target=_end_with, args=(int(leash),), daemon=True).start()
+    threading.Thread(target=_kill_group_at_end_of, args=(int(pipe),), daemon=True).start()
     for which in signals:
         signal.signal(which, lambda number, frame: process.send_signal(number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
@@ -37,8 +39,8 @@ def main(arguments: list[str]) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _end_with(leash: int) -> None:
-    while os.read(leash, 1):
+def _kill_group_at_end_of(pipe: int) -> None:
+    while os.read(pipe, 1):
         pass
     os.killpg(os.getpgrp(), signal.SIGKILL)
 

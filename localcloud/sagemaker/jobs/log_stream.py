@@ -18,7 +18,7 @@ _FLUSH_SECONDS = 1.0
 
 @dataclass
 class LogStream:
-    """Lines on their way to CloudWatch Logs, sent about once a second.
+    """Buffers lines and sends them to CloudWatch Logs about once a second.
 
     Attributes:
         client: A CloudWatch Logs client with the job's credentials.
@@ -29,9 +29,9 @@ class LogStream:
     client: Any
     group: str
     stream: str
-    _waiting: list[dict[str, Any]] = field(default_factory=list)
+    _buffer: list[dict[str, Any]] = field(default_factory=list)
     _sent: float = 0.0
-    _made: bool = False
+    _created: bool = False
 
     @classmethod
     def of(cls, client: Any, kind: str, job_name: str) -> LogStream:
@@ -39,23 +39,23 @@ class LogStream:
         return cls(client, GROUPS[kind], f"{job_name}/algo-1-{int(time.time())}")
 
     def write(self, line: str) -> None:
-        """Takes a line."""
+        """Adds a line to the buffer."""
         if line.strip():
-            self._waiting.append({"timestamp": int(time.time() * 1000), "message": line})
+            self._buffer.append({"timestamp": int(time.time() * 1000), "message": line})
 
-    def look(self) -> None:
-        """Sends what is waiting if it has waited long enough; called often."""
+    def flush_if_due(self) -> None:
+        """Sends the buffered lines if the last sending is a second ago; called often."""
         if time.monotonic() - self._sent > _FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Sends what is waiting. A job goes on without its log, as it does in SageMaker."""
-        if not self._waiting:
+        """Sends the buffered lines; a failure is ignored: it stops no job in SageMaker either."""
+        if not self._buffer:
             return
-        batch, self._waiting = self._waiting, []
+        batch, self._buffer = self._buffer, []
         self._sent = time.monotonic()
         with contextlib.suppress(ClientError, BotoCoreError):
-            if not self._made:
+            if not self._created:
                 self._make()
             # A request takes 10,000 events and 1 MB.
             for start in range(0, len(batch), 1000):
@@ -71,4 +71,4 @@ class LogStream:
             self.client.create_log_group(logGroupName=self.group)
         with contextlib.suppress(taken):
             self.client.create_log_stream(logGroupName=self.group, logStreamName=self.stream)
-        self._made = True
+        self._created = True

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from localcloud.leashed import Leashed
+from localcloud.child_process import ChildProcess
 from tests.running_cloud import ROOT, until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -28,8 +28,8 @@ def test_a_killed_holder_takes_the_command_and_its_children_with_it(tmp_path: Pa
             textwrap.dedent(
                 """
                 import pathlib, subprocess, time
-                from localcloud.leashed import Leashed
-                Leashed(
+                from localcloud.child_process import ChildProcess
+                ChildProcess(
                     ["bash", "-c", "trap '' TERM; sleep 60 & echo $$ $! > pids; wait; wait"],
                     cwd=pathlib.Path("."), env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.DEVNULL,
                 )
@@ -50,7 +50,7 @@ def test_a_killed_holder_takes_the_command_and_its_children_with_it(tmp_path: Pa
 
 def test_it_ends_when_asked_and_after_the_grace_when_it_does_not_listen(tmp_path: Path) -> None:
     for script in ("sleep 60", "trap '' TERM; sleep 60 & wait; wait"):
-        process = Leashed(
+        process = ChildProcess(
             ["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL
         )
         assert process.running()

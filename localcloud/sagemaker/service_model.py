@@ -32,7 +32,7 @@ def operation(name: str) -> OperationModel:
     return service_model().operation_model(name)
 
 
-def check(name: str, request: Mapping[str, Any]) -> None:
+def check_request(name: str, request: Mapping[str, Any]) -> None:
     """Raises SageMaker's ValidationException, with every fault, unless a request fits."""
     shape = operation(name).input_shape
     faults = list(_faults(shape, request, "")) if shape else []
@@ -41,7 +41,7 @@ def check(name: str, request: Mapping[str, Any]) -> None:
         raise invalid(f"{len(faults)} validation error{plural} detected: {'; '.join(faults)}")
 
 
-def cut(name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+def trim_response(name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     """Keeps of an answer what the operation's output has."""
     shape = operation(name).output_shape
     members = shape.members if shape else {}

@@ -1,0 +1,71 @@
+"""What IAM is asked for a request, and in which context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def loopback_is_secure_transport() -> None:
+    """Plain HTTP on the loopback interface counts as TLS for ``aws:SecureTransport``.
+
+    Bucket policies of ``enforce_ssl`` would deny every request otherwise; nothing leaves the
+    machine.
+    """
+    from ministack import app
+    from ministack.core import iam_evaluator
+
+    original = iam_evaluator.pin_request_origin
+
+    def pin(source_ip: str, secure_transport: bool) -> None:
+        original(source_ip, secure_transport or source_ip.startswith("127.") or source_ip == "::1")
+
+    iam_evaluator.pin_request_origin = pin
+    app.pin_request_origin = pin
+
+
+def simulate_whole_requests() -> None:
+    """SimulatePrincipalPolicy judges every resource of a request, in the context that it gives.
+
+    MiniStack judges the first resource alone and leaves ContextEntries, permissions boundaries
+    and names below a path out.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+    """
+    from ministack.services import iam
+
+    from localcloud.patches.policy_simulation import simulate_principal_policy
+
+    iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate_principal_policy
+
+
+def authorise_by_resource() -> None:
+    """IAM is asked for AWS's action, on AWS's resource and with AWS's condition keys.
+
+    MiniStack asks for some of them on ``*``, by another name or without keys. Actions and keys:
+    https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+    """
+    from ministack.core import iam_actions
+
+    from localcloud.patches import request_permissions
+
+    original_resource = iam_actions.extract_resource_arn
+    original_action = iam_actions.extract_iam_action
+    original_context = iam_actions.request_tag_context
+
+    def resource(
+        service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any
+    ) -> Any:
+        _query, region, account = rest
+        own = request_permissions.resource(service, headers, body, region, account)
+        return own or original_resource(service, method, path, headers, body, *rest)
+
+    def action(service: str, method: str, path: str, *rest: Any) -> Any:
+        own = request_permissions.action(service, method, path)
+        return own or original_action(service, method, path, *rest)
+
+    def context(service: str, action: str, body: bytes, parameters: Any) -> dict[str, Any]:
+        found = dict(original_context(service, action, body, parameters) or {})
+        return found | request_permissions.condition_keys(action, body, parameters)
+
+    iam_actions.extract_resource_arn = resource
+    iam_actions.extract_iam_action = action
+    iam_actions.request_tag_context = context
