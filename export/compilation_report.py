@@ -16,8 +16,9 @@ from export.graph import parameter_count
 from export.student_artifact import StudentArtifact
 from recognition.file_digest import file_sha256
 from recognition.retrieval import Evaluation
+from registry.compilers import ONNX_FILE, ONNX_INT8, ONNX_STAGE, compiler_of_stage
 
-ONNX = "model.onnx"
+ONNX = ONNX_FILE
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Source:
     Attributes:
         name: The student's name.
         arn: Its ARN.
-        compiler: ``onnx-int8`` or ``hailo``.
+        compiler: Name of the compiler.
         recipe: The recipe, as the job was given it.
         architecture: Of the name.
     """
@@ -66,7 +67,7 @@ def compilation(
         companions: By stage, files that go into its archive beside the model.
     """
     packages = []
-    for stage, file in (("onnx", ONNX), (made.stage, made.path.name)):
+    for stage, file in ((ONNX_STAGE, ONNX), (made.stage, made.path.name)):
         beside = [output / name for name in companions.get(stage, ())]
         _pack(output / stage, [output / file, *beside, artifact.model.parent / "contract.json"])
         packages.append(
@@ -113,11 +114,11 @@ def _metadata(
         "ModelType": "student",
         "Stage": stage,
         "Purpose": "edge_deployment_hailo8l",
-        "InferenceTarget": "raspberry-pi-hailo8l" if stage == "hailo8l" else "cpu-onnxruntime",
+        "InferenceTarget": (compiler_of_stage(stage) or ONNX_INT8).inference_target,
         "SizeBytes": str(file.stat().st_size),
         "Sha256": identity(file)["sha256"],
     }
-    if stage == "onnx":
+    if stage == ONNX_STAGE:
         metadata["Opset"] = str(graph.opset_import[0].version)
     else:
         metadata["CalibrationImages"] = str(made.calibration.images)
@@ -127,7 +128,7 @@ def _metadata(
 
 
 def _metrics(stage: str, figures: Mapping[str, float], measured: Evaluation) -> dict[str, float]:
-    prefix = "onnx_" if stage == "onnx" else ""
+    prefix = "onnx_" if stage == ONNX_STAGE else ""
     metrics = measured.figures()
     for key in ("cosine_mean", "cosine_worst"):
         metrics[key] = figures[prefix + key]

@@ -46,6 +46,7 @@ from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from recognition.whole_files import write_whole
 from registry.archives import ArchiveError
 from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
+from registry.compilers import ONNX_STAGE, compiler_names
 from registry.contract import ContractError
 from registry.names import ModelNameError, parse_name
 
@@ -124,7 +125,7 @@ def run(options: argparse.Namespace) -> str:
             fidelity.figures,
             {stage: each.evaluation for stage, each in measured.items()},
             [made.path.name, ONNX, *INDEX_FILES, FIDELITY, FIDELITY_PAGE],
-            {"onnx": twin, made.stage: made.companions},
+            {ONNX_STAGE: twin, made.stage: made.companions},
         )
     _write_json(output / COMPILATION, report)
     line = f"fidelity gate {fidelity.verdict}"
@@ -179,11 +180,11 @@ def _judge(
     """Embeds everything by both models, writes the index, and asks the gate."""
     shipped = chosen.embedder(made, artifact.contract)
     runtimes: dict[str, Runtime] = {
-        "onnx": OnnxEmbedder(output / ONNX, artifact.contract, threads=os.cpu_count() or 1),
+        ONNX_STAGE: OnnxEmbedder(output / ONNX, artifact.contract, threads=os.cpu_count() or 1),
         made.stage: shipped,
     }
     model = file_sha256(made.path)
-    digests = {"onnx": file_sha256(output / ONNX), made.stage: model, OPTIMISED: model}
+    digests = {ONNX_STAGE: file_sha256(output / ONNX), made.stage: model, OPTIMISED: model}
     shards = EmbeddingShards(output / SHARDS, digests, artifact.contract.embedding_dim)
     measured = measure(held_out, runtimes, _say, shards, artifact.false_accepts)
     before = chosen.before_quantisation(made, artifact.contract)
@@ -212,7 +213,7 @@ def _judge(
     fidelity = judge(
         Evidence(
             reference=artifact.reference,
-            onnx=measured["onnx"].embeddings,
+            onnx=measured[ONNX_STAGE].embeddings,
             compiled=compiled.embeddings,
             gallery_ids=ids,
             query_ids=held_out.queries.card_ids,
@@ -221,7 +222,7 @@ def _judge(
             indexed=index.embeddings,
             indexed_ids=index.card_ids,
             answers=[_answer(index, compiled.embeddings.gallery[row]) for row in known],
-            onnx_auroc=measured["onnx"].evaluation.auroc,
+            onnx_auroc=measured[ONNX_STAGE].evaluation.auroc,
             compiled_auroc=compiled.evaluation.auroc,
             shown=made.calibration,
             made=record(held_out.calibration),
@@ -276,7 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="folder of model.tar.gz")
     parser.add_argument("--cards", type=Path, required=True, help="folder of the card set")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    parser.add_argument("--compiler", required=True, help="onnx-int8 or hailo")
+    parser.add_argument("--compiler", required=True, help=" or ".join(compiler_names()))
     parser.add_argument("--source-name", required=True, help="the student's name")
     parser.add_argument("--source-arn", required=True, help="the student's ARN")
     parser.add_argument("--recipe", required=True, help="the recipe, as JSON")

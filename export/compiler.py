@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from export.calibration import CalibrationRecord, Pixels
+from export.deadline import Deadline
 from registry.contract import Contract
 
 
@@ -24,7 +25,7 @@ class CompiledModel:
 
     Attributes:
         path: The file that ships.
-        stage: Of its name: ``int8`` or ``hailo8l``.
+        stage: Of the name of the version that it becomes.
         toolchain: Version by tool.
         calibration: What the quantiser was shown.
         notes: Remarks for the report.
@@ -43,6 +44,15 @@ class Compiler(Protocol):
     """A compiler for the device."""
 
     name: str
+
+    @classmethod
+    def for_job(cls, deadline: Deadline) -> Compiler:
+        """The compiler as the compile job uses it.
+
+        Args:
+            deadline: When its long steps must end.
+        """
+        ...
 
     def compile(
         self, model: Path, calibration: Pixels, contract: Contract, into: Path

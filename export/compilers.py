@@ -1,27 +1,28 @@
-"""The compilers that there are: Hailo's, and ONNX Runtime's quantiser."""
+"""The compiler of a name, from the list of those that there are."""
 
 from __future__ import annotations
 
+import importlib
+
 from export.compiler import CompileError, Compiler
 from export.deadline import Deadline
+from registry.compilers import compiler_kind
 
 
 def compiler(name: str, deadline: Deadline) -> Compiler:
-    """The compiler of that name: ``onnx-int8`` or ``hailo``.
+    """The adapter of the compiler of that name, see :data:`registry.compilers.COMPILERS`.
 
     Args:
         name: As settings and recipes name it.
-        deadline: When its long steps must end; ``onnx-int8`` takes minutes and has none.
+        deadline: When its long steps must end.
 
     Raises:
         CompileError: There is none of that name.
     """
-    if name == "onnx-int8":
-        from export.int8 import OnnxInt8
-
-        return OnnxInt8()
-    if name == "hailo":
-        from export.hailo.compiler import Hailo
-
-        return Hailo(deadline)
-    raise CompileError(f"compiler {name!r} is none of onnx-int8, hailo")
+    try:
+        kind = compiler_kind(name)
+    except KeyError as error:
+        raise CompileError(error.args[0]) from None
+    module, _, adapter = kind.adapter.partition(":")
+    made: Compiler = getattr(importlib.import_module(module), adapter).for_job(deadline)
+    return made

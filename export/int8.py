@@ -26,12 +26,14 @@ from onnxruntime.quantization import (
 
 from export.calibration import Pixels, Recorder
 from export.compiler import CompiledModel, CompileError
+from export.deadline import Deadline
 from export.graph import prologue
 from recognition.onnx_model import OnnxEmbedder
 from recognition.whole_files import whole_file
+from registry.compilers import ONNX_INT8
 from registry.contract import Contract
 
-FILE = "model.int8.onnx"
+FILE = ONNX_INT8.model_file
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,15 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 class OnnxInt8:
     """ONNX Runtime's static quantiser as a compiler."""
 
-    name = "onnx-int8"
+    name = ONNX_INT8.name
 
     def __init__(self, scheme: Scheme | None = None) -> None:
         self._scheme = scheme or Scheme()
+
+    @classmethod
+    def for_job(cls, deadline: Deadline) -> OnnxInt8:
+        """The compiler as the compile job uses it; it takes minutes and needs no deadline."""
+        return cls()
 
     def compile(
         self, model: Path, calibration: Pixels, contract: Contract, into: Path
@@ -112,7 +119,7 @@ class OnnxInt8:
             )
         return CompiledModel(
             path=target,
-            stage="int8",
+            stage=ONNX_INT8.stage,
             toolchain={name: importlib.metadata.version(name) for name in ("onnxruntime", "onnx")},
             calibration=reader.shown.record(),
             notes=("INT8 by ONNX Runtime; not a HEF, and its accuracy is not Hailo's",),

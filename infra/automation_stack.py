@@ -106,7 +106,11 @@ class AutomationStack(cdk.Stack):
         Alarms(self, "Alarms", settings=settings, topic=topic, functions=functions)
         AutomationDashboard(self, "Dashboard", settings=settings, functions=functions)
         publish_value(
-            self, settings.environment, "compiler", settings.compiler, "What compiles models"
+            self,
+            settings.environment,
+            "compiler",
+            settings.compiler_kind.name,
+            "What compiles models",
         )
         if settings.monthly_budget_usd:
             CostBudget(

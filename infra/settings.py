@@ -17,6 +17,7 @@ from dataclasses import Field, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from registry.compilation.gate_thresholds import HIGH, LOW, GateThresholds
+from registry.compilers import COMPILERS, CompilerKind, compiler_kind, compiler_names
 from registry.names import GROUP, KEEP_ALL
 
 CONTEXT_KEY = "cards"
@@ -28,9 +29,6 @@ MLFLOW_NONE = "none"
 BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
 PUBLIC, ISOLATED = "public", "isolated"
 KMS, S3_MANAGED = "kms", "s3"
-
-ONNX_INT8 = "onnx-int8"
-HAILO = "hailo"
 
 #: The only retention times that CloudWatch Logs takes, in days (``PutRetentionPolicy``).
 LOG_RETENTION_DAYS = (
@@ -99,13 +97,19 @@ def _setting(default: Any, check: Check) -> Any:
     return field(default=default, metadata={"check": check})
 
 
+def _names(*, with_image: bool) -> str:
+    """The compilers that need, or do not need, an image of their own."""
+    return " or ".join(kind.name for kind in COMPILERS if bool(kind.image) is with_image)
+
+
 @dataclass(frozen=True)
 class Compile:
     """The compile job.
 
     Attributes:
         instance_type: SageMaker instance of the processing job.
-        image: Container for ``onnx-int8``; None takes the region's PyTorch CPU container.
+        image: Container for a compiler without an image of its own; None takes the region's
+            PyTorch CPU container.
         calibration_images: Camera views that the quantiser sees.
         max_runtime_seconds: After this time SageMaker stops the job. Hailo's compiler is stopped
             earlier, by a sixth of it and at most half an hour, so that the job can say why.
@@ -133,8 +137,10 @@ class Settings:
         mlflow_bucket: Name; None makes ``pokemon-card-mlflow-<account>-<region>``.
         release_bucket: Name; None makes ``pokemon-card-releases-<account>-<region>``.
         mlflow: ``app`` (serverless), ``tracking-server`` (hourly price) or ``none``.
-        compiler_image: ECR image that holds Hailo's Dataflow Compiler; None compiles by ONNX
-            Runtime instead, which makes no ``.hef``.
+        compiler: Name of the compiler; None takes Hailo's where ``compiler_image`` is set, and ONNX
+            Runtime's quantiser elsewhere.
+        compiler_image: ECR image that holds the chip's compiler (Hailo's Dataflow Compiler); None
+            compiles by ONNX Runtime instead, which makes no ``.hef``.
         compile: The compile job.
         hub_token_secret: Name or ARN of an AWS Secrets Manager secret that holds the token for
             published weights (DINOv3's need one); None where no job fetches such.
@@ -179,6 +185,7 @@ class Settings:
     mlflow_bucket: str | None = _setting(None, _bucket_name)
     release_bucket: str | None = _setting(None, _bucket_name)
     mlflow: str = _setting(MLFLOW_APP, _one_of(MLFLOW_APP, MLFLOW_TRACKING_SERVER, MLFLOW_NONE))
+    compiler: str | None = _setting(None, _one_of(*compiler_names()))
     compiler_image: str | None = _setting(None, _image)
     compile: Compile = Compile()
     hub_token_secret: str | None = _setting(None, _secret)
@@ -211,14 +218,29 @@ class Settings:
             )
         if self.compiler_image and self.compile.image:
             raise SettingsError(
-                f"{CONTEXT_KEY}.compile.image is for the onnx-int8 compiler only and "
-                f"{CONTEXT_KEY}.compiler_image chooses hailo: remove one of the two"
+                f"{CONTEXT_KEY}.compile.image is for {_names(with_image=False)} only and "
+                f"{CONTEXT_KEY}.compiler_image chooses {_names(with_image=True)}: "
+                "remove one of the two"
+            )
+        kind = self.compiler_kind
+        if kind.image and not self.compiler_image:
+            raise SettingsError(
+                f"{CONTEXT_KEY}.compiler is {kind.name}, which needs {kind.image.software}: set "
+                f"{CONTEXT_KEY}.compiler_image to an image that holds it"
+            )
+        if self.compiler_image and not kind.image:
+            raise SettingsError(
+                f"{CONTEXT_KEY}.compiler is {kind.name}, which needs no image of its own: remove "
+                f"{CONTEXT_KEY}.compiler_image, or choose {_names(with_image=True)}"
             )
 
     @property
-    def compiler(self) -> str:
-        """``hailo`` where a compiler image is set, ``onnx-int8`` elsewhere."""
-        return HAILO if self.compiler_image else ONNX_INT8
+    def compiler_kind(self) -> CompilerKind:
+        """The named compiler, or the first that does, or does not, need an image of its own."""
+        if self.compiler is not None:
+            return compiler_kind(self.compiler)
+        wanted = bool(self.compiler_image)
+        return next(kind for kind in COMPILERS if bool(kind.image) is wanted)
 
     @property
     def kept_releases(self) -> str:
@@ -231,7 +253,7 @@ class Settings:
         gate = {item.name: getattr(self.compile.gate, item.name) for item in fields(GateThresholds)}
         return json.dumps(
             {
-                "compiler": self.compiler,
+                "compiler": self.compiler_kind.name,
                 "calibration_images": self.compile.calibration_images,
                 "gate": gate,
             },

@@ -14,6 +14,7 @@ from recognition.card_sets.scan import stretch
 from recognition.file_digest import file_sha256
 from recognition.index import EMBEDDINGS, GRAPH, METADATA, ROWS, IndexFileError, ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
+from registry.compilers import COMPILERS, compiler_of_file
 from registry.contract import Contract
 from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT, ManifestError, files_of, parse
 
@@ -112,11 +113,7 @@ class Recogniser:
         try:
             index = ReferenceIndex.load(folder)
             if embedder is None:
-                if not model.endswith(".onnx"):
-                    raise RecogniserError(
-                        f"{folder / model}: runs on a Hailo chip, not here; "
-                        "use a release of the onnx-int8 compiler"
-                    )
+                _require_onnx_runtime(folder / model)
                 embedder = OnnxEmbedder(folder / model, contract, threads, parallel="operators")
         except (IndexFileError, OnnxModelError) as error:
             raise RecogniserError(f"release in {folder}: {error}") from None
@@ -153,6 +150,17 @@ class Recogniser:
             similarity=similarity,
             threshold=self.threshold,
             candidates=tuple(candidates),
+        )
+
+
+def _require_onnx_runtime(model: Path) -> None:
+    """Raises RecogniserError for a model that another runtime than ONNX Runtime runs."""
+    kind = compiler_of_file(model.name)
+    if kind is None or not kind.runs_on_onnx_runtime:
+        here = ", ".join(each.name for each in COMPILERS if each.runs_on_onnx_runtime)
+        device = kind.device if kind else "something that this code does not know"
+        raise RecogniserError(
+            f"{model}: runs on {device}, not here; use a release of the {here} compiler"
         )
 
 

@@ -84,7 +84,7 @@ class DeployedNames:
     Attributes:
         environment: For example ``dev`` or ``prod``.
         mlflow_uri: ARN of the MLflow App or tracking server, or ``none``.
-        compiler: ``hailo`` or ``onnx-int8``.
+        compiler: Name of a compiler, see :data:`registry.compilers.COMPILERS`.
         hub_token_secret: Name or ARN of the secret that training jobs fetch published weights
             with, or ``none``.
         compiler_repository: Address of the repository for the image of Hailo's compiler, or

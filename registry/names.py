@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from registry.compilers import compiled_stages
+
 GROUP = "pokemon-card-recognition-models"
 EXPERIMENT = "pokemon-card-recognition-training"
 
@@ -17,7 +19,7 @@ STUDENT = "student"
 #: Which stages each type of model has, in the order in which one is made from another.
 STAGES = {
     TEACHER: ("phase1", "phase2"),
-    STUDENT: ("stage1", "stage2", "onnx", "int8", "hailo8l"),
+    STUDENT: ("stage1", "stage2", *compiled_stages()),
 }
 #: The only stage whose approval leads to a release.
 RELEASABLE_STAGE = "stage2"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.aws import AwsSession
 from recognition.whole_files import write_whole
+from registry.compilers import COMPILERS, ONNX_FORMAT, ONNX_STAGE
 
 if TYPE_CHECKING:
     from cli.demo.recognise import Views
@@ -22,9 +23,8 @@ _TITLES = {
     "teacher": "teacher",
     "stage1": "student, stage 1",
     "stage2": "student, stage 2",
-    "onnx": "student, ONNX",
-    "int8": "student, INT8",
-    "hailo8l": "student, Hailo-8L",
+    ONNX_STAGE: f"student, {ONNX_FORMAT}",
+    **{kind.stage: f"student, {kind.title}" for kind in COMPILERS},
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.errors import CliError
+from registry.names import STAGES, STUDENT, TEACHER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,8 @@ Type = Annotated[
 Stage = Annotated[
     str | None,
     typer.Option(
-        help="phase1 or phase2 of a teacher; stage1, stage2, onnx, int8 or hailo8l of a student.",
+        help=f"{' or '.join(STAGES[TEACHER])} of a teacher; "
+        f"{', '.join(STAGES[STUDENT][:-1])} or {STAGES[STUDENT][-1]} of a student.",
         rich_help_panel=_PANEL,
         metavar="STAGE",
     ),

@@ -28,9 +28,10 @@ from export.hailo.worker import EMBEDDINGS, HAR, HEF, IMAGES, SDK, SHOWN, VERSIO
 from export.lint import lint
 from recognition.retrieval import l2_normalise
 from recognition.whole_files import whole_file
+from registry.compilers import HAILO
 from registry.contract import Contract
 
-ARCHITECTURE = "hailo8l"
+ARCHITECTURE = HAILO.stage
 LOG = "compile.log"
 #: A step that says nothing is still reported on so often.
 HEARTBEAT_SECONDS = 60.0
@@ -44,10 +45,15 @@ class Hailo:
         heartbeat_seconds: How often a long step is reported on.
     """
 
-    name = "hailo"
+    name = HAILO.name
 
     def __init__(self, deadline: Deadline, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         self._deadline, self._heartbeat = deadline, heartbeat_seconds
+
+    @classmethod
+    def for_job(cls, deadline: Deadline) -> Hailo:
+        """The compiler as the compile job uses it."""
+        return cls(deadline)
 
     def compile(
         self, model: Path, calibration: Pixels, contract: Contract, into: Path

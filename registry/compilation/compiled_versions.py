@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from registry.compilation.jobs import CompilationError, verdict
-from registry.compilation.recipe import COMPILED_STAGES, Recipe
+from registry.compilation.recipe import Recipe
+from registry.compilers import ONNX_STAGE
 from registry.convergence import Verdict
 from registry.deployment import Deployment
 from registry.names import COMPILATIONS_PREFIX, STUDENT
@@ -24,7 +24,6 @@ from registry.versions.packages import APPROVED, REJECTED, NewPackage, Package, 
 from registry.versions.validation import verdict as validate
 
 COMPILATION_REPORT = "compilation.json"
-_ARTIFACT = re.compile(r"(onnx|int8|hailo8l)/model\.tar\.gz")
 
 
 def register_compiled(
@@ -124,11 +123,11 @@ def register_compiled(
 
 def _entries(report: Mapping[str, Any], recipe: Recipe, job_name: str) -> list[dict[str, Any]]:
     entries = report.get("packages")
-    allowed = ["onnx", COMPILED_STAGES[recipe.compiler]]
+    allowed = [ONNX_STAGE, recipe.kind.stage]
     if not isinstance(entries, list) or [e.get("stage") for e in entries] != allowed:
         raise CompilationError(f"{job_name}: {COMPILATION_REPORT}: packages must be {allowed}")
     for entry in entries:
-        if not _ARTIFACT.fullmatch(str(entry.get("artifact"))):
+        if entry.get("artifact") != f"{entry['stage']}/model.tar.gz":
             raise CompilationError(f"{job_name}: {entry.get('artifact')!r} is no artifact's name")
     return entries
 
@@ -138,6 +137,6 @@ def _summary(entry: Mapping[str, Any], recipe: Recipe, parent: str) -> str:
     parts = [f"{metadata.get('Architecture', '?')} as {entry['stage']}"]
     if "top1" in metrics:
         parts.append(f"top-1 {metrics['top1']:.3f}")
-    if entry["stage"] != "onnx":
+    if entry["stage"] != ONNX_STAGE:
         parts.append(f"made by {recipe.compiler}")
     return ", ".join([*parts, f"from {parent}"])

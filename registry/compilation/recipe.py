@@ -7,8 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-#: Compiler -> the stage in the name of what it makes.
-COMPILED_STAGES = {"onnx-int8": "int8", "hailo": "hailo8l"}
+from registry.compilers import CompilerKind, compiler_kind, compiler_names
 
 
 class RecipeError(ValueError):
@@ -38,14 +37,19 @@ class Recipe:
             document = json.loads(text)
         except ValueError as error:
             raise RecipeError(f"recipe: not JSON ({error})") from None
-        if not isinstance(document, dict) or document.get("compiler") not in COMPILED_STAGES:
-            raise RecipeError(f"recipe: compiler must be one of {', '.join(COMPILED_STAGES)}")
+        if not isinstance(document, dict) or document.get("compiler") not in compiler_names():
+            raise RecipeError(f"recipe: compiler must be one of {', '.join(compiler_names())}")
         return cls(document, image)
 
     @property
     def compiler(self) -> str:
-        """``hailo`` or ``onnx-int8``."""
+        """Name of the compiler."""
         return str(self.document["compiler"])
+
+    @property
+    def kind(self) -> CompilerKind:
+        """The compiler, and what it makes."""
+        return compiler_kind(self.compiler)
 
     @property
     def text(self) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from registry.compilers import COMPILERS, ONNX_FORMAT, ONNX_STAGE
 from registry.names import CARDS_CHANNEL, LINEAGE_ACTION_PREFIX, ModelName, name_in_description
 from registry.versions.metadata import (
     APPROVAL_REASON,
@@ -47,12 +48,11 @@ MADE_BY = {
     "phase2": "Training",
     "stage1": "Distillation",
     "stage2": "Distillation",
-    "onnx": "Export",
-    "int8": "Compilation",
-    "hailo8l": "Compilation",
+    ONNX_STAGE: "Export",
+    **{kind.stage: "Compilation" for kind in COMPILERS},
 }
 _PACKAGE_ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]*:[0-9]{12}:model-package/[\w/-]+")
-_FORMATS = {"onnx": "ONNX", "int8": "INT8", "hailo8l": "HEF"}
+_FORMATS = {ONNX_STAGE: ONNX_FORMAT} | {kind.stage: kind.file_format for kind in COMPILERS}
 
 
 @dataclass(frozen=True)

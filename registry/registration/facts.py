@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from registry.compilers import HAILO
 from registry.names import STUDENT, TEACHER
 from registry.versions.metadata import metric_key, metric_value, plain
 from registry.versions.metadata_schema import COUNT, SHARE, WHOLE, Field, Fields
@@ -46,7 +47,7 @@ METRICS: Mapping[str, str] = {
 _METRIC_KEYS = {"similarity": "BestSimilarity"}
 _OF_KIND = {
     TEACHER: {"Purpose": "knowledge_distillation_source", "InferenceTarget": "cloud-gpu"},
-    STUDENT: {"Purpose": "edge_deployment_hailo8l", "InferenceTarget": "raspberry-pi-hailo8l"},
+    STUDENT: {"Purpose": "edge_deployment_hailo8l", "InferenceTarget": HAILO.inference_target},
 }
 #: How far apart two figures may be that were rounded differently.
 _ROUNDING = 5e-4

@@ -19,7 +19,8 @@ from botocore.exceptions import ClientError
 from registry.aws import is_missing, put_once
 from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
 from registry.compilation.jobs import FIDELITY_REPORT, CompilationError, read_report, verdict
-from registry.compilation.recipe import COMPILED_STAGES, Recipe
+from registry.compilation.recipe import Recipe
+from registry.compilers import compiler_of_stage
 from registry.contract import Contract
 from registry.convergence import Verdict
 from registry.deployment import Deployment
@@ -72,10 +73,9 @@ def release_of(package: Package) -> str | None:
     beside what it is for. Whether the release is there is another question:
     :func:`registry.releases.folders.is_complete`.
     """
-    compilers = {stage: compiler for compiler, stage in COMPILED_STAGES.items()}
-    compiler = compilers.get(package.name.stage) if package.name else None
+    compiler = compiler_of_stage(package.name.stage) if package.name else None
     job = parse_compile_job(package.metadata.get(COMPILE_JOB, ""))
-    return release_id(job[0], compiler, job[1]) if job and compiler else None
+    return release_id(job[0], compiler.name, job[1]) if job and compiler else None
 
 
 def publish(deployment: Deployment, source: Package, recipe: Recipe, job_name: str) -> str:
@@ -243,7 +243,7 @@ def _manifest(
     return {
         "schema": SCHEMA,
         "release": release,
-        "name": packages[COMPILED_STAGES[recipe.compiler]],
+        "name": packages[recipe.kind.stage],
         "source": {"name": str(source.name), "arn": source.arn},
         "compiled_at": job["ProcessingEndTime"].astimezone(UTC).isoformat(timespec="seconds"),
         "compile_job": job["ProcessingJobArn"],

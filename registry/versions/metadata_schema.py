@@ -7,9 +7,10 @@ made from here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from registry.compilers import COMPILERS, HAILO, ONNX_INT8, ONNX_STAGE, compiled_stages
 from registry.names import STUDENT, TEACHER
 
 
@@ -81,6 +82,12 @@ class Field:
 
 Fields = Mapping[str, Field]
 
+
+def _either(words: Sequence[str]) -> str:
+    """``a, b or c``."""
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
 #: What the registry writes itself about every version.
 LINKS: Fields = {
     "ModelName": Field(TEXT, "", "Name by the convention", REGISTRY,
@@ -105,7 +112,8 @@ _IDENTITY: Fields = {
     "EmbeddingDim": Field(COUNT, "values", "Length of the embedding", CONFIGURATION, "768", True),
     "ModelType": Field(TEXT, "", "teacher or student", CONFIGURATION, "student", True),
     "Purpose": Field(TEXT, "", "What it is for", CONFIGURATION, "edge_deployment_hailo8l", True),
-    "InferenceTarget": Field(TEXT, "", "Where it runs", CONFIGURATION, "raspberry-pi-hailo8l",
+    "InferenceTarget": Field(TEXT, "", "Where it runs", CONFIGURATION,
+                             HAILO.inference_target,
                              True),
     "InputSize": Field(COUNT, "pixels", "Side of the square input", CONFIGURATION, "224"),
 }  # fmt: skip
@@ -178,12 +186,12 @@ _STUDENT: Fields = {
                               "compile-…-1"),
     "CompileFailure": Field(TEXT, "", "Why", COMPILATION, "fidelity gate failed: …"),
     "Release": Field(TEXT, "", "The release made from it, once people were told", COMPILATION,
-                     "student-efficientnet-lite0-stage2-v1.onnx-int8-…"),
+                     f"student-efficientnet-lite0-stage2-v1.{ONNX_INT8.name}-…"),
 }  # fmt: skip
 
 _EXPORTED: Fields = {
     **_IDENTITY,
-    "Stage": Field(TEXT, "", "onnx, int8 or hailo8l", COMPILATION, "int8", True),
+    "Stage": Field(TEXT, "", _either(compiled_stages()), COMPILATION, ONNX_INT8.stage, True),
     "SizeBytes": Field(COUNT, "bytes", "Of the model file", COMPILATION, "4871337", True),
     "Sha256": Field(DIGEST, "", "Of the model file", COMPILATION, "0" * 64),
     **_RETRIEVAL,
@@ -229,7 +237,6 @@ SCHEMAS: Mapping[tuple[str, str], Fields] = {
     (TEACHER, "phase2"): _TRAINED,
     (STUDENT, "stage1"): _STUDENT,
     (STUDENT, "stage2"): _STUDENT,
-    (STUDENT, "onnx"): _ONNX,
-    (STUDENT, "int8"): _QUANTISED,
-    (STUDENT, "hailo8l"): _QUANTISED,
+    (STUDENT, ONNX_STAGE): _ONNX,
+    **{(STUDENT, kind.stage): _QUANTISED for kind in COMPILERS},
 }

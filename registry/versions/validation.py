@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from registry.compilers import compiled_stages
 from registry.intervals import wilson_interval
 from registry.names import STUDENT, ModelName
 from registry.versions.metadata import (
@@ -27,7 +28,6 @@ PASSED = "passed"
 FAILED = "failed"
 
 _TRAINED_STUDENTS = ("stage1", "stage2")
-_COMPILED = ("onnx", "int8", "hailo8l")
 #: Where the number of classes stands: trained models, compiled ones.
 _CLASSES = ("NumClasses", "Cards")
 
@@ -67,7 +67,7 @@ def verdict(name: ModelName, metadata: Mapping[str, str]) -> Validation:
     found = list(_retrieval(metadata))
     if name.model_type == STUDENT and name.stage in _TRAINED_STUDENTS:
         found += _student(metadata)
-    if name.stage in _COMPILED:
+    if name.stage in compiled_stages():
         gate = metadata.get(FIDELITY_GATE)
         if gate != PASSED:
             found.append(f"its fidelity gate {'failed' if gate == FAILED else 'is not recorded'}")

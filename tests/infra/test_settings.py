@@ -42,7 +42,7 @@ def test_without_settings_the_guides_names_hold() -> None:
     settings = load_settings({})
     assert settings == Settings()
     assert settings.group_name == names.GROUP == "pokemon-card-recognition-models"
-    assert (settings.mlflow, settings.compiler) == ("app", "onnx-int8")
+    assert (settings.mlflow, settings.compiler_kind.name) == ("app", "onnx-int8")
 
 
 def test_cdk_json_shows_every_setting_at_its_default() -> None:
@@ -136,8 +136,30 @@ def test_buckets_must_differ_and_two_compilers_exclude_each_other() -> None:
 
 def test_a_compiler_image_chooses_hailo() -> None:
     settings = load_settings({"cards": {"compiler_image": IMAGE}})
-    assert settings.compiler == "hailo"
+    assert settings.compiler_kind.name == "hailo"
     assert json.loads(settings.recipe)["compiler"] == "hailo"
+
+
+@pytest.mark.parametrize(
+    ("setting", "cause"),
+    [
+        ({"compiler": "hailo"}, r"set cards\.compiler_image to an image"),
+        ({"compiler": "onnx-int8", "compiler_image": IMAGE}, r"remove cards\.compiler_image"),
+        ({"compiler": "none"}, "must be one of onnx-int8, hailo"),
+    ],
+)
+def test_compiler_that_does_not_fit_its_image_is_refused(
+    setting: dict[str, str], cause: str
+) -> None:
+    with pytest.raises(SettingsError, match=cause):
+        load_settings({"cards": setting})
+
+
+@pytest.mark.parametrize(
+    "setting", [{"compiler": "hailo", "compiler_image": IMAGE}, {"compiler": "onnx-int8"}]
+)
+def test_named_compiler_is_chosen(setting: dict[str, str]) -> None:
+    assert load_settings({"cards": setting}).compiler_kind.name == setting["compiler"]
 
 
 @given(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked
+
+if TYPE_CHECKING:
+    from registry.compilers import CompilerImage
 
 _ECR = re.compile(
     r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
@@ -14,10 +18,18 @@ _ECR = re.compile(
 
 
 def compiler(site: Site) -> Iterator[Finding]:
-    """The image with Hailo's Dataflow Compiler (DFC), where the deployment names one."""
-    if site.names.compiler != "hailo":
+    """The image of a compiler that needs one of its own (Hailo's Dataflow Compiler)."""
+    from registry.compilers import COMPILERS, compiler_kind
+
+    try:
+        kind = compiler_kind(site.names.compiler)
+    except KeyError as error:
+        yield failed(f"deployed: {error.args[0]}", site.deploy)
+        return
+    if kind.image is None:
+        others = " or ".join(other.file_format for other in COMPILERS if other.image)
         yield ok(
-            f"{site.names.compiler}: releases are INT8 for ONNX Runtime, not HEF; "
+            f"{kind.name}: releases are {kind.file_format} for {kind.device}, not {others}; "
             "deploying with -c cards.compiler_image=… changes it"
         )
         return
@@ -33,10 +45,12 @@ def compiler(site: Site) -> Iterator[Finding]:
             f"{site.deploy} -c cards.compiler_image=ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPO:TAG",
         )
         return
-    yield _look(site, image, parts)
+    yield _image(site, kind.name, kind.image, image, parts)
 
 
-def _look(site: Site, image: str, parts: re.Match[str]) -> Finding:
+def _image(
+    site: Site, name: str, needed: CompilerImage, image: str, parts: re.Match[str]
+) -> Finding:
     from botocore.exceptions import ClientError
 
     from registry.aws import error_code
@@ -53,10 +67,10 @@ def _look(site: Site, image: str, parts: re.Match[str]) -> Finding:
             raise
         found = []
     if found:
-        return ok(f"hailo, in {image}")
+        return ok(f"{name}, in {image}")
     return failed(
-        f"the image with the Dataflow Compiler is missing: {image}",
-        f"build it from the wheel that Hailo's developer zone gives you, then: docker push {image}",
+        f"the image with {needed.software} is missing: {image}",
+        f"{needed.remedy}, then: docker push {image}",
     )
 
 

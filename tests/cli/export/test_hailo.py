@@ -175,7 +175,7 @@ def test_the_image_is_pushed_and_named_for_ever(
     # What is to be typed next is what the settings take.
     from infra.settings import load_settings
 
-    assert load_settings({"cards.compiler_image": pinned}).compiler == "hailo"
+    assert load_settings({"cards.compiler_image": pinned}).compiler_kind.name == "hailo"
 
 
 def test_a_push_that_cannot_be(
