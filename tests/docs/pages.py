@@ -27,8 +27,8 @@ class Page:
         links: Targets of links and images, as written.
         anchors: Names of the headings, as GitHub makes them.
         codes: Code spans; code blocks are not among them.
-        rows: Rows of tables, without their heads: the code spans of each cell, and the heading
-            above the table.
+        rows: Rows of tables, without their heads: the title of the section (first or second
+            level), and the code spans of each cell.
     """
 
     links: tuple[str, ...]
@@ -76,11 +76,11 @@ def _anchors(titles: list[str]) -> Iterator[str]:
 
 
 def _rows(tokens: list[Token]) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:
-    heading, in_body = "", False
+    section, in_body = "", False
     cells: list[tuple[str, ...]] = []
     for place, token in enumerate(tokens):
-        if token.type == "heading_open":
-            heading = tokens[place + 1].content
+        if token.type == "heading_open" and token.tag in ("h1", "h2"):
+            section = tokens[place + 1].content
         elif token.type in ("tbody_open", "tbody_close"):
             in_body = token.type == "tbody_open"
         elif in_body and token.type == "tr_open":
@@ -89,4 +89,4 @@ def _rows(tokens: list[Token]) -> Iterator[tuple[str, tuple[tuple[str, ...], ...
             spans = tokens[place + 1].children or []
             cells.append(tuple(span.content for span in spans if span.type == "code_inline"))
         elif in_body and token.type == "tr_close":
-            yield heading, tuple(cells)
+            yield section, tuple(cells)

@@ -1,4 +1,4 @@
-"""The table "To change X, open Y" of CONTRIBUTING.md is that of the tree."""
+"""The tables under "To change X, open Y" in CONTRIBUTING.md name files and symbols of the tree."""
 
 from __future__ import annotations
 
