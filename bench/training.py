@@ -67,7 +67,7 @@ class Bench:
         from training.distributed.ranks import ALONE
         from training.jobs.teacher_targets import Targets
         from training.jobs.teaching import random_directions
-        from training.losses import Criterion
+        from training.losses.criterion import Criterion
         from training.models.networks import build_model
         from training.reporting.evaluation import Embedder
 
@@ -111,7 +111,7 @@ class Bench:
         from training.distributed.machine import autocast
         from training.jobs.fitting import fed_images
         from training.loop.schedule import Schedule
-        from training.losses import LossInputs
+        from training.losses.term import LossInputs
 
         count = len(self._fixed.views)
         images = fed_images(self._fixed, self._normalise)

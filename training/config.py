@@ -13,20 +13,21 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from recognition.acceptance import FALSE_ACCEPTS
 from registry.contract import Contract, ContractError
 from registry.names import STUDENT, TEACHER, ModelNameError, check_line
+from training.losses.term import Need
+from training.losses.terms import SETTINGS as LOSS_SETTINGS
+from training.losses.terms import TERMS, terms_of
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
 TEACHER_STAGES = ("phase2",)
 STUDENT_STAGES = ("stage1", "stage2")
 MAP_STRIDES = (2, 4, 8, 16, 32)
-#: Terms that compare the networks' feature maps, place by place.
-MAP_TERMS = ("feature_map", "attention", "high_frequency")
 TARGETS = ("view", "scan")
 PRECISIONS = ("fp32", "bf16")
 POOLS = ("token", "avg")
@@ -76,10 +77,12 @@ class TrainingConfig:
         head_rate_factor: The head's learning rate over the backbone's.
         distillation_target: Whether a view's target is the teacher's embedding of that very
             ``view`` or of the card's clean ``scan``.
-        weight_*: The weights of the loss terms; a term of weight 0 is not computed.
+        losses: Settings of the loss terms by name, as ``training/losses/terms`` declares them:
+            their weights (``weight_<term>``; a term of weight 0 is not computed) and their own,
+            such as ``arcface_margin``. Recipes, hyper-parameters and ``config.json`` have them
+            beside the other settings. What is left out has its default.
         map_stride: Which of the student's maps the teacher's patch tokens are compared with, by
             its stride in pixels.
-        kl_scale: What cosines are multiplied with to become logits.
         normalisation_batches: Batches by which BatchNorm's statistics are measured again for the
             averaged weights.
         compile: Whether torch compiles the backbone: pays on long runs on a GPU.
@@ -142,20 +145,8 @@ class TrainingConfig:
     # Losses.
     distillation_target: str = "view"
     teacher_views: int = 0
-    weight_embedding: float = 0.0
-    weight_relational: float = 0.0
-    weight_kl: float = 0.0
-    weight_feature_map: float = 0.0
-    weight_attention: float = 0.0
-    weight_high_frequency: float = 0.0
-    weight_arcface: float = 0.0
-    weight_contrastive: float = 0.0
     map_stride: int = 16
-    kl_temperature: float = 4.0
-    kl_scale: float = 64.0
-    arcface_scale: float = 64.0
-    arcface_margin: float = 0.5
-    contrastive_temperature: float = 0.1
+    losses: Mapping[str, float] = field(default_factory=dict)
     # Afterwards.
     normalisation_batches: int = 0
     validations: int = 0
@@ -176,6 +167,11 @@ class TrainingConfig:
     log_seconds: float = 5.0
 
     def __post_init__(self) -> None:
+        defaults = {key: setting.default for key, setting in LOSS_SETTINGS.items()}
+        unknown = set(self.losses) - set(defaults)
+        if unknown:
+            raise ConfigError(f"{sorted(unknown)[0]}: is no setting of a loss term")
+        object.__setattr__(self, "losses", {**defaults, **self.losses})
         stages = {TEACHER: TEACHER_STAGES, STUDENT: STUDENT_STAGES}.get(self.model_type)
         if stages is None or self.stage not in stages:
             raise ConfigError(
@@ -197,6 +193,10 @@ class TrainingConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
                 raise ConfigError(f"{name} {value}: must be {low} to {high}")
+        for name, setting in LOSS_SETTINGS.items():
+            value = self.losses[name]
+            if not (math.isfinite(value) and setting.low <= value <= setting.high):
+                raise ConfigError(f"{name} {value}: must be {setting.low:g} to {setting.high:g}")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} {getattr(self, name)!r}: must be {' or '.join(allowed)}")
@@ -211,29 +211,31 @@ class TrainingConfig:
             )
         if not self.terms:
             raise ConfigError("no loss: every weight_… is 0")
-        if self.weight_contrastive and not self.scan_share:
-            raise ConfigError("weight_contrastive: needs clean scans; set scan_share above 0")
-        compared = [name for name in MAP_TERMS if name in self.terms]
+        used = [TERMS[name] for name in self.terms]
+        for term in used:
+            if Need.SCANS in term.needs and not self.scan_share:
+                raise ConfigError(f"{term.weight}: needs clean scans; set scan_share above 0")
+        compared = [term.weight for term in used if Need.MAPS in term.needs]
         if self.patience and not self.validations:
             raise ConfigError(f"patience {self.patience}: needs validations above 0")
         if self.teacher_views and compared:
             raise ConfigError(
                 f"teacher_views {self.teacher_views}: keeps the teacher's embeddings, and "
-                f"weight_{compared[0]} needs its maps; set one of them to 0"
+                f"{compared[0]} needs its maps; set one of them to 0"
             )
         if self.map_stride not in MAP_STRIDES:
             raise ConfigError(f"map_stride {self.map_stride}: must be one of {MAP_STRIDES}")
         if compared and self.distillation_target != "view":
             raise ConfigError(
-                f"weight_{compared[0]}: a view's places are those of the view, not of the scan; "
+                f"{compared[0]}: a view's places are those of the view, not of the scan; "
                 "set distillation_target view"
             )
-        foreign = set(self.terms) - set(TERMS[self.model_type])
-        if foreign:
-            raise ConfigError(
-                f"weight_{sorted(foreign)[0]}: no term of a {self.model_type}; it has "
-                f"{', '.join(TERMS[self.model_type])}"
-            )
+        for term in used:
+            if self.model_type not in term.model_types:
+                raise ConfigError(
+                    f"{term.weight}: no term of a {self.model_type}; it has "
+                    f"{', '.join(terms_of(self.model_type))}"
+                )
 
     @property
     def contract(self) -> Contract:
@@ -243,11 +245,8 @@ class TrainingConfig:
     @property
     def terms(self) -> dict[str, float]:
         """Weights of the loss terms that are used, by the term's name."""
-        return {
-            name: getattr(self, f"weight_{name}")
-            for name in dict.fromkeys(TERMS[TEACHER] + TERMS[STUDENT])
-            if getattr(self, f"weight_{name}") > 0
-        }
+        weights = {name: self.losses[term.weight] for name, term in TERMS.items()}
+        return {name: weight for name, weight in weights.items() if weight > 0}
 
     @property
     def fed_scans(self) -> int:
@@ -259,8 +258,10 @@ class TrainingConfig:
         return self.steps or max(1, math.ceil(self.epochs * scans / self.batch_size))
 
     def to_dict(self) -> dict[str, Any]:
-        """The form of ``config.json``."""
-        return asdict(self)
+        """The form of ``config.json``: the loss terms' settings beside the others."""
+        document = asdict(self)
+        losses = document.pop("losses")
+        return {**document, **losses}
 
     @classmethod
     def from_dict(cls, document: Any, label: str = "config.json") -> TrainingConfig:
@@ -273,16 +274,10 @@ class TrainingConfig:
             raise ConfigError(f"{label}: is no JSON object")
         try:
             values = {key: _convert(key, value, f"{label}: ") for key, value in document.items()}
-            return cls(**values)
+            return cls(**_grouped(values))
         except TypeError as error:
             raise ConfigError(f"{label}: {error}") from None
 
-
-#: Which loss terms each type of model can have.
-TERMS: Mapping[str, tuple[str, ...]] = {
-    TEACHER: ("arcface", "contrastive"),
-    STUDENT: ("embedding", "relational", "kl", *MAP_TERMS, "arcface", "contrastive"),
-}
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
@@ -315,12 +310,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "warmup_share": (0, 0.9),
     "clip_norm": (1e-3, 1e6),
     "ema_decay": (0, 0.999999),
-    **{f"weight_{name}": (0, 1e4) for name in dict.fromkeys(TERMS[TEACHER] + TERMS[STUDENT])},
-    "kl_temperature": (0.01, 100),
-    "kl_scale": (0.1, 1000),
-    "arcface_scale": (1, 1000),
-    "arcface_margin": (0, 1.5),
-    "contrastive_temperature": (0.005, 10),
     "normalisation_batches": (0, 10_000),
     "validation_views": (1, 10_000_000),
     "query_views": (1, 10_000_000),
@@ -375,7 +364,7 @@ def resolve(
         if key in fixed or key in _BY_JOB:
             raise ConfigError(f"hyper-parameter {given}: is decided by the job and its recipe")
         values[key] = _convert(key, value, "hyper-parameter ")
-    return TrainingConfig(**{**values, **fixed})
+    return TrainingConfig(**_grouped({**values, **fixed}))
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, str]:
@@ -404,7 +393,16 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, str]:
 
 @functools.cache
 def _kinds() -> dict[str, Any]:
-    return get_type_hints(TrainingConfig)
+    fields = get_type_hints(TrainingConfig)
+    del fields["losses"]
+    return {**fields, **dict.fromkeys(LOSS_SETTINGS, float)}
+
+
+def _grouped(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the constructor takes them: those of the loss terms under ``losses``."""
+    losses = {key: value for key, value in values.items() if key in LOSS_SETTINGS}
+    others = {key: value for key, value in values.items() if key not in LOSS_SETTINGS}
+    return {**others, "losses": losses}
 
 
 def _convert(key: str, value: Any, where: str) -> Any:
@@ -414,7 +412,8 @@ def _convert(key: str, value: Any, where: str) -> Any:
         near = difflib.get_close_matches(key, kinds, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(
-            f"{where}{key}: is no setting{hint} (all of them: TrainingConfig in training/config.py)"
+            f"{where}{key}: is no setting{hint} (all of them: TrainingConfig in training/config.py "
+            "and training/losses/terms)"
         )
     kind = kinds[key]
     try:

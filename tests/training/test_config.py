@@ -23,7 +23,11 @@ def test_every_recipe_resolves_and_reads_back(recipe: str, model_type: str, stag
 def test_the_guides_figures_are_in_the_full_recipe() -> None:
     teacher = resolve("full", "teacher", "phase2", {})
     assert (teacher.backbone, teacher.image_size) == ("vit_large_patch16_dinov3", 224)
-    assert (teacher.arcface_scale, teacher.arcface_margin, teacher.epochs) == (64, 0.5, 13)
+    assert (teacher.losses["arcface_scale"], teacher.losses["arcface_margin"], teacher.epochs) == (
+        64,
+        0.5,
+        13,
+    )
     for stage, epochs, rate in (("stage1", 30, 1e-4), ("stage2", 20, 1e-5)):
         student = resolve("full", "student", stage, {})
         assert (student.epochs, student.learning_rate, student.batch_size) == (epochs, rate, 512)

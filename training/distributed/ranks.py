@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import ConfigError, TrainingConfig
-from training.losses import LossInputs
+from training.losses.term import LossInputs
 
 #: A process that waits longer than this for the others has lost one of them.
 _PATIENCE = timedelta(minutes=30)

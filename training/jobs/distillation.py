@@ -31,7 +31,8 @@ from training.jobs.fitting import fed_images, fit, forget, surroundings
 from training.jobs.run import Run
 from training.jobs.teacher_targets import Targets
 from training.loop.training_loop import History, Surroundings
-from training.losses import Criterion, LossInputs
+from training.losses.criterion import Criterion
+from training.losses.term import LossInputs
 from training.models.networks import CardModel, Teacher
 from training.models.pretrained import begin
 from training.reporting.evaluation import Embedder, evaluate_model

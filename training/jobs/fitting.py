@@ -19,7 +19,7 @@ from training.jobs.run import Run
 from training.loop.averaging import recalibrate
 from training.loop.checkpoints import Checkpoints, Identity
 from training.loop.training_loop import Forward, History, Surroundings, train
-from training.losses import Criterion
+from training.losses.criterion import Criterion
 from training.models.networks import CardModel
 from training.reporting.evaluation import Embedder, validate_model
 

@@ -69,7 +69,7 @@ def _is_expected(error: Exception) -> bool:
     from recognition.card_sets.cardset import CardSetError
     from training.artifacts.model_archive import ArtifactError
     from training.errors import StopRequested, TrainingError
-    from training.losses import IdleTermError
+    from training.losses.shares import IdleTermError
     from training.models.pretrained import WeightsError
 
     ours = (ArtifactError, ExportError, WeightsError, TrainingError, IdleTermError)

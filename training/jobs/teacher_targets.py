@@ -15,16 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.config import MAP_TERMS
 from training.data.batches import Batch, Cards, Images
 from training.data.normaliser import Normaliser
 from training.distributed.machine import autocast
 from training.distributed.ranks import ALONE, Ranks
-from training.losses import LossInputs
+from training.losses.term import LossInputs, Need
+from training.losses.terms import TERMS
 from training.models.networks import Teacher
 from training.reporting.evaluation import Embedder
-
-_TAUGHT = {"embedding", "relational", "kl", *MAP_TERMS}
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,9 @@ class Targets:
         self._model, self._teacher = model, teacher
         self._normalise = Normaliser(teacher.config, teacher.device)
         self._of_views = config.distillation_target == "view"
-        self._needed = bool(set(config.terms) & _TAUGHT)
-        self.with_maps = bool(set(config.terms) & set(MAP_TERMS))
+        used = [TERMS[name] for name in config.terms]
+        self._needed = any(term.needs_teacher for term in used)
+        self.with_maps = any(Need.MAPS in term.needs for term in used)
         gallery = teacher.embed_together(cards.gallery, ranks)
         self.known = torch.from_numpy(gallery).to(teacher.device)
         self.asked = len(cards.gallery)

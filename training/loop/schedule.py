@@ -7,7 +7,7 @@ import math
 import torch
 
 from training.config import TrainingConfig
-from training.losses import Criterion
+from training.losses.criterion import Criterion
 from training.models.networks import CardModel
 
 

@@ -27,7 +27,9 @@ from training.loop.checkpoints import Checkpoints
 from training.loop.guard import Figures, Guard
 from training.loop.interruption import stop_signal
 from training.loop.schedule import Schedule
-from training.losses import Criterion, LossInputs, ShareWatch, gradient_shares
+from training.losses.criterion import Criterion
+from training.losses.shares import ShareWatch, gradient_shares
+from training.losses.term import LossInputs
 from training.models.networks import CardModel
 
 #: Terms are watched for this share of the steps before an idle one stops the job.

@@ -32,8 +32,9 @@ from registry.names import (
 from registry.registration.failed_runs import MODEL_LINE
 from registry.registration.register import COMMIT, INFERENCE_IMAGE
 from registry.versions.packages import Package
-from training.config import TERMS, TrainingConfig, resolve
+from training.config import TrainingConfig, resolve
 from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
+from training.losses.terms import TERMS
 from training.submission.sdk_session import (
     configuration_checked_once,
     quiet_sdk,
@@ -63,10 +64,9 @@ STUDENT_STAGES = {1: "stage1", 2: "stage2"}
 SMALL_RECIPES = ("tiny", "demo")
 SMALL_INSTANCE, LARGE_INSTANCE = "ml.m5.xlarge", "ml.g5.2xlarge"
 #: What the console plots, read by SageMaker from the log (`step=40 loss=1.2 top1=0.6`).
-_TERMS = sorted({*TERMS[TEACHER], *TERMS[STUDENT]})
 METRICS = (
     *("loss", "learning_rate", "images_per_second", "gradient_norm"),
-    *(f"{what}_{term}" for what in ("loss", "share") for term in _TERMS),
+    *(f"{what}_{term}" for what in ("loss", "share") for term in TERMS),
     *("validation_top1", "validation_top1_unseen", "top1", "top5", "top1_unseen"),
     *("mean_average_precision", "auroc", "similarity"),
 )

@@ -108,13 +108,14 @@ WORKER = """
 import sys
 import torch
 from torch import nn
-from training.averaging import recalibrate
+from training.loop.averaging import recalibrate
 from training.config import resolve
-from training.data import Batch
-from training.losses import Criterion, LossInputs
-from training.loop import Surroundings, train
-from training.ranks import Ranks, joined, share_weights
-from training.shared_norms import shared_statistics
+from training.data.batches import Batch
+from training.losses.criterion import Criterion
+from training.losses.term import LossInputs
+from training.loop.training_loop import Surroundings, train
+from training.distributed.ranks import Ranks, joined, share_weights
+from training.distributed.shared_norms import shared_statistics
 
 ranks = Ranks.read()
 config = resolve("tiny", "teacher", "phase2", {"ema_decay": 0, "clip_norm": 1e6})

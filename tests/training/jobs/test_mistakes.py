@@ -16,7 +16,9 @@ from training.data.batches import Batches, Cards
 from training.distributed.ranks import Ranks
 from training.environment import JobEnvironment
 from training.jobs.teacher_targets import Targets
-from training.losses import Criterion, IdleTermError, LossInputs, ShareWatch, gradient_shares
+from training.losses.criterion import Criterion
+from training.losses.shares import IdleTermError, ShareWatch, gradient_shares
+from training.losses.term import LossInputs
 from training.models.networks import Teacher, build_model
 from training.reporting.evaluation import Embedder
 

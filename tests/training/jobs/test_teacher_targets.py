@@ -12,7 +12,7 @@ import torch
 from training.config import ConfigError, TrainingConfig
 from training.data.batches import Batches, Cards
 from training.jobs.teacher_targets import Targets
-from training.losses import LossInputs
+from training.losses.term import LossInputs
 from training.models.networks import Teacher, build_model
 from training.reporting.evaluation import Embedder
 

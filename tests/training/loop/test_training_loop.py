@@ -21,7 +21,9 @@ from training.errors import StopRequested, TrainingError
 from training.loop.averaging import recalibrate
 from training.loop.schedule import frozen_steps, learning_rate
 from training.loop.training_loop import SCORE, Surroundings, train, validation_steps
-from training.losses import Criterion, IdleTermError, LossInputs
+from training.losses.criterion import Criterion
+from training.losses.shares import IdleTermError
+from training.losses.term import LossInputs
 
 Tiny = Callable[..., TrainingConfig]
 

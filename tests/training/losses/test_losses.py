@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
@@ -11,14 +12,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from training.losses.arcface import ArcFace
-from training.losses.attention import attention_loss
-from training.losses.contrastive import contrastive_loss
-from training.losses.embedding import embedding_loss
-from training.losses.feature_map import FeatureMapLoss
-from training.losses.high_frequency import HighFrequencyLoss, high_frequencies
-from training.losses.kl import kl_loss
-from training.losses.relational import relational_loss
+from training.losses.terms.arcface import arcface_loss
+from training.losses.terms.attention import attention_loss
+from training.losses.terms.contrastive import contrastive_loss
+from training.losses.terms.embedding import embedding_loss
+from training.losses.terms.feature_map import feature_map_adapter, feature_map_loss
+from training.losses.terms.high_frequency import (
+    high_frequencies,
+    high_frequency_adapter,
+    high_frequency_loss,
+)
+from training.losses.terms.kl import kl_loss
+from training.losses.terms.relational import relational_loss
 
 
 def unit(*rows: list[float]) -> Tensor:
@@ -92,12 +97,13 @@ def test_kl_keeps_its_size_over_temperature_and_scale() -> None:
 
 
 def test_arcface_by_hand() -> None:
-    loss = ArcFace(unit([1, 0], [0, 1]), scale=4, margin=0.3)
+    prototypes = unit([1, 0], [0, 1])
     angle = 0.5
     embedding = torch.tensor([[math.cos(angle), math.sin(angle)]], dtype=torch.float64) * 7
     right, wrong = 4 * math.cos(angle + 0.3), 4 * math.sin(angle)
     expected = -right + math.log(math.exp(right) + math.exp(wrong))
-    assert loss(embedding, torch.tensor([0])).item() == pytest.approx(expected)
+    value = arcface_loss(embedding, torch.tensor([0]), prototypes, scale=4, margin=0.3)
+    assert value.item() == pytest.approx(expected)
 
 
 def test_arcface_without_margin_is_scaled_cross_entropy() -> None:
@@ -105,7 +111,7 @@ def test_arcface_without_margin_is_scaled_cross_entropy() -> None:
     cards = torch.tensor([0, 1, 2, 3, 0, 1])
     cosines = functional.normalize(embeddings, dim=1) @ functional.normalize(prototypes, dim=1).T
     expected = functional.cross_entropy(16 * cosines, cards)
-    value = ArcFace(prototypes, scale=16, margin=0.0)(embeddings, cards)
+    value = arcface_loss(embeddings, cards, prototypes, scale=16, margin=0.0)
     assert value.item() == pytest.approx(expected.item())
 
 
@@ -113,11 +119,12 @@ def test_arcface_without_margin_is_scaled_cross_entropy() -> None:
 @given(st.floats(0.0, 3.1), st.floats(0.0, 3.1))
 def test_arcface_falls_as_the_angle_falls_even_beyond_the_turn(one: float, two: float) -> None:
     near, far = sorted((one, two))
-    loss = ArcFace(unit([1, 0, 0], [0, 0, 1]), scale=8, margin=0.5)
+    prototypes = unit([1, 0, 0], [0, 0, 1])
 
     def at(angle: float) -> float:
         embedding = torch.tensor([[math.cos(angle), math.sin(angle), 0.0]], dtype=torch.float64)
-        return float(loss(embedding, torch.tensor([0])).detach())
+        card = torch.tensor([0])
+        return float(arcface_loss(embedding, card, prototypes, scale=8, margin=0.5))
 
     assert at(near) <= at(far) + 1e-6
 
@@ -144,19 +151,20 @@ def test_feature_map_is_the_unexplained_share() -> None:
     teacher = (
         torch.randn(16, 2, 4, 4, generator=generator) * torch.tensor([1.0, 100.0])[:, None, None]
     )
-    loss = FeatureMapLoss(2, 2, seed=0)
+    adapter = feature_map_adapter(2, 2, seed=0)
+    loss = functools.partial(feature_map_loss, adapter)
     with torch.no_grad():
-        loss.adapter.bias.zero_()
-        loss.adapter.weight.zero_()
+        adapter.bias.zero_()
+        adapter.weight.zero_()
         assert loss(teacher, teacher).item() == pytest.approx(1.0, abs=1e-3)
         # Explaining one channel of two, however loud the other is, explains half.
-        loss.adapter.weight[0, 0] = 1 / teacher[:, 0].std(unbiased=False)
-        loss.adapter.bias[0] = -teacher[:, 0].mean() / teacher[:, 0].std(unbiased=False)
+        adapter.weight[0, 0] = 1 / teacher[:, 0].std(unbiased=False)
+        adapter.bias[0] = -teacher[:, 0].mean() / teacher[:, 0].std(unbiased=False)
         assert loss(teacher, teacher).item() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_feature_map_brings_the_teachers_grid_to_the_students() -> None:
-    loss = FeatureMapLoss(3, 5, seed=1)
+    loss = functools.partial(feature_map_loss, feature_map_adapter(3, 5, seed=1))
     student = torch.randn(2, 3, 4, 4).requires_grad_()
     fine = torch.randn(2, 5, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert loss(student, fine).item() == pytest.approx(loss(student, fine[:, :, ::2, ::2]).item())
@@ -168,14 +176,13 @@ def test_feature_map_brings_the_teachers_grid_to_the_students() -> None:
 def test_gradient_is_right_and_descends(name: str) -> None:
     teacher, anchors = numbers(8), numbers(9, rows=4)
     cards = torch.tensor([0, 1, 2, 3, 0, 1])
-    arcface = ArcFace(anchors, scale=8, margin=0.2)
 
     def loss(student: Tensor) -> Tensor:
         return {
             "embedding": lambda: embedding_loss(student, teacher),
             "relational": lambda: relational_loss(student, teacher),
             "kl": lambda: kl_loss(student, teacher, anchors, scale=8, temperature=2),
-            "arcface": lambda: arcface(student, cards),
+            "arcface": lambda: arcface_loss(student, cards, anchors, scale=8, margin=0.2),
             "contrastive": lambda: contrastive_loss(student, teacher, temperature=0.3),
         }[name]()
 
@@ -237,22 +244,24 @@ def test_high_frequencies_are_what_neighbours_do_not_share() -> None:
 
 
 def test_high_frequency_of_predicting_nothing_is_one_and_of_a_copy_zero() -> None:
-    term = HighFrequencyLoss(6, 6, seed=0).double()
+    adapter = high_frequency_adapter(6, 6, seed=0).double()
+    term = functools.partial(high_frequency_loss, adapter)
     teacher = maps(4)
     assert term(torch.ones_like(teacher), teacher).item() == pytest.approx(1, abs=1e-5)
     target = high_frequencies(teacher)
     deviation = target.square().mean(dim=(0, 2, 3)).sqrt()
     with torch.no_grad():
-        term.adapter.weight.copy_(torch.diag(1 / deviation)[:, :, None, None])
+        adapter.weight.copy_(torch.diag(1 / deviation)[:, :, None, None])
     # The level of a map is none of this term's business.
     assert term(teacher + 100, teacher).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_high_frequency_s_gradient_teaches_the_student() -> None:
-    term = HighFrequencyLoss(3, 6, seed=1).double()
+    adapter = high_frequency_adapter(3, 6, seed=1).double()
+    term = functools.partial(high_frequency_loss, adapter)
     student, teacher = maps(5, channels=3).requires_grad_(), maps(6)
     before = term(student, teacher)
     before.backward()
-    assert student.grad is not None and term.adapter.weight.grad is not None
+    assert student.grad is not None and adapter.weight.grad is not None
     assert term(student.detach() - 0.1 * student.grad, teacher) < before
     assert torch.autograd.gradcheck(lambda values: term(values, teacher), (student,))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.losses import IdleTermError, ShareWatch, gradient_shares
+from training.losses.shares import IdleTermError, ShareWatch, gradient_shares
 
 
 def test_shares_follow_the_gradient_not_the_value() -> None:

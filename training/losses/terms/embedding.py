@@ -10,10 +10,25 @@ Unit: cosine distance, 0 (same direction) to 2 (opposite).
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING
+
+from registry.names import STUDENT
+from training.losses.term import LossTerm, Need
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def embedding_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean of ``1 - cos(student, teacher)`` over the rows of two (N, D) tensors."""
+    from torch.nn import functional
+
     return 1.0 - functional.cosine_similarity(student, teacher, dim=1).mean()
+
+
+TERM = LossTerm(
+    "embedding",
+    frozenset({STUDENT}),
+    lambda batch, settings, module: embedding_loss(batch.embeddings, batch.teacher_embeddings()[0]),
+    needs=frozenset({Need.TEACHER}),
+)

@@ -10,9 +10,14 @@ Unit: nats.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from registry.names import STUDENT, TEACHER
+from training.losses.term import LossInputs, LossTerm, Need, Setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def contrastive_loss(
@@ -27,6 +32,9 @@ def contrastive_loss(
             not its own negative. None: all are distinct.
         temperature: Divides cosines to logits.
     """
+    import torch
+    from torch.nn import functional
+
     logits = functional.normalize(views, dim=1) @ functional.normalize(scans, dim=1).T / temperature
     target = torch.arange(len(views), device=views.device)
     if cards is not None:
@@ -36,3 +44,23 @@ def contrastive_loss(
     forward = functional.cross_entropy(logits, target)
     backward = functional.cross_entropy(logits.T, target)
     return (forward + backward) / 2
+
+
+def _of_batch(batch: LossInputs, settings: Mapping[str, float], module: nn.Module | None) -> Tensor:
+    """Of the rows whose scan was fed."""
+    count = len(batch.scans)
+    return contrastive_loss(
+        batch.views[:count],
+        batch.scans,
+        batch.cards[:count],
+        temperature=settings["contrastive_temperature"],
+    )
+
+
+TERM = LossTerm(
+    "contrastive",
+    frozenset({TEACHER, STUDENT}),
+    _of_batch,
+    needs=frozenset({Need.SCANS}),
+    settings={"contrastive_temperature": Setting(0.1, 0.005, 10)},
+)

@@ -12,8 +12,13 @@ Unit: 1 − Pearson's correlation of the two maps, 0 (the same places) to 2 (the
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING
+
+from registry.names import STUDENT
+from training.losses.term import LossTerm, Need
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Of a map that is the same everywhere: it has no correlation with anything.
 _EPSILON = 1e-6
@@ -35,6 +40,16 @@ def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 def _attention(maps: Tensor, places: tuple[int, int]) -> Tensor:
     """(N, places) unit vectors without their mean."""
+    from torch.nn import functional
+
     energy = functional.adaptive_avg_pool2d(maps.square().mean(dim=1, keepdim=True), places)
     flat = energy.flatten(1)
     return functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1, eps=_EPSILON)
+
+
+TERM = LossTerm(
+    "attention",
+    frozenset({STUDENT}),
+    lambda batch, settings, module: attention_loss(*batch.maps()),
+    needs=frozenset({Need.MAPS}),
+)

@@ -14,8 +14,14 @@ Unit: share of what the teacher's answers tell the images apart by that the stud
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from registry.names import STUDENT
+from training.losses.term import LossInputs, LossTerm, Need, Setting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 #: Nats of a batch whose answers are all alike: nothing to tell apart, no division by zero.
 _LEAST_INFORMATION = 1e-3
@@ -33,6 +39,8 @@ def kl_loss(
         scale: Multiplies cosines to logits.
         temperature: T; above 1 softens.
     """
+    from torch.nn import functional
+
     keys = functional.normalize(anchors, dim=1).T
     factor = scale / temperature
     student_logs = functional.log_softmax(factor * functional.normalize(student, dim=1) @ keys, 1)
@@ -45,3 +53,24 @@ def kl_loss(
     shares = teacher_logs.exp()
     information = (shares * (teacher_logs - shares.mean(dim=0).log())).sum(dim=1).mean()
     return divergence / information.clamp_min(_LEAST_INFORMATION)
+
+
+def _of_batch(batch: LossInputs, settings: Mapping[str, float], module: nn.Module | None) -> Tensor:
+    """Of the known cards' scans of the batch as anchors."""
+    teacher, anchors = batch.teacher_embeddings()
+    return kl_loss(
+        batch.embeddings,
+        teacher,
+        anchors,
+        scale=settings["kl_scale"],
+        temperature=settings["kl_temperature"],
+    )
+
+
+TERM = LossTerm(
+    "kl",
+    frozenset({STUDENT}),
+    _of_batch,
+    needs=frozenset({Need.TEACHER}),
+    settings={"kl_temperature": Setting(4.0, 0.01, 100), "kl_scale": Setting(64.0, 0.1, 1000)},
+)

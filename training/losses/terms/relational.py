@@ -11,9 +11,13 @@ a constant answer would reach.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING
+
+from registry.names import STUDENT
+from training.losses.term import LossTerm, Need
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Variance of a batch whose cosines are all alike: nothing to preserve, no division by zero.
 _LEAST_VARIANCE = 1e-2
@@ -21,6 +25,8 @@ _LEAST_VARIANCE = 1e-2
 
 def relational_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Unexplained share of the teacher's off-diagonal cosines, for two (N, D) tensors, N >= 2."""
+    import torch
+
     rows = student.shape[0]
     student_cosines = _cosines(student)
     teacher_cosines = _cosines(teacher).detach()
@@ -31,5 +37,17 @@ def relational_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _cosines(embeddings: Tensor) -> Tensor:
+    from torch.nn import functional
+
     unit = functional.normalize(embeddings, dim=1)
     return unit @ unit.T
+
+
+TERM = LossTerm(
+    "relational",
+    frozenset({STUDENT}),
+    lambda batch, settings, module: relational_loss(
+        batch.embeddings, batch.teacher_embeddings()[0]
+    ),
+    needs=frozenset({Need.TEACHER}),
+)
