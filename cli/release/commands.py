@@ -51,12 +51,13 @@ STABLE = "stable"
 def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
     """Lists the complete releases, newest first, and the channels that point to each."""
     from cli.console import print_json, print_line, print_table
-    from registry.releases.channels import CHANNELS, read, read_hold
+    from registry.channels import CHANNELS
+    from registry.releases.pointers import read, read_hold
 
     aws = AwsSession(environment)
     s3, bucket = aws.client("s3"), aws.deployment.release_bucket
-    pointers = {each: read(s3, bucket, each)[0] for each in CHANNELS}
-    held = read_hold(s3, bucket)
+    pointers = {each.name: read(s3, bucket, each.name)[0] for each in CHANNELS}
+    holds = {each.name: read_hold(s3, bucket, each.name) for each in CHANNELS if each.may_be_held}
     found = releases(s3, bucket)
 
     def channels(release: str) -> list[str]:
@@ -81,9 +82,12 @@ def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
             ["RELEASE", "PUBLISHED", "CHANNEL"],
             [[name, f"{when:%Y-%m-%d %H:%M}", ", ".join(channels(name))] for when, name in found],
         )
-        if held:
-            print_line(f"stable is held at {held.pointer.release} by {held.by} since {held.at}")
-            print_line(f"  {held.reason}")
+        for channel, held in holds.items():
+            if held:
+                print_line(
+                    f"{channel} is held at {held.pointer.release} by {held.by} since {held.at}"
+                )
+                print_line(f"  {held.reason}")
 
 
 @app.command(epilog="Example: cards release show student-efficientnet-lite0-stage2-v1.onnx-int8-…")

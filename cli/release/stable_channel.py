@@ -13,9 +13,12 @@ from cli.errors import CliError
 from cli.options import AsJson, Name
 
 if TYPE_CHECKING:
-    from registry.releases.channels import Pointer
+    from registry.channels import Channel as DeclaredChannel
+    from registry.releases.pointers import Pointer
 
 Reason = Annotated[str, typer.Option(help="Why, in one line; it is kept with who and when.")]
+Channel = Annotated[str, typer.Option(help="The channel that is meant.")]
+STABLE = "stable"
 #: Seconds within which the channel must have moved.
 _PATIENCE = 60.0
 
@@ -25,25 +28,28 @@ def promote(
     release: Annotated[
         str | None, typer.Argument(help="A release's id; by default the candidate's.")
     ] = None,
+    channel: Channel = STABLE,
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Makes a release the stable one, and keeps it there until somebody promotes another.
 
-    Without an id it is the candidate's: the release of the newest approved version. Where stable
-    follows approvals by itself, promoting the candidate lets it do so again. A release whose
-    version is rejected leaves the channel whatever was promoted.
+    Without an id it is the candidate's: the release of the newest approved version. Where the
+    channel follows approvals by itself, promoting the candidate lets it do so again. A release
+    whose version is rejected leaves the channel whatever was promoted.
     """
-    from registry.names import BY_APPROVAL, CANDIDATE_CHANNEL, STABLE_CHANNEL
+    from registry.names import BY_APPROVAL, CANDIDATE_CHANNEL
+    from registry.releases.channel_targets import mover
 
+    declaration = _held_channel(channel)
     aws = AwsSession(environment)
     candidate = _pointer(aws, CANDIDATE_CHANNEL)
     wanted = candidate if release is None else _of_release(aws, release)
     if wanted.release is None:
         raise CliError("channel candidate: points to no release yet; approve a stage-2 student")
-    follows = aws.deployment.stable_channel == BY_APPROVAL and wanted == candidate
-    _settle(aws, wanted, reason, held=not follows)
-    _report(_pointer(aws, STABLE_CHANNEL), held=not follows, as_json=as_json)
+    follows = mover(aws.deployment, declaration) == BY_APPROVAL and wanted == candidate
+    _settle(aws, channel, wanted, reason, held=not follows)
+    _report(channel, _pointer(aws, channel), held=not follows, as_json=as_json)
 
 
 def rollback(
@@ -52,6 +58,7 @@ def rollback(
         str | None,
         typer.Option(help="A release's id; by default the one that was stable before."),
     ] = None,
+    channel: Channel = STABLE,
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
@@ -60,24 +67,26 @@ def rollback(
     Only to what may still be released: its version approved, its files complete. New approvals
     do not move stable until somebody promotes.
     """
-    from registry.names import STABLE_CHANNEL
-    from registry.releases.channels import history, valid
+    from registry.releases.channel_targets import valid
+    from registry.releases.pointers import history
 
+    _held_channel(channel)
     aws = AwsSession(environment)
-    now = _pointer(aws, STABLE_CHANNEL)
+    now = _pointer(aws, channel)
     deployment = aws.deployment
     if to is not None:
         wanted = _of_release(aws, to)
     else:
-        before = [move.pointer for move in history(deployment.s3, deployment.release_bucket)]
+        moves = history(deployment.s3, deployment.release_bucket, channel)
+        before = [move.pointer for move in moves]
         wanted = next((each for each in before if each != now and valid(deployment, each)), now)
         if wanted == now:
             raise CliError(
-                "channel stable: no earlier release may take its place (none was stable, or none "
-                "is of an approved version any more); cards release list shows what there is"
+                f"channel {channel}: no earlier release may take its place (none was there, or "
+                "none is of an approved version any more); cards release list shows what there is"
             )
-    _settle(aws, wanted, reason, held=True)
-    _report(_pointer(aws, STABLE_CHANNEL), held=True, as_json=as_json)
+    _settle(aws, channel, wanted, reason, held=True)
+    _report(channel, _pointer(aws, channel), held=True, as_json=as_json)
 
 
 def retry(
@@ -141,8 +150,26 @@ def diff(
         )
 
 
+def _held_channel(name: str) -> DeclaredChannel:
+    """The declaration of a channel that a person may hold at a release.
+
+    Raises:
+        UnknownChannelError: No channel has this name.
+        CliError: It follows approvals alone.
+    """
+    from registry.channels import CHANNELS, declared
+
+    found = declared(name)
+    if not found.may_be_held:
+        others = ", ".join(each.name for each in CHANNELS if each.may_be_held)
+        raise CliError(
+            f"--channel {name}: follows approvals and cannot be held; choose one of: {others}"
+        )
+    return found
+
+
 def _pointer(aws: AwsSession, channel: str) -> Pointer:
-    from registry.releases.channels import Pointer, read
+    from registry.releases.pointers import Pointer, read
 
     pointer, _ = read(aws.client("s3"), aws.deployment.release_bucket, channel)
     return pointer or Pointer(None)
@@ -155,7 +182,8 @@ def _of_release(aws: AwsSession, release: str) -> Pointer:
         CliError: It may not, and why.
     """
     from cli.release.verified_manifest import manifest_of
-    from registry.releases.channels import Pointer, valid
+    from registry.releases.channel_targets import valid
+    from registry.releases.pointers import Pointer
 
     source = manifest_of(aws, release).get("source", {})
     pointer = Pointer(release, source.get("arn"), source.get("name"))
@@ -167,13 +195,12 @@ def _of_release(aws: AwsSession, release: str) -> Pointer:
     return pointer
 
 
-def _settle(aws: AwsSession, wanted: Pointer, reason: str, *, held: bool) -> None:
+def _settle(aws: AwsSession, channel: str, wanted: Pointer, reason: str, *, held: bool) -> None:
     """Writes or takes away the hold, and waits until the channel has moved."""
     from datetime import UTC, datetime
 
     from registry.automation.actions import MOVE_CHANNELS
-    from registry.names import STABLE_CHANNEL
-    from registry.releases.channels import Hold, hold, release_hold
+    from registry.releases.pointers import Hold, hold, release_hold
 
     if not reason.strip() or not reason.isprintable():
         raise CliError("--reason: is empty or not one line of text; say why")
@@ -181,15 +208,15 @@ def _settle(aws: AwsSession, wanted: Pointer, reason: str, *, held: bool) -> Non
     if held:
         who = str(aws.client("sts").get_caller_identity()["Arn"])
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        hold(s3, bucket, Hold(wanted, who, at, reason))
+        hold(s3, bucket, Hold(wanted, who, at, reason), channel)
     else:
-        release_hold(s3, bucket)
+        release_hold(s3, bucket, channel)
     _invoke(aws, aws.names.publish_function, dict(MOVE_CHANNELS))
     until = time.monotonic() + _PATIENCE
-    while _pointer(aws, STABLE_CHANNEL) != wanted:
+    while _pointer(aws, channel) != wanted:
         if time.monotonic() > until:
             raise CliError(
-                f"channel stable: does not point to {wanted.release} after {_PATIENCE:.0f} s; "
+                f"channel {channel}: does not point to {wanted.release} after {_PATIENCE:.0f} s; "
                 "somebody else has decided meanwhile: cards release list"
             )
         time.sleep(0.5)
@@ -211,13 +238,13 @@ def _invoke(aws: AwsSession, function: str, detail: dict[str, Any]) -> dict[str,
     return dict(document)
 
 
-def _report(pointer: Pointer, *, held: bool, as_json: bool) -> None:
+def _report(channel: str, pointer: Pointer, *, held: bool, as_json: bool) -> None:
     from cli.console import print_json, print_line
 
     if as_json:
-        print_json({"channel": "stable", "release": pointer.release, "held": held})
+        print_json({"channel": channel, "release": pointer.release, "held": held})
         return
-    print_line(f"stable -> {pointer.release}")
+    print_line(f"{channel} -> {pointer.release}")
     if held:
         print_line(
             "  it stays there, whatever is approved, until: cards release promote --reason …"

@@ -39,7 +39,7 @@ def wait_for_release(
         CliError: The automation stood still, or recorded why there is no release.
         JobFailed: The compile job failed.
     """
-    from registry.releases.channels import read
+    from registry.releases.pointers import read
     from training.submission.watch import JobUpdate, Watcher
 
     sagemaker, s3 = aws.client("sagemaker"), aws.client("s3")
@@ -68,7 +68,7 @@ def wait_for_release(
 
 def _beside_a_newer(aws: AwsSession, package: Package) -> str | None:
     """The release of a version that the channel passes over, because a newer one is approved."""
-    from registry.releases.channels import compute
+    from registry.releases.channel_targets import compute
     from registry.releases.folders import newest_release
 
     own = newest_release(aws.client("s3"), aws.deployment.release_bucket, package.label)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from registry import channels
 from registry.automation.observation import Situation, Subject, observe
 from registry.compilation import jobs as compilation
 from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
@@ -17,9 +18,8 @@ from registry.compilation.recipe import Recipe
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
 from registry.deployment import Deployment
 from registry.notices import Notice, NoticeKind, Notifier
-from registry.releases import channels as channel
+from registry.releases import channel_targets, retention
 from registry.releases import publication as releases
-from registry.releases import retention
 from registry.releases.manifest import ManifestError
 from registry.versions.approval import leads_to
 from registry.versions.metadata import (
@@ -196,7 +196,7 @@ def _is_approved(sagemaker: Any, situation: Situation) -> bool:
 
 def move_channels(deployment: Deployment) -> str:
     """Makes every channel point to what it should; says where they point."""
-    moved = [(each, channel.move(deployment, each)) for each in channel.CHANNELS]
+    moved = [(each.name, channel_targets.move(deployment, each.name)) for each in channels.CHANNELS]
     return ", ".join(f"{each} -> {pointer.release or 'nothing'}" for each, pointer in moved)
 
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from registry import channels
 from registry.compilation import jobs as compilation
 from registry.compilation.jobs import FIDELITY_REPORT, CompilationError
 from registry.compilation.recipe import Recipe
 from registry.convergence import Approval, JobState, Observation, Verdict
 from registry.deployment import Deployment
 from registry.names import ModelName, compile_job_name, release_id
-from registry.releases import channels as channel
+from registry.releases import channel_targets, retention
 from registry.releases import folders as release_folders
-from registry.releases import retention
+from registry.releases.pointers import ChannelError, Pointer, read
 from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
 from registry.versions.packages import Package, describe
 
@@ -32,8 +33,8 @@ class Channels:
     """
 
     leader: str | None
-    pointers: Mapping[str, channel.Pointer | None]
-    wanted: Mapping[str, channel.Pointer]
+    pointers: Mapping[str, Pointer | None]
+    wanted: Mapping[str, Pointer]
     spared: frozenset[str] | None = None
 
     @property
@@ -165,15 +166,16 @@ def observe(
 
 def look_at_channels(deployment: Deployment) -> Channels:
     """Where the channels point, and where they should."""
-    pointers: dict[str, channel.Pointer | None] = {}
-    for each in channel.CHANNELS:
+    pointers: dict[str, Pointer | None] = {}
+    names = [each.name for each in channels.CHANNELS]
+    for each in names:
         try:
-            found, _ = channel.read(deployment.s3, deployment.release_bucket, each)
-            pointers[each] = found or channel.Pointer(None)
-        except channel.ChannelError:
+            found, _ = read(deployment.s3, deployment.release_bucket, each)
+            pointers[each] = found or Pointer(None)
+        except ChannelError:
             pointers[each] = None
-    leader = channel.newest(deployment)
-    wanted = {each: channel.compute(deployment, each, leader) for each in channel.CHANNELS}
+    leader = channel_targets.newest(deployment)
+    wanted = {each: channel_targets.compute(deployment, each, leader) for each in names}
     return Channels(leader.package_arn, pointers, wanted)
 
 
@@ -186,8 +188,8 @@ def spared(deployment: Deployment, every: Iterable[release_folders.Folder]) -> f
     """
     rows = list(every)
     try:
-        bound = channel.bound(deployment)
-    except channel.ChannelError:
+        bound = channel_targets.releases_in_use(deployment)
+    except ChannelError:
         bound = frozenset(each.release for each in rows)
     return retention.spared(rows, bound, deployment.keep_releases or len(rows))
 

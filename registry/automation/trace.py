@@ -14,11 +14,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from registry import channels
 from registry.aws import is_missing
 from registry.compilation.jobs import list_jobs
 from registry.deployment import Deployment
 from registry.names import COMPILE_JOB_PREFIX, parse_compile_job
-from registry.releases import channels as channel
+from registry.releases import pointers
 from registry.releases.folders import folders
 from registry.versions.metadata import COMPILE_FAILURE
 from registry.versions.packages import APPROVED, PENDING, Package
@@ -123,15 +124,15 @@ def _released(deployment: Deployment, package: Package) -> Iterator[Entry]:
             yield Entry(folder.retired, "release was let go by retention", folder.release)
         else:
             yield Entry(folder.touched, "release is incomplete or withdrawn", folder.release)
-    for name in channel.CHANNELS:
-        yield from _moves(deployment, package, name)
+    for each in channels.CHANNELS:
+        yield from _moves(deployment, package, each.name)
 
 
 def _moves(deployment: Deployment, package: Package, name: str) -> Iterator[Entry]:
     """When a channel came to point to the version, and when it ceased to."""
     try:
-        moves = list(reversed(channel.history(deployment.s3, deployment.release_bucket, name)))
-    except channel.ChannelError:
+        moves = list(reversed(pointers.history(deployment.s3, deployment.release_bucket, name)))
+    except pointers.ChannelError:
         return
     ours = False
     for move in moves:

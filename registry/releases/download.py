@@ -13,8 +13,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry.aws import is_missing
+from registry.channels import declared
 from registry.names import RELEASES_PREFIX, STABLE_CHANNEL
-from registry.releases.channels import read as read_pointer
 from registry.releases.manifest import (
     MANIFEST,
     MANIFEST_LIMIT,
@@ -24,6 +24,7 @@ from registry.releases.manifest import (
     files_of,
     parse,
 )
+from registry.releases.pointers import read as read_pointer
 
 PUBLIC_KEY = "signing-key.pem"
 _SIGNATURE_LIMIT = 1024
@@ -41,8 +42,10 @@ def release_in_channel(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> s
     """The id of the release that a channel points to.
 
     Raises:
+        UnknownChannelError: The channel is not declared.
         DownloadError: It points to nothing.
     """
+    declared(channel)
     pointer, _ = read_pointer(s3, bucket, channel)
     if pointer is None or pointer.release is None:
         raise DownloadError(

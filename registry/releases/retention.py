@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from registry.deployment import Deployment
 from registry.names import RELEASES_PREFIX, RETIRED
-from registry.releases import channels as channel
+from registry.releases import channel_targets
 from registry.releases.folders import Folder, folder
 from registry.releases.manifest import MANIFEST, SIGNATURE
 
@@ -28,7 +28,8 @@ def spared(every: Iterable[Folder], bound: Collection[str], keep: int) -> frozen
 
     Args:
         every: All folders of the release bucket.
-        bound: What channels point to and may go back to (:func:`registry.releases.channels.bound`).
+        bound: What channels point to and may go back to
+            (:func:`registry.releases.channel_targets.releases_in_use`).
         keep: How many of the newest stay.
     """
     complete = sorted(
@@ -98,7 +99,7 @@ def retire(deployment: Deployment, release: str, moment: datetime) -> bool:
             Body=body,
             ContentType="application/json",
         )
-    if release in channel.bound(deployment):
+    if release in channel_targets.releases_in_use(deployment):
         deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=prefix + RETIRED)
         return False
     if found.retired and moment - found.retired >= GRACE:

@@ -21,10 +21,10 @@ import pytest
 from bench.quick_compilation import LINE, quick_compilation, register
 from cli.external_commands import environment
 from localcloud import LocalCloud
+from registry.channels import CHANNELS
 from registry.compilation.jobs import list_jobs
 from registry.convergence import ATTEMPT_LIMIT
 from registry.names import RELEASES_PREFIX, RETIRED, parse_compile_job
-from registry.releases.channels import CHANNELS
 from registry.releases.folders import folders
 from registry.versions.metadata import RELEASE
 from registry.versions.packages import PackageSummary, describe, iterate
@@ -130,7 +130,7 @@ class Site:
             package = describe(self.sagemaker, row.arn) if str(row.name) in names else None
             if package and RELEASE not in package.metadata:
                 found["not announced"].append(str(row.name))
-        for channel in CHANNELS:
+        for channel in (each.name for each in CHANNELS):
             if self.channel(channel) != names[-1]:
                 found["channels"].append(f"{channel}: {self.channel(channel)}")
         return {what: which for what, which in found.items() if which}
@@ -340,6 +340,6 @@ def test_old_releases_are_let_go_by_the_deployed_functions(site: Site) -> None:
         assert bool(each.published) != bool(each.retired), each
         assert each.files - {RETIRED} == there[each.release].files, "nothing is deleted today"
         assert each.published or each.release not in newest, f"{each.release} is among the newest"
-    for channel in CHANNELS:
+    for channel in (each.name for each in CHANNELS):
         assert site.channel(channel) == f"{LINE}{site.versions}"
     assert site.reconcile()["put_right"] == 0

@@ -13,7 +13,7 @@ from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchec
 if TYPE_CHECKING:
     from registry.automation.observation import Situation
     from registry.compilation.recipe import Recipe
-    from registry.releases.channels import Pointer
+    from registry.releases.pointers import Pointer
     from registry.versions.packages import Package
 
 #: How many approved stage-2 students are looked at, newest first.
@@ -86,7 +86,8 @@ def _recent(package: Package, now: datetime) -> bool:
 
 def stable(site: Site) -> Iterator[Finding]:
     """The stable channel points to the newest approved version's release."""
-    from registry.releases.channels import ChannelError, Pointer, compute, read
+    from registry.releases.channel_targets import compute
+    from registry.releases.pointers import ChannelError, Pointer, read
     from registry.versions.packages import describe
 
     deployment = site.deployment

@@ -14,6 +14,7 @@ from infra.constructs.model_group import READ_PACKAGES, jobs
 from infra.constructs.storage.bucket_access import READ, listing, objects
 from infra.registry_stack import RegistryStack
 from infra.settings import MLFLOW_APP, MLFLOW_NONE, Settings
+from registry.channels import CHANNELS
 from registry.names import (
     CHANNELS_PREFIX,
     COMPILATIONS_PREFIX,
@@ -21,7 +22,6 @@ from registry.names import (
     NAMES_PREFIX,
     PARAMETER_ROOT,
     RELEASES_PREFIX,
-    STABLE_CHANNEL,
 )
 
 _PLAIN = cdk.ArnFormat.NO_RESOURCE_NAME
@@ -143,9 +143,9 @@ def releaser_statements(
         iam.PolicyStatement(
             actions=["s3:PutObject", "s3:DeleteObject"],
             resources=[
-                registry.release_bucket.arn_for_objects(
-                    f"{CHANNELS_PREFIX}{STABLE_CHANNEL}.hold.json"
-                )
+                registry.release_bucket.arn_for_objects(f"{CHANNELS_PREFIX}{each.name}.hold.json")
+                for each in CHANNELS
+                if each.may_be_held
             ],
         ),
         iam.PolicyStatement(actions=["kms:GetPublicKey"], resources=[registry.signing_key.key_arn]),

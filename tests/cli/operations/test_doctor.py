@@ -27,7 +27,7 @@ from registry.automation.observation import Situation, Subject
 from registry.convergence import Approval, JobState, Observation
 from registry.deployment import DeployedNames
 from registry.names import parse_name
-from registry.releases.channels import Pointer
+from registry.releases.pointers import Pointer
 from registry.versions.packages import APPROVED, REJECTED, Package
 from tests.cli.command import cards
 

@@ -137,14 +137,27 @@ def test_a_changed_byte_on_disk_is_found(published: Stack, tmp_path: Path, name:
 
 
 def test_a_channel_that_points_nowhere_says_what_to_do(aws: Stack, tmp_path: Path) -> None:
-    refused(
-        cards("release", "pull", "--channel", "beta", "--out", str(tmp_path / "r")),
-        "beta",
-        "approve",
-    )
+    for channel, words in (("candidate", ["candidate", "approve"]), ("beta", ["'beta'", "stable"])):
+        refused(
+            cards("release", "pull", "--channel", channel, "--out", str(tmp_path / "r")), *words
+        )
 
 
 def test_an_unknown_release_says_where_to_look(aws: Stack, tmp_path: Path) -> None:
     words = ["pull", "--release", "nothing", "--out", str(tmp_path / "r")]
     refused(cards("release", *words), "nothing", "cards release list")
     refused(cards("release", "show", "nothing"), "nothing", "cards release list")
+
+
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+@pytest.mark.parametrize(
+    ("channel", "words"),
+    [
+        ("candidate", ["--channel candidate", "cannot be held", "stable"]),
+        ("beta", ["channel 'beta'", "not declared", "candidate, stable"]),
+    ],
+)
+def test_promote_and_rollback_of_a_channel_that_cannot_be_held_are_refused(
+    command: str, channel: str, words: list[str]
+) -> None:
+    refused(cards("release", command, "--channel", channel, "--reason", "x"), *words)

@@ -14,10 +14,11 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
+from registry import channels
 from registry.convergence import ATTEMPT_LIMIT
 from registry.deployment import Deployment
 from registry.names import RETIRED, name_in_description, parse_compile_job
-from registry.releases import channels as channel
+from registry.releases import channel_targets, pointers
 from registry.versions.metadata import COMPILE_FAILED_JOB, RELEASE
 from tests.registry.compilation.compiled_files import FILES, report
 from tests.registry.memory_aws import (
@@ -343,9 +344,9 @@ class World:
         """Some days pass."""
         self.aws.clock += timedelta(days=3)
 
-    def channel(self, name: str) -> channel.Pointer:
-        pointer, _ = channel.read(self.aws.client("s3"), RELEASES, name)
-        return pointer or channel.Pointer(None)
+    def channel(self, name: str) -> pointers.Pointer:
+        pointer, _ = pointers.read(self.aws.client("s3"), RELEASES, name)
+        return pointer or pointers.Pointer(None)
 
     def wrong(self) -> list[str]:
         """Everything that is not as it should be, once all is at rest."""
@@ -353,7 +354,7 @@ class World:
         releases, here = self.complete_releases(), set()
         deployment = self.code[self.recipe]["compile"]._deployment
         recipe = self.code[self.recipe]["compile"].RECIPE
-        leader = channel.newest(deployment)
+        leader = channel_targets.newest(deployment)
         for arn, row in self.aws.packages.items():
             name = name_in_description(row["ModelPackageDescription"])
             if name is None or not name.releasable:
@@ -373,11 +374,11 @@ class World:
                 faults.append(f"{name} is released and nobody was told")
         faults += [f"{name} is gone and has {releases[name]}" for name in set(releases) - here]
         faults += [f"{job} runs" for job in self.active()]
-        for each in channel.CHANNELS:
-            wanted = channel.compute(deployment, each)
+        for each in (channel.name for channel in channels.CHANNELS):
+            wanted = channel_targets.compute(deployment, each)
             try:
                 pointer = self.channel(each)
-            except channel.ChannelError as error:
+            except pointers.ChannelError as error:
                 faults.append(str(error))
                 continue
             if pointer != wanted:
@@ -390,7 +391,7 @@ class World:
         if deployment.keep_releases is None:
             return []
         there = {each for those in self.complete_releases().values() for each in those}
-        loose = there - channel.bound(deployment)
+        loose = there - channel_targets.releases_in_use(deployment)
         marked = {each for each, files in self.folders().items() if RETIRED in files}
         old = {
             each

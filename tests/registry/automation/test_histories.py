@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from registry import channels
 from registry.names import STABLE_CHANNEL
-from registry.releases import channels as channel
+from registry.releases import pointers
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.memory_aws import RELEASES, WRITES, Crash
 
@@ -147,16 +148,16 @@ def hold(world: World, which: int, still: bool) -> None:
             arn for arn, row in packages if row["ModelPackageDescription"].startswith(f"{name}:")
         ]
         for arn in named:
-            pointer = channel.Pointer(release, arn, name)
-            channel.hold(s3, RELEASES, channel.Hold(pointer, "arn:x", "2026-01-01", "y"))
+            pointer = pointers.Pointer(release, arn, name)
+            pointers.hold(s3, RELEASES, pointers.Hold(pointer, "arn:x", "2026-01-01", "y"))
     else:
-        channel.release_hold(s3, RELEASES, STABLE_CHANNEL)
+        pointers.release_hold(s3, RELEASES, STABLE_CHANNEL)
 
 
 def drift(world: World, which: int, how: str) -> None:
     """Somebody's hand in the release bucket."""
-    name = channel.CHANNELS[which % 2]
-    place = RELEASES, channel.pointer_key(name)
+    name = channels.CHANNELS[which % 2].name
+    place = RELEASES, pointers.pointer_key(name)
     if how == "gone":
         world.aws.objects.pop(place, None)
     elif how == "garbage":

@@ -15,7 +15,7 @@ from registry.compilation.jobs import CompilationError
 from registry.compilation.recipe import Recipe
 from registry.deployment import Deployment
 from registry.names import parse_name
-from registry.releases import channels as channel
+from registry.releases import channel_targets, pointers
 from registry.releases import publication as releases
 from registry.releases.manifest import ManifestError, parse
 from registry.versions.packages import NewPackage, Package, create, describe
@@ -213,9 +213,9 @@ def test_the_channel_moves_by_compare_and_swap(shop: Shop) -> None:
     faults.client(clients["s3"])
     # Somebody else moves it twice in between: it is looked at again each time.
     faults.fail(clients["s3"], "PutObject", "PreconditionFailed", times=2, status=412)
-    pointer = channel.move(deployment)
+    pointer = channel_targets.move(deployment)
     assert pointer.release == release and faults.calls["PutObject"] == 3
-    assert channel.move(deployment) == pointer
+    assert channel_targets.move(deployment) == pointer
     assert faults.calls["PutObject"] == 3, "what is right is not written again"
 
 
@@ -223,16 +223,16 @@ def test_a_channel_that_others_keep_moving_is_an_error(shop: Shop) -> None:
     shop.publish()
     clients = shop.clients()
     Faults().fail(clients["s3"], "PutObject", "PreconditionFailed", times=99, status=412)
-    with pytest.raises(channel.ChannelError, match="repeat it"):
-        channel.move(shop.deployment(clients))
+    with pytest.raises(pointers.ChannelError, match="repeat it"):
+        channel_targets.move(shop.deployment(clients))
 
 
 def test_rejecting_the_released_version_empties_the_channel(shop: Shop) -> None:
     shop.publish()
     clients = shop.clients()
     deployment = shop.deployment(clients)
-    assert channel.move(deployment).release
+    assert channel_targets.move(deployment).release
     clients["sagemaker"].update_model_package(
         ModelPackageArn=shop.source.arn, ModelApprovalStatus="Rejected"
     )
-    assert channel.move(deployment).release is None
+    assert channel_targets.move(deployment).release is None

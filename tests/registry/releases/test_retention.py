@@ -18,8 +18,7 @@ from registry.automation import reconciliation
 from registry.automation.observation import spared
 from registry.convergence import Step
 from registry.names import RETIRED
-from registry.releases import channels as channel
-from registry.releases import retention
+from registry.releases import channel_targets, pointers, retention
 from registry.releases.folders import Folder, folders
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.compilation.compiled_files import FILES
@@ -65,9 +64,9 @@ def settle(world: World) -> None:
 def hold(world: World, release: str) -> None:
     """A person wants stable to be this one."""
     number = int(release.partition(".")[0].rpartition("-v")[2])
-    pointer = channel.Pointer(release, world.versions[number - 1], release.partition(".")[0])
-    wanted = channel.Hold(pointer, "arn:x", "2026-01-01", "better")
-    channel.hold(world.aws.client("s3"), RELEASES, wanted)
+    pointer = pointers.Pointer(release, world.versions[number - 1], release.partition(".")[0])
+    wanted = pointers.Hold(pointer, "arn:x", "2026-01-01", "better")
+    pointers.hold(world.aws.client("s3"), RELEASES, wanted)
 
 
 def next_retirement(world: World) -> int:
@@ -231,18 +230,18 @@ def test_a_channel_that_was_moved_to_what_went_meanwhile_moves_on(
             world.aws._store((RELEASES, f"releases/{first}/{RETIRED}"), b"{}")
 
     world.aws.around = hook
-    assert channel.move(deployment).release == third
+    assert channel_targets.move(deployment).release == third
     assert world.channel("stable").release == third
 
 
 def test_where_a_pointer_cannot_be_read_nothing_goes(code: list[dict[str, ModuleType]]) -> None:
     """Nobody knows what channels need."""
     world, releases = released(code, 4)
-    world.aws._store((RELEASES, channel.pointer_key("stable")), b"junk")
+    world.aws._store((RELEASES, pointers.pointer_key("stable")), b"junk")
     assert spared(code[0]["publish"]._deployment, folders(world.aws.client("s3"), RELEASES)) >= set(
         releases
     )
-    with pytest.raises(channel.ChannelError):
+    with pytest.raises(pointers.ChannelError):
         retention.retire(code[0]["publish"]._deployment, releases[0], world.aws.clock)
     assert all(files_of(world, each) > set(FILES) for each in releases)
 

@@ -1,0 +1,162 @@
+"""A channel's pointer and its hold: small JSON objects in the release bucket.
+
+A pointer keeps where it has pointed before, so that a person can go back. A hold is a person's
+decision that the channel stays at one release.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry.aws import is_missing
+from registry.names import CHANNELS_PREFIX, STABLE_CHANNEL
+
+_POINTER_LIMIT = 64 * 1024
+
+
+class ChannelError(RuntimeError):
+    """A pointer that cannot be read or moved; names the channel and the cause."""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Where a channel points.
+
+    Attributes:
+        release: The release's id, or None where no version qualifies.
+        package_arn: The approved student version that it was made from.
+        name: That version's name.
+    """
+
+    release: str | None
+    package_arn: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """One place where a channel has pointed, since when."""
+
+    pointer: Pointer
+    since: str
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A person's word that ``stable`` is to point to one release.
+
+    Attributes:
+        pointer: Where to; it counts as long as the version is approved and its release complete.
+        by: ARN of who said so.
+        at: When, ISO 8601.
+        reason: Why.
+    """
+
+    pointer: Pointer
+    by: str
+    at: str
+    reason: str
+
+
+def pointer_key(channel: str) -> str:
+    """The pointer's key in the release bucket."""
+    return f"{CHANNELS_PREFIX}{channel}.json"
+
+
+def hold_key(channel: str) -> str:
+    """Where a person's hold on a channel lies."""
+    return f"{CHANNELS_PREFIX}{channel}.hold.json"
+
+
+def read(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> tuple[Pointer | None, str | None]:
+    """Reads a pointer and its ETag; (None, None) before the first release.
+
+    Raises:
+        ChannelError: The object is no pointer.
+    """
+    document, etag = read_object(s3, bucket, pointer_key(channel))
+    if document is None:
+        return None, None
+    return _pointer(document, f"channel {channel}: s3://{bucket}/{pointer_key(channel)}"), etag
+
+
+def history(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> list[Move]:
+    """Where a channel points and has pointed, newest first; empty before the first release.
+
+    Raises:
+        ChannelError: The object is no pointer.
+    """
+    document, _ = read_object(s3, bucket, pointer_key(channel))
+    if document is None:
+        return []
+    return moves_of(document, f"channel {channel}: s3://{bucket}/{pointer_key(channel)}")
+
+
+def read_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> Hold | None:
+    """The hold on a channel, or None.
+
+    Raises:
+        ChannelError: The object is no hold.
+    """
+    key = hold_key(channel)
+    document, _ = read_object(s3, bucket, key)
+    if document is None:
+        return None
+    label = f"channel {channel}: s3://{bucket}/{key}"
+    words = [document.get(key) for key in ("by", "at", "reason")]
+    if not all(isinstance(word, str) for word in words):
+        raise ChannelError(f"{label} is no hold; delete it or promote again")
+    return Hold(_pointer(document, label), *map(str, words))
+
+
+def hold(s3: Any, bucket: str, wanted: Hold, channel: str = STABLE_CHANNEL) -> None:
+    """Writes down that a channel is to stay at a release."""
+    body = {**asdict(wanted.pointer), "by": wanted.by, "at": wanted.at, "reason": wanted.reason}
+    s3.put_object(
+        Bucket=bucket,
+        Key=hold_key(channel),
+        Body=json.dumps({"channel": channel, **body}, indent=2).encode(),
+        ContentType="application/json",
+    )
+
+
+def release_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> None:
+    """Lets a channel go where it goes by itself."""
+    s3.delete_object(Bucket=bucket, Key=hold_key(channel))
+
+
+def read_object(s3: Any, bucket: str, key: str) -> tuple[Mapping[str, Any] | None, str | None]:
+    """An object and its ETag; (None, None) for none, an empty one for what is no JSON."""
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if is_missing(error):
+            return None, None
+        raise
+    try:
+        document = json.loads(answer["Body"].read(_POINTER_LIMIT))
+    except ValueError:
+        document = None
+    return document if isinstance(document, Mapping) else {}, str(answer["ETag"])
+
+
+def _pointer(document: object, label: str) -> Pointer:
+    if isinstance(document, Mapping):
+        words = [document.get(key, 0) for key in ("release", "package_arn", "name")]
+        if all(word is None or isinstance(word, str) for word in words):
+            return Pointer(*words)
+    raise ChannelError(f"{label} is no pointer; the next move writes it again")
+
+
+def moves_of(document: Mapping[str, Any], label: str) -> list[Move]:
+    earlier = document.get("history", [])
+    rows = [document, *(earlier if isinstance(earlier, list) else [])]
+    return [
+        Move(_pointer(row, label), str(row.get("since", "")) if isinstance(row, Mapping) else "")
+        for row in rows
+    ]
