@@ -34,7 +34,7 @@ from bench.quick_compilation import LINE, quick_compilation, register
 from localcloud import LocalCloud
 from localcloud.ports import free_port
 from registry.automation.reconciliation import reconcile
-from registry.compilation.recipe import Recipe
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.deployment import DeployedNames
 from registry.names import GROUP
 from registry.versions.metadata import RELEASE
@@ -220,7 +220,7 @@ def reconciling(site: Site, names: DeployedNames, versions: int) -> None:
     variables = site.client("lambda").get_function_configuration(
         FunctionName=names.reconciler_function
     )["Environment"]["Variables"]
-    recipe = Recipe.from_json(variables["COMPILE_RECIPE"], variables["COMPILE_IMAGE"])
+    recipe = CompileRecipe.from_json(variables["COMPILE_RECIPE"], variables["COMPILE_IMAGE"])
     # In a week, when nothing is new any more: what a usual run has to do.
     for label, later in (("all of them new", timedelta()), ("none of them new", timedelta(days=7))):
         calls, begun = 0, time.monotonic()

@@ -7,8 +7,8 @@ import os
 import boto3
 
 from lambdas.metrics import count_notice
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.jobs import CompileSettings
-from registry.compilation.recipe import Recipe
 from registry.deployment import Deployment, kept_count
 from registry.names import NO_NETWORK
 from registry.notices import Notifier
@@ -28,9 +28,9 @@ def required(name: str) -> str:
     return value
 
 
-def recipe() -> Recipe:
+def recipe() -> CompileRecipe:
     """The deployment's compilation recipe."""
-    return Recipe.from_json(required("COMPILE_RECIPE"), required("COMPILE_IMAGE"))
+    return CompileRecipe.from_json(required("COMPILE_RECIPE"), required("COMPILE_IMAGE"))
 
 
 def deployment(*, signing_key_arn: str = "", keep_releases: int | None = None) -> Deployment:

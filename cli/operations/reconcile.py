@@ -13,7 +13,7 @@ from cli.options import AsJson
 
 if TYPE_CHECKING:
     from registry.automation.reconciliation import Finding
-    from registry.compilation.recipe import Recipe
+    from registry.compilation.compile_recipe import CompileRecipe
 
 EPILOG = "Example: cards reconcile --dry-run"
 
@@ -74,11 +74,13 @@ def reconcile(
     )
 
 
-def deployed_recipe(aws: AwsSession) -> Recipe:
+def deployed_recipe(aws: AwsSession) -> CompileRecipe:
     """How this deployment compiles, from the function that does it."""
-    from registry.compilation.recipe import Recipe
+    from registry.compilation.compile_recipe import CompileRecipe
 
     variables = aws.client("lambda").get_function_configuration(
         FunctionName=aws.names.compile_function
     )["Environment"]["Variables"]
-    return Recipe.from_json(str(variables["COMPILE_RECIPE"]), str(variables["COMPILE_IMAGE"]))
+    return CompileRecipe.from_json(
+        str(variables["COMPILE_RECIPE"]), str(variables["COMPILE_IMAGE"])
+    )

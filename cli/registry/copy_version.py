@@ -33,14 +33,14 @@ def promote(
     """
     from cli.console import activity, print_json, print_line, size
     from cli.find_version import package as find
-    from registry.versions.promotion import promote as copy
+    from registry.versions.copying import copy_version
 
     here, there = AwsSession(environment), AwsSession(to, profile=to_profile)
     if to == environment and to_profile is None:
         raise CliError(f"--to {to}: is where the version is; name another, or --to-profile")
     package = find(here, name)
-    with activity(f"promoting {package.label} to {to}") as task:
-        arn = copy(
+    with activity(f"copying {package.label} to {to}") as task:
+        arn = copy_version(
             here.deployment,
             there.deployment,
             package,

@@ -13,8 +13,8 @@ from typing import Any
 from registry import channels
 from registry.automation.observation import Situation, Subject, observe
 from registry.compilation import jobs as compilation
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
-from registry.compilation.recipe import Recipe
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
 from registry.deployment import Deployment
 from registry.notices import Notice, NoticeKind, Notifier
@@ -49,7 +49,7 @@ MOVE_CHANNELS: Mapping[str, Any] = {"MoveChannels": True}
 def converge(
     deployment: Deployment,
     subject: Subject,
-    recipe: Recipe,
+    recipe: CompileRecipe,
     actions: Mapping[Step, Action],
     *,
     again: bool = False,
@@ -92,7 +92,10 @@ def forgiven(seen: Observation) -> Observation:
 
 
 def compile_actions(
-    deployment: Deployment, recipe: Recipe, settings: compilation.CompileSettings, hand_over: Action
+    deployment: Deployment,
+    recipe: CompileRecipe,
+    settings: compilation.CompileSettings,
+    hand_over: Action,
 ) -> dict[Step, Action]:
     """What the function that may run compile jobs does; the rest it hands to the publisher."""
 
@@ -133,7 +136,7 @@ def compile_actions(
 
 
 def publish_actions(
-    deployment: Deployment, notifier: Notifier, recipe: Recipe
+    deployment: Deployment, notifier: Notifier, recipe: CompileRecipe
 ) -> dict[Step, Action]:
     """What the function that may write releases does."""
 
@@ -277,7 +280,7 @@ def _forget(deployment: Deployment, situation: Situation) -> None:
 
 
 def _record_failure(
-    deployment: Deployment, notifier: Notifier, situation: Situation, recipe: Recipe
+    deployment: Deployment, notifier: Notifier, situation: Situation, recipe: CompileRecipe
 ) -> str:
     assert situation.package and situation.jobs
     job = situation.jobs.newest

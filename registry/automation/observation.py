@@ -9,8 +9,8 @@ from typing import Any
 
 from registry import channels
 from registry.compilation import jobs as compilation
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.jobs import FIDELITY_REPORT, CompilationError
-from registry.compilation.recipe import Recipe
 from registry.convergence import Approval, JobState, Observation, Verdict
 from registry.deployment import Deployment
 from registry.names import ModelName, compile_job_name, release_id
@@ -98,7 +98,10 @@ class Situation:
 
 
 def observe(
-    deployment: Deployment, subject: Subject, recipe: Recipe, channels: Channels | None = None
+    deployment: Deployment,
+    subject: Subject,
+    recipe: CompileRecipe,
+    channels: Channels | None = None,
 ) -> Situation:
     """Looks at everything that the next step of one version depends on.
 

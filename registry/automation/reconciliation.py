@@ -28,7 +28,7 @@ from registry.automation.observation import (
 from registry.automation.unregistered_jobs import unregistered_jobs
 from registry.aws import is_missing
 from registry.compilation import jobs as compilation
-from registry.compilation.recipe import Recipe
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.convergence import JobState, Step, next_step
 from registry.deployment import Deployment
 from registry.lineage.ancestry import artifact_of
@@ -120,7 +120,7 @@ class _Lists:
 
 def reconcile(
     deployment: Deployment,
-    recipe: Recipe,
+    recipe: CompileRecipe,
     act: Callable[[Finding], None],
     *,
     has_time: Callable[[], bool] = lambda: True,
@@ -175,7 +175,11 @@ def reconcile(
 
 
 def _look(
-    deployment: Deployment, subject: Subject, recipe: Recipe, channels: Channels, moment: datetime
+    deployment: Deployment,
+    subject: Subject,
+    recipe: CompileRecipe,
+    channels: Channels,
+    moment: datetime,
 ) -> Finding | None:
     situation = observe(deployment, subject, recipe, channels)
     step = next_step(situation.seen)
@@ -192,7 +196,7 @@ def _look(
     return None
 
 
-def _lists(deployment: Deployment, recipe: Recipe) -> _Lists:
+def _lists(deployment: Deployment, recipe: CompileRecipe) -> _Lists:
     versions = list(iterate(deployment.sagemaker, deployment.group_name))
     jobs: dict[ModelName, Mapping[str, Any]] = {}
     attempts: dict[ModelName, int] = {}
@@ -217,7 +221,7 @@ def _lists(deployment: Deployment, recipe: Recipe) -> _Lists:
 
 
 def _in_doubt(
-    deployment: Deployment, lists: _Lists, recipe: Recipe, moment: datetime, below: int
+    deployment: Deployment, lists: _Lists, recipe: CompileRecipe, moment: datetime, below: int
 ) -> Iterator[tuple[Subject, int]]:
     """The versions that the lists do not show to be settled, newest first, and their numbers."""
     known = set()
@@ -230,7 +234,9 @@ def _in_doubt(
         yield Subject(arn, name), 0
 
 
-def _may_be_unsettled(row: PackageSummary, lists: _Lists, recipe: Recipe, moment: datetime) -> bool:
+def _may_be_unsettled(
+    row: PackageSummary, lists: _Lists, recipe: CompileRecipe, moment: datetime
+) -> bool:
     recent = moment - row.created < LOOKBACK
     if row.name is None or not row.name.releasable:
         return recent  # Its lineage may be missing.

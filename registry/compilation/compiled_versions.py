@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.jobs import CompilationError, verdict
-from registry.compilation.recipe import Recipe
 from registry.compilers import ONNX_STAGE
 from registry.convergence import Verdict
 from registry.deployment import Deployment
@@ -30,7 +30,7 @@ def register_compiled(
     deployment: Deployment,
     *,
     source: Package,
-    recipe: Recipe,
+    recipe: CompileRecipe,
     job_name: str,
     report: Mapping[str, Any],
     fidelity: Mapping[str, Any],
@@ -121,7 +121,9 @@ def register_compiled(
     return names
 
 
-def _entries(report: Mapping[str, Any], recipe: Recipe, job_name: str) -> list[dict[str, Any]]:
+def _entries(
+    report: Mapping[str, Any], recipe: CompileRecipe, job_name: str
+) -> list[dict[str, Any]]:
     entries = report.get("packages")
     allowed = [ONNX_STAGE, recipe.kind.stage]
     if not isinstance(entries, list) or [e.get("stage") for e in entries] != allowed:
@@ -132,7 +134,7 @@ def _entries(report: Mapping[str, Any], recipe: Recipe, job_name: str) -> list[d
     return entries
 
 
-def _summary(entry: Mapping[str, Any], recipe: Recipe, parent: str) -> str:
+def _summary(entry: Mapping[str, Any], recipe: CompileRecipe, parent: str) -> str:
     metadata, metrics = entry["metadata"], entry["metrics"]
     parts = [f"{metadata.get('Architecture', '?')} as {entry['stage']}"]
     if "top1" in metrics:

@@ -11,8 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.last_words import is_refusal
-from registry.compilation.recipe import Recipe
 from registry.convergence import JobState, Verdict
 from registry.names import (
     COMPILATIONS_PREFIX,
@@ -98,7 +98,7 @@ class CompileJobs:
         return replace(self, newest=replace(self.newest, reason=reason)) if reason else self
 
 
-def jobs_of(sagemaker: Any, source: ModelName, recipe: Recipe) -> CompileJobs:
+def jobs_of(sagemaker: Any, source: ModelName, recipe: CompileRecipe) -> CompileJobs:
     """Finds the compile jobs of a version."""
     newest, running, created = CompileJob(), [], []
     for row in list_jobs(sagemaker, f"{COMPILE_JOB_PREFIX}{source}-"):
@@ -138,7 +138,7 @@ def _job(row: Mapping[str, Any], attempt: int) -> CompileJob:
 
 
 def start(
-    sagemaker: Any, source: Package, recipe: Recipe, settings: CompileSettings, attempt: int
+    sagemaker: Any, source: Package, recipe: CompileRecipe, settings: CompileSettings, attempt: int
 ) -> str:
     """Starts a compile job and returns its name; a job that is there already is the same job.
 

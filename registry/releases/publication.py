@@ -17,9 +17,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry.aws import is_missing, put_once
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
 from registry.compilation.jobs import FIDELITY_REPORT, CompilationError, read_report, verdict
-from registry.compilation.recipe import Recipe
 from registry.compilers import compiler_of_stage
 from registry.contract import Contract
 from registry.convergence import Verdict
@@ -78,7 +78,7 @@ def release_of(package: Package) -> str | None:
     return release_id(job[0], compiler.name, job[1]) if job and compiler else None
 
 
-def publish(deployment: Deployment, source: Package, recipe: Recipe, job_name: str) -> str:
+def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_name: str) -> str:
     """Publishes the release of an approved version from its completed compile job.
 
     Registers what was compiled (ONNX and INT8 or HEF) as versions of the group, copies the files,
@@ -229,7 +229,7 @@ def _copy_checked(deployment: Deployment, key: str, target: str, file: File, job
 def _manifest(
     deployment: Deployment,
     source: Package,
-    recipe: Recipe,
+    recipe: CompileRecipe,
     job_name: str,
     release: str,
     report: Mapping[str, Any],

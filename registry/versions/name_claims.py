@@ -2,8 +2,8 @@
 
 A claim is the object ``names/<line>/v<N>.json`` in the training bucket; ``If-None-Match: *`` lets
 exactly one writer create it
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html). The claim says
-which job the name was given to, so a registration that is repeated gets its first name back.
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html). The claim names the
+job that the name was given to, so a registration that is repeated gets its first name back.
 """
 
 from __future__ import annotations
@@ -52,16 +52,32 @@ def claim_name(
     while True:
         newest += 1
         name = ModelName(model_type, architecture, stage, newest)
-        key = f"{prefix}v{newest}.json"
-        claim = json.dumps({"name": str(name), "source": source}).encode()
+        if claim_exact_name(s3, bucket, name, source) == source:
+            return name
+
+
+def claim_exact_name(s3: Any, bucket: str, name: ModelName, source: str) -> str:
+    """Claims one particular name for ``source``, unless it has an owner.
+
+    Args:
+        s3: A boto3 S3 client.
+        bucket: The training bucket.
+        name: The name.
+        source: As for :func:`claim_name`.
+
+    Returns:
+        Who owns the name now: ``source``, another source, or an empty string where the claim that
+        is there cannot be read.
+    """
+    key = f"{NAMES_PREFIX}{name.line}/v{name.version}.json"
+    claim = json.dumps({"name": str(name), "source": source}).encode()
+    while True:
         if put_once(s3, bucket, key, claim, ContentType="application/json"):
-            return name
-        # Somebody has it, or two wrote at the same moment: look who won.
+            return source
+        # There is a claim, or two wrote at the same moment: read who won.
         owner = _source(s3, bucket, key)
-        if owner == source:
-            return name
-        if owner is None:
-            newest -= 1
+        if owner is not None:
+            return owner
 
 
 def _version(key: str, line: str) -> int:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from infra.settings import Compile, Settings, SettingsError, load_settings
 from registry import names
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.gate_thresholds import GateThresholds
-from registry.compilation.recipe import Recipe
 from tests.infra.assembly import ROOT
 
 IMAGE = "123456789012.dkr.ecr.us-east-2.amazonaws.com/hailo-dfc:3.33"
@@ -223,8 +223,8 @@ def test_what_changes_a_compilation_changes_the_recipe(path: str) -> None:
     before, after = Settings(), load_settings(nested(path, changed))
     same_result = path.endswith(("instance_type", "max_runtime_seconds"))
     image = after.compile.image or "the default"
-    first = Recipe.from_json(before.recipe, "the default").id
-    assert (Recipe.from_json(after.recipe, image).id == first) == same_result
+    first = CompileRecipe.from_json(before.recipe, "the default").id
+    assert (CompileRecipe.from_json(after.recipe, image).id == first) == same_result
 
 
 def test_the_app_answers_a_wrong_setting_in_one_line() -> None:

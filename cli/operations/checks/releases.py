@@ -12,7 +12,7 @@ from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchec
 
 if TYPE_CHECKING:
     from registry.automation.observation import Situation
-    from registry.compilation.recipe import Recipe
+    from registry.compilation.compile_recipe import CompileRecipe
     from registry.releases.pointers import Pointer
     from registry.versions.packages import Package
 
@@ -137,14 +137,14 @@ def judge_stable(
     return failed(f"stable -> {pointed.release or 'nothing'}; {right} is right", repeat)
 
 
-def _recipe(site: Site) -> Recipe | None:
-    from registry.compilation.recipe import Recipe
+def _recipe(site: Site) -> CompileRecipe | None:
+    from registry.compilation.compile_recipe import CompileRecipe
 
     function = site.functions.get("CompileApproved")
     if function is None:
         return None
     variables: Mapping[str, Any] = function.get("Environment", {}).get("Variables", {})
-    return Recipe.from_json(
+    return CompileRecipe.from_json(
         str(variables.get("COMPILE_RECIPE", "")), str(variables.get("COMPILE_IMAGE", ""))
     )
 

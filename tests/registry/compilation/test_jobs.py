@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.jobs import CompileSettings, jobs_of, start
-from registry.compilation.recipe import Recipe
 from registry.convergence import JobState
 from registry.names import parse_compile_job, parse_name
 from registry.versions.packages import describe
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.memory_aws import MemoryAws
 
-RECIPE = Recipe.from_json('{"compiler": "onnx-int8"}', "image")
+RECIPE = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
 SETTINGS = CompileSettings(
     role_arn="arn:aws:iam::123456789012:role/compile-jobs",
     instance_type="ml.m5.xlarge",

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from localcloud import LocalCloud
+from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.jobs import CompilationError
-from registry.compilation.recipe import Recipe
 from registry.deployment import Deployment
 from registry.names import parse_name
 from registry.releases import channel_targets, pointers
@@ -24,7 +24,7 @@ from tests.registry.compilation.compiled_files import FILES, report
 from tests.registry.registration.training_jobs import request
 from tests.running_cloud import Client, client_of, make_role, until
 
-RECIPE = Recipe.from_json('{"compiler": "onnx-int8"}', "image")
+RECIPE = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
 #: Every call of a publication, in the order in which each is made first.
 CALLS = [
     ("s3", "GetObject"),

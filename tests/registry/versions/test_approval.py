@@ -306,11 +306,11 @@ def test_the_console_and_the_aws_cli_lead_to_the_same_step(
 ) -> None:
     """The automation sees a status; who set it, and by what, makes no difference."""
     from registry.automation.observation import Subject, observe
-    from registry.compilation.recipe import Recipe
+    from registry.compilation.compile_recipe import CompileRecipe
     from registry.deployment import Deployment
 
     deployment = Deployment(client, package.group, bucket, bucket)
-    recipe = Recipe.from_json('{"compiler": "onnx-int8"}', "image")
+    recipe = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
     before = observe(deployment, Subject(package.arn), recipe).seen
     assert next_step(before) is Step.NOTHING
     approved(sagemaker, package)
@@ -328,7 +328,7 @@ def test_approving_stage_1_sets_nothing_going(
 ) -> None:
     from registry.automation.actions import converge
     from registry.automation.observation import Subject
-    from registry.compilation.recipe import Recipe
+    from registry.compilation.compile_recipe import CompileRecipe
     from registry.deployment import Deployment
 
     arn = sagemaker.create_model_package(
@@ -337,7 +337,7 @@ def test_approving_stage_1_sets_nothing_going(
         ModelApprovalStatus="Approved",
     )["ModelPackageArn"]
     deployment = Deployment(client, group, bucket, bucket)
-    recipe = Recipe.from_json('{"compiler": "onnx-int8"}', "image")
+    recipe = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
 
     def never(_: Any) -> str:
         raise AssertionError("a stage-1 checkpoint was acted on")

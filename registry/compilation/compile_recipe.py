@@ -10,12 +10,12 @@ from typing import Any
 from registry.compilers import CompilerKind, compiler_kind, compiler_names
 
 
-class RecipeError(ValueError):
+class CompileRecipeError(ValueError):
     """A recipe that cannot be followed; names the field."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CompileRecipe:
     """A compilation recipe, as the deployment's settings give it.
 
     Attributes:
@@ -27,18 +27,20 @@ class Recipe:
     image: str
 
     @classmethod
-    def from_json(cls, text: str, image: str) -> Recipe:
+    def from_json(cls, text: str, image: str) -> CompileRecipe:
         """Reads the settings' JSON.
 
         Raises:
-            RecipeError: Not an object, or an unknown compiler.
+            CompileRecipeError: Not an object, or an unknown compiler.
         """
         try:
             document = json.loads(text)
         except ValueError as error:
-            raise RecipeError(f"recipe: not JSON ({error})") from None
+            raise CompileRecipeError(f"recipe: not JSON ({error})") from None
         if not isinstance(document, dict) or document.get("compiler") not in compiler_names():
-            raise RecipeError(f"recipe: compiler must be one of {', '.join(compiler_names())}")
+            raise CompileRecipeError(
+                f"recipe: compiler must be one of {', '.join(compiler_names())}"
+            )
         return cls(document, image)
 
     @property

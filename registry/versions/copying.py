@@ -1,4 +1,4 @@
-"""Taking an approved version from one deployment to another: from development to production.
+"""Copies an approved version from one deployment to another: from development to production.
 
 What a version needs to be compiled there is copied (its artifact, its card set), and the version is
 registered under its own name, waiting for a person of the other deployment to approve it. It is
@@ -8,15 +8,14 @@ already is not copied again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, put_once, split_s3_uri
+from registry.aws import error_code, split_s3_uri
 from registry.deployment import Deployment
-from registry.names import CARDS_PREFIX, JOBS_PREFIX, NAMES_PREFIX, ModelName
+from registry.names import CARDS_PREFIX, JOBS_PREFIX, ModelName
 from registry.versions import model_quality
 from registry.versions.metadata import (
     CARD_SET_URI,
@@ -26,24 +25,25 @@ from registry.versions.metadata import (
     PARENT_ARN,
     RELEASE,
 )
+from registry.versions.name_claims import claim_exact_name
 from registry.versions.packages import APPROVED, PENDING, NewPackage, Package, create, find
 
-#: Metadata of the version: the ARN that it was promoted from.
+#: Metadata of the version: the ARN that it was copied from.
 PROMOTED_FROM = "PromotedFrom"
-#: What belongs to the deployment that a version comes from: its ARNs mean nothing elsewhere.
-_OF_THE_SOURCE = frozenset(
+#: Metadata that is not copied: ARNs and addresses of the source mean nothing elsewhere.
+_SOURCE_ONLY = frozenset(
     {RELEASE, COMPILE_FAILED_JOB, COMPILE_FAILURE, MODEL_NAME, CARD_SET_URI, PARENT_ARN}
 )
 
-#: Told before each object: its key, and its size in bytes.
+#: Called before each object is copied, with its key and its size in bytes.
 Progress = Callable[[str, int], None]
 
 
-class PromotionError(RuntimeError):
-    """A version that cannot be promoted; names it, the cause and the remedy."""
+class CopyError(RuntimeError):
+    """A version that cannot be copied; names it, the cause and the remedy."""
 
 
-def promote(
+def copy_version(
     source: Deployment,
     target: Deployment,
     package: Package,
@@ -52,16 +52,17 @@ def promote(
     """Copies a version to another deployment and registers it there.
 
     Args:
-        source: Where it is approved.
-        target: Where it goes.
+        source: The deployment where it is approved.
+        target: The deployment that it is copied to.
         package: The version, as it was read a moment ago.
-        progress: Told about each object that is copied.
+        progress: Called before each object that is copied.
 
     Returns:
-        Its ARN there.
+        Its ARN in the target.
 
     Raises:
-        PromotionError: It is not approved, lacks something, or its name is another's there.
+        CopyError: It is not approved, lacks something, or its name belongs to another version in
+            the target.
         MetadataError: Its metadata would not be registered today.
     """
     name, cards_uri = _checked(package)
@@ -78,7 +79,7 @@ def promote(
     # Markers are written last, as on an upload: a set without its marker is no set.
     for row in sorted(_listed(source.s3, bucket, prefix), key=lambda each: "/." in each[0]):
         _copy(source, bucket, row[0], target, cards + row[0].removeprefix(prefix), progress)
-    metadata = {key: text for key, text in package.metadata.items() if key not in _OF_THE_SOURCE}
+    metadata = {key: text for key, text in package.metadata.items() if key not in _SOURCE_ONLY}
     return create(
         target.sagemaker,
         target.group_name,
@@ -102,51 +103,48 @@ def promote(
 
 def _checked(package: Package) -> tuple[ModelName, str]:
     if package.name is None or not package.name.releasable:
-        raise PromotionError(
-            f"{package.label}: is no stage-2 student; only what leads to a release is promoted"
+        raise CopyError(
+            f"{package.label}: is no stage-2 student; only what leads to a release is copied"
         )
     if package.approval != APPROVED:
-        raise PromotionError(
-            f"{package.label}: is {package.approval}; approve it here before it goes there"
+        raise CopyError(
+            f"{package.label}: is {package.approval}; approve it here before it is copied"
         )
     cards_uri = package.metadata.get(CARD_SET_URI, "")
     for what, uri in (("model artifact", package.model_data_url), (CARD_SET_URI, cards_uri)):
         if not uri.startswith("s3://"):
-            raise PromotionError(f"{package.label}: its {what} is not recorded; register it again")
+            raise CopyError(f"{package.label}: its {what} is not recorded; register it again")
     return package.name, cards_uri
 
 
 def _claim(target: Deployment, name: ModelName, source: str) -> None:
-    """Takes the name in the target, or finds that it was taken for this very version."""
-    key = f"{NAMES_PREFIX}{name.line}/v{name.version}.json"
-    claim = json.dumps({"name": str(name), "source": source}).encode()
-    if put_once(target.s3, target.training_bucket, key, claim, ContentType="application/json"):
-        return
-    body = target.s3.get_object(Bucket=target.training_bucket, Key=key)["Body"].read(4096)
-    try:
-        owner = json.loads(body).get("source")
-    except (ValueError, AttributeError):
-        owner = None
+    """Claims the name in the target for this version, which it may own already."""
+    owner = claim_exact_name(target.s3, target.training_bucket, name, source)
     if owner != source:
-        raise PromotionError(
-            f"{name}: is another version's name there ({owner or 'unreadable'}); a deployment that "
-            "models are promoted to should not train its own"
+        raise CopyError(
+            f"{name}: is another version's name there ({owner or 'unreadable claim'}); a "
+            "deployment that versions are copied to should not train its own"
         )
 
 
 def _copy(
-    source: Deployment, bucket: str, key: str, target: Deployment, to: str, progress: Progress
+    source: Deployment,
+    bucket: str,
+    key: str,
+    target: Deployment,
+    target_key: str,
+    progress: Progress,
 ) -> None:
     """Copies an object through this machine: the accounts need not know each other."""
     answer = source.s3.get_object(Bucket=bucket, Key=key)
     size = int(answer["ContentLength"])
-    if _size(target.s3, target.training_bucket, to) == size:
+    if _size(target.s3, target.training_bucket, target_key) == size:
         return
     progress(key, size)
-    target.s3.upload_fileobj(answer["Body"], target.training_bucket, to)
-    if _size(target.s3, target.training_bucket, to) != size:
-        raise PromotionError(
-            f"s3://{target.training_bucket}/{to}: was not written whole; repeat it"
+    target.s3.upload_fileobj(answer["Body"], target.training_bucket, target_key)
+    if _size(target.s3, target.training_bucket, target_key) != size:
+        raise CopyError(
+            f"s3://{target.training_bucket}/{target_key}: was not written whole; repeat it"
         )
 
 

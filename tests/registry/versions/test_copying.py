@@ -1,4 +1,4 @@
-"""From one account to another: what is needed goes along, once, and waits for approval there."""
+"""Copying a version to another account: all that it needs, once, waiting for approval there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from localcloud import LocalCloud
 from registry.deployment import Deployment
 from registry.names import parse_name
+from registry.versions.copying import PROMOTED_FROM, CopyError, copy_version
 from registry.versions.packages import NewPackage, Package, create, describe
-from registry.versions.promotion import PROMOTED_FROM, PromotionError, promote
 from tests.faults import Faults
 from tests.registry.registration.training_jobs import request
 
@@ -89,10 +89,10 @@ def stored(of: Deployment) -> dict[str, bytes]:
     }
 
 
-def test_the_version_is_there_with_what_its_compilation_needs_and_waits(
+def test_copied_version_has_what_compilation_needs_and_waits_for_approval(
     development: Deployment, production: Deployment, approved: Package
 ) -> None:
-    arn = promote(development, production, approved)
+    arn = copy_version(development, production, approved)
     assert f":{PRODUCTION}:" in arn
     there = describe(production.sagemaker, arn)
     assert there and there.name == approved.name and there.approval == "PendingManualApproval"
@@ -110,44 +110,47 @@ def test_the_version_is_there_with_what_its_compilation_needs_and_waits(
     assert there.quality_uri == f"s3://{production.training_bucket}/model-quality/{NAME}.json"
 
 
-def test_again_copies_nothing_and_makes_no_second_version(
+def test_repeated_copy_copies_nothing_and_makes_no_second_version(
     development: Deployment, production: Deployment, approved: Package
 ) -> None:
-    first = promote(development, production, approved)
+    first = copy_version(development, production, approved)
     copied: list[str] = []
-    assert promote(development, production, approved, lambda key, size: copied.append(key)) == first
+    assert (
+        copy_version(development, production, approved, lambda key, size: copied.append(key))
+        == first
+    )
     assert copied == []
     rows = production.sagemaker.list_model_packages(ModelPackageGroupName=production.group_name)
     assert len(rows["ModelPackageSummaryList"]) == 1
 
 
-def test_what_was_interrupted_goes_on_where_it_was(
+def test_interrupted_copy_continues_without_copying_again(
     development: Deployment, production: Deployment, approved: Package
 ) -> None:
     faults = Faults()
     faults.fail(production.sagemaker, "CreateModelPackage", "InternalFailure", times=99, status=500)
     with pytest.raises(Exception, match="InternalFailure"):
-        promote(development, production, approved)
+        copy_version(development, production, approved)
     copied: list[str] = []
     session = boto3.Session(PRODUCTION, "test", region_name="us-east-2")
     endpoint = production.sagemaker.meta.endpoint_url
     well = replace(
         production, client=lambda service: session.client(service, endpoint_url=endpoint)
     )
-    promote(development, well, approved, lambda key, size: copied.append(key))
+    copy_version(development, well, approved, lambda key, size: copied.append(key))
     assert copied == []
 
 
 @pytest.mark.parametrize("approval", ["PendingManualApproval", "Rejected"])
-def test_only_what_is_approved_is_promoted(
+def test_unapproved_version_is_refused(
     development: Deployment, production: Deployment, approved: Package, approval: str
 ) -> None:
-    with pytest.raises(PromotionError, match="approve it here"):
-        promote(development, production, replace(approved, approval=approval))
+    with pytest.raises(CopyError, match="approve it here"):
+        copy_version(development, production, replace(approved, approval=approval))
     assert stored(production) == {}
 
 
-def test_a_name_that_is_taken_there_is_refused(
+def test_name_of_another_version_in_target_is_refused(
     development: Deployment, production: Deployment, approved: Package
 ) -> None:
     production.s3.put_object(
@@ -155,17 +158,29 @@ def test_a_name_that_is_taken_there_is_refused(
         Key="names/student-efficientnet-lite0-stage2/v3.json",
         Body=b'{"name": "x", "source": "arn:aws:sagemaker:::training-job/other"}',
     )
-    with pytest.raises(PromotionError, match="another version's name"):
-        promote(development, production, approved)
+    with pytest.raises(CopyError, match="another version's name"):
+        copy_version(development, production, approved)
+
+
+def test_unreadable_claim_in_target_is_refused(
+    development: Deployment, production: Deployment, approved: Package
+) -> None:
+    production.s3.put_object(
+        Bucket=production.training_bucket,
+        Key="names/student-efficientnet-lite0-stage2/v3.json",
+        Body=b"not JSON",
+    )
+    with pytest.raises(CopyError, match="unreadable claim"):
+        copy_version(development, production, approved)
 
 
 @pytest.mark.parametrize("missing", ["model_data_url", "CardSetUri"])
-def test_what_cannot_be_compiled_is_not_promoted(
+def test_version_that_cannot_be_compiled_is_refused(
     development: Deployment, production: Deployment, approved: Package, missing: str
 ) -> None:
     changes: dict[str, Any] = {missing: ""}
     if missing == "CardSetUri":
         metadata = {k: v for k, v in approved.metadata.items() if k != missing}
         changes = {"metadata": metadata}
-    with pytest.raises(PromotionError, match="is not recorded"):
-        promote(development, production, replace(approved, **changes))
+    with pytest.raises(CopyError, match="is not recorded"):
+        copy_version(development, production, replace(approved, **changes))
