@@ -1,4 +1,4 @@
-"""What the automation's functions last complained about, for whoever waits for them."""
+"""The automation's Lambda functions: calling one, and the last error in its log."""
 
 from __future__ import annotations
 
@@ -7,23 +7,48 @@ import time
 from typing import Any
 
 from cli.aws import AwsSession
-from cli.errors import one_line
+from cli.errors import CliError, one_line
 
 _MINUTES_BACK = 30
 
 
-def why(aws: AwsSession, function: str) -> str:
-    """The last fault in a function's log, and the command that prints the log.
+def invoke(aws: AwsSession, function: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """Calls one of the automation's functions and returns its answer.
 
     Args:
-        aws: The clients.
+        aws: The session.
+        function: The deployed function's name; empty where the deployment is too old to have it.
+        detail: The event's ``detail``.
+
+    Raises:
+        CliError: There is no such function, or it failed.
+    """
+    if not function:
+        raise CliError(
+            f"environment {aws.environment!r}: was deployed by an earlier state of the product; "
+            f"deploy it again: cdk deploy --all -c cards.environment={aws.environment}"
+        )
+    answer = aws.client("lambda").invoke(
+        FunctionName=function, Payload=json.dumps({"detail": detail}).encode()
+    )
+    document = json.loads(answer["Payload"].read() or b"{}")
+    if answer.get("FunctionError"):
+        raise CliError(f"{function}: {document.get('errorMessage', 'failed; look at its log')}")
+    return dict(document)
+
+
+def last_error(aws: AwsSession, function: str) -> str:
+    """The last error in a function's log, and the command that prints the log.
+
+    Args:
+        aws: The session.
         function: Its name in the automation stack, such as ``RegisterModel``.
     """
     from botocore.exceptions import ClientError
 
     try:
         group = _log_group(aws, function)
-        fault = _last_fault(aws.client("logs"), group)
+        fault = _last_error_line(aws.client("logs"), group)
     except (ClientError, LookupError) as error:
         return f"the log of {function} cannot be read either ({one_line(str(error))})"
     said = f"{function} said: {fault}; its" if fault else f"{function} logged no fault; its"
@@ -43,7 +68,7 @@ def _log_group(aws: AwsSession, function: str) -> str:
     return str(configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{names[0]}")
 
 
-def _last_fault(logs: Any, group: str) -> str:
+def _last_error_line(logs: Any, group: str) -> str:
     since = round((time.time() - _MINUTES_BACK * 60) * 1000)
     lines = [
         line
@@ -55,7 +80,7 @@ def _last_fault(logs: Any, group: str) -> str:
         if line.strip()
     ]
     for at in reversed(range(len(lines))):
-        fault = _fault(lines[at])
+        fault = _error_in(lines[at])
         if fault:
             # botocore names what is wrong in the lines below.
             more = " ".join(lines[at + 1 : at + 3]) if fault.rstrip().endswith(":") else ""
@@ -63,8 +88,8 @@ def _last_fault(logs: Any, group: str) -> str:
     return ""
 
 
-def _fault(line: str) -> str:
-    """The fault that a log line speaks of: JSON as Lambda writes it, or the end of a traceback."""
+def _error_in(line: str) -> str:
+    """The error that a log line reports: JSON as Lambda writes it, or the end of a traceback."""
     try:
         document = json.loads(line)
     except ValueError:
@@ -75,5 +100,5 @@ def _fault(line: str) -> str:
             return f"{kind}: {document['errorMessage']}" if kind else str(document["errorMessage"])
         return str(document.get("message", "")) if document.get("level") == "ERROR" else ""
     kind, colon, _ = line.strip().partition(": ")
-    is_fault = colon and kind.rpartition(".")[2].endswith(("Error", "Exception", "Failed"))
-    return line.strip() if is_fault else ""
+    is_error_in = colon and kind.rpartition(".")[2].endswith(("Error", "Exception", "Failed"))
+    return line.strip() if is_error_in else ""

@@ -1,4 +1,7 @@
-"""What the commands print: rich tables and progress on a terminal, plain lines elsewhere.
+"""Everything that the commands print: tables and progress on a terminal, plain lines elsewhere.
+
+Every text passes :func:`safe_text`: names, keys and reasons come from outside and may hold escape
+codes. No other module of ``cli`` prints (tests/cli/test_console.py holds that).
 
 A pipe, a log file and a CI run get whole lines, written as things happen; a person at a terminal
 gets tables and one moving line. Nothing here is imported before it is needed: rich costs more
@@ -13,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,14 +27,14 @@ _GAP = 3
 _NARROWEST = 12
 
 
-class Node(Protocol):
+class TreeNode(Protocol):
     """A line with lines below it."""
 
     @property
     def label(self) -> str: ...
 
     @property
-    def children(self) -> Sequence[Node]: ...
+    def children(self) -> Sequence[TreeNode]: ...
 
 
 def is_terminal() -> bool:
@@ -46,15 +49,31 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=not is_terminal())
 
 
+def safe_text(text: str) -> str:
+    """Text without what could command a terminal: control characters become question marks.
+
+    Line ends and tabs stay. What the stream's encoding cannot hold is replaced when it is written,
+    see :func:`_write`.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
 def print_line(line: str = "") -> None:
     """Prints one line to stdout, at once."""
-    print(line, flush=True)
+    _write(sys.stdout, line)
 
 
 def print_stderr(line: str) -> None:
     """Prints one line to stderr, after everything that went to stdout."""
     sys.stdout.flush()
-    print(line, file=sys.stderr, flush=True)
+    _write(sys.stderr, line)
+
+
+def _write(stream: TextIO, line: str) -> None:
+    """Writes safe text in the encoding of the stream; what it cannot hold becomes ``?``."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    safe = safe_text(line).encode(encoding, "replace").decode(encoding)
+    print(safe, file=stream, flush=True)
 
 
 def print_json(document: Any) -> None:
@@ -62,9 +81,9 @@ def print_json(document: Any) -> None:
     print_line(json.dumps(document, indent=2, default=str))
 
 
-def show(renderable: RenderableType) -> None:
-    """Prints something that rich draws."""
-    console().print(renderable)
+def print_rich(renderable: RenderableType, **options: Any) -> None:
+    """Prints something that rich draws; its texts have passed :func:`safe_text`."""
+    console().print(renderable, **options)
 
 
 def print_table(
@@ -84,6 +103,8 @@ def print_table(
         right: Which columns are numbers and stand on the right.
         cut: A column, not the first, that gives way where the terminal is too narrow.
     """
+    # A line end in a cell would look like another row.
+    rows = [[safe_text(cell).replace("\n", "?") for cell in row] for row in rows]
     if is_terminal():
         from rich.box import SIMPLE_HEAD
         from rich.markup import escape
@@ -91,17 +112,19 @@ def print_table(
 
         if cut is not None:
             columns, *rows = _fitted(columns, rows, cut, console().width)
-        table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        for at, column in enumerate(columns):
+        table = Table(
+            title=safe_text(title) or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        )
+        for index, column in enumerate(columns):
             table.add_column(
                 column,
-                justify="right" if at in right else "left",
+                justify="right" if index in right else "left",
                 overflow="fold",
-                no_wrap=at < len(columns) - 1,
+                no_wrap=index < len(columns) - 1,
             )
         for row in rows:
             table.add_row(*[escape(cell) for cell in row])
-        show(table)
+        print_rich(table)
         return
     widths = [max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
     if title:
@@ -130,23 +153,23 @@ def _fitted(
     return table
 
 
-def print_tree(root: Node) -> None:
+def print_tree(root: TreeNode) -> None:
     """Prints a tree, by rich on a terminal and by indentation elsewhere."""
     if is_terminal():
         from rich.markup import escape
         from rich.tree import Tree
 
-        drawn = Tree(escape(root.label))
+        drawn = Tree(escape(safe_text(root.label)))
 
-        def grow(branch: Tree, node: Node) -> None:
+        def grow(branch: Tree, node: TreeNode) -> None:
             for child in node.children:
-                grow(branch.add(escape(child.label)), child)
+                grow(branch.add(escape(safe_text(child.label))), child)
 
         grow(drawn, root)
-        show(drawn)
+        print_rich(drawn)
         return
 
-    def walk(node: Node, depth: int) -> None:
+    def walk(node: TreeNode, depth: int) -> None:
         print_line(f"{'  ' * depth}{'└ ' if depth else ''}{node.label}")
         for child in node.children:
             walk(child, depth + 1)
@@ -168,11 +191,11 @@ class Activity:
         self._printed = time.monotonic()
 
     def update(self, detail: str) -> None:
-        """Says how far it is."""
+        """Shows the progress."""
         if self._status is not None:
             from rich.markup import escape
 
-            line = f"{self.title} · {detail}"
+            line = safe_text(f"{self.title} · {detail}")
             width = console().width - 4
             self._status.update(escape(line if len(line) <= width else line[: width - 1] + "…"))
         elif time.monotonic() - self._printed >= self._interval:
@@ -182,7 +205,7 @@ class Activity:
     def log(self, line: str) -> None:
         """Prints a line that stays."""
         if self._status is not None:
-            self._status.console.print(line, markup=False, highlight=False)
+            self._status.console.print(safe_text(line), markup=False, highlight=False)
         else:
             print_line(line)
 
@@ -195,7 +218,7 @@ def activity(title: str, *, interval: float = 5.0) -> Iterator[Activity]:
         return
     from rich.markup import escape
 
-    with console().status(escape(title)) as status:
+    with console().status(escape(safe_text(title))) as status:
         yield Activity(title, interval, status)
 
 

@@ -1,4 +1,4 @@
-"""Running a command line of ours: one line for an error, and the exit code that it deserves."""
+"""Runs a command line of this product: one line on stderr for an error, and the exit code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from cli.console import print_stderr
 from cli.errors import debugging, describe
 
 
@@ -25,10 +26,10 @@ def run(app: Callable[..., Any], name: str, arguments: list[str] | None = None) 
         app(args=arguments, prog_name=name)
     except SystemExit as end:
         if end.code == 130:
-            _say(name, "interrupted")
+            _print_error(name, "interrupted")
         raise
     except KeyboardInterrupt:
-        _say(name, "interrupted")
+        _print_error(name, "interrupted")
         sys.exit(130)
     except BrokenPipeError:
         # The reader (head, less) has what it wants; Python must not complain again at its exit.
@@ -37,7 +38,7 @@ def run(app: Callable[..., Any], name: str, arguments: list[str] | None = None) 
     except Exception as error:
         if debugging():
             traceback.print_exc()
-        _say(name, describe(error))
+        _print_error(name, describe(error))
         sys.exit(1)
 
 
@@ -53,6 +54,5 @@ def script(command: Callable[..., Any]) -> None:
     run(app, os.path.basename(sys.argv[0]))
 
 
-def _say(name: str, line: str) -> None:
-    sys.stdout.flush()
-    print(f"{name}: {line}", file=sys.stderr, flush=True)
+def _print_error(name: str, line: str) -> None:
+    print_stderr(f"{name}: {line}")

@@ -64,21 +64,26 @@ app.command("demo")(demo.demo)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import PackageNotFoundError, version
 
+        from cli.console import print_line
+
         try:
-            typer.echo(version("card-recognition-registry"))
+            print_line(version("card-recognition-registry"))
         except PackageNotFoundError:
-            typer.echo("unknown: run from a source tree that is not installed")
+            print_line("unknown: run from a source tree that is not installed")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     pass

@@ -1,4 +1,4 @@
-"""``cards doctor``: what is wrong with a deployment, and what to type about it."""
+"""``cards doctor``: what does not work in a deployment, and the command that repairs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", 
 
 
 def doctor(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMENT) -> None:
-    """Looks at everything that a deployment needs, and says how to put right what is wrong.
+    """Checks everything that a deployment needs, and prints a remedy for what does not work.
 
     \b
     account      region, credentials, clock, deployment, stacks
@@ -33,17 +33,17 @@ def doctor(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONME
     It changes nothing. Exits with 1 where something failed.
     """
     from cli.console import activity, print_json
-    from cli.operations.checks.check import Site, State, run
+    from cli.operations.checks.check import CheckContext, State, run
 
-    site = Site(AwsSession(environment))
+    context = CheckContext(AwsSession(environment))
     if as_json:
-        rows = run(checks(), site, lambda name: None)
+        rows = run(checks(), context, lambda name: None)
         print_json(_document(rows))
     else:
         with activity("looking") as task:
-            rows = run(checks(), site, task.update)
+            rows = run(checks(), context, task.update)
         _report(rows)
-    if any(row.finding.state is State.FAILED for row in rows):
+    if any(row.result.state is State.FAILED for row in rows):
         raise typer.Exit(1)
 
 
@@ -60,8 +60,8 @@ def checks() -> Sequence[Check]:
         tracking,
     )
 
-    rooms = (account, storage, automation, permissions, tracking, compiler, releases, machine)
-    return [check for room in rooms for check in room.CHECKS]
+    modules = (account, storage, automation, permissions, tracking, compiler, releases, machine)
+    return [check for module in modules for check in module.CHECKS]
 
 
 def _report(rows: Sequence[Row]) -> None:
@@ -72,46 +72,47 @@ def _report(rows: Sequence[Row]) -> None:
     else:
         width = max(len(row.check) for row in rows)
         for row in rows:
-            print_line(f"{row.finding.state.value:<11}  {row.check:<{width}}  {row.finding.line}")
-            if row.finding.remedy:
-                print_line(f"{'':<11}  {'':<{width}}  remedy: {row.finding.remedy}")
-    counts = Counter(row.finding.state.value for row in rows)
+            print_line(f"{row.result.state.value:<11}  {row.check:<{width}}  {row.result.line}")
+            if row.result.remedy:
+                print_line(f"{'':<11}  {'':<{width}}  remedy: {row.result.remedy}")
+    counts = Counter(row.result.state.value for row in rows)
     print_line(", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
 def _draw(rows: Sequence[Row]) -> None:
-    """For a terminal: findings in columns; remedies in one piece each, to be copied."""
+    """For a terminal: results in columns; remedies in one piece each, to be copied."""
     from rich.table import Table
     from rich.text import Text
 
-    from cli.console import console
+    from cli.console import print_rich, safe_text
 
     width = max(len(row.check) for row in rows)
-    screen = console()
     for row in rows:
-        state, remedy = row.finding.state.value, row.finding.remedy
+        state, remedy = row.result.state.value, row.result.remedy
         mark, colour = _MARKS.get(state, ("–", "dim"))
-        line = row.finding.line if state in _MARKS else f"{state}: {row.finding.line}"
+        line = row.result.line if state in _MARKS else f"{state}: {row.result.line}"
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=1)
         grid.add_column(width=width)
         grid.add_column(overflow="fold")
-        grid.add_row(Text(mark, style=colour), Text(row.check, style="bold"), Text(line))
-        screen.print(grid)
+        grid.add_row(Text(mark, style=colour), Text(row.check, style="bold"), Text(safe_text(line)))
+        print_rich(grid)
         if remedy:
-            screen.print(Text(f"{' ' * (width + 3)}→ {remedy}", style="cyan"), soft_wrap=True)
+            print_rich(
+                Text(safe_text(f"{' ' * (width + 3)}→ {remedy}"), style="cyan"), soft_wrap=True
+            )
 
 
 def _document(rows: Sequence[Row]) -> dict[str, object]:
-    counts = Counter(row.finding.state.value for row in rows)
+    counts = Counter(row.result.state.value for row in rows)
     return {
         "counts": dict(counts),
         "findings": [
             {
                 "check": row.check,
-                "state": row.finding.state.value,
-                "line": row.finding.line,
-                "remedy": row.finding.remedy,
+                "state": row.result.state.value,
+                "line": row.result.line,
+                "remedy": row.result.remedy,
             }
             for row in rows
         ],

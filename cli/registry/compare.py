@@ -127,7 +127,7 @@ def _subjects(aws: AwsSession, packages: list[Package]) -> tuple[list[Subject], 
 
 def _show(compared: Comparison, packages: list[Package], differences: bool) -> None:
     from cli.console import print_line, print_table
-    from cli.registry.filters import STATUS_WORDS
+    from cli.registry.version_table import STATUS_WORDS
 
     print_table(
         ["", "VERSION", "STATUS", "REGISTERED (UTC)"],

@@ -1,19 +1,19 @@
-"""The options that choose among versions, said once for every command that lists them."""
+"""The options that choose among versions, defined once for every command that lists them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.errors import CliError
+from cli.registry.version_table import STATUS_WORDS
 from registry.names import STAGES, STUDENT, TEACHER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from registry.versions.packages import PackageSummary
     from registry.versions.queries import Filters
 
 _PANEL = "Which versions"
@@ -60,9 +60,6 @@ Where = Annotated[
     ),
 ]
 
-#: SageMaker's word for a status -> ours in a table.
-STATUS_WORDS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
-
 
 def filters(
     *,
@@ -104,40 +101,3 @@ def filters(
         )
     except QueryError as error:
         raise CliError(f"{option}{error}") from None
-
-
-def columns(chosen: Filters) -> list[str]:
-    """The headings of a list; each metric that is asked about has one."""
-    asked = dict.fromkeys(each.key for each in chosen.thresholds)
-    return ["#", "NAME", "STATUS", "CREATED (UTC)", *(key.upper() for key in asked), "SUMMARY"]
-
-
-def cells(row: PackageSummary, chosen: Filters) -> list[str]:
-    """A row under those headings."""
-    asked = dict.fromkeys(each.key for each in chosen.thresholds)
-    metadata = row.metadata or {}
-    return [
-        str(row.version),
-        str(row.name or "–"),
-        "failed" if row.failure else STATUS_WORDS.get(row.approval, row.approval),
-        f"{row.created.astimezone(UTC):%Y-%m-%d %H:%M}",
-        *(metadata.get(key, "–") for key in asked),
-        " ".join(row.summary.split()),
-    ]
-
-
-def document(row: PackageSummary, chosen: Filters | None = None) -> dict[str, Any]:
-    """A row for machines; the keys are always the same."""
-    asked = {each.key for each in chosen.thresholds} if chosen else set()
-    return {
-        "version": row.version,
-        "name": str(row.name) if row.name else None,
-        "type": row.name.model_type if row.name else None,
-        "stage": row.name.stage if row.name else None,
-        "approval": row.approval,
-        "failure": row.failure,
-        "created": row.created.isoformat(),
-        "arn": row.arn,
-        "description": row.description,
-        "metrics": {key: (row.metadata or {}).get(key) for key in sorted(asked)},
-    }

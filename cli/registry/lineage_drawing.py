@@ -31,7 +31,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Node:
+class LineageNode:
     """A data set, a version or a release.
 
     Attributes:
@@ -56,7 +56,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Edge:
+class LineageEdge:
     """From what was used to what was made of it.
 
     Attributes:
@@ -72,8 +72,8 @@ class Edge:
 class Drawing:
     """A lineage; nodes stand after those that they were made from."""
 
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
+    nodes: tuple[LineageNode, ...]
+    edges: tuple[LineageEdge, ...]
 
 
 def drawing(
@@ -88,8 +88,8 @@ def drawing(
     """
     from registry.lineage.graph import MADE_BY, card_set, parent_of
 
-    nodes: dict[str, Node] = {}
-    edges: list[Edge] = []
+    nodes: dict[str, LineageNode] = {}
+    edges: list[LineageEdge] = []
     versions: dict[str, str] = {}
     for package in sorted(packages, key=lambda each: each.version):
         key = f"v{package.version}"
@@ -104,16 +104,16 @@ def drawing(
             if not cards:
                 cards = f"d{len(nodes)}"
                 nodes[cards] = _card_set(cards, uri, digest)
-            edges.append(Edge(cards, key, CARDS if parent else done))
+            edges.append(LineageEdge(cards, key, CARDS if parent else done))
         if parent:
-            edges.append(Edge(parent, key, done))
+            edges.append(LineageEdge(parent, key, done))
         nodes[key] = _version(package, key, parent or cards, package.arn == asked.arn)
         if releases and package.arn in releases:
             release = f"r{package.version}"
             name = releases[package.arn]
             facts = {"release": name}
-            nodes[release] = Node(release, "release", name, "release", "release", facts, key)
-            edges.append(Edge(key, release, "publication"))
+            nodes[release] = LineageNode(release, "release", name, "release", "release", facts, key)
+            edges.append(LineageEdge(key, release, "publication"))
     return Drawing(tuple(nodes.values()), tuple(edges))
 
 
@@ -136,7 +136,7 @@ def tree(drawn: Drawing) -> list[Branch]:
     return roots
 
 
-def telling_edges(drawn: Drawing) -> list[Edge]:
+def telling_edges(drawn: Drawing) -> list[LineageEdge]:
     """The edges for people, without those that repeat what the node above was trained on."""
     by_id = {node.id: node for node in drawn.nodes}
     return [
@@ -221,7 +221,7 @@ def _detail(package: Package) -> str:
     return f"{package.approval}{figure}"
 
 
-def _version(package: Package, key: str, above: str, asked: bool) -> Node:
+def _version(package: Package, key: str, above: str, asked: bool) -> LineageNode:
     from registry.lineage.graph import card_set
 
     uri, digest = card_set(package)
@@ -241,7 +241,7 @@ def _version(package: Package, key: str, above: str, asked: bool) -> Node:
         "top1": package.metadata.get("Top1"),
         "failure": package.metadata.get("FailureReason"),
     }
-    return Node(
+    return LineageNode(
         id=key,
         kind="model",
         title=one_line(package.label),
@@ -253,9 +253,9 @@ def _version(package: Package, key: str, above: str, asked: bool) -> Node:
     )
 
 
-def _card_set(key: str, uri: str, digest: str) -> Node:
+def _card_set(key: str, uri: str, digest: str) -> LineageNode:
     facts = {"identity": digest or uri, "uri": uri, "digest": digest}
-    return Node(
+    return LineageNode(
         id=key,
         kind="data set",
         title=one_line(f"card set {digest[:12]}") if digest else "card set",
@@ -265,7 +265,9 @@ def _card_set(key: str, uri: str, digest: str) -> Node:
     )
 
 
-def _cards_above(node: Node, by_id: Mapping[str, Node], edges: Sequence[Edge]) -> set[str]:
+def _cards_above(
+    node: LineageNode, by_id: Mapping[str, LineageNode], edges: Sequence[LineageEdge]
+) -> set[str]:
     """The card sets that the nearest node above that has one was trained on."""
     at = node
     while at.above:
@@ -278,7 +280,7 @@ def _cards_above(node: Node, by_id: Mapping[str, Node], edges: Sequence[Edge]) -
     return set()
 
 
-def _line(node: Node) -> str:
+def _line(node: LineageNode) -> str:
     return f"release {node.title}" if node.kind == "release" else f"{node.title} ({node.detail})"
 
 

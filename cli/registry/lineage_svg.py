@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from cli.registry.lineage_drawing import CARDS, COLOURS, Drawing, Node, telling_edges
+from cli.registry.lineage_drawing import CARDS, COLOURS, Drawing, LineageNode, telling_edges
 
 #: Every monospace font in use is 0.6 em wide, so a box's width follows from its text.
 FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -131,7 +131,7 @@ def _depth_first(children: Mapping[str, list[str]]) -> list[str]:
     return order
 
 
-def _texts(node: Node) -> tuple[str, str]:
+def _texts(node: LineageNode) -> tuple[str, str]:
     return _cut(node.title), _cut(node.detail)
 
 
@@ -139,7 +139,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def _box(node: Node, box: Box) -> str:
+def _box(node: LineageNode, box: Box) -> str:
     fill, stroke = COLOURS[node.tone]
     title, detail = _texts(node)
     middle = box.x + box.width / 2

@@ -69,7 +69,7 @@ def latest(
     """Shows the newest approved student: of stage 2, by its name, whatever its description says."""
     from cli.console import print_json, print_line
     from cli.errors import CliError
-    from cli.registry.filters import document
+    from cli.registry.version_table import document
     from registry.versions.queries import QueryError, kind_of
     from registry.versions.queries import latest as newest
 
@@ -127,7 +127,7 @@ def show_versions(aws: AwsSession, chosen: Filters, limit: int | None, as_json: 
     """Prints the versions that are asked for, as their pages come in."""
     from cli.console import print_json, print_line, print_stderr
     from cli.paged_table import listing
-    from cli.registry.filters import cells, columns, document
+    from cli.registry.version_table import cells, columns, document
     from registry.versions.queries import PAGE_LIMIT, pages
 
     group = aws.deployment.group_name

@@ -53,7 +53,7 @@ def show(
 
 def facts(package: Package) -> list[tuple[str, str]]:
     """What a version is, beside its metadata; whatever it does not have is left out."""
-    from cli.registry.filters import STATUS_WORDS
+    from cli.registry.version_table import STATUS_WORDS
     from registry.versions.metadata import (
         APPROVAL_REASON,
         FAILURE_REASON,

@@ -9,7 +9,7 @@ import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
-from cli.release import stable_channel
+from cli.release import diff, move_channel, retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,16 +31,16 @@ app = typer.Typer(
     """,
 )
 app.command("promote", epilog='Example: cards release promote --reason "a week on ten devices"')(
-    stable_channel.promote
+    move_channel.promote
 )
 app.command("rollback", epilog='Example: cards release rollback --reason "misreads foils"')(
-    stable_channel.rollback
+    move_channel.rollback
 )
 app.command("retry", epilog="Example: cards release retry student-efficientnet-lite0-stage2-v1")(
-    stable_channel.retry
+    retry.retry
 )
 app.command("diff", epilog="Example: cards release diff student-efficientnet-lite0-stage2-v2.…")(
-    stable_channel.diff
+    diff.diff
 )
 
 Channel = Annotated[str, typer.Option(help="Whose release is meant.")]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cli.automation_functions import why
+from cli.automation_functions import last_error
 from cli.aws import AwsSession
 from cli.errors import CliError
 
@@ -94,4 +94,4 @@ def _check(aws: AwsSession, package: Package, until: float, function: str, what:
         raise CliError(f"{package.label}: {seen.metadata[COMPILE_FAILURE]}")
     if time.monotonic() < until:
         return
-    raise CliError(f"{what} within {PATIENCE:.0f} s; {why(aws, function)}")
+    raise CliError(f"{what} within {PATIENCE:.0f} s; {last_error(aws, function)}")

@@ -27,7 +27,7 @@ def follow(aws: AwsSession, job_name: str, progress: Callable[[JobUpdate], None]
         JobFailed: The job failed or was stopped.
         CliError: It was not registered; with what the function that registers said.
     """
-    from cli.automation_functions import why
+    from cli.automation_functions import last_error
     from training.submission.watch import WaitTimeout, Watcher, wait_until_registered
 
     watcher = Watcher(
@@ -38,7 +38,7 @@ def follow(aws: AwsSession, job_name: str, progress: Callable[[JobUpdate], None]
             job_name, progress, watcher=watcher, group=aws.deployment.group_name, timeout=PATIENCE
         )
     except WaitTimeout as error:
-        raise CliError(f"{error}; {why(aws, 'RegisterModel')}") from None
+        raise CliError(f"{error}; {last_error(aws, 'RegisterModel')}") from None
 
 
 def watch(aws: AwsSession, job_name: str, quiet: bool) -> Package:

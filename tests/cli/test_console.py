@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli import console
 from cli.console import (
     _fitted,
     activity,
     fraction,
     percentage,
+    print_line,
+    print_stderr,
     print_table,
     print_tree,
     seconds,
@@ -47,6 +54,80 @@ def test_progress_in_a_log_is_whole_lines_and_not_one_a_look(
     with activity("training", interval=0) as task:
         task.update("step 1")
     assert capsys.readouterr().out == "  training: step 1\n"
+
+
+ESCAPE = "a\x1b[2Jb\x07c\x9bd\u202ee"
+SAFE = "a?[2Jb?c?d?e"
+
+
+def test_escape_codes_never_reach_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    print_line(ESCAPE)
+    print_stderr(ESCAPE)
+    print_table(["NAME"], [[ESCAPE]], title=ESCAPE)
+    print_tree(Branch(ESCAPE, [Branch(ESCAPE)]))
+    with activity(ESCAPE, interval=0) as task:
+        task.update(ESCAPE)
+        task.log(ESCAPE)
+    out, err = capsys.readouterr()
+    assert err == f"{SAFE}\n"
+    assert out.splitlines() == [
+        SAFE, SAFE, "NAME", SAFE, SAFE, f"  └ {SAFE}", f"  {SAFE}: {SAFE}", SAFE,
+    ]  # fmt: skip
+
+
+def test_line_end_in_a_cell_starts_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["NAME", "STATE"], [["a\nb  approved", "pending"]])
+    assert capsys.readouterr().out.splitlines()[1:] == ["a?b  approved  pending"]
+
+
+def test_escape_codes_never_reach_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("TERM", "dumb")
+    print_table(["NAME", "MORE"], [[ESCAPE, "x"]])
+    print_tree(Branch(ESCAPE, [Branch(ESCAPE)]))
+    with activity(ESCAPE) as task:
+        task.update(ESCAPE)
+        task.log(ESCAPE)
+    text = screen.getvalue()
+    assert text.count(SAFE) >= 4
+    assert not {"\x07", "\x9b", "\u202e"} & set(text)
+    assert "\x1b[2J" not in text
+
+
+def test_text_beyond_the_encoding_of_the_stream_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    print_line("prix: 3 € \udcff")
+    stream.flush()
+    assert stream.buffer.getvalue() == b"prix: 3 ? ?\n"  # type: ignore[attr-defined]
+
+
+def test_only_the_console_module_prints() -> None:
+    import ast
+
+    printing = []
+    for file in sorted(Path(console.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if (
+                name in ("print", "typer.echo", "typer.secho")
+                or (name.endswith((".write", ".writelines")) and name.startswith("sys."))
+                or name.endswith("console.print")
+            ):
+                printing.append(file.name)
+    assert set(printing) == {"console.py"}
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
 
 
 @given(

@@ -9,7 +9,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from cli.errors import CliError, describe
-from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import (
+    Check,
+    CheckContext,
+    CheckResult,
+    failed,
+    ok,
+    unchecked,
+    warning,
+)
 
 #: AWS refuses a signature that is further than this from its own clock, in seconds.
 SKEW_LIMIT = 300
@@ -17,18 +25,18 @@ _SKEW_NOTED = 60
 _LOCAL = 'cards local up && eval "$(cards local env)"'
 
 
-def region(site: Site) -> Iterator[Finding]:
+def region(context: CheckContext) -> Iterator[CheckResult]:
     """A region is chosen."""
     try:
-        chosen = site.aws.region
+        chosen = context.aws.region
     except CliError:
         yield failed("none is set", f"export AWS_REGION=us-east-2; or {_LOCAL}")
         return
-    where = "the local cloud" if site.aws.is_local else "AWS"
+    where = "the local cloud" if context.aws.is_local else "AWS"
     yield ok(f"{chosen} of {where}")
 
 
-def credentials(site: Site) -> Iterator[Finding]:
+def credentials(context: CheckContext) -> Iterator[CheckResult]:
     """STS knows the caller."""
     from botocore.exceptions import (
         BotoCoreError,
@@ -40,19 +48,21 @@ def credentials(site: Site) -> Iterator[Finding]:
     )
 
     try:
-        caller = site.caller
+        caller = context.caller
     except (NoCredentialsError, PartialCredentialsError) as error:
         yield failed(str(error), f"aws configure; or {_LOCAL}")
     except (ConnectionError, HTTPClientError) as error:
-        remedy = _LOCAL if site.aws.is_local else "look at the network, a proxy, AWS_ENDPOINT_URL"
+        remedy = (
+            _LOCAL if context.aws.is_local else "look at the network, a proxy, AWS_ENDPOINT_URL"
+        )
         yield failed(describe(error).partition(";")[0], remedy)
     except (ClientError, BotoCoreError) as error:
         yield failed(describe(error), "renew them: aws sso login, or aws configure")
     else:
-        yield judge_caller(caller, site.aws.is_local)
+        yield judge_caller(caller, context.aws.is_local)
 
 
-def judge_caller(caller: str, local: bool) -> Finding:
+def judge_caller(caller: str, local: bool) -> CheckResult:
     """The root user of a real account is for emergencies."""
     if caller.endswith(":root") and not local:
         return warning(
@@ -62,19 +72,19 @@ def judge_caller(caller: str, local: bool) -> Finding:
     return ok(caller)
 
 
-def clock(site: Site) -> Iterator[Finding]:
+def clock(context: CheckContext) -> Iterator[CheckResult]:
     """This machine's clock against AWS's, by the Date of an answer, also of a refusal."""
     from botocore.exceptions import ClientError
 
     try:
-        answer = site.client("sts").get_caller_identity()
+        answer = context.client("sts").get_caller_identity()
     except ClientError as error:
         answer = error.response
     now = datetime.now(UTC)
     yield judge_clock(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}), now)
 
 
-def judge_clock(headers: Mapping[str, Any], now: datetime) -> Finding:
+def judge_clock(headers: Mapping[str, Any], now: datetime) -> CheckResult:
     """A signature is taken for five minutes before and after."""
     try:
         theirs = parsedate_to_datetime(str(headers["date"]))
@@ -89,28 +99,28 @@ def judge_clock(headers: Mapping[str, Any], now: datetime) -> Finding:
     return ok("agrees with AWS's")
 
 
-def deployment(site: Site) -> Iterator[Finding]:
+def deployment(context: CheckContext) -> Iterator[CheckResult]:
     """The stacks wrote their names to SSM, in this region."""
     from registry.deployment import DeploymentError
 
     try:
-        found = site.names
+        found = context.names
     except DeploymentError as error:
-        others = _environments(site)
-        remedy = site.deploy
+        others = _environments(context)
+        remedy = context.deploy
         if others:
             remedy = f"--environment {others[0]} (deployed here: {', '.join(others)}); or {remedy}"
         elif "AWS_REGION" in os.environ or "AWS_DEFAULT_REGION" in os.environ:
-            remedy += f"; or another region than {site.aws.region}: export AWS_REGION=…"
+            remedy += f"; or another region than {context.aws.region}: export AWS_REGION=…"
         yield failed(str(error).partition("; deploy it")[0], remedy)
         return
     elsewhere = judge_regions(
-        site.aws.region, {"signing key": found.signing_key_arn, "MLflow": found.mlflow_uri}
+        context.aws.region, {"signing key": found.signing_key_arn, "MLflow": found.mlflow_uri}
     )
-    yield elsewhere or ok(f"environment {site.environment}, compiler {found.compiler}")
+    yield elsewhere or ok(f"environment {context.environment}, compiler {found.compiler}")
 
 
-def judge_regions(here: str, arns: Mapping[str, str]) -> Finding | None:
+def judge_regions(here: str, arns: Mapping[str, str]) -> CheckResult | None:
     """What was deployed lies in the caller's region; None where it does."""
     for what, arn in arns.items():
         region_of = arn.split(":")[3] if arn.count(":") >= 5 else here
@@ -122,38 +132,38 @@ def judge_regions(here: str, arns: Mapping[str, str]) -> Finding | None:
     return None
 
 
-def _environments(site: Site) -> list[str]:
+def _environments(context: CheckContext) -> list[str]:
     from registry.names import PARAMETER_ROOT
 
-    pages = site.client("ssm").get_paginator("get_parameters_by_path")
+    pages = context.client("ssm").get_paginator("get_parameters_by_path")
     return sorted(
         {
             parameter["Name"].split("/")[2]
             for page in pages.paginate(Path=PARAMETER_ROOT, Recursive=True)
             for parameter in page["Parameters"]
         }
-        - {site.environment}
+        - {context.environment}
     )
 
 
-def stacks(site: Site) -> Iterator[Finding]:
+def stacks(context: CheckContext) -> Iterator[CheckResult]:
     """The three stacks are whole."""
     from botocore.exceptions import ClientError
 
     states: dict[str, str] = {}
     for name in ("registry", "access", "automation"):
         try:
-            answer = site.client("cloudformation").describe_stacks(StackName=site.stack(name))
+            answer = context.client("cloudformation").describe_stacks(StackName=context.stack(name))
         except ClientError as error:
             if "does not exist" not in str(error):
                 raise
-            states[site.stack(name)] = ""
+            states[context.stack(name)] = ""
             continue
-        states[site.stack(name)] = str(answer["Stacks"][0]["StackStatus"])
-    yield from judge_stacks(states, site.deploy)
+        states[context.stack(name)] = str(answer["Stacks"][0]["StackStatus"])
+    yield from judge_stacks(states, context.deploy)
 
 
-def judge_stacks(states: Mapping[str, str], deploy: str) -> Iterator[Finding]:
+def judge_stacks(states: Mapping[str, str], deploy: str) -> Iterator[CheckResult]:
     """Each stack's status, an empty one where there is no such stack."""
     well = True
     for name, state in states.items():

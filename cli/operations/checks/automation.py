@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.operations.checks.check import Check, Finding, Site, failed, ok, warning
+from cli.operations.checks.check import Check, CheckContext, CheckResult, failed, ok, warning
 
 #: The automation's functions, and what stands still without each.
 FUNCTIONS = {
@@ -17,7 +17,7 @@ FUNCTIONS = {
 _RULE, _FUNCTION, _QUEUE = "AWS::Events::Rule", "AWS::Lambda::Function", "AWS::SQS::Queue"
 
 
-def automation(site: Site) -> Iterator[Finding]:
+def automation(context: CheckContext) -> Iterator[CheckResult]:
     """The stack has a rule, a function and two queues for each of the three steps."""
     missing = []
     for name in FUNCTIONS:
@@ -27,24 +27,24 @@ def automation(site: Site) -> Iterator[Finding]:
             (_QUEUE, f"{name}Undelivered"),
             (_QUEUE, f"{name}Failed"),
         ):
-            if not any(logical.startswith(part) for logical in site.automation_parts(kind)):
+            if not any(logical.startswith(part) for logical in context.automation_parts(kind)):
                 missing.append(part)
     if missing:
-        yield failed(f"{site.stack('automation')} lacks {', '.join(missing)}", site.deploy)
+        yield failed(f"{context.stack('automation')} lacks {', '.join(missing)}", context.deploy)
     else:
-        yield ok(site.stack("automation"))
+        yield ok(context.stack("automation"))
 
 
-def functions(site: Site) -> Iterator[Finding]:
+def functions(context: CheckContext) -> Iterator[CheckResult]:
     """The functions can run, are tried again, and lose nothing."""
     from botocore.exceptions import ClientError
 
-    lambda_ = site.client("lambda")
+    lambda_ = context.client("lambda")
     well = True
     for name, without in FUNCTIONS.items():
-        configuration = site.functions.get(name)
+        configuration = context.functions.get(name)
         if configuration is None:
-            yield failed(f"{name} was deleted: {without}", site.deploy)
+            yield failed(f"{name} was deleted: {without}", context.deploy)
             well = False
             continue
         physical = configuration["FunctionName"]
@@ -57,9 +57,9 @@ def functions(site: Site) -> Iterator[Finding]:
             if "ResourceNotFound" not in str(error):
                 raise
             retries = {}
-        for finding in judge_function(name, configuration, reserved, retries, site.deploy):
+        for result in judge_function(name, configuration, reserved, retries, context.deploy):
             well = False
-            yield finding
+            yield result
     if well:
         yield ok(f"{', '.join(FUNCTIONS)}: active, with retries and dead-letter queues")
 
@@ -70,7 +70,7 @@ def judge_function(
     reserved: int | None,
     retries: Mapping[str, Any],
     deploy: str,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """What keeps a function from running, or lets an event be lost."""
     without, physical = FUNCTIONS[name], configuration["FunctionName"]
     if reserved == 0:
@@ -90,13 +90,13 @@ def judge_function(
         yield warning(f"{name} is not tried again when it fails", deploy)
 
 
-def rules(site: Site) -> Iterator[Finding]:
+def rules(context: CheckContext) -> Iterator[CheckResult]:
     """Each rule is enabled and fires its function."""
     from botocore.exceptions import ClientError
 
-    events = site.client("events")
+    events = context.client("events")
     well = True
-    for logical, rule in site.automation_parts(_RULE).items():
+    for logical, rule in context.automation_parts(_RULE).items():
         name = logical.partition("Rule")[0]
         rule = rule.rpartition("|")[2]
         try:
@@ -106,11 +106,11 @@ def rules(site: Site) -> Iterator[Finding]:
             if "ResourceNotFound" not in str(error):
                 raise
             state, targets = "deleted", []
-        configuration = site.functions.get(name)
+        configuration = context.functions.get(name)
         arn = str(configuration["FunctionArn"]) if configuration else ""
-        for finding in judge_rule(name, rule, state, targets, arn, site.deploy):
+        for result in judge_rule(name, rule, state, targets, arn, context.deploy):
             well = False
-            yield finding
+            yield result
     if well:
         yield ok(f"{', '.join(FUNCTIONS)}: enabled, each with its function")
 
@@ -122,7 +122,7 @@ def judge_rule(
     targets: list[dict[str, Any]],
     function_arn: str,
     deploy: str,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """What keeps a rule's events from its function."""
     without = FUNCTIONS.get(name, "nothing follows")
     if state == "deleted":
@@ -139,15 +139,15 @@ def judge_rule(
         yield warning(f"{name}'s rule has no dead-letter queue: its events can be lost", deploy)
 
 
-def queues(site: Site) -> Iterator[Finding]:
+def queues(context: CheckContext) -> Iterator[CheckResult]:
     """No event was given up on."""
     from botocore.exceptions import ClientError
 
-    found = site.automation_parts(_QUEUE)
+    found = context.automation_parts(_QUEUE)
     well = True
     for logical, url in found.items():
         try:
-            attributes = site.client("sqs").get_queue_attributes(
+            attributes = context.client("sqs").get_queue_attributes(
                 QueueUrl=url,
                 AttributeNames=[
                     "ApproximateNumberOfMessages",
@@ -158,18 +158,18 @@ def queues(site: Site) -> Iterator[Finding]:
         except ClientError as error:
             if "NonExistentQueue" not in str(error) and "QueueDoesNotExist" not in str(error):
                 raise
-            yield failed(f"{logical}: the queue was deleted", site.deploy)
+            yield failed(f"{logical}: the queue was deleted", context.deploy)
             well = False
             continue
         waiting = sum(int(value) for value in attributes.values())
         if waiting:
             well = False
-            yield judge_queue(logical, waiting, site.environment)
+            yield judge_queue(logical, waiting, context.environment)
     if well:
         yield ok(f"{len(found)} dead-letter queues, all empty")
 
 
-def judge_queue(logical: str, waiting: int, environment: str) -> Finding:
+def judge_queue(logical: str, waiting: int, environment: str) -> CheckResult:
     """A queue's events: which step gave up on them, and how to look at them and repeat them."""
     undelivered = "Undelivered" in logical
     name = logical.partition("Undelivered" if undelivered else "Failed")[0]

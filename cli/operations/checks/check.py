@@ -1,4 +1,4 @@
-"""Checks, what they find, and running them all: no check ends another."""
+"""Checks, their results, and running them all: an exception in one check stops no other."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cli.errors import describe, one_line
 if TYPE_CHECKING:
     from registry.deployment import DeployedNames, Deployment
 
-#: Seconds for one connection and one answer, and how often a request is tried: a doctor must not
-#: hang on what is broken.
+#: Seconds for one connection and one answer, and how often a request is tried: the checks must
+#: not hang on what is broken.
 _CONNECT, _READ, _TRIES = 3, 10, 2
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
 
 
 class State(StrEnum):
-    """How something stands."""
+    """The state of what was checked."""
 
     OK = "ok"
     WARNING = "warning"
@@ -30,12 +30,12 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
+class CheckResult:
+    """What a check found out about one thing.
 
     Attributes:
-        state: How it stands.
-        line: What was found, in one line.
+        state: Whether it works.
+        line: The observation, in one line.
         remedy: A command that can be typed, or what else to do; empty where all is well.
     """
 
@@ -44,29 +44,29 @@ class Finding:
     remedy: str = ""
 
 
-def ok(line: str) -> Finding:
-    """All is well."""
-    return Finding(State.OK, line)
+def ok(line: str) -> CheckResult:
+    """It works."""
+    return CheckResult(State.OK, line)
 
 
-def warning(line: str, remedy: str) -> Finding:
-    """It works, and somebody should look at it."""
-    return Finding(State.WARNING, line, remedy)
+def warning(line: str, remedy: str) -> CheckResult:
+    """It works, and needs attention."""
+    return CheckResult(State.WARNING, line, remedy)
 
 
-def failed(line: str, remedy: str) -> Finding:
+def failed(line: str, remedy: str) -> CheckResult:
     """Something does not work."""
-    return Finding(State.FAILED, line, remedy)
+    return CheckResult(State.FAILED, line, remedy)
 
 
-def unchecked(line: str, remedy: str = "") -> Finding:
-    """It could not be looked at."""
-    return Finding(State.UNCHECKED, line, remedy)
+def unchecked(line: str, remedy: str = "") -> CheckResult:
+    """It could not be checked."""
+    return CheckResult(State.UNCHECKED, line, remedy)
 
 
 @dataclass
-class Site:
-    """Where the checks look: the caller's AWS, with clients that give up soon.
+class CheckContext:
+    """What the checks read: the caller's AWS, with clients that time out soon.
 
     Attributes:
         aws: Session and environment.
@@ -99,12 +99,12 @@ class Site:
 
     @property
     def deploy(self) -> str:
-        """The command that puts the stacks right."""
+        """The command that deploys the stacks again."""
         return f"cdk deploy --all -c cards.environment={self.environment}"
 
     @cached_property
     def caller(self) -> str:
-        """ARN of whoever asks."""
+        """ARN of the caller."""
         return str(self.client("sts").get_caller_identity()["Arn"])
 
     @cached_property
@@ -158,57 +158,59 @@ class Site:
 
 @dataclass(frozen=True)
 class Check:
-    """One subject.
+    """One subject that is checked.
 
     Attributes:
         name: Of one or two words.
-        look: Looks and judges.
+        look: Reads the state and judges it.
         needs: Names of checks without whose success this one cannot be made.
     """
 
     name: str
-    look: Callable[[Site], Iterable[Finding]]
+    look: Callable[[CheckContext], Iterable[CheckResult]]
     needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
-    """A finding with the name of its check."""
+    """A result with the name of its check."""
 
     check: str
-    finding: Finding
+    result: CheckResult
 
 
-def run(checks: Sequence[Check], site: Site, tell: Callable[[str], None]) -> list[Row]:
-    """Makes every check, in order; what one of them raises becomes its finding.
+def run(
+    checks: Sequence[Check], context: CheckContext, progress: Callable[[str], None]
+) -> list[Row]:
+    """Makes every check, in order; what one of them raises becomes its result.
 
     Args:
         checks: In an order in which whatever is needed comes first.
-        site: Where to look.
-        tell: Told the name of each check before it is made.
+        context: Where to look.
+        progress: Called with the name of each check before it is made.
     """
     rows: list[Row] = []
     blocked: dict[str, str] = {}
     for check in checks:
-        tell(check.name)
+        progress(check.name)
         cause = next((blocked[need] for need in check.needs if need in blocked), None)
-        findings = [unchecked(f"needs {cause}")] if cause else _made(check, site)
-        if any(each.state in (State.FAILED, State.UNCHECKED) for each in findings):
+        results = [unchecked(f"needs {cause}")] if cause else _made(check, context)
+        if any(each.state in (State.FAILED, State.UNCHECKED) for each in results):
             blocked[check.name] = cause or check.name
-        rows += [Row(check.name, each) for each in findings]
+        rows += [Row(check.name, each) for each in results]
     return rows
 
 
-def _made(check: Check, site: Site) -> list[Finding]:
-    findings: list[Finding] = []
+def _made(check: Check, context: CheckContext) -> list[CheckResult]:
+    results: list[CheckResult] = []
     try:
-        findings += check.look(site)
+        results += check.look(context)
     except Exception as error:
         answer = getattr(error, "response", None)
         code = answer.get("Error", {}).get("Code", "") if isinstance(answer, dict) else ""
         if code in _DENIED:
             remedy = "ask for the Operator policy of the access stack (OperatorPolicyArn)"
-            findings.append(unchecked(f"you may not look: {describe(error)}", remedy))
+            results.append(unchecked(f"you may not look: {describe(error)}", remedy))
         else:
-            findings.append(unchecked(one_line(describe(error))))
-    return findings
+            results.append(unchecked(one_line(describe(error))))
+    return results

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked
+from cli.operations.checks.check import Check, CheckContext, CheckResult, failed, ok, unchecked
 
 if TYPE_CHECKING:
     from registry.compilers import CompilerImage
@@ -17,14 +17,14 @@ _ECR = re.compile(
 )
 
 
-def compiler(site: Site) -> Iterator[Finding]:
+def compiler(context: CheckContext) -> Iterator[CheckResult]:
     """The image of a compiler that needs one of its own (Hailo's Dataflow Compiler)."""
     from registry.compilers import COMPILERS, compiler_kind
 
     try:
-        kind = compiler_kind(site.names.compiler)
+        kind = compiler_kind(context.names.compiler)
     except KeyError as error:
-        yield failed(f"deployed: {error.args[0]}", site.deploy)
+        yield failed(f"deployed: {error.args[0]}", context.deploy)
         return
     if kind.image is None:
         others = " or ".join(other.file_format for other in COMPILERS if other.image)
@@ -33,33 +33,34 @@ def compiler(site: Site) -> Iterator[Finding]:
             "deploying with -c cards.compiler_image=… changes it"
         )
         return
-    function = site.functions.get("CompileApproved")
+    function = context.functions.get("CompileApproved")
     if function is None:
-        yield unchecked("the function that names the image is gone", site.deploy)
+        yield unchecked("the function that names the image is gone", context.deploy)
         return
     image = str(function.get("Environment", {}).get("Variables", {}).get("COMPILE_IMAGE", ""))
     parts = _ECR.fullmatch(image)
     if parts is None:
         yield failed(
             f"{image or 'no image'} is no image in ECR",
-            f"{site.deploy} -c cards.compiler_image=ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPO:TAG",
+            f"{context.deploy} "
+            "-c cards.compiler_image=ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPO:TAG",
         )
         return
-    yield _image(site, kind.name, kind.image, image, parts)
+    yield _image(context, kind.name, kind.image, image, parts)
 
 
 def _image(
-    site: Site, name: str, needed: CompilerImage, image: str, parts: re.Match[str]
-) -> Finding:
+    context: CheckContext, name: str, needed: CompilerImage, image: str, parts: re.Match[str]
+) -> CheckResult:
     from botocore.exceptions import ClientError
 
     from registry.aws import error_code
 
-    if parts["region"] != site.aws.region:
+    if parts["region"] != context.aws.region:
         return unchecked(f"{image} lies in {parts['region']}, which is not asked from here")
     wanted = {"imageTag": parts["tag"]} if parts["tag"] else {"imageDigest": parts["digest"]}
     try:
-        found = site.client("ecr").describe_images(
+        found = context.client("ecr").describe_images(
             registryId=parts["account"], repositoryName=parts["repository"], imageIds=[wanted]
         )["imageDetails"]
     except ClientError as error:

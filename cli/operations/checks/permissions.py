@@ -10,7 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import (
+    Check,
+    CheckContext,
+    CheckResult,
+    failed,
+    ok,
+    unchecked,
+    warning,
+)
 
 if TYPE_CHECKING:
     from registry.deployment import DeployedNames
@@ -180,26 +188,26 @@ def simulate(iam: Any, principal: str, rights: Iterable[Right]) -> dict[Right, b
     return allowed
 
 
-def caller(site: Site) -> Iterator[Finding]:
+def caller(context: CheckContext) -> Iterator[CheckResult]:
     """What the caller may do."""
-    arn = site.caller
+    arn = context.caller
     if arn.endswith(":root"):
         yield ok("you are the account's root: everything is allowed")
         return
-    principal = _principal(site, arn)
+    principal = _principal(context, arn)
     if principal is None:
         yield unchecked(f"{arn} is neither user nor role, which the simulator asks for")
         return
-    duties = _rights(site).person()
+    duties = _rights(context).person()
     allowed = simulate(
-        site.client("iam"), principal, [right for those in duties.values() for right in those]
+        context.client("iam"), principal, [right for those in duties.values() for right in those]
     )
-    yield from judge_caller(duties, allowed, _attach(site, principal))
+    yield from judge_caller(duties, allowed, _attach(context, principal))
 
 
 def judge_caller(
     duties: Mapping[str, Sequence[Right]], allowed: Mapping[Right, bool], attach: str
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Not everybody has to train or approve; who may not even look can use nothing here."""
     may = [words for words, rights in duties.items() if all(allowed[each] for each in rights)]
     if may:
@@ -215,37 +223,37 @@ def judge_caller(
             yield warning(line, "where that is your work, an administrator allows you these")
 
 
-def roles(site: Site) -> Iterator[Finding]:
+def roles(context: CheckContext) -> Iterator[CheckResult]:
     """Every role can do its work, and none can do its neighbour's."""
     from botocore.exceptions import ClientError
 
     arns = {
-        "training": site.names.training_role_arn,
-        "compile": site.names.compile_role_arn,
-        **{name: str(found["Role"]) for name, found in site.functions.items()},
+        "training": context.names.training_role_arn,
+        "compile": context.names.compile_role_arn,
+        **{name: str(found["Role"]) for name, found in context.functions.items()},
     }
     well = True
-    for name, duties in _rights(site).roles().items():
+    for name, duties in _rights(context).roles().items():
         if name not in arns:
             continue  # The function is gone, which is another check's to say.
         try:
-            allowed = simulate(site.client("iam"), arns[name], (*duties.must, *duties.must_not))
+            allowed = simulate(context.client("iam"), arns[name], (*duties.must, *duties.must_not))
         except ClientError as error:
             if "NoSuchEntity" not in str(error):
                 raise
             well = False
-            yield failed(f"{arns[name]}: the role does not exist", site.deploy)
+            yield failed(f"{arns[name]}: the role does not exist", context.deploy)
             continue
-        for finding in judge_role(name, duties, allowed, site.deploy):
+        for result in judge_role(name, duties, allowed, context.deploy):
             well = False
-            yield finding
+            yield result
     if well:
         yield ok(f"{', '.join(arns)}: each may do its work, and nobody's else")
 
 
 def judge_role(
     name: str, duties: Duties, allowed: Mapping[Right, bool], deploy: str
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """A role that cannot work, or that could do what is not its own."""
     lacking = [str(right) for right in duties.must if not allowed[right]]
     beyond = [str(right) for right in duties.must_not if allowed[right]]
@@ -258,12 +266,12 @@ def judge_role(
         )
 
 
-def _rights(site: Site) -> Rights:
-    _, partition, _, _, account, *_ = site.names.training_role_arn.split(":")
-    return Rights(site.names, partition, site.aws.region, account)
+def _rights(context: CheckContext) -> Rights:
+    _, partition, _, _, account, *_ = context.names.training_role_arn.split(":")
+    return Rights(context.names, partition, context.aws.region, account)
 
 
-def _principal(site: Site, arn: str) -> str | None:
+def _principal(context: CheckContext, arn: str) -> str | None:
     """The user or role behind a caller's ARN: the simulator takes no session."""
     kind, _, rest = arn.rpartition(":")[2].partition("/")
     if kind in ("user", "role"):
@@ -271,12 +279,12 @@ def _principal(site: Site, arn: str) -> str | None:
     if kind != "assumed-role":
         return None
     # A session's ARN leaves the role's path out.
-    return str(site.client("iam").get_role(RoleName=rest.partition("/")[0])["Role"]["Arn"])
+    return str(context.client("iam").get_role(RoleName=rest.partition("/")[0])["Role"]["Arn"])
 
 
-def _attach(site: Site, principal: str) -> str:
+def _attach(context: CheckContext, principal: str) -> str:
     """The command that gives the caller the approver's rights."""
-    answer = site.client("cloudformation").describe_stacks(StackName=site.stack("access"))
+    answer = context.client("cloudformation").describe_stacks(StackName=context.stack("access"))
     outputs = {row["OutputKey"]: row["OutputValue"] for row in answer["Stacks"][0]["Outputs"]}
     kind, _, path = principal.rpartition(":")[2].partition("/")
     policy = outputs.get("ApproverPolicyArn", "ApproverPolicyArn")

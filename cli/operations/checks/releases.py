@@ -8,7 +8,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import (
+    Check,
+    CheckContext,
+    CheckResult,
+    failed,
+    ok,
+    unchecked,
+    warning,
+)
 
 if TYPE_CHECKING:
     from registry.automation.observation import Situation
@@ -22,35 +30,35 @@ _VERSIONS = 20
 _PATIENCE = timedelta(minutes=2)
 
 
-def approvals(site: Site) -> Iterator[Finding]:
+def approvals(context: CheckContext) -> Iterator[CheckResult]:
     """Each approved stage-2 student has a release, a job under way, or a recorded failure."""
     from registry.automation.observation import Subject, observe
     from registry.versions.packages import APPROVED, iterate
 
-    recipe = _recipe(site)
+    recipe = _recipe(context)
     if recipe is None:
-        yield unchecked("the function that knows the recipe is gone", site.deploy)
+        yield unchecked("the function that knows the recipe is gone", context.deploy)
         return
-    deployment = site.deployment
+    deployment = context.deployment
     approved = iterate(deployment.sagemaker, deployment.group_name, approval=APPROVED)
     rows = list(islice((row for row in approved if row.name and row.name.releasable), _VERSIONS))
     well = 0
     for row in rows:
         situation = observe(deployment, Subject(row.arn), recipe)
-        finding = judge_version(
-            situation, datetime.now(UTC), _repeat(site, row.arn), site.environment
+        result = judge_version(
+            situation, datetime.now(UTC), _repeat(context, row.arn), context.environment
         )
-        if finding is None:
+        if result is None:
             well += 1
         else:
-            yield finding
+            yield result
     if well == len(rows):
         yield ok(f"{well} approved stage-2 students, none without its release" if rows else "none")
 
 
 def judge_version(
     situation: Situation, now: datetime, repeat: str, environment: str
-) -> Finding | None:
+) -> CheckResult | None:
     """What is wrong with an approved version, by the very step that the automation would take.
 
     Args:
@@ -84,31 +92,31 @@ def _recent(package: Package, now: datetime) -> bool:
     return now - (package.modified or package.created) < _PATIENCE
 
 
-def stable(site: Site) -> Iterator[Finding]:
+def stable(context: CheckContext) -> Iterator[CheckResult]:
     """The stable channel points to the newest approved version's release."""
     from registry.releases.channel_targets import compute
     from registry.releases.pointers import ChannelError, Pointer, read
     from registry.versions.packages import describe
 
-    deployment = site.deployment
+    deployment = context.deployment
     wanted = compute(deployment)
     try:
         pointer, _ = read(deployment.s3, deployment.release_bucket)
     except ChannelError as error:
         key = f"s3://{deployment.release_bucket}/channels/stable.json"
-        again = _repeat(site, wanted.package_arn) if wanted.package_arn else ""
+        again = _repeat(context, wanted.package_arn) if wanted.package_arn else ""
         yield failed(str(error), f"aws s3 rm {key}" + (f"; then {again}" if again else ""))
         return
     pointed = pointer or Pointer(None)
     package = describe(deployment.sagemaker, pointed.package_arn) if pointed.package_arn else None
     repeat_for = pointed.package_arn if package else wanted.package_arn
-    repeat = _repeat(site, repeat_for) if repeat_for else site.deploy
+    repeat = _repeat(context, repeat_for) if repeat_for else context.deploy
     yield judge_stable(pointed, wanted, package, datetime.now(UTC), repeat)
 
 
 def judge_stable(
     pointed: Pointer, wanted: Pointer, package: Package | None, now: datetime, repeat: str
-) -> Finding:
+) -> CheckResult:
     """Where the channel points against where it should.
 
     Args:
@@ -137,10 +145,10 @@ def judge_stable(
     return failed(f"stable -> {pointed.release or 'nothing'}; {right} is right", repeat)
 
 
-def _recipe(site: Site) -> CompileRecipe | None:
+def _recipe(context: CheckContext) -> CompileRecipe | None:
     from registry.compilation.compile_recipe import CompileRecipe
 
-    function = site.functions.get("CompileApproved")
+    function = context.functions.get("CompileApproved")
     if function is None:
         return None
     variables: Mapping[str, Any] = function.get("Environment", {}).get("Variables", {})
@@ -149,9 +157,9 @@ def _recipe(site: Site) -> CompileRecipe | None:
     )
 
 
-def _repeat(site: Site, package_arn: str) -> str:
+def _repeat(context: CheckContext, package_arn: str) -> str:
     """The command, for either version of the AWS CLI, that makes the automation look again."""
-    function = site.functions.get("CompileApproved", {}).get("FunctionName", "CompileApproved")
+    function = context.functions.get("CompileApproved", {}).get("FunctionName", "CompileApproved")
     event = json.dumps({"detail": {"ModelPackageArn": package_arn}})
     return (
         f"aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout "

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import (
+    Check,
+    CheckContext,
+    CheckResult,
+    failed,
+    ok,
+    unchecked,
+    warning,
+)
 
 #: How many versions are looked through for names, newest first.
 _VERSIONS = 500
 
 
-def group(site: Site) -> Iterator[Finding]:
+def group(context: CheckContext) -> Iterator[CheckResult]:
     """The model package group is there, under the guide's name."""
     from botocore.exceptions import ClientError
 
     from registry.aws import is_missing
     from registry.names import GROUP
 
-    name = site.deployment.group_name
+    name = context.deployment.group_name
     try:
-        site.client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
+        context.client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
     except ClientError as error:
         if not is_missing(error):
             raise
@@ -35,11 +43,13 @@ def group(site: Site) -> Iterator[Finding]:
     yield ok(name)
 
 
-def names(site: Site) -> Iterator[Finding]:
+def names(context: CheckContext) -> Iterator[CheckResult]:
     """Every version has a name by the convention."""
     from registry.versions.packages import iterate
 
-    rows = list(islice(iterate(site.client("sagemaker"), site.deployment.group_name), _VERSIONS))
+    rows = list(
+        islice(iterate(context.client("sagemaker"), context.deployment.group_name), _VERSIONS)
+    )
     nameless = [row for row in rows if row.name is None]
     looked = (
         f"the newest {_VERSIONS} versions" if len(rows) == _VERSIONS else f"{len(rows)} versions"
@@ -54,19 +64,19 @@ def names(site: Site) -> Iterator[Finding]:
         yield ok(f"{looked}, all named by the convention")
 
 
-def buckets(site: Site) -> Iterator[Finding]:
+def buckets(context: CheckContext) -> Iterator[CheckResult]:
     """The three buckets answer, in this region."""
     from botocore.exceptions import ClientError
 
-    found = site.names
+    found = context.names
     well = []
     for name in (found.training_bucket, found.mlflow_bucket, found.release_bucket):
         try:
-            answer = site.client("s3").head_bucket(Bucket=name)
+            answer = context.client("s3").head_bucket(Bucket=name)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code == "404":
-                yield failed(f"s3://{name} does not exist", site.deploy)
+                yield failed(f"s3://{name} does not exist", context.deploy)
             elif code == "403":
                 yield unchecked(
                     f"s3://{name}: you may not see it", f"aws s3api head-bucket --bucket {name}"
@@ -75,11 +85,11 @@ def buckets(site: Site) -> Iterator[Finding]:
                 raise
             continue
         region = answer.get("BucketRegion") or answer["ResponseMetadata"]["HTTPHeaders"].get(
-            "x-amz-bucket-region", site.aws.region
+            "x-amz-bucket-region", context.aws.region
         )
-        if region != site.aws.region:
+        if region != context.aws.region:
             yield failed(
-                f"s3://{name} lies in {region}; jobs in {site.aws.region} cannot use it",
+                f"s3://{name} lies in {region}; jobs in {context.aws.region} cannot use it",
                 f"export AWS_REGION={region}",
             )
             continue
@@ -88,14 +98,14 @@ def buckets(site: Site) -> Iterator[Finding]:
         yield ok(", ".join(well))
 
 
-def signing_key(site: Site) -> Iterator[Finding]:
+def signing_key(context: CheckContext) -> Iterator[CheckResult]:
     """The key that signs releases can be used."""
-    key = site.deployment.signing_key_arn
-    described = site.client("kms").describe_key(KeyId=key)["KeyMetadata"]
+    key = context.deployment.signing_key_arn
+    described = context.client("kms").describe_key(KeyId=key)["KeyMetadata"]
     yield judge_key(key, str(described["KeyState"]))
 
 
-def judge_key(key: str, state: str) -> Finding:
+def judge_key(key: str, state: str) -> CheckResult:
     """A key that is disabled, or is going to be deleted, signs nothing."""
     if state == "Enabled":
         return ok(key)

@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.operations.checks.check import Check, Finding, Site, failed, ok, unchecked, warning
+from cli.operations.checks.check import (
+    Check,
+    CheckContext,
+    CheckResult,
+    failed,
+    ok,
+    unchecked,
+    warning,
+)
 
 _SETUP = "python scripts/setup_sagemaker_project.py"
 
 
-def mlflow(site: Site) -> Iterator[Finding]:
+def mlflow(context: CheckContext) -> Iterator[CheckResult]:
     """The App or server is up, answers, and holds the experiment."""
     from registry.names import EXPERIMENT, NO_MLFLOW
     from registry.tracking.mlflow_api import MlflowError, find_experiment
 
-    uri = site.names.mlflow_uri
+    uri = context.names.mlflow_uri
     if uri == NO_MLFLOW:
         yield ok(
             "none, as the deployment chose; runs are not tracked: -c cards.mlflow=app changes it"
         )
         return
-    fault = _state(site, uri)
+    fault = _state(context, uri)
     if fault:
         yield fault
         return
     try:
-        experiment = find_experiment(site.aws.session, uri, EXPERIMENT)
+        experiment = find_experiment(context.aws.session, uri, EXPERIMENT)
     except MlflowError as error:
-        remedy = "cards local logs" if site.aws.is_local else "look at it in SageMaker Studio"
+        remedy = "cards local logs" if context.aws.is_local else "look at it in SageMaker Studio"
         yield failed(f"does not answer: {error}", remedy)
         return
     if experiment is None:
@@ -37,18 +45,18 @@ def mlflow(site: Site) -> Iterator[Finding]:
     yield ok(f"{uri}, experiment {EXPERIMENT}")
 
 
-def _state(site: Site, uri: str) -> Finding | None:
+def _state(context: CheckContext, uri: str) -> CheckResult | None:
     """What SageMaker says about the App or server, where that is not good."""
     from botocore.exceptions import ClientError
 
     from registry.aws import is_missing
 
     kind, _, name = uri.rpartition(":")[2].partition("/")
-    sagemaker = site.client("sagemaker")
+    sagemaker = context.client("sagemaker")
     try:
         if kind == "mlflow-app":
             answer: Mapping[str, Any] = sagemaker.describe_mlflow_app(Arn=uri)
-            return judge_app(uri, str(answer.get("Status")), site.deploy)
+            return judge_app(uri, str(answer.get("Status")), context.deploy)
         if kind == "mlflow-tracking-server":
             answer = sagemaker.describe_mlflow_tracking_server(TrackingServerName=name)
             return judge_server(
@@ -57,11 +65,11 @@ def _state(site: Site, uri: str) -> Finding | None:
     except ClientError as error:
         if not is_missing(error):
             raise
-        return failed(f"{uri} does not exist", site.deploy)
+        return failed(f"{uri} does not exist", context.deploy)
     return unchecked(f"{uri} is no ARN of an App or a tracking server")
 
 
-def judge_app(uri: str, status: str, deploy: str) -> Finding | None:
+def judge_app(uri: str, status: str, deploy: str) -> CheckResult | None:
     """An App's status; None where it can be used."""
     if status in ("Created", "Updated", "UpdateFailed"):
         return None
@@ -70,7 +78,7 @@ def judge_app(uri: str, status: str, deploy: str) -> Finding | None:
     return failed(f"{uri} is {status}", deploy)
 
 
-def judge_server(name: str, status: str, active: str) -> Finding | None:
+def judge_server(name: str, status: str, active: str) -> CheckResult | None:
     """A tracking server's status; None where it can be used."""
     if active == "Active" and not status.endswith("Failed"):
         return None

@@ -21,7 +21,16 @@ from cli.operations.checks import (
     storage,
     tracking,
 )
-from cli.operations.checks.check import Check, Finding, Site, State, failed, ok, run, warning
+from cli.operations.checks.check import (
+    Check,
+    CheckContext,
+    CheckResult,
+    State,
+    failed,
+    ok,
+    run,
+    warning,
+)
 from cli.operations.doctor import checks
 from registry.automation.observation import Situation, Subject
 from registry.convergence import Approval, JobState, Observation
@@ -44,32 +53,32 @@ def student(approval: str = APPROVED, changed: datetime = LONG_AGO, **metadata: 
     )  # fmt: skip
 
 
-def only(findings: Iterator[Finding]) -> Finding:
-    (found,) = findings
+def only(results: Iterator[CheckResult]) -> CheckResult:
+    (found,) = results
     return found
 
 
 # --- running them
 
 
-def site() -> Site:
-    return Site(AwsSession("dev"))
+def context() -> CheckContext:
+    return CheckContext(AwsSession("dev"))
 
 
 def test_a_check_that_raises_ends_no_other() -> None:
-    def explode(_: Site) -> Iterator[Finding]:
+    def explode(_: CheckContext) -> Iterator[CheckResult]:
         yield ok("the first half")
         raise RuntimeError("on purpose")
 
     rows = run(
-        [Check("bad", explode), Check("good", lambda _: [ok("fine")])], site(), lambda _: None
+        [Check("bad", explode), Check("good", lambda _: [ok("fine")])], context(), lambda _: None
     )
-    assert [(row.check, row.finding.state) for row in rows] == [
+    assert [(row.check, row.result.state) for row in rows] == [
         ("bad", State.OK),
         ("bad", State.UNCHECKED),
         ("good", State.OK),
     ]
-    assert "on purpose" in rows[1].finding.line
+    assert "on purpose" in rows[1].result.line
 
 
 def test_what_rests_on_a_failed_check_says_which_one() -> None:
@@ -81,10 +90,10 @@ def test_what_rests_on_a_failed_check_says_which_one() -> None:
             Check("tree", lambda _: [warning("old", "look")]),
             Check("nest", lambda _: [ok("seen")], ("tree",)),
         ],
-        site(),
+        context(),
         lambda _: None,
     )
-    assert [(row.check, row.finding.line) for row in rows] == [
+    assert [(row.check, row.result.line) for row in rows] == [
         ("ground", "gone"),
         ("wall", "needs ground"),
         ("roof", "needs ground"),
@@ -94,12 +103,12 @@ def test_what_rests_on_a_failed_check_says_which_one() -> None:
 
 
 def test_a_refusal_names_the_policy_that_would_allow_it() -> None:
-    def denied(_: Site) -> Iterator[Finding]:
+    def denied(_: CheckContext) -> Iterator[CheckResult]:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeRule")
 
-    (row,) = run([Check("rules", denied)], site(), lambda _: None)
-    assert row.finding.state is State.UNCHECKED
-    assert "DescribeRule" in row.finding.line and "Operator" in row.finding.remedy
+    (row,) = run([Check("rules", denied)], context(), lambda _: None)
+    assert row.result.state is State.UNCHECKED
+    assert "DescribeRule" in row.result.line and "Operator" in row.result.remedy
 
 
 def test_every_check_comes_after_those_that_it_needs() -> None:
@@ -181,10 +190,10 @@ def test_an_endpoint_that_nobody_listens_on_is_found_soon(bare: pytest.MonkeyPat
 )  # fmt: skip
 def test_a_clock_that_is_wrong_breaks_signatures(seconds: int, state: str) -> None:
     headers = {"date": format_datetime(NOW - timedelta(seconds=seconds), usegmt=True)}
-    finding = account.judge_clock(headers, NOW)
-    assert finding.state.value == state
+    result = account.judge_clock(headers, NOW)
+    assert result.state.value == state
     if state == "failed":
-        assert ("ahead of" if seconds > 0 else "behind") in finding.line
+        assert ("ahead of" if seconds > 0 else "behind") in result.line
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": "soon"}])
@@ -200,8 +209,8 @@ def test_the_root_user_is_for_the_local_cloud() -> None:
 
 def test_a_deployment_in_another_region_is_told() -> None:
     key = "arn:aws:kms:eu-central-1:111122223333:key/1"
-    finding = account.judge_regions("us-east-2", {"signing key": key, "MLflow": "none"})
-    assert finding and finding.remedy == "export AWS_REGION=eu-central-1"
+    result = account.judge_regions("us-east-2", {"signing key": key, "MLflow": "none"})
+    assert result and result.remedy == "export AWS_REGION=eu-central-1"
     assert account.judge_regions("eu-central-1", {"signing key": key, "MLflow": "none"}) is None
 
 
@@ -225,8 +234,8 @@ def test_a_stack_that_is_not_whole_is_told(status: str, state: str) -> None:
     ("state", "remedy"), [("Disabled", "enable-key"), ("PendingDeletion", "cancel-key-deletion")]
 )
 def test_a_key_that_cannot_sign_is_told(state: str, remedy: str) -> None:
-    finding = storage.judge_key("key", state)
-    assert finding.state is State.FAILED and remedy in finding.remedy
+    result = storage.judge_key("key", state)
+    assert result.state is State.FAILED and remedy in result.remedy
 
 
 FUNCTION = {
@@ -249,7 +258,7 @@ FUNCTION = {
 def test_what_keeps_a_function_from_its_work_is_told(
     changes: dict[str, Any], reserved: int | None, retries: int, state: str, word: str
 ) -> None:
-    finding = only(
+    result = only(
         automation.judge_function(
             "RegisterModel",
             {**FUNCTION, **changes},
@@ -258,7 +267,7 @@ def test_what_keeps_a_function_from_its_work_is_told(
             "cdk deploy",
         )
     )
-    assert finding.state == state and word in finding.line
+    assert result.state == state and word in result.line
 
 
 def test_a_function_that_can_work_is_not_complained_about() -> None:
@@ -286,8 +295,8 @@ def test_what_keeps_a_rule_from_its_function_is_told(
     state: str, targets: list[dict[str, Any]], function: str, expected: str, word: str
 ) -> None:
     judged = automation.judge_rule("CompileApproved", "r", state, targets, function, "cdk deploy")
-    finding = only(judged)
-    assert finding.state == expected and word in finding.line
+    result = only(judged)
+    assert result.state == expected and word in result.line
 
 
 def test_a_dead_letter_says_who_gave_up_on_it_and_how_to_look() -> None:
@@ -318,10 +327,10 @@ def test_any_right_that_a_role_lacks_or_has_too_much_is_told(role: str) -> None:
     right = dict.fromkeys(duties.must, True) | dict.fromkeys(duties.must_not, False)
     for each in right:
         turned = {**right, each: not right[each]}
-        finding = only(permissions.judge_role(role, duties, turned, "cdk deploy"))
-        assert finding.state is State.FAILED
-        assert str(each) in finding.line
-        assert ("may not:" in finding.line) == (each in duties.must)
+        result = only(permissions.judge_role(role, duties, turned, "cdk deploy"))
+        assert result.state is State.FAILED
+        assert str(each) in result.line
+        assert ("may not:" in result.line) == (each in duties.must)
 
 
 def test_no_role_of_jobs_or_functions_may_approve() -> None:
@@ -361,8 +370,8 @@ def test_an_image_in_ecr_is_told_from_another(image: str, repository: str | None
      ("Deleting", "failed")],
 )  # fmt: skip
 def test_an_app_that_is_not_up_is_told(status: str, state: str | None) -> None:
-    finding = tracking.judge_app("arn", status, "cdk deploy")
-    assert (finding.state.value if finding else None) == state
+    result = tracking.judge_app("arn", status, "cdk deploy")
+    assert (result.state.value if result else None) == state
 
 
 @pytest.mark.parametrize(
@@ -373,10 +382,10 @@ def test_an_app_that_is_not_up_is_told(status: str, state: str | None) -> None:
 def test_a_tracking_server_that_is_not_up_is_told(
     status: str, active: str, state: str | None
 ) -> None:
-    finding = tracking.judge_server("cards-dev", status, active)
-    assert (finding.state.value if finding else None) == state
+    result = tracking.judge_server("cards-dev", status, active)
+    assert (result.state.value if result else None) == state
     if state == "failed":
-        assert finding and "start-mlflow-tracking-server" in finding.remedy
+        assert result and "start-mlflow-tracking-server" in result.remedy
 
 
 def judged(seen: Observation, package: Package | None = None, newest: str | None = None) -> Any:
@@ -387,9 +396,9 @@ def judged(seen: Observation, package: Package | None = None, newest: str | None
 
 
 def test_an_approved_version_that_nobody_compiled_is_out_of_step() -> None:
-    finding = judged(Observation(Approval.APPROVED, True))
-    assert finding.state is State.FAILED
-    assert "start the compilation" in finding.line and finding.remedy == "aws lambda invoke"
+    result = judged(Observation(Approval.APPROVED, True))
+    assert result.state is State.FAILED
+    assert "start the compilation" in result.line and result.remedy == "aws lambda invoke"
 
 
 def test_the_automation_is_given_a_moment() -> None:
@@ -413,14 +422,14 @@ def test_a_recorded_failure_is_told_with_its_reason() -> None:
     seen = Observation(
         Approval.APPROVED, True, job=JobState.FAILED, attempts=3, failure_recorded=True
     )
-    finding = judged(seen, student(CompileFailure="mean cosine is 0.7"))
-    assert finding.state is State.WARNING
-    assert "mean cosine is 0.7" in finding.line and "cards registry reject" in finding.remedy
+    result = judged(seen, student(CompileFailure="mean cosine is 0.7"))
+    assert result.state is State.WARNING
+    assert "mean cosine is 0.7" in result.line and "cards registry reject" in result.remedy
 
 
 def test_a_release_by_an_earlier_recipe_is_told_from_none() -> None:
-    finding = judged(Observation(Approval.APPROVED, True), newest="x.onnx-int8-01234567")
-    assert finding.state is State.WARNING and "earlier recipe" in finding.line
+    result = judged(Observation(Approval.APPROVED, True), newest="x.onnx-int8-01234567")
+    assert result.state is State.WARNING and "earlier recipe" in result.line
 
 
 RELEASED = Pointer("x.r", ARN, "student-x-stage2-v1")
@@ -441,16 +450,16 @@ RELEASED = Pointer("x.r", ARN, "student-x-stage2-v1")
 def test_the_channel_is_held_against_what_follows_from_the_approvals(
     pointed: Pointer, wanted: Pointer, package: Package | None, state: str, words: str
 ) -> None:
-    finding = releases.judge_stable(pointed, wanted, package, NOW, "aws lambda invoke")
-    assert finding.state == state and words in finding.line
+    result = releases.judge_stable(pointed, wanted, package, NOW, "aws lambda invoke")
+    assert result.state == state and words in result.line
 
 
 def test_an_unsupported_python_and_a_full_disk_are_told() -> None:
     supported = ((3, 11), (3, 13))
     assert machine.judge_python((3, 12), supported) is None
     for version in ((3, 10), (3, 14)):
-        finding = machine.judge_python(version, supported)
-        assert finding and finding.state is State.FAILED
-    assert machine.judge_room(10**12) is None
-    finding = machine.judge_room(10**8)
-    assert finding and "0.1 GB" in finding.line
+        result = machine.judge_python(version, supported)
+        assert result and result.state is State.FAILED
+    assert machine.judge_disk(10**12) is None
+    result = machine.judge_disk(10**8)
+    assert result and "0.1 GB" in result.line

@@ -13,7 +13,7 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from cli.automation_functions import _fault, why
+from cli.automation_functions import _error_in, last_error
 from cli.aws import AwsSession
 from cli.errors import CliError
 from cli.release import wait_for_release as release_wait
@@ -249,9 +249,9 @@ def test_when_nothing_happens_the_functions_own_words_are_given(cloud: Cloud) ->
     assert "--log-group-name /its/log" in words
 
 
-def test_a_log_that_cannot_be_read_hides_no_other_fault(cloud: Cloud) -> None:
+def test_a_log_that_cannot_be_read_hides_no_other_error_in(cloud: Cloud) -> None:
     cloud.on["cloudformation"].add_client_error("describe_stacks", "ValidationError", "no stack")
-    assert "no stack" in why(cloud.aws, "RegisterModel")
+    assert "no stack" in last_error(cloud.aws, "RegisterModel")
 
 
 @pytest.mark.parametrize(
@@ -269,10 +269,10 @@ def test_a_log_that_cannot_be_read_hides_no_other_fault(cloud: Cloud) -> None:
         ("[1, 2]", ""),
     ],
 )
-def test_faults_are_told_from_other_lines(line: str, fault: str) -> None:
-    assert _fault(line) == fault
+def test_error_ins_are_told_from_other_lines(line: str, fault: str) -> None:
+    assert _error_in(line) == fault
 
 
-def test_what_botocore_puts_below_a_fault_is_said_too(cloud: Cloud) -> None:
+def test_what_botocore_puts_below_a_error_in_is_said_too(cloud: Cloud) -> None:
     cloud.function_log("x.ParamValidationError: Parameter validation failed:\nUnknown: y")
-    assert "Parameter validation failed: Unknown: y" in why(cloud.aws, "RegisterModel")
+    assert "Parameter validation failed: Unknown: y" in last_error(cloud.aws, "RegisterModel")

@@ -1,16 +1,19 @@
-"""``cards release promote``, ``rollback``, ``retry`` and ``diff``: a person's hand on releases."""
+"""``cards release promote`` and ``rollback``: a person moves a channel.
+
+Who may do it is IAM's decision: the Releaser policy of the access stack.
+"""
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.automation_functions import invoke
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.errors import CliError
-from cli.options import AsJson, Name
+from cli.options import AsJson
 
 if TYPE_CHECKING:
     from registry.channels import Channel as DeclaredChannel
@@ -20,7 +23,7 @@ Reason = Annotated[str, typer.Option(help="Why, in one line; it is kept with who
 Channel = Annotated[str, typer.Option(help="The channel that is meant.")]
 STABLE = "stable"
 #: Seconds within which the channel must have moved.
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 def promote(
@@ -44,11 +47,11 @@ def promote(
     declaration = _held_channel(channel)
     aws = AwsSession(environment)
     candidate = _pointer(aws, CANDIDATE_CHANNEL)
-    wanted = candidate if release is None else _of_release(aws, release)
-    if wanted.release is None:
+    target = candidate if release is None else _of_release(aws, release)
+    if target.release is None:
         raise CliError("channel candidate: points to no release yet; approve a stage-2 student")
-    follows = mover(aws.deployment, declaration) == BY_APPROVAL and wanted == candidate
-    _settle(aws, channel, wanted, reason, held=not follows)
+    follows = mover(aws.deployment, declaration) == BY_APPROVAL and target == candidate
+    _hold_and_move(aws, channel, target, reason, held=not follows)
     _report(channel, _pointer(aws, channel), held=not follows, as_json=as_json)
 
 
@@ -75,79 +78,18 @@ def rollback(
     now = _pointer(aws, channel)
     deployment = aws.deployment
     if to is not None:
-        wanted = _of_release(aws, to)
+        target = _of_release(aws, to)
     else:
         moves = history(deployment.s3, deployment.release_bucket, channel)
         before = [move.pointer for move in moves]
-        wanted = next((each for each in before if each != now and valid(deployment, each)), now)
-        if wanted == now:
+        target = next((each for each in before if each != now and valid(deployment, each)), now)
+        if target == now:
             raise CliError(
                 f"channel {channel}: no earlier release may take its place (none was there, or "
                 "none is of an approved version any more); cards release list shows what there is"
             )
-    _settle(aws, channel, wanted, reason, held=True)
+    _hold_and_move(aws, channel, target, reason, held=True)
     _report(channel, _pointer(aws, channel), held=True, as_json=as_json)
-
-
-def retry(
-    name: Name,
-    as_json: AsJson = False,
-    environment: Environment = DEFAULT_ENVIRONMENT,
-) -> None:
-    """Compiles an approved version again that could not be compiled, failed its gate, or whose
-    release retention let go.
-
-    By itself a compilation is tried three times where the machine failed, and once where the job
-    refused what it was given.
-    """
-    from cli.console import print_json, print_line
-    from cli.find_version import package as find
-    from registry.versions.packages import APPROVED
-
-    aws = AwsSession(environment)
-    package = find(aws, name)
-    if package.name is None or not package.name.releasable or package.approval != APPROVED:
-        raise CliError(
-            f"{package.label}: is no approved stage-2 student; nothing is compiled of it"
-        )
-    answer = _invoke(
-        aws,
-        aws.names.compile_function,
-        {"ModelPackageArn": package.arn, "CompileAgain": True},
-    )
-    if as_json:
-        print_json(answer)
-    else:
-        print_line(f"{package.label}: {answer['result']}")
-        print_line(f"  how far it is: cards trace {package.label} -e {environment}")
-
-
-def diff(
-    release: Annotated[str, typer.Argument(help="A release's id.", show_default=False)],
-    other: Annotated[
-        str | None, typer.Argument(help="Another's; by default the stable channel's.")
-    ] = None,
-    as_json: AsJson = False,
-    environment: Environment = DEFAULT_ENVIRONMENT,
-) -> None:
-    """Shows what differs between two releases' manifests, signatures verified."""
-    from cli.console import print_json, print_line, print_table
-    from cli.release.verified_manifest import manifest_of
-    from registry.releases.download import release_in_channel
-    from registry.releases.manifest_difference import differences
-
-    aws = AwsSession(environment)
-    before = other or release_in_channel(aws.client("s3"), aws.deployment.release_bucket)
-    found = differences(manifest_of(aws, before), manifest_of(aws, release))
-    if as_json:
-        print_json({"before": before, "after": release, "differences": found})
-    elif not found:
-        print_line(f"{release} and {before} differ in nothing")
-    else:
-        print_table(
-            ["WHAT", before, release],
-            [[each["what"], str(each["before"]), str(each["after"])] for each in found],
-        )
 
 
 def _held_channel(name: str) -> DeclaredChannel:
@@ -195,8 +137,10 @@ def _of_release(aws: AwsSession, release: str) -> Pointer:
     return pointer
 
 
-def _settle(aws: AwsSession, channel: str, wanted: Pointer, reason: str, *, held: bool) -> None:
-    """Writes or takes away the hold, and waits until the channel has moved."""
+def _hold_and_move(
+    aws: AwsSession, channel: str, target: Pointer, reason: str, *, held: bool
+) -> None:
+    """Writes or removes the hold, and waits until the channel has moved."""
     from datetime import UTC, datetime
 
     from registry.automation.actions import MOVE_CHANNELS
@@ -208,34 +152,18 @@ def _settle(aws: AwsSession, channel: str, wanted: Pointer, reason: str, *, held
     if held:
         who = str(aws.client("sts").get_caller_identity()["Arn"])
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        hold(s3, bucket, Hold(wanted, who, at, reason), channel)
+        hold(s3, bucket, Hold(target, who, at, reason), channel)
     else:
         release_hold(s3, bucket, channel)
-    _invoke(aws, aws.names.publish_function, dict(MOVE_CHANNELS))
-    until = time.monotonic() + _PATIENCE
-    while _pointer(aws, channel) != wanted:
+    invoke(aws, aws.names.publish_function, dict(MOVE_CHANNELS))
+    until = time.monotonic() + _TIMEOUT
+    while _pointer(aws, channel) != target:
         if time.monotonic() > until:
             raise CliError(
-                f"channel {channel}: does not point to {wanted.release} after {_PATIENCE:.0f} s; "
+                f"channel {channel}: does not point to {target.release} after {_TIMEOUT:.0f} s; "
                 "somebody else has decided meanwhile: cards release list"
             )
         time.sleep(0.5)
-
-
-def _invoke(aws: AwsSession, function: str, detail: dict[str, Any]) -> dict[str, Any]:
-    """Calls one of the automation's functions and returns its answer."""
-    if not function:
-        raise CliError(
-            f"environment {aws.environment!r}: was deployed by an earlier state of the product; "
-            f"deploy it again: cdk deploy --all -c cards.environment={aws.environment}"
-        )
-    answer = aws.client("lambda").invoke(
-        FunctionName=function, Payload=json.dumps({"detail": detail}).encode()
-    )
-    document = json.loads(answer["Payload"].read() or b"{}")
-    if answer.get("FunctionError"):
-        raise CliError(f"{function}: {document.get('errorMessage', 'failed; look at its log')}")
-    return dict(document)
 
 
 def _report(channel: str, pointer: Pointer, *, held: bool, as_json: bool) -> None:
