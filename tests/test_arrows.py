@@ -42,7 +42,7 @@ FOLDERS = {
         "reporting": {"data", "distributed", "loop"},
         "artifacts": {"data", "models", "reporting"},
         "jobs": {"artifacts", "data", "distributed", "loop", "losses", "models", "reporting"},
-        "submission": set(),
+        "submission": {"losses"},
     },
     "cli": {
         "data": set(),

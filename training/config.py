@@ -11,7 +11,6 @@ import difflib
 import functools
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, get_type_hints
 from recognition.acceptance import FALSE_ACCEPTS
 from registry.contract import Contract, ContractError
 from registry.names import STUDENT, TEACHER, ModelNameError, check_line
+from training.architectures import STUDENTS, is_backbone
 from training.losses.term import Need
 from training.losses.terms import SETTINGS as LOSS_SETTINGS
 from training.losses.terms import TERMS, terms_of
@@ -31,10 +31,6 @@ MAP_STRIDES = (2, 4, 8, 16, 32)
 TARGETS = ("view", "scan")
 PRECISIONS = ("fp32", "bf16")
 POOLS = ("token", "avg")
-_BACKBONES = {
-    TEACHER: re.compile(r"vit_[a-z0-9_]+"),
-    STUDENT: re.compile(r"efficientnet_lite[0-4]"),
-}
 _CHOICES = {"distillation_target": TARGETS, "precision": PRECISIONS, "pool": POOLS}
 
 
@@ -179,10 +175,10 @@ class TrainingConfig:
                 f"{' or '.join(TEACHER_STAGES)} for a teacher, "
                 f"{' or '.join(STUDENT_STAGES)} for a student"
             )
-        if not _BACKBONES[self.model_type].fullmatch(self.backbone):
+        if not is_backbone(self.model_type, self.backbone):
             raise ConfigError(
                 f"backbone {self.backbone!r}: a teacher is one of timm's vit_… models, "
-                "a student efficientnet_lite0 to efficientnet_lite4"
+                f"a student {', '.join(STUDENTS)}"
             )
         try:
             check_line(self.model_type, self.architecture, self.stage)

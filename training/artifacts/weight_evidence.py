@@ -13,6 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from training.architectures import STUDENTS, VIT_SIZES
+
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
@@ -34,23 +36,10 @@ _BODY = frozenset(
 )
 #: A layer of that name in a backbone is a classifier or the embedding: shapes do not tell which.
 _AMBIGUOUS = frozenset({"head", "fc", "pooler"})
-#: timm's names of ViT sizes, by width and depth.
-_VIT_SIZES: Mapping[tuple[int, int], str] = {
-    (192, 12): "tiny",
-    (384, 12): "small",
-    (768, 12): "base",
-    (1024, 24): "large",
-    (1280, 32): "huge",
-    (4096, 40): "7b",
-}
-#: timm's EfficientNet-Lite variants, by blocks and the input of the last convolution.
-_LITES: Mapping[tuple[int, int], str] = {
-    (16, 320): "efficientnet_lite0",
-    (21, 320): "efficientnet_lite1",
-    (21, 352): "efficientnet_lite2",
-    (24, 384): "efficientnet_lite3",
-    (30, 448): "efficientnet_lite4",
-}
+#: timm's names of ViT sizes, by depth and width.
+_VIT_NAMES = {shape: name for name, shape in VIT_SIZES.items()}
+#: Students' names, by blocks and the input of the last convolution.
+_STUDENT_NAMES = {(each.blocks, each.last_channels): name for name, each in STUDENTS.items()}
 
 
 @dataclass(frozen=True)
@@ -103,7 +92,7 @@ def _vit(weights: Shapes) -> _Backbone | None:
             continue
         prefix, (width, _, patch, _) = found["prefix"], shape
         depth = len(_blocks(weights, prefix))
-        size = _VIT_SIZES.get((width, depth))
+        size = _VIT_NAMES.get((depth, width))
         text = (
             f"vit_{size}_patch{patch}"
             if size
@@ -122,7 +111,7 @@ def _efficientnet(weights: Shapes) -> _Backbone | None:
         prefix = found["prefix"]
         # Squeeze-and-excitation is what the Lite variants lack.
         excited = any(".se." in each for each in weights)
-        lite = None if excited else _LITES.get((len(_blocks(weights, prefix)), head[1]))
+        lite = None if excited else _STUDENT_NAMES.get((len(_blocks(weights, prefix)), head[1]))
         return lite, prefix, head[0]
     return None
 

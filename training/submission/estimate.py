@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.names import TEACHER
+from training.architectures import STUDENTS, vit_shape
 from training.config import TrainingConfig
 from training.submission.training_plan import Compute
 
@@ -36,18 +37,8 @@ _VCPUS = re.compile(r"(\d*)xlarge")
 #: A convolution network of this kind sustains this share of what a ViT does: it moves much and
 #: computes little.
 _CONVOLUTION_ON_GPU, _CONVOLUTION_ON_CPU = 0.15, 0.5
-#: timm's names and their shapes: patch, depth, width. Others are estimated as none.
-_VITS: Mapping[str, tuple[int, int, int]] = {
-    "vit_small": (16, 12, 384),
-    "vit_base": (16, 12, 768),
-    "vit_large": (16, 24, 1024),
-}
+#: Class and register tokens.
 _TOKENS_BESIDE = 5
-#: GFLOP of a forward pass at 224 px (two for each multiplication).
-_LITE: Mapping[str, float] = {
-    "efficientnet_lite0": 0.80, "efficientnet_lite1": 1.20, "efficientnet_lite2": 1.73,
-    "efficientnet_lite3": 3.3, "efficientnet_lite4": 5.1,
-}  # fmt: skip
 #: A backward pass takes about twice the operations of a forward pass.
 _BACKWARD = 2.0
 #: Starting the machine, fetching the container and the cards, and evaluating afterwards.
@@ -213,15 +204,15 @@ def _forward(config: TrainingConfig | None) -> float | None:
     """FLOPs of one image's forward pass."""
     if config is None:
         return None
-    if config.backbone in _LITE:
-        return _LITE[config.backbone] * 1e9 * (config.image_size / 224) ** 2
-    shape = next((s for name, s in _VITS.items() if config.backbone.startswith(name)), None)
+    if config.backbone in STUDENTS:
+        return STUDENTS[config.backbone].gflop * 1e9 * (config.image_size / 224) ** 2
+    shape = vit_shape(config.backbone)
     if shape is None:
         return None
     patch, depth, width = (
-        config.patch_size or shape[0],
-        config.depth or shape[1],
-        config.width or shape[2],
+        config.patch_size or shape.patch,
+        config.depth or shape.depth,
+        config.width or shape.width,
     )
     tokens = (config.image_size // patch) ** 2 + _TOKENS_BESIDE
     return float(2 * depth * (12 * width**2 * tokens + 2 * width * tokens**2))
@@ -229,6 +220,6 @@ def _forward(config: TrainingConfig | None) -> float | None:
 
 def _trained_share(config: TrainingConfig) -> float:
     """Share of a ViT's blocks that have a gradient."""
-    shape = next((s for name, s in _VITS.items() if config.backbone.startswith(name)), None)
-    depth = config.depth or (shape[1] if shape else 0)
+    shape = vit_shape(config.backbone)
+    depth = config.depth or (shape.depth if shape else 0)
     return min(1.0, config.trainable_blocks / depth) if config.trainable_blocks and depth else 1.0
