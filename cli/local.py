@@ -16,7 +16,7 @@ from cli.errors import CliError
 from cli.options import AsJson
 
 if TYPE_CHECKING:
-    from localcloud import LocalCloud
+    from localcloud import LocalCloud, Status
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +27,7 @@ app = typer.Typer(
     cards local up
     eval "$(cards local env)"     aws, cdk, boto3 and cards now speak to it
     cards local down              stops it; its state stays
-    cards local reset             forgets its state
+    cards local reset             deletes its state
     """,
 )
 
@@ -55,20 +55,31 @@ Port = Annotated[
 
 @app.command(epilog="Example: cards local up --port 4567 --state-dir /tmp/cloud")
 def up(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
-    """Starts it and waits until it answers; it stays when the command ends."""
+    """Starts it and waits until all of it answers; it stays when the command ends."""
     from cli.console import activity, print_line, seconds
 
     which = cloud(state_dir, port)
     if which.status().running:
-        print_line(f"running already at {which.endpoint}")
+        with activity("waiting for the local cloud") as task:
+            status = which.start(task.update)
+        print_line(f"running already at {status.endpoint}")
+        _print_starting_services(which, status)
         return
     # Before anything is made that a refusal would leave behind.
     which.check_ports()
     began = time.monotonic()
     with activity("starting the local cloud") as task:
-        which.start(task.update)
+        status = which.start(task.update)
     print_line(f"{which.endpoint} is up ({seconds(time.monotonic() - began)})")
+    _print_starting_services(which, status)
     print_line(f'next: eval "$(cards local env{options(state_dir, port)})"')
+
+
+def _print_starting_services(which: LocalCloud, status: Status) -> None:
+    from cli.console import print_line
+
+    for name in status.starting:
+        print_line(f"{name} is still starting; its log: {which.mlflow_log}")
 
 
 @app.command(epilog="Example: cards local down")
@@ -89,13 +100,15 @@ def down(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None
 def status(
     state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT, as_json: AsJson = False
 ) -> None:
-    """Says whether it runs, and where. Exits with 1 where it does not."""
+    """Shows whether it runs and answers, and where. Exits with 1 where it does not answer."""
     from cli.console import print_json, print_table
 
     which = cloud(state_dir, port)
     now = which.status()
     facts = {
         "running": now.running,
+        "answers": now.answers,
+        "starting": ", ".join(now.starting) or None,
         "pid": now.pid,
         "endpoint": now.endpoint,
         "mlflow": now.mlflow_url,
@@ -108,7 +121,7 @@ def status(
         print_table(
             ["FACT", "VALUE"], [[name, "–" if v is None else str(v)] for name, v in facts.items()]
         )
-    if not now.running:
+    if not now.answers:
         raise typer.Exit(1)
 
 
@@ -119,12 +132,13 @@ def env(
     """Prints the variables that point aws, cdk, boto3 and cards at it, for a shell's eval."""
     from cli.console import print_json, print_line
 
-    variables = cloud(state_dir, port).env()
+    which = cloud(state_dir, port)
+    variables = which.env()
     if as_json:
         print_json(variables)
         return
-    # A profile of the caller would win over these credentials in the AWS CLI.
-    print_line("unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN")
+    # These would win over the variables below: a profile over the credentials, for example.
+    print_line(f"unset {' '.join(which.contradicting_variables())}")
     for name, value in variables.items():
         print_line(f"export {name}={shlex.quote(value)}")
 
@@ -165,11 +179,11 @@ def reset(
     which = cloud(state_dir, port)
     folder = Path(which.state_dir)
     if not folder.exists():
-        print_line(f"{folder}: is not there; nothing to forget")
+        print_line(f"{folder}: does not exist; nothing to delete")
         return
     # A folder that this never made must not be deleted by a mistyped --state-dir.
-    if not Path(which.log).is_file():
-        raise CliError(f"{folder}: is no local cloud's state; it is left alone")
+    if not which.owns_folder():
+        raise CliError(f"{folder}: is no local cloud's state; it is not deleted")
     if not yes:
         if not sys.stdin.isatty():
             raise CliError(f"{folder}: would be deleted with all that is in it; say --yes")
@@ -177,7 +191,7 @@ def reset(
     if which.status().running:
         which.stop()
     shutil.rmtree(folder)
-    print_line(f"{folder} is gone")
+    print_line(f"{folder} is deleted")
 
 
 def cloud(state_dir: Path | None = None, port: int = DEFAULT_PORT) -> LocalCloud:

@@ -58,8 +58,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(cloud: LocalCloud) -> int:
-    cloud.start(print)
+    status = cloud.start(print)
     print(f"{cloud.endpoint} is up")
+    for name in status.starting:
+        print(f"{name} is still starting; its log: {cloud.mlflow_log}")
     return 0
 
 
@@ -75,6 +77,7 @@ def _status(cloud: LocalCloud) -> int:
 
 
 def _env(cloud: LocalCloud) -> int:
+    print("unset", *cloud.contradicting_variables())
     for name, value in cloud.env().items():
         print(f"export {name}={shlex.quote(value)}")
     return 0

@@ -30,10 +30,12 @@ async def _serve(port: int) -> None:
     from ministack import app
 
     from localcloud import patches
+    from localcloud.access_guard import AccessGuard
     from localcloud.sagemaker import mlflow
     from localcloud.sagemaker.jobs import runner
 
     patches.apply_all(settings().lambda_python)
+    guarded = AccessGuard(app.app, port=port, ready=lambda: {"MLflow": mlflow.state()})
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
@@ -50,7 +52,7 @@ async def _serve(port: int) -> None:
     status = 0
     try:
         # MiniStack saves its state before this returns.
-        await hypercorn_serve(app.app, config, shutdown_trigger=until_stop_requested)
+        await hypercorn_serve(guarded, config, shutdown_trigger=until_stop_requested)
     except Exception:
         traceback.print_exc()
         status = 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import http.client
+import json
 import os
 import shutil
 import signal
@@ -11,13 +13,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localcloud import server_lock
+from localcloud import access_guard, credentials, server_lock
 
 ACCOUNT = "000000000000"
 REGION = "us-east-2"
@@ -27,6 +27,14 @@ MLFLOW_OFFSET = 1000
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 _LOG_TAIL = 4000
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: What would win over the variables of :meth:`LocalCloud.env`, or take them out of force.
+_CONTRADICTING = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)
 
 
 class LocalCloudError(RuntimeError):
@@ -38,15 +46,19 @@ class Status:
     """Whether the local cloud runs, and where.
 
     Attributes:
-        running: Whether it answers.
+        running: Whether its process lives, by the lock that it holds.
+        answers: Whether its endpoint answers.
+        starting: What runs and does not answer yet: ``MLflow``, or nothing.
         pid: Its process, or None.
-        endpoint: Its address.
+        endpoint: Its address; that of the running server, where one runs.
         mlflow_url: The MLflow server's address; it runs once an App or server is created.
         state_dir: Where its state lies.
         log: Its log file.
     """
 
     running: bool
+    answers: bool
+    starting: tuple[str, ...]
     pid: int | None
     endpoint: str
     mlflow_url: str
@@ -99,12 +111,25 @@ class LocalCloud:
         """The server's log."""
         return self.state_dir / "server.log"
 
+    @property
+    def mlflow_log(self) -> Path:
+        """The MLflow server's log."""
+        return self.state_dir / "mlflow" / "server.log"
+
     def env(self) -> dict[str, str]:
-        """What a client has to have in its environment to use this cloud."""
+        """The variables that a client needs to use this cloud.
+
+        Makes the state folder and its secret where they are missing.
+
+        Raises:
+            LocalCloudError: The state folder cannot be made or read.
+        """
+        # A client that has a proxy must not ask it for the loopback interface.
+        direct = ",".join(dict.fromkeys([*_LOOPBACK, *_without_proxy()]))
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ACCESS_KEY_ID": credentials.ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": self._secret(),
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -113,56 +138,70 @@ class LocalCloud:
             "CDK_DEFAULT_REGION": REGION,
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "NODE_OPTIONS": "--no-warnings",
+            "NO_PROXY": direct,
+            "no_proxy": direct,
             "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": self.mlflow_url,
         }
 
+    @staticmethod
+    def contradicting_variables() -> tuple[str, ...]:
+        """Variables that would lead a client elsewhere; unset where :meth:`env` is used."""
+        own = (name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_"))
+        return (*_CONTRADICTING, *sorted(own))
+
     def status(self) -> Status:
-        """Looks whether the server of this state folder runs and answers at this port."""
-        server = server_lock.running_server(self.state_dir)
+        """The state of the server of this state folder, and whether its endpoint answers.
+
+        Raises:
+            LocalCloudError: A process holds the folder's lock and cannot be named.
+        """
+        server = self._server()
+        port = server.port if server else self.port
+        services = _services(port) if server else None
         return Status(
-            running=server is not None and server.port == self.port and self._answers(),
+            running=server is not None,
+            answers=services is not None,
+            starting=tuple(name for name, state in (services or {}).items() if state == "starting"),
             pid=server.pid if server else None,
-            endpoint=self.endpoint,
+            endpoint=f"http://127.0.0.1:{port}",
             mlflow_url=self.mlflow_url,
             state_dir=self.state_dir,
             log=self.log,
         )
 
     def start(self, progress: Callable[[str], None] = lambda line: None) -> Status:
-        """Starts the server unless it runs, and waits until it answers.
+        """Starts the server unless it runs, and waits until it and MLflow answer.
+
+        A server whose MLflow does not answer in time is left running; the status names MLflow.
 
         Args:
-            progress: Told what is being waited for.
+            progress: Called with what is being waited for.
 
         Raises:
             LocalCloudError: The port is taken, the state folder cannot be written, the server of
                 this folder runs on another port, or the server ends or does not answer in time.
         """
-        try:
-            self.state_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LocalCloudError(f"{self.state_dir}: {error.strerror}; name another") from None
+        self._secret()
         with self._locked():
-            status = self.status()
-            if status.running:
-                return status
-            server = server_lock.running_server(self.state_dir)
+            status, server = self.status(), self._server()
             if server and server.port != self.port:
                 raise LocalCloudError(
                     f"{self.state_dir}: its local cloud runs on port {server.port}; "
                     "stop it first, or use that port"
                 )
-            if server:
+            if server and not status.answers:
                 raise LocalCloudError(
                     f"{self.state_dir}: its local cloud (process {server.pid}) does not answer on "
                     f"port {server.port}; stop it first, its log: {self.log}"
                 )
+            if server:
+                return self._await_services(progress)
             self.check_ports()
             for python in (self.job_python, self.lambda_python):
                 if not os.access(python, os.X_OK):
                     raise LocalCloudError(f"{python}: is no interpreter; make setup makes it")
             self._await_ready(self._spawn(), progress)
-            return self.status()
+            return self._await_services(progress)
 
     def stop(self) -> bool:
         """Stops the server and what it started; its state is saved first.
@@ -176,12 +215,12 @@ class LocalCloud:
         if not self.state_dir.is_dir():
             return False
         with self._locked():
-            server = server_lock.running_server(self.state_dir)
+            server = self._server()
             if server is None:
                 return False
             os.kill(server.pid, signal.SIGTERM)
             end = time.monotonic() + STOP_SECONDS
-            while server_lock.running_server(self.state_dir):
+            while self._server():
                 if time.monotonic() > end:
                     _kill(server.pid)
                     raise LocalCloudError(
@@ -193,6 +232,23 @@ class LocalCloud:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(server.pid, 0)
             return True
+
+    def owns_folder(self) -> bool:
+        """Whether the state folder is a local cloud's, so that it may be deleted."""
+        return credentials.is_state_folder(self.state_dir)
+
+    def _secret(self) -> str:
+        try:
+            return credentials.secret_access_key(self.state_dir)
+        except OSError as error:
+            cause = f"{self.state_dir}: {error.strerror}; name another" if error.strerror else error
+            raise LocalCloudError(str(cause)) from None
+
+    def _server(self) -> server_lock.RunningServer | None:
+        try:
+            return server_lock.running_server(self.state_dir)
+        except server_lock.ServerUnknownError as error:
+            raise LocalCloudError(str(error)) from None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -235,6 +291,9 @@ class LocalCloud:
             # What the caller keeps for real accounts must not reach what runs in this one.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            # Verifies the signatures of the account's root user.
+            "AWS_ACCESS_KEY_ID": credentials.ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": self._secret(),
             "TMPDIR": str(self.state_dir / "tmp"),
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,
@@ -278,10 +337,10 @@ class LocalCloud:
     ) -> None:
         end = time.monotonic() + READY_SECONDS
         progress(f"waiting for {self.endpoint}")
-        while not self._answers():
+        while _services(self.port) is None:
             if process.poll() is not None:
                 raise LocalCloudError(
-                    f"the local cloud ended while it started: {self._last_words()}; "
+                    f"the local cloud ended while it started: {self._last_log_line()}; "
                     f"its log: {self.log}"
                 )
             if time.monotonic() > end:
@@ -292,15 +351,17 @@ class LocalCloud:
                 )
             time.sleep(0.05)
 
-    def _answers(self) -> bool:
-        try:
-            address = f"{self.endpoint}/_ministack/health"
-            with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 (our own)
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+    def _await_services(self, progress: Callable[[str], None]) -> Status:
+        """Waits until MLflow answers, where it runs."""
+        end = time.monotonic() + READY_SECONDS
+        status = self.status()
+        while status.starting and time.monotonic() < end:
+            progress(f"waiting for {', '.join(status.starting)} at {self.mlflow_url}")
+            time.sleep(0.2)
+            status = self.status()
+        return status
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         try:
             text = self.log.read_bytes()[-_LOG_TAIL:].decode(errors="replace")
         except OSError:
@@ -309,7 +370,30 @@ class LocalCloud:
         return lines[-1][:300] if lines else "it wrote no log"
 
 
+def _services(port: int) -> dict[str, str] | None:
+    """State of each further service of the server at a port; None where it does not answer.
+
+    It is asked directly: a proxy of the environment cannot reach this machine's loopback interface.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", access_guard.READY_PATH)
+        answer = connection.getresponse()
+        content = json.loads(answer.read())
+    except (http.client.HTTPException, OSError, ValueError):
+        return None
+    finally:
+        connection.close()
+    return content if answer.status == 200 and isinstance(content, dict) else None
+
+
+def _without_proxy() -> list[str]:
+    """The hosts that the caller's own environment asks without a proxy."""
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    return [host.strip() for host in listed.split(",") if host.strip()]
+
+
 def _kill(pid: int) -> None:
-    """Ends the server's process group; jobs and MLflow are on its leash and end with it."""
+    """Kills the server's process group; jobs and MLflow are child processes that end with it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)

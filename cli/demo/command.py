@@ -233,7 +233,7 @@ class Demo:
             self.cloud.start(task.update)
         self.up = True
         variables = self.cloud.env()
-        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"):
+        for name in self.cloud.contradicting_variables():
             os.environ.pop(name, None)
         os.environ.update(variables)
         os.environ["PATH"] = self._environment()["PATH"]

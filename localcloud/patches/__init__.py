@@ -39,6 +39,7 @@ def apply_all(lambda_python: Path) -> None:
     """
     sagemaker_service.mount_sagemaker()
     functions.run_functions_in(lambda_python)
+    functions.give_functions_secret_credentials()
     functions.keep_throttled_events()
     functions.find_unqualified_invoke_settings()
     functions.keep_function_dead_letters()

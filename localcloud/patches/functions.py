@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
+import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,45 @@ def run_functions_in(python: Path) -> None:
             return ScrubbedPopen if name == "Popen" else getattr(subprocess, name)
 
     lambda_runtime.subprocess = Subprocess()
+
+
+def give_functions_secret_credentials() -> None:
+    """The credentials of a function's role cannot be computed by another program.
+
+    MiniStack derives them from the ARNs of function and role, which are no secrets.
+    """
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc, sts
+
+    key = secrets.token_bytes(32)
+
+    def derived(purpose: str, config: Mapping[str, Any]) -> str:
+        text = f"{purpose}:{config.get('FunctionArn', '')}:{config.get('Role', '')}"
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+    def credentials(config: Mapping[str, Any]) -> dict[str, str]:
+        role = config.get("Role", "").rpartition("/")[2]
+        account = str(config["FunctionArn"]).split(":")[4]
+        session = str(config.get("FunctionName", "function"))[:64]
+        access_key = f"ASIA{derived('id', config)[:16].upper()}"
+        secret, token = derived("secret", config), derived("token", config)
+        sts.register_session(
+            access_key,
+            {
+                "Arn": f"arn:aws:sts::{account}:assumed-role/{role}/{session}",
+                "UserId": f"{role}:{session}",
+                "SecretAccessKey": secret,
+                "SessionToken": token,
+            },
+        )
+        return {
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_SESSION_TOKEN": token,
+        }
+
+    lambda_runtime.execution_credentials = credentials
+    lambda_svc.execution_credentials = credentials
 
 
 def keep_throttled_events() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import logging
 import os
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 
 from localcloud.child_process import ChildProcess
@@ -155,10 +155,15 @@ def start_server() -> None:
         return
     folder = settings().state_dir / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
+    port = settings().mlflow_port
     command = [
         *(str(settings().job_python), "-m", "mlflow", "server"),
         *("--host", "127.0.0.1", "--port", str(settings().mlflow_port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+        # Against web pages: no other Host (DNS rebinding), no Origin. Other users of this machine
+        # are not kept out: MLflow has no authentication that SageMaker's clients know.
+        *("--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"),
+        *("--cors-allowed-origins", f"http://127.0.0.1:{port}"),
         # Clients write artifacts with their own credentials, as they do with an App's bucket.
         *("--default-artifact-root", apps[0]["ArtifactStoreUri"], "--no-serve-artifacts"),
     ]
@@ -173,8 +178,8 @@ def _environment() -> dict[str, str]:
         **{key: os.environ[key] for key in kept if key in os.environ},
         "PATH": f"{settings().job_python.parent}:/usr/local/bin:/usr/bin:/bin",
         "AWS_ENDPOINT_URL": settings().endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": os.environ["AWS_ACCESS_KEY_ID"],
+        "AWS_SECRET_ACCESS_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
         "AWS_REGION": os.environ.get("MINISTACK_REGION", "us-east-1"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -198,12 +203,28 @@ def wait_until_ready(stop: threading.Event, seconds: float = 60.0) -> None:
         start_server()
     end = time.monotonic() + seconds
     while _server and _server[0].running() and time.monotonic() < end and not stop.is_set():
-        try:
-            with urllib.request.urlopen(f"{url()}/health", timeout=2):  # noqa: S310 (our own)
-                return
-        except OSError:
-            if stop.wait(0.2) or server_stopping.is_set():
-                return
+        if _answers() or stop.wait(0.2) or server_stopping.is_set():
+            return
+
+
+def state() -> str:
+    """State of the MLflow server: ``none``, ``starting``, ``answers`` or ``ended``."""
+    if not _server:
+        return "none"
+    if not _server[0].running():
+        return "ended"
+    return "answers" if _answers() else "starting"
+
+
+def _answers() -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", settings().mlflow_port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (http.client.HTTPException, OSError):
+        return False
+    finally:
+        connection.close()
 
 
 def stop_server(grace: float = 5.0) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import botocore.session
 from botocore.model import OperationModel, Shape
 
+from localcloud.sagemaker import java_patterns
 from localcloud.sagemaker.errors import AwsError, invalid
 
 _NUMBERS = ("integer", "long", "float", "double")
@@ -115,34 +115,8 @@ def _text_faults(shape: Shape, value: str, path: str) -> Iterator[str]:
     if allowed and value not in allowed:
         yield f"{start} enum value set: [{', '.join(allowed)}]"
     pattern = shape.metadata.get("pattern")
-    if pattern:
-        try:
-            fits = re.fullmatch(_python_pattern(pattern), value, re.DOTALL)
-        except re.error:
-            # Some of AWS's patterns are Java's alone; the service itself would check them.
-            return
-        if not fits:
-            yield f"{start} regular expression pattern: {pattern}"
-
-
-#: Java's Unicode classes in Python's words, for use within brackets.
-_CLASSES = {
-    r"\p{L}": r"\w",
-    r"\p{N}": r"\d",
-    r"\p{Z}": " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
-    # Marks, symbols and punctuation: of ASCII all that is printed, of the rest what is left.
-    r"\p{M}": "\u0300-\u036f",
-    r"\p{S}": r"!-/:-@\[-`{-~" + "\u00a1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e",
-    r"\p{P}": "\u2030-\u205e\u2060-\u2fff\u3001-\ud7ff\uf900-\uffff\U00010000-\U0010ffff",
-}
-
-
-def _python_pattern(pattern: str) -> str:
-    """One of the service model's patterns as Python reads it."""
-    for java, python in _CLASSES.items():
-        pattern = pattern.replace(java, python)
-    # Behind some stands a length that the end of the text is to be repeated by.
-    return re.sub(r"\$\{\d+,\d+\}$", "", pattern)
+    if pattern and not java_patterns.fits(pattern, value):
+        yield f"{start} regular expression pattern: {pattern}"
 
 
 def _joined(path: str, name: str) -> str:

@@ -49,10 +49,11 @@ def test_what_does_not_run_is_said_not_to(tmp_path: Path) -> None:
 
 def test_reset_deletes_a_state_and_nothing_else(tmp_path: Path) -> None:
     state, other = tmp_path / "state", tmp_path / "thesis"
+    assert cards("local", "env", "--state-dir", str(state)).code == 0  # makes the state
+    other.mkdir()
+    (other / "server.log").write_text("a log of something else")
     for folder in (state, other):
-        folder.mkdir()
         (folder / "file").write_text("x")
-    (state / "server.log").write_text("log")
     refused(cards("local", "reset", "--yes", "--state-dir", str(other)), str(other))
     refused(cards("local", "reset", "--state-dir", str(state)), "--yes")
     assert (other / "file").exists() and (state / "file").exists()

@@ -7,9 +7,12 @@ import json
 import os
 import signal
 import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from localcloud import LocalCloud, LocalCloudError, server_lock
@@ -145,6 +148,81 @@ def test_a_server_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         os.close(server_lock._held.pop())
 
 
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """The connections to a proxy that the environment names for everything."""
+    connections: list[object] = []
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, address = server.accept()
+                    connections.append(address)
+                    connection.close()
+
+        threading.Thread(target=accept, daemon=True).start()
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{server.getsockname()[1]}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "intranet.example")
+        yield connections
+
+
+def test_proxy_of_the_environment_is_not_asked(
+    tmp_path: Path, proxy: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    try:
+        assert cloud.start().answers
+        assert cloud.status().running
+        for name, value in cloud.env().items():
+            monkeypatch.setenv(name, value)
+        assert boto3.client("sts").get_caller_identity()["Account"] == "000000000000"
+        assert "intranet.example" in os.environ["no_proxy"].split(",")
+    finally:
+        assert cloud.stop()
+    assert proxy == []
+
+
+def test_contradicting_variables_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.us-east-2.amazonaws.com")
+    cloud = make_cloud(tmp_path / "state")
+    named = cloud.contradicting_variables()
+    assert {"AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"} <= set(
+        named
+    )
+    assert not set(named) & set(cloud.env())
+
+
+def test_server_that_does_not_answer_is_running_until_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    pid = cloud.start().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        status = cloud.status()
+        assert status.running and not status.answers
+        with pytest.raises(LocalCloudError, match="does not answer"):
+            cloud.start()
+        # Another port named by mistake does not hide the server.
+        other = LocalCloud(cloud.state_dir, port=cloud.port + 1)
+        assert other.status().running and other.status().endpoint == cloud.endpoint
+        monkeypatch.setattr("localcloud.supervisor.STOP_SECONDS", 0.5)
+        with pytest.raises(LocalCloudError, match="was killed"):
+            cloud.stop()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+    assert not cloud.status().running
+
+
 def test_starting_twice_is_one_server(cloud: LocalCloud) -> None:
     assert cloud.start().pid == cloud.status().pid
 
@@ -160,7 +238,7 @@ def test_a_port_in_use_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / "server.json").exists()
 
 
-def test_a_pid_file_of_a_process_that_is_no_local_cloud_is_not_believed(tmp_path: Path) -> None:
+def test_pid_file_of_another_process_is_ignored(tmp_path: Path) -> None:
     cloud = make_cloud(tmp_path)
     (tmp_path / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": cloud.port}))
     assert not cloud.status().running
@@ -173,7 +251,7 @@ def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         make_cloud(tmp_path / "file" / "state").start()
 
 
-def test_the_servers_last_words_are_shown_when_it_cannot_start(tmp_path: Path) -> None:
+def test_missing_interpreter_is_named(tmp_path: Path) -> None:
     cloud = make_cloud(tmp_path)
     cloud.lambda_python = tmp_path / "no-python"
     with pytest.raises(LocalCloudError, match="no interpreter"):

@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 from localcloud.sagemaker import command, events, mlflow
@@ -25,9 +26,13 @@ from localcloud.sagemaker.store import LOCK, Record, now
 _REASON_LIMIT = 1024
 _DAY = 24 * 3600
 
-_pool = ThreadPoolExecutor(settings().parallel_jobs, thread_name_prefix="job")
 _stops: dict[str, threading.Event] = {}
 _waiting_or_running: dict[str, Future[None]] = {}
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(settings().parallel_jobs, thread_name_prefix="job")
 
 
 def submit(kind: str, job: Record) -> None:
@@ -35,7 +40,7 @@ def submit(kind: str, job: Record) -> None:
     job_arn = job[f"{kind}JobArn"]
     stop = _stops[job_arn] = threading.Event()
     context = contextvars.copy_context()
-    _waiting_or_running[job_arn] = _pool.submit(context.run, _run, kind, job, stop)
+    _waiting_or_running[job_arn] = _pool().submit(context.run, _run, kind, job, stop)
 
 
 def stop(kind: str, job: Record) -> None:
@@ -58,7 +63,7 @@ def stop_all() -> None:
 def abandon_all() -> None:
     """Ends all jobs unfinished, because the server stops."""
     command.server_stopping.set()
-    _pool.shutdown(wait=False, cancel_futures=True)
+    _pool().shutdown(wait=False, cancel_futures=True)
 
 
 def remove_job_folders() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -28,6 +29,23 @@ def answers(base: str) -> bool:
         return False
 
 
+def refuses_web_pages(base: str) -> None:
+    """A foreign Host (DNS rebinding) reads nothing, and a foreign Origin changes nothing."""
+    port = int(base.rpartition(":")[2])
+    create, search = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/experiments/search"
+    for method, path, headers in (
+        ("GET", f"{search}?max_results=1", {"Host": f"evil.example:{port}"}),
+        ("POST", create, {"Host": "evil.example"}),
+        ("POST", create, {"Origin": "https://evil.example"}),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        body = json.dumps({"name": "evil"}) if method == "POST" else None
+        connection.request(method, path, body, {"Content-Type": "application/json", **headers})
+        answer = connection.getresponse()
+        assert answer.status == 403, (method, path, headers, answer.read())
+        connection.close()
+
+
 def test_an_apps_server_keeps_its_runs_over_a_restart_and_ends_with_the_app(
     tmp_path: Path,
 ) -> None:
@@ -52,8 +70,9 @@ def test_an_apps_server_keeps_its_runs_over_a_restart_and_ends_with_the_app(
         made = call(cloud.mlflow_url, "experiments/create", {"name": "cards"})
         cloud.stop()
         assert not answers(cloud.mlflow_url)
-        cloud.start()
-        until(lambda: answers(cloud.mlflow_url), seconds=60)
+        status = cloud.start()
+        assert status.starting == () and answers(cloud.mlflow_url), "up means: MLflow answers too"
+        refuses_web_pages(cloud.mlflow_url)
         found = call(cloud.mlflow_url, "experiments/get-by-name?experiment_name=cards")
         experiment = found["experiment"]
         assert experiment["experiment_id"] == made["experiment_id"]

@@ -180,7 +180,9 @@ def test_a_groups_policy_is_put_read_and_deleted(client: Client) -> None:
 
 def account(cloud: LocalCloud, number: str) -> Client:
     """Clients of another account's root."""
-    return client_of(cloud, aws_access_key_id=number, aws_secret_access_key="test")
+    return client_of(
+        cloud, aws_access_key_id=number, aws_secret_access_key=cloud.env()["AWS_SECRET_ACCESS_KEY"]
+    )
 
 
 @pytest.fixture(scope="module")

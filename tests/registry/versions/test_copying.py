@@ -24,7 +24,7 @@ PRODUCTION = "222222222222"
 def deployment_in(cloud: LocalCloud, account: str) -> Deployment:
     """A deployment in an account of its own."""
     key = cloud.env()["AWS_ACCESS_KEY_ID"] if account == "000000000000" else account
-    session = boto3.Session(key, "test", region_name="us-east-2")
+    session = boto3.Session(key, cloud.env()["AWS_SECRET_ACCESS_KEY"], region_name="us-east-2")
     sagemaker, s3 = (
         session.client(name, endpoint_url=cloud.endpoint) for name in ("sagemaker", "s3")
     )
@@ -125,14 +125,15 @@ def test_repeated_copy_copies_nothing_and_makes_no_second_version(
 
 
 def test_interrupted_copy_continues_without_copying_again(
-    development: Deployment, production: Deployment, approved: Package
+    cloud: LocalCloud, development: Deployment, production: Deployment, approved: Package
 ) -> None:
     faults = Faults()
     faults.fail(production.sagemaker, "CreateModelPackage", "InternalFailure", times=99, status=500)
     with pytest.raises(Exception, match="InternalFailure"):
         copy_version(development, production, approved)
     copied: list[str] = []
-    session = boto3.Session(PRODUCTION, "test", region_name="us-east-2")
+    secret = cloud.env()["AWS_SECRET_ACCESS_KEY"]
+    session = boto3.Session(PRODUCTION, secret, region_name="us-east-2")
     endpoint = production.sagemaker.meta.endpoint_url
     well = replace(
         production, client=lambda service: session.client(service, endpoint_url=endpoint)
