@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from typing import Any
 
 from localcloud import server_lock
 from localcloud.sagemaker.settings import settings
@@ -35,7 +36,8 @@ async def _serve(port: int) -> None:
     from localcloud.sagemaker.jobs import runner
 
     patches.apply_all(settings().lambda_python)
-    guarded = AccessGuard(app.app, port=port, ready=lambda: {"MLflow": mlflow.state()})
+    # Hypercorn types each message of ASGI by its kind; the guard passes them on as they are.
+    guarded: Any = AccessGuard(app.app, port=port, ready=lambda: {"MLflow": mlflow.state()})
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
