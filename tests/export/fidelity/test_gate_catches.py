@@ -307,7 +307,9 @@ def test_an_index_with_another_s_graph(job: Job, monkeypatch: pytest.MonkeyPatch
     assert "index: its graph finds" in found and "embeddings" not in found
 
 
-def test_a_hef_of_another_chip(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistake_13_hef_for_another_chip_fails_the_job(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hailo_stand_in.install(monkeypatch, tmp_path / "sdk", chip=HAILO8)
     assert job.run({**LENIENT, "compiler": "hailo"}, compiler="hailo") == REFUSED_CODE
     message = job.message.read_text()

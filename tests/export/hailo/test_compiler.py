@@ -313,7 +313,7 @@ def test_what_the_lint_finds_does_not_reach_the_compiler(
     assert left(tmp_path) == ["erf.onnx"]
 
 
-def test_a_hef_for_another_chip_is_not_kept(
+def test_mistake_13_hef_for_another_chip_is_not_kept(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
     install(chip=HAILO8)

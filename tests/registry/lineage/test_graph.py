@@ -154,7 +154,7 @@ def test_a_graph_that_ends_keeps_what_does_not_hang_there() -> None:
     assert [edge.type for edge in graph.associations] == ["ContributedTo", "Produced"]
 
 
-def test_mistake_04_an_edge_follows_the_parents_arn_and_no_words() -> None:
+def test_mistake_04_lineage_edge_follows_the_parent_arn() -> None:
     """A description that names another model makes no edge."""
     talkative = replace(STUDENT, metadata={}, description="x: distilled from teacher-x-phase2-v1")
     assert len(version_graph(talkative, None).artifacts) == 1

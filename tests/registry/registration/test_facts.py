@@ -60,9 +60,7 @@ def test_the_first_of_those_that_agree_is_kept(key: str, values: tuple[str, ...]
         ("Architecture", ("efficientnet_lite0", "vit_large_patch16")),
     ],
 )
-def test_mistake_12_sources_that_contradict_each_other_are_both_named(
-    key: str, values: tuple[str, ...]
-) -> None:
+def test_mistake_12_contradictory_sources_are_both_named(key: str, values: tuple[str, ...]) -> None:
     with pytest.raises(ContradictionError) as refused:
         settle(one(key, *values), SCHEMA)
     for number, value in enumerate(values):

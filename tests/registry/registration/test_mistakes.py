@@ -1,6 +1,6 @@
 """Mistakes that were made before and must not be possible: those that concern registration.
 
-Others stand where they belong, under the same name: ``grep -r test_mistake_ tests``.
+``docs/mistakes.md`` lists all of them, with the tests in other files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def register(client: Client, jobs: TrainingJobs, group: str, job: str) -> Any:
     return register_training_job(Deployment(client, group, jobs.bucket, "releases"), job)
 
 
-def test_mistake_01_tags_are_never_passed_for_a_version(
+def test_mistake_01_registration_passes_no_tags(
     client: Client, jobs: TrainingJobs, group: str
 ) -> None:
     sagemaker = client("sagemaker")
@@ -47,7 +47,7 @@ def test_mistake_01_tags_are_never_passed_for_a_version(
     assert len(sent) == 1 and "Tags" not in sent[0]
 
 
-def test_mistake_01_a_refusal_is_not_swallowed(client: Client, group: str) -> None:
+def test_mistake_01_incomplete_metadata_raises(client: Client, group: str) -> None:
     package = NewPackage(
         name=_name("student-efficientnet-lite0-stage1-v1"),
         approval=PENDING,
@@ -61,7 +61,7 @@ def test_mistake_01_a_refusal_is_not_swallowed(client: Client, group: str) -> No
         create(client("sagemaker"), group, package)
 
 
-def test_mistake_02_the_artifact_s_address_is_the_job_s_and_the_file_is_there(
+def test_mistake_02_artifact_address_is_the_jobs_and_the_file_exists(
     client: Client, jobs: TrainingJobs, group: str
 ) -> None:
     job = jobs.run(request())
@@ -73,7 +73,7 @@ def test_mistake_02_the_artifact_s_address_is_the_job_s_and_the_file_is_there(
     assert client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
 
 
-def test_mistake_03_students_are_not_approved_and_the_model_is_an_archive(
+def test_mistake_03_student_is_pending_and_its_model_is_an_archive(
     client: Client, jobs: TrainingJobs, group: str
 ) -> None:
     teacher = register(client, jobs, group, jobs.run(request()))
@@ -92,7 +92,7 @@ def test_mistake_03_students_are_not_approved_and_the_model_is_an_archive(
     assert container["ModelDataUrl"].endswith("/model.tar.gz")
 
 
-def test_mistake_04_the_parent_is_an_arn_and_not_a_word_in_a_description(
+def test_mistake_04_parent_is_read_from_the_arn_not_from_a_description(
     client: Client, jobs: TrainingJobs, group: str
 ) -> None:
     sagemaker = client("sagemaker")
@@ -113,7 +113,7 @@ def test_mistake_04_the_parent_is_an_arn_and_not_a_word_in_a_description(
     assert [version.arn for version in ancestors(sagemaker, student)] == [teacher.arn]
 
 
-def test_mistake_10_no_job_can_state_what_the_registry_finds_out(
+def test_mistake_10_reserved_metadata_from_a_job_is_refused(
     client: Client, jobs: TrainingJobs, group: str
 ) -> None:
     asked = request()
@@ -122,7 +122,7 @@ def test_mistake_10_no_job_can_state_what_the_registry_finds_out(
     assert made.outcome == "registered as failed"
 
 
-def test_mistake_12_what_names_a_model_twice_has_to_agree(
+def test_mistake_12_contradictory_model_types_are_refused(
     client: Client, jobs: TrainingJobs, group: str
 ) -> None:
     asked = request()
@@ -131,7 +131,7 @@ def test_mistake_12_what_names_a_model_twice_has_to_agree(
     assert made.outcome == "registered as failed" and "contradicts" in made.detail
 
 
-def test_mistake_17_the_group_has_one_name() -> None:
+def test_mistake_17_group_name_is_written_once() -> None:
     found = subprocess.run(
         ["git", "grep", "-lE", "pokemon-card-recognition-models", "--", "*.py", "cdk.json"],
         capture_output=True,

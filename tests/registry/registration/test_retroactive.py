@@ -95,7 +95,7 @@ def asks(**changes: Any) -> Asked:
     return Asked(**{"model_type": "teacher", "stated": STATED, "by": ME, **changes})
 
 
-def test_mistake_02_the_artifact_s_address_is_the_job_s_own(deployment: Deployment) -> None:
+def test_mistake_02_retroactive_artifact_address_is_the_jobs(deployment: Deployment) -> None:
     told = job()
     package = described(deployment, register(deployment, told, FOUND, TEACHER).arn)
     assert package.model_data_url == told["ModelArtifacts"]["S3ModelArtifacts"]
@@ -294,7 +294,7 @@ def test_a_student_is_registered_under_its_parent(deployment: Deployment) -> Non
         ("stage2", ModelName("student", "x", "stage2", 1), "from a student of stage1"),
     ],
 )
-def test_mistake_04_a_student_has_a_parent_that_it_can_come_from(
+def test_mistake_04_parent_of_the_wrong_kind_is_refused(
     deployment: Deployment, stage: str | None, parent: ModelName | None, words: str
 ) -> None:
     asked = asks(model_type="student", stage=stage,
@@ -303,7 +303,7 @@ def test_mistake_04_a_student_has_a_parent_that_it_can_come_from(
         register(deployment, job(), STUDENT_FOUND, asked)
 
 
-def test_mistake_12_a_student_s_teacher_has_one_name(deployment: Deployment) -> None:
+def test_mistake_12_other_name_for_the_teacher_is_refused(deployment: Deployment) -> None:
     teacher = version(deployment, ModelName("teacher", "dinov3-vitl16", "phase2", 1))
     told = job(HyperParameters={"teacher_model": "dinov2_vitb14"}, FinalMetricDataList=MEASURED)
     asked = asks(model_type="student", stage="stage1", parent=teacher)

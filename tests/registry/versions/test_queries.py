@@ -124,7 +124,7 @@ def test_latest_is_within_three_calls_and_right_for_any_mix(many: InProcess) -> 
     assert sum(many.calls.values()) <= 3
 
 
-def test_mistake_04_a_description_that_speaks_of_students_makes_none(many: InProcess) -> None:
+def test_mistake_04_description_that_mentions_students_is_no_student(many: InProcess) -> None:
     arn = register(student(1))
     register("teacher-x-phase2-v1", told="stage2 student, or so it says; student student")
     for version in range(1, 150):

@@ -101,7 +101,7 @@ def test_nan_never_reaches_a_json_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_mistake_10_the_approach_names_the_terms_that_were_used(tiny: Tiny) -> None:
+def test_mistake_10_training_approach_names_the_terms_that_were_used(tiny: Tiny) -> None:
     text = approach_text(tiny("stage1", weight_kl=0))
     assert "embedding 1" in text and "relational 1" in text
     assert "kl" not in text and "arcface" not in text

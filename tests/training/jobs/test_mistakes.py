@@ -1,4 +1,4 @@
-"""Mistakes that were made before, one test each; the numbers are those of the list of them."""
+"""Mistakes of training that must not return; ``docs/mistakes.md`` explains each number."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ Load = Callable[..., Cards]
 CPU = torch.device("cpu")
 
 
-def test_mistake_05_every_term_of_every_recipe_moves_the_student(
-    tiny: Tiny, tiny_cards: Load
-) -> None:
+def test_mistake_05_every_loss_term_has_a_gradient(tiny: Tiny, tiny_cards: Load) -> None:
     """The attention loss never ran: its hook found no module, register tokens broke its grid."""
     every = {f"weight_{name}": 1.0 for name in ("feature_map", "attention", "high_frequency")}
     cards = tiny_cards("stage2", kl_scale=16, map_stride=8, **every)
@@ -54,7 +52,7 @@ def test_mistake_05_every_term_of_every_recipe_moves_the_student(
         assert shares[name.removeprefix("weight_")] > 1e-5, shares
 
 
-def test_mistake_05_a_term_that_contributes_nothing_is_an_error() -> None:
+def test_mistake_05_loss_term_without_contribution_raises() -> None:
     watch = ShareWatch({"embedding": 0.35, "attention": 0.25})
     for _ in range(20):
         watch.add({"embedding": 1.0, "attention": 0.0})
@@ -62,7 +60,7 @@ def test_mistake_05_a_term_that_contributes_nothing_is_an_error() -> None:
         watch.check()
 
 
-def test_mistake_06_terms_act_on_comparable_scales() -> None:
+def test_mistake_06_loss_terms_have_comparable_scales() -> None:
     """A squared error over 768 unit-norm dimensions is at most about .005: a weight of nothing."""
     generator = torch.Generator().manual_seed(0)
 
@@ -84,7 +82,7 @@ def test_mistake_06_terms_act_on_comparable_scales() -> None:
 
 
 @pytest.mark.parametrize("world", [1, 2, 8])
-def test_mistake_07_the_batch_is_divided_and_never_multiplied(tiny: Tiny, world: int) -> None:
+def test_mistake_07_batch_is_divided_among_processes(tiny: Tiny, world: int) -> None:
     """'Batch 512, 64 per GPU' was 512 per process: about 4 steps an epoch."""
     config = tiny(batch_size=64)
     parts = [Ranks(rank, world, 0).rows(config) for rank in range(world)]
@@ -94,7 +92,7 @@ def test_mistake_07_the_batch_is_divided_and_never_multiplied(tiny: Tiny, world:
     assert full.total_steps(known) == -(-30 * known // 512)
 
 
-def test_mistake_08_scans_of_one_card_are_one_identity_and_queries_are_views(
+def test_mistake_08_scans_of_one_card_are_one_identity(
     card_folder: Path, tmp_path: Path, tiny: Tiny
 ) -> None:
     """Each image was its own class; the split held out whole classes, or copied train to val."""
@@ -121,7 +119,7 @@ def test_mistake_08_scans_of_one_card_are_one_identity_and_queries_are_views(
     assert not {view.tobytes() for view in cards.gallery} & {view.tobytes() for view in queries}
 
 
-def test_mistake_09_a_card_that_is_not_in_the_gallery_is_measured(tiny_cards: Load) -> None:
+def test_mistake_09_rejection_of_unknown_cards_is_measured(tiny_cards: Load) -> None:
     """A card that was not in the index matched with '99.75 %' confidence."""
     from training.reporting.evaluation import evaluate_model
 
@@ -135,7 +133,7 @@ def test_mistake_09_a_card_that_is_not_in_the_gallery_is_measured(tiny_cards: Lo
         assert figures[f"{name}_low"] <= figures[f"{name}_high"]
 
 
-def test_mistake_14_training_feeds_the_network_what_the_contract_says(tiny: Tiny) -> None:
+def test_mistake_14_training_normalises_as_the_contract_says(tiny: Tiny) -> None:
     """Calibration data were scaled to [0, 1] without the mean and deviation, axes exchanged."""
     from training.data.normaliser import Normaliser
 
@@ -147,7 +145,7 @@ def test_mistake_14_training_feeds_the_network_what_the_contract_says(tiny: Tiny
     np.testing.assert_allclose(ours.numpy(), wanted, atol=1e-5)
 
 
-def test_mistake_15_checkpoints_lie_where_sagemaker_copies_them_from() -> None:
+def test_mistake_15_checkpoints_are_in_the_folder_that_sagemaker_copies() -> None:
     """Checkpoints were written where SageMaker does not sync them."""
     assert JobEnvironment.read({}).checkpoint_dir == Path("/opt/ml/checkpoints")
     assert JobEnvironment.read({"SM_MODEL_DIR": "/opt/ml/model"}).checkpoint_dir == Path(

@@ -163,7 +163,7 @@ def test_a_secret_that_may_not_be_read_names_the_setting(monkeypatch: pytest.Mon
             pass
 
 
-def test_mistake_16_the_token_is_in_no_job(tiny: Tiny) -> None:
+def test_mistake_16_token_is_in_no_job_request(tiny: Tiny) -> None:
     """The hub's token is read from Secrets Manager, and is no variable or hyper-parameter."""
     from registry.deployment import DeployedNames
     from training.submission import submit

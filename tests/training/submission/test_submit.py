@@ -237,7 +237,7 @@ def test_stage_1_has_its_teacher_for_a_parent() -> None:
 
 
 @pytest.mark.parametrize("region", ["us-east-2", "eu-west-1", "eu-south-1"])
-def test_mistake_03_images_are_of_the_region_and_of_one_framework_version(region: str) -> None:
+def test_mistake_03_images_match_region_and_framework_version(region: str) -> None:
     made = plan(region=region)
     for image in (made.image, made.environment["CARDS_INFERENCE_IMAGE"]):
         assert f".{region}." in image

@@ -1,0 +1,29 @@
+"""The examples in docstrings of the registry give what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import registry
+
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(registry.__path__, prefix="registry.")
+)
+WITH_EXAMPLES = [
+    "registry.compilation",
+    "registry.compilers",
+    "registry.lineage",
+    "registry.registration",
+    "registry.versions",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_give_what_they_say(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.failed == 0
+    assert result.attempted or name not in WITH_EXAMPLES
