@@ -56,7 +56,7 @@ class Notice:
         """For a mailbox."""
         steps = "\n".join(f"    {step}" for step in self.next_steps)
         body = (
-            f"{self.version}: {self.kind.value}.\n\n{_line(self.why)}\n\nNext:\n{steps}\n\n"
+            f"{_line(self.version)}: {self.kind.value}.\n\n{_line(self.why)}\n\nNext:\n{steps}\n\n"
             f"Version: {self.arn}\n"
         )
         return body[:_TEXT_LIMIT]
@@ -74,7 +74,7 @@ class Notice:
                 "nextSteps": [f"`{step}`" for step in self.next_steps],
             },
             "metadata": {
-                "threadId": self.version,
+                "threadId": _line(self.version),
                 "summary": self.kind.value,
                 "eventType": self.kind.value,
                 "relatedResources": [self.arn],
@@ -114,7 +114,7 @@ class Notifier:
             Message=json.dumps(texts),
             MessageAttributes={
                 "kind": {"DataType": "String", "StringValue": notice.kind.value},
-                "version": {"DataType": "String", "StringValue": notice.version[:256]},
+                "version": {"DataType": "String", "StringValue": _line(notice.version)[:256]},
             },
         )
 

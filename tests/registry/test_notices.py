@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry.notices import Notice, NoticeKind, Notifier
@@ -41,6 +41,7 @@ def test_mail_and_chat_get_their_own_text_and_it_is_counted() -> None:
 
 
 @given(st.text(max_size=6000), st.text(max_size=400))
+@example("", "\x1b[31m")
 def test_hostile_words_stay_one_line_and_within_the_limits_of_sns(why: str, name: str) -> None:
     notice = Notice(NoticeKind.RELEASED, name, "arn", why, STEPS)
     assert len(notice.subject) <= 100 and notice.subject.isprintable()
