@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import boto3
 
 from localcloud import LocalCloud
 from localcloud.ports import free_port
+from localcloud.supervisor import ACCOUNT
 
 ROOT = Path(__file__).resolve().parents[1]
 Client = Callable[[str], Any]
@@ -38,7 +41,42 @@ def client_of(cloud: LocalCloud, **credentials: str) -> Client:
     return lambda service: session.client(service, endpoint_url=cloud.endpoint)
 
 
-def make_role(client: Client, name: str, service: str, statements: list[dict[str, Any]]) -> str:
+@dataclass(frozen=True)
+class Account:
+    """An AWS account of its own in a local cloud that others use, too.
+
+    Attributes:
+        cloud: Which runs.
+        number: Twelve digits; the local cloud takes them as the account's access key.
+    """
+
+    cloud: LocalCloud
+    number: str
+
+    @classmethod
+    def new(cls, cloud: LocalCloud) -> Account:
+        """An account that nothing has used yet."""
+        return cls(cloud, str(uuid.uuid4().int)[-12:])
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a program has in its environment to work in this account."""
+        own = {"AWS_ACCESS_KEY_ID": self.number, "CDK_DEFAULT_ACCOUNT": self.number}
+        return {**self.cloud.env(), **own}
+
+    @property
+    def client(self) -> Client:
+        """Makes clients of this account."""
+        return client_of(self.cloud, aws_access_key_id=self.number, aws_secret_access_key="test")
+
+
+def make_role(
+    client: Client,
+    name: str,
+    service: str,
+    statements: list[dict[str, Any]],
+    account: str = ACCOUNT,
+) -> str:
     iam = client("iam")
     trust = {
         "Version": "2012-10-17",
@@ -47,7 +85,7 @@ def make_role(client: Client, name: str, service: str, statements: list[dict[str
                 "Effect": "Allow",
                 "Principal": {"Service": service},
                 "Action": "sts:AssumeRole",
-                "Condition": {"StringEquals": {"aws:SourceAccount": "000000000000"}},
+                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
             }
         ],
     }

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud import LocalCloud
 from tests.faults import Faults, Killed
-from tests.running_cloud import Client, client_of, make_cloud
+from tests.running_cloud import Account, Client
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    cloud: LocalCloud = make_cloud(tmp_path_factory.mktemp("cloud"))
-    cloud.start()
-    yield client_of(cloud)
-    cloud.stop()
+@pytest.fixture
+def client(account: Account) -> Client:
+    return account.client
 
 
 def test_a_throttled_request_is_repeated_by_botocore(client: Client) -> None:

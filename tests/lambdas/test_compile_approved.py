@@ -15,17 +15,15 @@ from botocore.exceptions import ClientError
 from registry.lineage.ancestry import artifact_of
 from tests.faults import Faults
 from tests.registry.lineage.lineage_family import family, register
-from tests.running_cloud import Client, client_of, make_cloud, make_role
+from tests.running_cloud import Account, Client, make_role
 
 GROUP, BUCKET, RELEASES = "models", "training-bucket", "release-bucket"
 RECIPE = json.dumps({"compiler": "onnx-int8"})
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    running = make_cloud(tmp_path_factory.mktemp("cloud"))
-    running.start()
-    ours = client_of(running)
+def client(account: Account) -> Iterator[Client]:
+    ours = account.client
     for bucket in (BUCKET, RELEASES):
         ours("s3").create_bucket(
             Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
@@ -33,7 +31,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     for group in (GROUP, "others"):
         ours("sagemaker").create_model_package_group(ModelPackageGroupName=group)
     variables = {
-        **running.env(),
+        **account.variables,
         "PUBLISH_FUNCTION": "publish",
         "GROUP_NAME": GROUP,
         "TRAINING_BUCKET": BUCKET,
@@ -41,7 +39,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         "STABLE_FOLLOWS": "approval",
         "COMPILE_RECIPE": RECIPE,
         "COMPILE_IMAGE": "image:1",
-        "COMPILE_ROLE_ARN": make_role(ours, "compile", "sagemaker.amazonaws.com", []),
+        "COMPILE_ROLE_ARN": make_role(
+            ours, "compile", "sagemaker.amazonaws.com", [], account.number
+        ),
         "COMPILE_INSTANCE_TYPE": "ml.m5.large",
         "COMPILE_MAX_RUNTIME_SECONDS": "60",
         "COMPILE_SECURITY_GROUP": "sg-1",
@@ -52,7 +52,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         for name, value in variables.items():
             patch.setenv(name, value)
         yield ours
-    running.stop()
 
 
 @pytest.fixture

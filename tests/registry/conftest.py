@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from localcloud import LocalCloud
 from tests.faults import Faults
 from tests.registry.automation.automation_world import TALLY
-from tests.running_cloud import Client, client_of, make_cloud
+from tests.running_cloud import Client, client_of
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -22,14 +21,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"{'DISTURBANCE':40}{'REQUESTS':>10}{'LOST':>8}{'TWICE':>8}")
     for name, (count, lost, twice) in TALLY.items():
         terminalreporter.write_line(f"{name:40}{count:>10}{lost:>8}{twice:>8}")
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    running = make_cloud(tmp_path_factory.mktemp("cloud"))
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

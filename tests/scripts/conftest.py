@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 from localcloud import LocalCloud
 from registry.names import PARAMETERS
 from tests.registry.registration.training_jobs import TrainingJobs
-from tests.running_cloud import Client, client_of, make_cloud
+from tests.running_cloud import Client, client_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,14 +85,6 @@ class Place:
             "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
         }
         return replace(self, variables={**self.variables, **keys})
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    running = make_cloud(tmp_path_factory.mktemp("cloud"))
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

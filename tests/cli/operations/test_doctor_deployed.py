@@ -17,7 +17,7 @@ from tests.cli.command import cards
 from tests.e2e.cloud import Cloud, until
 from tests.running_cloud import make_cloud
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.deployed
 NAME = "student-x-stage2-v1"
 
 

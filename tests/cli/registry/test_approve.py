@@ -9,7 +9,7 @@ import pytest
 
 from registry.names import PARAMETERS, parameter_name
 from tests.cli.command import cards, refused
-from tests.running_cloud import Client, client_of, make_cloud
+from tests.running_cloud import Account, Client
 
 GROUP = "pokemon-card-recognition-models"
 FIGURES = {
@@ -23,21 +23,18 @@ FIGURES = {
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client(account: Account) -> Iterator[Client]:
     """A local cloud with a group and what the commands read from SSM."""
-    running = make_cloud(tmp_path_factory.mktemp("cloud"))
-    running.start()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in running.env().items():
+        for name, value in account.variables.items():
             patch.setenv(name, value)
-        ours = client_of(running)
+        ours = account.client
         for key in PARAMETERS:
             value = GROUP if key == "group-name" else "unused"
             ours("ssm").put_parameter(Name=parameter_name("dev", key), Value=value, Type="String")
         for group in (GROUP, "somebody-elses"):
             ours("sagemaker").create_model_package_group(ModelPackageGroupName=group)
         yield ours
-    running.stop()
 
 
 def made(client: Client, name: str, group: str = GROUP, **metadata: str) -> str:
@@ -67,13 +64,13 @@ def seen(client: Client, arn: str) -> tuple[str, str]:
     return answer["ModelApprovalStatus"], answer.get("ApprovalDescription", "")
 
 
-def test_approving_says_who_why_and_what_comes_next(client: Client) -> None:
+def test_approving_says_who_why_and_what_comes_next(client: Client, account: Account) -> None:
     arn = made(client, "student-a-stage2-v1", **FIGURES)
     done = cards("registry", "approve", "student-a-stage2-v1", "--reason", "beats v0")
     assert done.code == 0, done.err
     status, why = seen(client, arn)
     assert status == "Approved"
-    assert why.startswith("Approved by arn:aws:iam::000000000000:root on ")
+    assert why.startswith(f"Approved by arn:aws:iam::{account.number}:root on ")
     assert why.endswith("Z: beats v0")
     assert why in done.out
     assert "compilation starts by itself" in done.out
@@ -126,12 +123,12 @@ def test_stage_1_is_approved_and_said_to_release_nothing(client: Client) -> None
     assert seen(client, arn)[0] == "Approved"
 
 
-def test_rejecting_keeps_who_and_why(client: Client) -> None:
+def test_rejecting_keeps_who_and_why(client: Client, account: Account) -> None:
     arn = made(client, "student-f-stage2-v1", **FIGURES)
     done = cards("registry", "reject", arn, "--reason", "mixes reprints", "--json")
     assert done.code == 0, done.err
     assert (done.json["previous"], done.json["approval"]) == ("PendingManualApproval", "Rejected")
-    assert seen(client, arn)[1].startswith("Rejected by arn:aws:iam::000000000000:root on ")
+    assert seen(client, arn)[1].startswith(f"Rejected by arn:aws:iam::{account.number}:root on ")
     assert seen(client, arn)[1].endswith(": mixes reprints")
 
 

@@ -30,7 +30,7 @@ from registry.names import parameter_name, parse_name
 from registry.versions.packages import Package
 from tests.cli.command import cards, refused
 from tests.registry.lineage.lineage_family import NAMES, everything, family, forget, register
-from tests.running_cloud import Client, client_of, make_cloud
+from tests.running_cloud import Account, Client
 
 GROUP = "pokemon-card-recognition-models"
 RELEASES = "release-bucket"
@@ -201,14 +201,12 @@ def test_a_tree_has_every_version_once(drawn: Drawing) -> None:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client(account: Account) -> Iterator[Client]:
     """A local cloud with a group, a release bucket and what the commands read from SSM."""
-    running = make_cloud(tmp_path_factory.mktemp("cloud"))
-    running.start()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in running.env().items():
+        for name, value in account.variables.items():
             patch.setenv(name, value)
-        ours = client_of(running)
+        ours = account.client
         ours("s3").create_bucket(
             Bucket=RELEASES, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
         )
@@ -218,7 +216,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
             value = {"group-name": GROUP, "release-bucket": RELEASES}.get(key, "unused")
             ours("ssm").put_parameter(Name=parameter_name("dev", key), Value=value, Type="String")
         yield ours
-    running.stop()
 
 
 @pytest.fixture(scope="module")

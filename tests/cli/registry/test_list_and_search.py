@@ -16,7 +16,7 @@ from cli.registry.compare_plot import page
 from registry.names import PARAMETERS, parameter_name
 from registry.versions.comparison import Subject, compare
 from tests.cli.command import cards, refused
-from tests.running_cloud import Client, client_of, make_cloud
+from tests.running_cloud import Account, Client
 
 GROUP = "pokemon-card-recognition-models"
 EMPTY = "empty"
@@ -31,16 +31,15 @@ KEYS = [
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client(account: Account) -> Iterator[Client]:
     """A teacher, sixty students of which the first is approved, and a failed run."""
-    running = make_cloud(tmp_path_factory.mktemp("cloud"))
-    running.start()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in running.env().items():
+        for name, value in account.variables.items():
             patch.setenv(name, value)
         # One session: reading SageMaker's model anew for each command takes longer than the rest.
-        patch.setattr(AwsSession, "session", boto3.Session(region_name=running.env()["AWS_REGION"]))
-        ours = client_of(running)
+        session = boto3.Session(region_name=account.variables["AWS_REGION"])
+        patch.setattr(AwsSession, "session", session)
+        ours = account.client
         for environment, group in (("dev", GROUP), ("empty", EMPTY)):
             ours("sagemaker").create_model_package_group(ModelPackageGroupName=group)
             for key in PARAMETERS:
@@ -62,7 +61,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
             )
         register(ours, FAILED, "Rejected", told="failed: out of memory", FailureReason="no memory")
         yield ours
-    running.stop()
 
 
 def register(client: Client, name: str, approval: str, told: str = "words", **metadata: str) -> str:

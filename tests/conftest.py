@@ -1,0 +1,50 @@
+"""What every test shares: hypothesis' settings, the markers, one local cloud, accounts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from localcloud import LocalCloud
+from tests.marking import (
+    pytest_collection_modifyitems,
+    pytest_deselected,
+    pytest_runtest_call,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
+from tests.running_cloud import Account, make_cloud
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_deselected",
+    "pytest_runtest_call",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+]
+
+# A busy machine is slow; that is no fault of what is tested.
+settings.register_profile("cards", deadline=None)
+settings.load_profile("cards")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """One running local cloud for every test that needs AWS, but not the cloud's start or stop.
+
+    Tests share it: a test names its resources with a random part, or uses ``account``.
+    """
+    running = make_cloud(tmp_path_factory.mktemp("cloud"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def account(cloud: LocalCloud) -> Account:
+    """An account of the module's own in the shared cloud, empty at first."""
+    return Account.new(cloud)
