@@ -11,7 +11,6 @@ from localcloud import LocalCloud
 from tests.marking import (
     pytest_collection_modifyitems,
     pytest_deselected,
-    pytest_runtest_call,
     pytest_sessionfinish,
     pytest_terminal_summary,
     pytest_testnodedown,
@@ -21,7 +20,6 @@ from tests.running_cloud import Account, make_cloud
 __all__ = [
     "pytest_collection_modifyitems",
     "pytest_deselected",
-    "pytest_runtest_call",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "pytest_testnodedown",

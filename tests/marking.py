@@ -25,8 +25,8 @@ _FIXTURES = {"deployed": "deployed"}
 _E2E = Path(__file__).parent / "e2e"
 #: The audit events of a process that starts; each names the program first, but for a fork.
 _STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.system", "os.fork"})
-#: Programs that a library starts once in a run, whichever test comes first: the CDK's Node.
-_SHARED_PROGRAMS = frozenset({"node"})
+#: No reason by themselves: the Node of the CDK, started once in a run, and a look at the commit.
+_SHARED_PROGRAMS = frozenset({"node", "git"})
 _COUNTS = "left out by reason"
 
 

@@ -11,12 +11,6 @@ import pytest
 from tests.e2e.cloud import BIN, CARDS, STRICT, Cloud, started
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker("e2e")
-
-
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with started(tmp_path_factory.mktemp("cloud")) as running:

@@ -17,7 +17,7 @@ from tests.faults import Faults
 from tests.registry.lineage.lineage_family import family, register
 from tests.running_cloud import Account, Client, make_role
 
-GROUP, BUCKET, RELEASES = "models", "training-bucket", "release-bucket"
+GROUP, BUCKET, RELEASES = "models", "compile-training", "compile-releases"
 RECIPE = json.dumps({"compiler": "onnx-int8"})
 
 

@@ -33,7 +33,7 @@ from tests.registry.lineage.lineage_family import NAMES, everything, family, for
 from tests.running_cloud import Account, Client
 
 GROUP = "pokemon-card-recognition-models"
-RELEASES = "release-bucket"
+RELEASES = "lineage-releases"
 RELEASE = "student-x-stage2-v1.onnx-int8-0a1b2c3d"
 
 
