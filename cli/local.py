@@ -25,7 +25,7 @@ app = typer.Typer(
 
     \b
     cards local up
-    eval "$(cards local env)"     aws, cdk, boto3 and cards now speak to it
+    eval "$(cards local env)"     aws, cdk, boto3 and cards now use it
     cards local down              stops it; its state stays
     cards local reset             deletes its state
     """,

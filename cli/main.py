@@ -43,7 +43,7 @@ app = typer.Typer(
     cards release pull --out release/   the signed release of the approved student
     cards recognise release/ photo.jpg
     cards trace NAME                    what happened to one version, with times
-    cards doctor                        what is wrong, and what to type about it
+    cards doctor                        what does not work, and how to repair it
 
     CARDS_DEBUG=1 shows a traceback where something fails.
     """,

@@ -18,7 +18,7 @@ def recognise(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Says which card each picture shows, or that it is none that the release knows.
+    """Names the card in each picture, or reports that it is none that the release knows.
 
     \b
     cards recognise release/ photo.jpg

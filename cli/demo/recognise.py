@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.aws import AwsSession
+from cli.demo.artifact import artifact_document
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,6 @@ _UNSEEN_CARDS = 60
 _UNSEEN_VIEWS = 5
 #: Queries in the picture.
 _SHOWN = 9
-_SPLIT_LIMIT = 16 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,7 @@ def recognise_views(
 
 def _split(aws: AwsSession, student: Package) -> dict[str, list[str]]:
     """Which cards the student has seen, from its own artifact."""
-    from registry.archives import read_member
-    from registry.aws import split_s3_uri
-
-    bucket, key = split_s3_uri(student.model_data_url)
-    stream = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
-    document = json.loads(read_member(stream, "split.json", _SPLIT_LIMIT, label=key))
+    document = artifact_document(aws, student, "split.json")
     return {part: list(document[part]) for part in ("known", "unseen_test")}
 
 

@@ -1,4 +1,4 @@
-"""``cards dlq``: events that were given up on, looked at and sent again."""
+"""``cards dlq``: events in the dead-letter queues, shown and sent again."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cli.options import AsJson
 app = typer.Typer(
     no_args_is_help=True,
     help="""
-    Events that were given up on: each function has a queue for those that EventBridge could not
-    deliver, and one for those that the function failed on three times.
+    Dead-letter queues: each function has one for events that EventBridge could not
+    deliver, and one for events that the function failed on three times.
 
     \b
     cards dlq list                    how many wait, and where
-    cards dlq show PublishRelease     what they say, and why they failed
+    cards dlq show PublishRelease     what they contain, and why they failed
     cards dlq redrive PublishRelease  send them to the function again
     """,
 )
@@ -74,7 +74,7 @@ def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
         right=[2],
     )
     if any(count for _, count in rows):
-        print_line(f"what they say: cards dlq show -e {environment}")
+        print_line(f"what they contain: cards dlq show -e {environment}")
 
 
 @app.command(epilog="Example: cards dlq show PublishRelease")
@@ -83,7 +83,7 @@ def show(
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
-    """Shows the events that wait, and what each failed of; they stay where they are."""
+    """Shows the events that wait, and why each failed; they stay in the queue."""
     from cli.console import print_json, print_line
 
     aws = AwsSession(environment)
@@ -112,9 +112,9 @@ def redrive(
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
-    """Sends the events that wait to their function again, and takes them from the queue.
+    """Sends the events that wait to their function again, and removes them from the queue.
 
-    An event is taken away only after Lambda has accepted it; one that fails again comes back.
+    An event is removed only after Lambda has accepted it; one that fails again comes back.
     """
     from cli.console import print_json, print_line
 
@@ -168,7 +168,7 @@ def queues(aws: AwsSession, function: str | None = None) -> list[Queue]:
 
 
 def why(message: Mapping[str, Any]) -> str:
-    """What an event failed of, as EventBridge or Lambda has written it beside the event."""
+    """Why an event failed, as EventBridge or Lambda has written it beside the event."""
     attributes = message.get("MessageAttributes", {})
     words = [
         str(attributes[key]["StringValue"])

@@ -24,17 +24,17 @@ def trace(
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
-    """Tells the story of one version: job, registration, decision, compilation, release, channels.
+    """Shows the history of one version, from its training job to the channels that it is in.
 
-    Put together from the state itself, so it is there also for what happened before anybody asked.
+    It is read from the state itself, so it also covers what happened before this command was used.
     """
     from cli.console import print_json, print_line, print_table, seconds
     from cli.find_version import package as find
-    from registry.automation.trace import trace as story
+    from registry.automation.trace import trace as read_trace
 
     aws = AwsSession(environment)
     package = find(aws, name)
-    entries = story(aws.deployment, package)
+    entries = read_trace(aws.deployment, package)
     if logs:
         entries = sorted([*entries, *_logged(aws, package)], key=lambda each: each.when)
     if as_json:

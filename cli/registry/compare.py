@@ -47,7 +47,7 @@ def compare(
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
-    """Puts metrics, hyper-parameters and metadata side by side, with the differences marked."""
+    """Shows metrics, hyper-parameters and metadata side by side, with the differences marked."""
     from cli.console import print_json, print_line, print_stderr
     from cli.errors import CliError
     from cli.find_version import package as find

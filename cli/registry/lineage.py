@@ -58,7 +58,7 @@ def lineage(
         typer.Option(
             "--repair",
             help="Write what SageMaker Lineage lacks of the version, its ancestors and its "
-            "descendants, and tell what differs.",
+            "descendants, and report what differs.",
         ),
     ] = False,
     as_json: AsJson = False,

@@ -32,8 +32,8 @@ def show(
         print_json(document(package, metrics))
         return
     print_line(package.label)
-    told = package.description.removeprefix(f"{package.name}:")
-    print_line(f"  {' '.join(told.split())}")
+    description = package.description.removeprefix(f"{package.name}:")
+    print_line(f"  {' '.join(description.split())}")
     print_line()
     print_table(["FACT", "VALUE"], [list(fact) for fact in facts(package)])
     if metrics:
@@ -43,7 +43,9 @@ def show(
             [[row.key, row.values[0] or "–", _interval(row)] for row in metrics],
             right=[1],
         )
-    rest = [row for row in compared.sections.get("Metadata", ()) if row.key not in _told()]
+    rest = [
+        row for row in compared.sections.get("Metadata", ()) if row.key not in _shown_as_facts()
+    ]
     if rest:
         print_line()
         print_table(["METADATA", "VALUE"], [[row.key, row.values[0] or "–"] for row in rest])
@@ -91,8 +93,8 @@ def facts(package: Package) -> list[tuple[str, str]]:
     return [(key, " ".join(value.split())) for key, value in found if value]
 
 
-def _told() -> set[str]:
-    """Metadata keys that :func:`facts` tells."""
+def _shown_as_facts() -> set[str]:
+    """Metadata keys that :func:`facts` already shows."""
     from registry.versions import metadata
 
     return {

@@ -14,7 +14,7 @@ def retry(
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Compiles an approved version again that could not be compiled, failed its gate, or whose
-    release retention let go.
+    release was retired.
 
     By itself a compilation is tried three times where the machine failed, and once where the job
     refused what it was given.

@@ -1,4 +1,4 @@
-"""Rules, functions and queues of the automation: what fires, what runs, what was given up on."""
+"""Rules, functions and queues of the automation: what starts what, and which events failed."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def judge_rule(
 
 
 def queues(context: CheckContext) -> Iterator[CheckResult]:
-    """No event was given up on."""
+    """No event waits in a dead-letter queue."""
     from botocore.exceptions import ClientError
 
     found = context.automation_parts(_QUEUE)

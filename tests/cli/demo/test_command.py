@@ -169,6 +169,8 @@ SUMMARY: dict[str, Any] = {
             "threshold": 0.7,
         },
     },
+    "false_accepts": 0.01,
+    "warnings": [],
     "seconds": {"cdk deploy": 18.2, "total": 240.0},
     "places": {"release": "demo-output/release"},
     "next": ["cards registry list"],
@@ -198,17 +200,52 @@ def test_summary_prints_what_was_measured(
     assert str(tmp_path / SUMMARY_FILE) in text
 
 
-@pytest.mark.parametrize("share, text", [(0.01, " 1 % "), (0.001, " 0.1 % "), (0.0005, " 0.05 % ")])
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.01, " 1 % "), (0.001, " 0.1 % "), (0.0005, " 0.05 % ")]
+)
 def test_summary_prints_the_false_accept_target_with_its_decimals(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    share: float,
-    text: str,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float, text: str
 ) -> None:
-    monkeypatch.setattr("recognition.acceptance.FALSE_ACCEPTS", share)
-    write_summary(SUMMARY, tmp_path)
+    write_summary({**SUMMARY, "false_accepts": share}, tmp_path)
     assert f"the threshold that lets{text}of unknown cards pass" in capsys.readouterr().out
+
+
+def test_summary_prints_the_warnings_of_the_evaluation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from recognition.acceptance import false_accept_warning
+
+    warning = false_accept_warning(0.001, 400)
+    write_summary({**SUMMARY, "warnings": [warning]}, tmp_path)
+    assert f"warning: {warning}" in capsys.readouterr().out.splitlines()
+
+
+def test_artifact_document_reads_one_member_of_the_archive(tmp_path: Path) -> None:
+    import io
+    import tarfile
+    from datetime import UTC, datetime
+
+    from cli.aws import AwsSession
+    from cli.demo.artifact import artifact_document
+    from registry.versions.packages import Package
+
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz") as tar:
+        for name, text in (("config.json", b'{"false_accepts": 0.001}'), ("other.json", b"{}")):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text))
+
+    class S3:
+        def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+            assert (Bucket, Key) == ("bucket", "jobs/1/output/model.tar.gz")
+            return {"Body": io.BytesIO(body.getvalue())}
+
+    aws = AwsSession()
+    aws.__dict__["clients"] = {"s3": S3()}
+    url, when = "s3://bucket/jobs/1/output/model.tar.gz", datetime(2026, 1, 2, tzinfo=UTC)
+    package = Package("arn:1", 1, "group", None, "Approved", "", when, url, "", {})
+    assert artifact_document(aws, package, "config.json") == {"false_accepts": 0.001}
 
 
 def test_next_commands_name_the_local_cloud_of_the_run() -> None:
