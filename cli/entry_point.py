@@ -12,6 +12,7 @@ import typer
 
 from cli.console import print_stderr
 from cli.errors import debugging, describe
+from cli.loopback import bypass_proxy
 
 
 def run(app: Callable[..., Any], name: str, arguments: list[str] | None = None) -> None:
@@ -22,6 +23,7 @@ def run(app: Callable[..., Any], name: str, arguments: list[str] | None = None) 
         name: What it is called by, in its help and its errors.
         arguments: The command line without its first word; ``sys.argv`` by default.
     """
+    bypass_proxy(os.environ)
     try:
         app(args=arguments, prog_name=name)
     except SystemExit as end:

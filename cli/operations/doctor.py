@@ -24,7 +24,7 @@ def doctor(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONME
     """Checks everything that a deployment needs, and prints a remedy for what does not work.
 
     \b
-    account      region, credentials, clock, deployment, stacks
+    account      region, credentials, clock, deployment, stacks, variables
     registry     group, names, buckets, signing key
     permissions  yours, and each role's in both directions
     automation   functions, rules, dead-letter queues, compiler, MLflow
@@ -58,9 +58,11 @@ def checks() -> Sequence[Check]:
         releases,
         storage,
         tracking,
+        variables,
     )
 
-    modules = (account, storage, automation, permissions, tracking, compiler, releases, machine)
+    account_first = (account, variables, storage, automation, permissions)
+    modules = (*account_first, tracking, compiler, releases, machine)
     return [check for module in modules for check in module.CHECKS]
 
 

@@ -146,6 +146,7 @@ def test_without_a_region_nothing_can_be_asked(bare: pytest.MonkeyPatch) -> None
     first, *rest = done.json["findings"]
     assert (first["check"], first["state"]) == ("region", "failed")
     assert "export AWS_REGION" in first["remedy"]
+    rest = [row for row in rest if row["check"] != "variables"]  # the environment needs no region
     assert {(row["state"], row["line"]) for row in rest} == {("not checked", "needs region")}
 
 
