@@ -20,8 +20,8 @@ import numpy as np
 from onnxruntime.quantization import CalibrationMethod, QuantType
 
 from export.fidelity.gate import cosines
-from export.fidelity.held_out import HeldOut, render
-from export.fidelity.measuring import embed
+from export.fidelity.gate_images import GateImages, render_gate_images
+from export.fidelity.measurement import embed
 from export.int8 import OnnxInt8, Scheme
 from export.student_artifact import read_artifact
 from recognition.clustered_intervals import Clusters, mean_interval
@@ -53,12 +53,12 @@ WAYS: Mapping[str, tuple[Scheme, int]] = {
 }
 
 
-def hits(embedder: OnnxEmbedder, held_out: HeldOut) -> tuple[np.ndarray, np.ndarray]:
+def hits(embedder: OnnxEmbedder, gate_images: GateImages) -> tuple[np.ndarray, np.ndarray]:
     """(Q, D) embeddings of the queries, and (Q,) whether the nearest card is the right one."""
-    gallery = embed(held_out.gallery, {"": embedder})[""]
-    queries = embed(held_out.queries, {"": embedder})[""]
-    found = best_matches(gallery, held_out.gallery.card_ids, queries, k=1).card_ids
-    return queries, np.asarray(found)[:, 0] == np.asarray(held_out.queries.card_ids)
+    gallery = embed(gate_images.gallery, {"": embedder})[""]
+    queries = embed(gate_images.queries, {"": embedder})[""]
+    found = best_matches(gallery, gate_images.gallery.card_ids, queries, k=1).card_ids
+    return queries, np.asarray(found)[:, 0] == np.asarray(gate_images.queries.card_ids)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,9 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="cards-int8-") as temporary:
         folder = Path(temporary)
         artifact = read_artifact(options.model, folder)
-        held_out = render(options.cards, artifact, max(count for _, count in WAYS.values()))
+        gate_images = render_gate_images(
+            options.cards, artifact, max(count for _, count in WAYS.values())
+        )
         float_graph = OnnxEmbedder(artifact.model, artifact.contract, threads=2)
-        theirs, right = hits(float_graph, held_out)
+        theirs, right = hits(float_graph, gate_images)
         known = len(artifact.split.known)
         print(f"{known} cards, {len(right)} queries, FP32 top-1 {right.mean():.4f}")
         print(
@@ -86,16 +88,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             begun = time.monotonic()
             compiler = OnnxInt8(scheme)
             # Of every card as many: the views come card by card.
-            rows = np.arange(count) * len(held_out.calibration) // count
+            rows = np.arange(count) * len(gate_images.calibration) // count
             made = compiler.compile(
-                artifact.model, held_out.calibration[rows], artifact.contract, folder
+                artifact.model, gate_images.calibration[rows], artifact.contract, folder
             )
             seconds = time.monotonic() - begun
-            ours, correct = hits(compiler.embedder(made, artifact.contract), held_out)
+            ours, correct = hits(compiler.embedder(made, artifact.contract), gate_images)
             agreement = cosines(ours, theirs)
             p5, p1 = np.percentile(agreement, [5, 1])
             drop = right.astype(float) - correct
-            low, high = mean_interval(drop, Clusters(held_out.queries.card_ids, len(drop)))
+            low, high = mean_interval(drop, Clusters(gate_images.queries.card_ids, len(drop)))
             print(
                 f"| {name} | {agreement.mean():.5f} | {p5:.5f} | {p1:.5f} | {agreement.min():.4f} "
                 f"| {correct.mean():.4f} | {drop.mean():+.4f} [{low:+.4f}, {high:+.4f}] "

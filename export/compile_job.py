@@ -1,9 +1,9 @@
 """The compile job: SageMaker's Processing entry point, ``python -m export.compile_job``.
 
 From an approved stage-2 student and its card set to everything that a release needs: the compiled
-model, its reference index, and the gate's word. A gate that fails is a result, not a fault: the
-job completes and ``fidelity.json`` says so. Its exit code tells a refusal, which comes again as
-often as the job is tried, from a fault of the machine (``registry.compilation.last_words``).
+model, its reference index, and the gate's verdict. A failed gate is a result, not a fault: the
+job completes and ``fidelity.json`` holds the verdict. The exit code distinguishes a refusal, which
+every retry would repeat, from a fault of the machine (``registry.compilation.last_words``).
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export import batched_twin
+from export import batch_graph
 from export.calibration import CalibrationError, record, tints
 from export.compilation_report import ONNX, Source, compilation
 from export.compiler import CompiledModel, CompileError, CompileFault, Compiler
 from export.compilers import compiler
 from export.deadline import Deadline
 from export.fidelity.embedding_shards import EmbeddingShards
-from export.fidelity.gate import Evidence, Fidelity, judge
-from export.fidelity.held_out import HeldOut, render, spread
-from export.fidelity.measuring import Measured, Runtime, embed, measure, swapped
-from export.fidelity.report import ADVISED_IMAGES, document, page
+from export.fidelity.gate import GateInputs, GateResult, apply_gate
+from export.fidelity.gate_images import GateImages, evenly_spaced, render_gate_images
+from export.fidelity.measurement import MeasuredModel, embed, embed_with_swapped_channels, measure
+from export.fidelity.report import ADVISED_IMAGES, fidelity_page, fidelity_report
 from export.fidelity.thresholds import GateError, Thresholds
 from export.lint import lint
-from export.student_artifact import ArtifactError, StudentArtifact, read_artifact
-from recognition.card_sets.cardset import CardSetError
+from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
+from recognition.atomic_files import write_atomically
+from recognition.card_sets.card_set import CardSetError
+from recognition.embedding_model import EmbeddingModel
 from recognition.file_digest import file_sha256
 from recognition.index import ReferenceIndex, write_index
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
-from recognition.whole_files import write_whole
 from registry.archives import ArchiveError
 from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
 from registry.compilers import ONNX_STAGE, compiler_names
@@ -52,17 +53,17 @@ from registry.names import ModelNameError, parse_name
 
 INDEX_FILES = ("embeddings.npy", "usearch.index", "index.json", "metadata.json")
 FIDELITY, FIDELITY_PAGE, COMPILATION = "fidelity.json", "fidelity.html", "compilation.json"
-#: Where embeddings lie until all are made, so that a job that is repeated goes on.
+#: Holds embeddings until all are made, so that a repeated job continues from them.
 SHARDS, OPTIMISED = ".embedded", "optimised"
 #: As in the deployment's settings.
 LARGEST_CALIBRATION = 100_000
 #: Scans that are embedded again with red and blue exchanged, and that colours are compared with.
 KNOWN_IMAGES = 256
-_TWIN_IMAGES = 3
+_BATCH_CHECK_IMAGES = 3
 _began = time.monotonic()
-#: About what the job was given: they come again.
+#: Errors in the job's inputs: every retry would repeat them.
 _REFUSALS = (
-    *(ArchiveError, ArtifactError, CardSetError, CompileError, ContractError, GateError),
+    *(ArchiveError, StudentArtifactError, CardSetError, CompileError, ContractError, GateError),
     *(CalibrationError, ModelNameError, OnnxModelError),
 )
 
@@ -73,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         verdict = run(options)
     except Exception as error:
-        # SageMaker shows no more of a failed job than these words, whatever went wrong.
+        # SageMaker shows no more of a failed job than this line.
         refused = isinstance(error, _REFUSALS) and not isinstance(error, CompileFault)
         line = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, (*_REFUSALS, OSError)):
@@ -88,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> str:
-    """Compiles, judges and writes; returns one line for the job's ExitMessage."""
+    """Compiles, applies the gate and writes; returns one line for the job's ExitMessage."""
     recipe, thresholds, images = _recipe(options.recipe)
     chosen = compiler(options.compiler, Deadline(options.max_runtime_seconds, _began))
     name = parse_name(options.source_name)
@@ -100,18 +101,20 @@ def run(options: argparse.Namespace) -> str:
         if findings := lint(graph, artifact.contract):
             raise CompileError(f"{name}: {'; '.join(map(str, findings))}")
         _say(f"{name}: {artifact.contract.size} px, {len(artifact.split.known)} known cards")
-        held_out = render(options.cards, artifact, images)
-        _say(f"{len(held_out.queries)} query views, {len(held_out.calibration)} to calibrate")
+        gate_images = render_gate_images(options.cards, artifact, images)
+        _say(f"{len(gate_images.queries)} query views, {len(gate_images.calibration)} to calibrate")
         if not artifact.views_digest:
             _say("reference.npz has no views_digest: that these are PyTorch's views is not checked")
         shutil.copyfile(artifact.model, output / ONNX)
-        made = chosen.compile(output / ONNX, held_out.calibration, artifact.contract, output)
+        made = chosen.compile(output / ONNX, gate_images.calibration, artifact.contract, output)
         _say(f"compiled {made.path.name} ({made.path.stat().st_size:,} bytes) by {chosen.name}")
-        fidelity, measured = _judge(artifact, held_out, chosen, made, thresholds, output)
-        report = document(fidelity, held_out, made.calibration, images, artifact.top1)
+        fidelity, measured = _apply_gate(artifact, gate_images, chosen, made, thresholds, output)
+        report = fidelity_report(fidelity, gate_images, made.calibration, images, artifact.top1)
         _write_json(output / FIDELITY, report)
-        write_whole(output / FIDELITY_PAGE, page(report, options.source_name, made.path.name))
-        twin = _twin(graph, held_out, output)
+        write_atomically(
+            output / FIDELITY_PAGE, fidelity_page(report, options.source_name, made.path.name)
+        )
+        batch_files = _batch_graph(graph, gate_images, output)
         source = Source(
             options.source_name, options.source_arn, options.compiler, recipe, name.architecture
         )
@@ -121,11 +124,11 @@ def run(options: argparse.Namespace) -> str:
             artifact,
             graph,
             made,
-            {"digest": held_out.digest, "cards": held_out.cards},
+            {"digest": gate_images.digest, "cards": gate_images.cards},
             fidelity.figures,
             {stage: each.evaluation for stage, each in measured.items()},
             [made.path.name, ONNX, *INDEX_FILES, FIDELITY, FIDELITY_PAGE],
-            {ONNX_STAGE: twin, made.stage: made.companions},
+            {ONNX_STAGE: batch_files, made.stage: made.companions},
         )
     _write_json(output / COMPILATION, report)
     line = f"fidelity gate {fidelity.verdict}"
@@ -152,82 +155,82 @@ def _recipe(text: str) -> tuple[dict[str, Any], Thresholds, int]:
 
 
 def _graph(path: Path) -> onnx.ModelProto:
-    """The graph, and no other file that it might name."""
+    """Loads the graph, and no other file that it might name."""
     try:
         return onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's decoder has its own kind
         raise CompileError(f"{path.name}: is no ONNX graph ({error})") from None
 
 
-def _twin(graph: onnx.ModelProto, held_out: HeldOut, output: Path) -> list[str]:
-    """Writes the graph for batches, and names it; a device can do without it."""
-    images = held_out.calibration[:_TWIN_IMAGES]
+def _batch_graph(graph: onnx.ModelProto, gate_images: GateImages, output: Path) -> list[str]:
+    """Writes the graph for batches and returns its name; none where it cannot be made."""
+    images = gate_images.calibration[:_BATCH_CHECK_IMAGES]
     try:
-        return [batched_twin.write_twin(graph, images, output / batched_twin.FILE).name]
+        return [batch_graph.write_batch_graph(graph, images, output / batch_graph.FILE).name]
     except CompileError as error:
-        _say(f"without {batched_twin.FILE}: {error}")
+        _say(f"without {batch_graph.FILE}: {error}")
         return []
 
 
-def _judge(
+def _apply_gate(
     artifact: StudentArtifact,
-    held_out: HeldOut,
+    gate_images: GateImages,
     chosen: Compiler,
     made: CompiledModel,
     thresholds: Thresholds,
     output: Path,
-) -> tuple[Fidelity, dict[str, Measured]]:
-    """Embeds everything by both models, writes the index, and asks the gate."""
+) -> tuple[GateResult, dict[str, MeasuredModel]]:
+    """Embeds everything with both models, writes the index, and applies the gate."""
     shipped = chosen.embedder(made, artifact.contract)
-    runtimes: dict[str, Runtime] = {
+    runtimes: dict[str, EmbeddingModel] = {
         ONNX_STAGE: OnnxEmbedder(output / ONNX, artifact.contract, threads=os.cpu_count() or 1),
         made.stage: shipped,
     }
     model = file_sha256(made.path)
     digests = {ONNX_STAGE: file_sha256(output / ONNX), made.stage: model, OPTIMISED: model}
     shards = EmbeddingShards(output / SHARDS, digests, artifact.contract.embedding_dim)
-    measured = measure(held_out, runtimes, _say, shards, artifact.false_accepts)
+    measured = measure(gate_images, runtimes, _say, shards, artifact.false_accepts)
     before = chosen.before_quantisation(made, artifact.contract)
     optimised = None
     if before is not None:
         name = "queries before quantisation"
-        optimised = embed(held_out.queries, {OPTIMISED: before}, name, _say, shards)[OPTIMISED]
+        optimised = embed(gate_images.queries, {OPTIMISED: before}, name, _say, shards)[OPTIMISED]
     compiled = measured[made.stage]
-    ids = held_out.gallery.card_ids
+    ids = gate_images.gallery.card_ids
     write_index(
         output,
         ids,
         compiled.embeddings.gallery,
         {
-            "card_set": held_out.digest,
+            "card_set": gate_images.digest,
             "contract": artifact.contract.to_dict(),
             "model": made.path.name,
             "model_sha256": model,
         },
     )
     index = ReferenceIndex.load(output)
-    known = _some(len(ids))
-    shown = _some(len(held_out.calibration))
+    known = _sampled_rows(len(ids))
+    shown = _sampled_rows(len(gate_images.calibration))
     scan_of = {card_id: row for row, card_id in reversed(list(enumerate(ids)))}
-    scans = [held_out.gallery.image(scan_of[held_out.calibration_ids[row]]) for row in shown]
-    fidelity = judge(
-        Evidence(
+    scans = [gate_images.gallery.image(scan_of[gate_images.calibration_ids[row]]) for row in shown]
+    fidelity = apply_gate(
+        GateInputs(
             reference=artifact.reference,
             onnx=measured[ONNX_STAGE].embeddings,
             compiled=compiled.embeddings,
             gallery_ids=ids,
-            query_ids=held_out.queries.card_ids,
+            query_ids=gate_images.queries.card_ids,
             known=known,
-            swapped=swapped(held_out.gallery, known, shipped),
+            swapped=embed_with_swapped_channels(gate_images.gallery, known, shipped),
             indexed=index.embeddings,
             indexed_ids=index.card_ids,
             answers=[_answer(index, compiled.embeddings.gallery[row]) for row in known],
             onnx_auroc=measured[ONNX_STAGE].evaluation.auroc,
             compiled_auroc=compiled.evaluation.auroc,
             shown=made.calibration,
-            made=record(held_out.calibration),
-            seen=held_out.seen,
-            tints=tints(held_out.calibration[shown]),
+            made=record(gate_images.calibration),
+            seen=gate_images.seen,
+            tints=tints(gate_images.calibration[shown]),
             scan_tints=tints(np.stack(scans)),
             optimised=optimised,
         ),
@@ -237,9 +240,9 @@ def _judge(
     return fidelity, measured
 
 
-def _some(count: int) -> list[int]:
-    """At most so many of the numbers from 0, evenly."""
-    return [int(row) for row in spread([str(row) for row in range(count)], KNOWN_IMAGES)]
+def _sampled_rows(count: int) -> list[int]:
+    """Row numbers below ``count``, evenly spaced, at most KNOWN_IMAGES of them."""
+    return [int(row) for row in evenly_spaced([str(row) for row in range(count)], KNOWN_IMAGES)]
 
 
 def _answer(index: ReferenceIndex, row: NDArray[np.float32]) -> float:
@@ -249,7 +252,7 @@ def _answer(index: ReferenceIndex, row: NDArray[np.float32]) -> float:
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
-    write_whole(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_atomically(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def _last_words(path: Path | None, line: str) -> None:
@@ -272,7 +275,7 @@ def _positive(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export.compile_job",
-        description="Compiles an approved student, judges it, and builds its reference index.",
+        description="Compiles an approved student, applies the fidelity gate, builds its index.",
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of model.tar.gz")
     parser.add_argument("--cards", type=Path, required=True, help="folder of the card set")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from export.calibration import CalibrationRecord, Pixels
 from export.deadline import Deadline
+from recognition.embedding_model import EmbeddingModel
 from registry.contract import Contract
 
 
 class CompileError(RuntimeError):
-    """A model that a compiler does not take; one line with the cause and the remedy."""
+    """A model that a compiler refuses; one line with the cause and the remedy."""
 
 
 class CompileFault(CompileError):
-    """A compiler that the machine failed; another try may help."""
+    """A failure of the machine and not of the model; a retry may succeed."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class CompiledModel:
         path: The file that ships.
         stage: Of the name of the version that it becomes.
         toolchain: Version by tool.
-        calibration: What the quantiser was shown.
+        calibration: Statistics of the images that the quantiser saw.
         notes: Remarks for the report.
         companions: Names of files beside it that the registry keeps with it.
     """
@@ -55,7 +56,7 @@ class Compiler(Protocol):
         ...
 
     def compile(
-        self, model: Path, calibration: Pixels, contract: Contract, into: Path
+        self, model: Path, calibration: Pixels, contract: Contract, output_folder: Path
     ) -> CompiledModel:
         """Compiles the shipped ONNX graph.
 
@@ -63,17 +64,19 @@ class Compiler(Protocol):
             model: The graph that takes uint8 NHWC.
             calibration: uint8 (N, S, S, 3), made by the contract.
             contract: The preprocessing.
-            into: The folder for the result.
+            output_folder: Folder for the result.
 
         Raises:
             CompileError: The compiler refuses the model, or is not there.
         """
         ...
 
-    def embedder(self, compiled: CompiledModel, contract: Contract) -> Any:
-        """Something with ``embed(images) -> float32 (N, D)`` that runs the compiled model."""
+    def embedder(self, compiled: CompiledModel, contract: Contract) -> EmbeddingModel:
+        """Loads the compiled model so that it can embed images."""
         ...
 
-    def before_quantisation(self, compiled: CompiledModel, contract: Contract) -> Any | None:
-        """The same for the compiler's graph before it was quantised, where it can run that."""
+    def before_quantisation(
+        self, compiled: CompiledModel, contract: Contract
+    ) -> EmbeddingModel | None:
+        """The same for the compiler's graph before quantisation; None if it cannot be run."""
         ...

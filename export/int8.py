@@ -28,8 +28,8 @@ from export.calibration import Pixels, Recorder
 from export.compiler import CompiledModel, CompileError
 from export.deadline import Deadline
 from export.graph import prologue
+from recognition.atomic_files import atomic_file
 from recognition.onnx_model import OnnxEmbedder
-from recognition.whole_files import whole_file
 from registry.compilers import ONNX_INT8
 from registry.contract import Contract
 
@@ -86,7 +86,7 @@ class OnnxInt8:
         return cls()
 
     def compile(
-        self, model: Path, calibration: Pixels, contract: Contract, into: Path
+        self, model: Path, calibration: Pixels, contract: Contract, output_folder: Path
     ) -> CompiledModel:
         """Quantises the shipped graph; the preparation of the image stays in floating point."""
         wanted = (contract.size, contract.size, 3)
@@ -97,10 +97,10 @@ class OnnxInt8:
             )
         graph = onnx.load(model)
         reader = _Reader(graph.graph.input[0].name, calibration)
-        target = into / FILE
+        target = output_folder / FILE
         # It advises a preparation that the export has done already.
         logging.getLogger().setLevel(logging.ERROR)
-        with whole_file(target) as partial:
+        with atomic_file(target) as partial:
             quantize_static(
                 graph,
                 str(partial),

@@ -36,7 +36,7 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class LintFinding:
     """One reason for a refusal.
 
     Attributes:
@@ -53,7 +53,7 @@ class Finding:
         return f"{self.where}: {self.cause}; {self.remedy}"
 
 
-def lint(model: onnx.ModelProto, contract: Contract | None = None) -> list[Finding]:
+def lint(model: onnx.ModelProto, contract: Contract | None = None) -> list[LintFinding]:
     """Everything that the Hailo parser is expected to refuse; empty where nothing is.
 
     Args:
@@ -72,47 +72,55 @@ def lint(model: onnx.ModelProto, contract: Contract | None = None) -> list[Findi
     return findings
 
 
-def _of_graph(model: onnx.ModelProto) -> Iterator[Finding]:
+def _of_graph(model: onnx.ModelProto) -> Iterator[LintFinding]:
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset not in OPSETS:
-        yield Finding("graph", f"opset {opset}", f"export with opset {OPSETS[0]} to {OPSETS[-1]}")
+        yield LintFinding(
+            "graph", f"opset {opset}", f"export with opset {OPSETS[0]} to {OPSETS[-1]}"
+        )
     names = Counter(node.name for node in model.graph.node)
     if any(not name or count > 1 for name, count in names.items()):
         # The quantiser leaves the prologue out, and the parser cuts it off, by the nodes' names.
-        yield Finding("graph", "nodes without a name of their own", "name each node differently")
+        yield LintFinding(
+            "graph", "nodes without a name of their own", "name each node differently"
+        )
     if len(model.graph.node) == len(prologue(model)):
-        yield Finding("graph", "no network", "export the network, not its preparation alone")
+        yield LintFinding("graph", "no network", "export the network, not its preparation alone")
     for what, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
         if len(values) != 1:
-            yield Finding("graph", f"{len(values)} {what}", "a card model has one of each")
+            yield LintFinding("graph", f"{len(values)} {what}", "a card model has one of each")
 
 
-def _of_values(graph: onnx.GraphProto) -> Iterator[Finding]:
+def _of_values(graph: onnx.GraphProto) -> Iterator[LintFinding]:
     for value in (*graph.input, *graph.output):
         dims = value.type.tensor_type.shape.dim
         if not dims or any(not dim.HasField("dim_value") or dim.dim_value < 1 for dim in dims):
-            yield Finding(value.name, "a dynamic shape", "export with a fixed batch of 1")
+            yield LintFinding(value.name, "a dynamic shape", "export with a fixed batch of 1")
 
 
-def _of_weights(graph: onnx.GraphProto) -> Iterator[Finding]:
+def _of_weights(graph: onnx.GraphProto) -> Iterator[LintFinding]:
     for tensor in graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            yield Finding(tensor.name, "its values lie in another file", "save one file with all")
+            yield LintFinding(
+                tensor.name, "its values lie in another file", "save one file with all"
+            )
             return  # so do the others
         if tensor.data_type in _HALVES:
-            yield Finding(tensor.name, "16-bit weights", "export in float32; the compiler rounds")
+            yield LintFinding(
+                tensor.name, "16-bit weights", "export in float32; the compiler rounds"
+            )
         elif tensor.data_type in _REALS:
             try:
                 values = onnx.numpy_helper.to_array(tensor)
             except (ValueError, TypeError):
-                yield Finding(tensor.name, "its values are not as many as its shape says",
+                yield LintFinding(tensor.name, "its values are not as many as its shape says",
                               "export it again")  # fmt: skip
                 continue
             if not np.isfinite(values).all():
-                yield Finding(tensor.name, "a weight that is no number", "train it again")
+                yield LintFinding(tensor.name, "a weight that is no number", "train it again")
 
 
-def _of_contract(graph: onnx.GraphProto, contract: Contract) -> Iterator[Finding]:
+def _of_contract(graph: onnx.GraphProto, contract: Contract) -> Iterator[LintFinding]:
     size = contract.size
     for values, kind, shape in (
         (graph.input, onnx.TensorProto.UINT8, [1, size, size, 3]),
@@ -123,21 +131,23 @@ def _of_contract(graph: onnx.GraphProto, contract: Contract) -> Iterator[Finding
             dims = [dim.dim_value for dim in found.shape.dim]
             if 0 not in dims and (found.elem_type, dims) != (kind, shape):
                 names = onnx.TensorProto.DataType
-                yield Finding(
+                yield LintFinding(
                     value.name,
                     f"{names.Name(found.elem_type).lower()} {dims}",
                     f"the contract says {names.Name(kind).lower()} {shape}",
                 )
 
 
-def _of_node(node: onnx.NodeProto, constants: set[str]) -> Iterator[Finding]:
+def _of_node(node: onnx.NodeProto, constants: set[str]) -> Iterator[LintFinding]:
     where = node.name or node.op_type
     foreign = node.domain not in ("", "ai.onnx")
     if node.op_type not in TAKEN or foreign:
         operation = f"{node.domain}.{node.op_type}" if foreign else node.op_type
         remedy = _REMEDIES.get(node.op_type, "replace it by operations that the chip has")
-        yield Finding(where, f"operation {operation}", remedy)
+        yield LintFinding(where, f"operation {operation}", remedy)
     elif node.op_type in _WITH_WEIGHTS and not set(node.input[1:2]) <= constants:
-        yield Finding(where, f"{node.op_type} by a computed value", "its weights must be constants")
+        yield LintFinding(
+            where, f"{node.op_type} by a computed value", "its weights must be constants"
+        )
     elif node.op_type in ("Reshape", "Resize") and not set(node.input[1:]) - {""} <= constants:
-        yield Finding(where, f"{node.op_type} to a computed shape", "give it a constant shape")
+        yield LintFinding(where, f"{node.op_type} to a computed shape", "give it a constant shape")

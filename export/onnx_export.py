@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from export.graph import parameter_count
-from export.lint import Finding, lint
+from export.lint import LintFinding, lint
+from recognition.atomic_files import atomic_file
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import l2_normalise
-from recognition.whole_files import whole_file
 from registry.compilation.gate_thresholds import GateThresholds
 from registry.contract import Contract
 
@@ -56,7 +56,7 @@ class OnnxReport:
     mean_cosine: float
     worst_cosine: float
     largest_difference: float
-    findings: tuple[Finding, ...]
+    findings: tuple[LintFinding, ...]
 
     @property
     def hailo_compatible(self) -> bool:
@@ -107,7 +107,7 @@ def export_onnx(
     shipped = _Shipped(_folded(module), contract).eval()
     if not len(check_images):
         raise ExportError(f"{path.name}: no images to compare ONNX Runtime with PyTorch on")
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         _export(shipped, contract, partial)
         model = _simplified(partial)
         onnx.checker.check_model(model)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognition.acceptance import FALSE_ACCEPTS
-from recognition.card_sets.cardset import Split
+from recognition.card_sets.card_set import Split
 from registry.archives import extract
 from registry.contract import Contract
 
@@ -27,7 +27,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DAMAGE = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-class ArtifactError(ValueError):
+class StudentArtifactError(ValueError):
     """An artifact that cannot be compiled; names the file and the cause."""
 
 
@@ -72,16 +72,16 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
         into: Where to unpack it.
 
     Raises:
-        ArtifactError: A file is missing or not what it should be.
+        StudentArtifactError: A file is missing or not what it should be.
         ArchiveError: The archive is damaged or unsafe.
     """
     archive = folder / ARCHIVE
     if not archive.is_file():
-        raise ArtifactError(f"{archive}: is missing")
+        raise StudentArtifactError(f"{archive}: is missing")
     extract(archive, into, _LIMIT)
     model = into / "model.onnx"
     if not model.is_file():
-        raise ArtifactError(
+        raise StudentArtifactError(
             f"{archive.name}: holds no model.onnx; only students can be compiled, train it again"
         )
     config = _json(into / "config.json")
@@ -105,33 +105,35 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
         evaluation = _json(into / "evaluation.json")
         top1 = float(evaluation["top1"])
     except _DAMAGE as error:
-        raise ArtifactError(
+        raise StudentArtifactError(
             f"{archive.name}: split.json, config.json, evaluation.json or reference.npz is not "
             f"what a student's training job writes ({type(error).__name__}: {error})"
         ) from None
     if not (parts.known and parts.unseen_validation and parts.unseen_test):
-        raise ArtifactError(f"{archive.name}: split.json leaves a part without cards")
+        raise StudentArtifactError(f"{archive.name}: split.json leaves a part without cards")
     if not (1 <= per_card <= _VIEWS_LIMIT and 1 <= unseen_views <= _VIEWS_LIMIT):
-        raise ArtifactError(
+        raise StudentArtifactError(
             f"{archive.name}: {per_card} query views of a card and {unseen_views} views of unseen "
             f"cards; both must be 1 to {_VIEWS_LIMIT}"
         )
     if not 0 < false_accepts < 1:
-        raise ArtifactError(
+        raise StudentArtifactError(
             f"{archive.name}: config.json: false_accepts is {false_accepts}, must be above 0 and "
             "below 1"
         )
     if views_digest and not _SHA256.fullmatch(views_digest):
-        raise ArtifactError(f"{archive.name}: reference.npz: views_digest is no SHA-256 in hex")
+        raise StudentArtifactError(
+            f"{archive.name}: reference.npz: views_digest is no SHA-256 in hex"
+        )
     if reference.shape != (len(ids), contract.embedding_dim) or not len(ids):
-        raise ArtifactError(
+        raise StudentArtifactError(
             f"{archive.name}: reference.npz holds {reference.shape} for {len(ids)} views of "
             f"{contract.embedding_dim} dimensions"
         )
     if not np.isfinite(reference).all() or not np.allclose(
         (reference**2).sum(axis=1), 1, atol=1e-3
     ):
-        raise ArtifactError(
+        raise StudentArtifactError(
             f"{archive.name}: reference.npz holds embeddings of another length than 1"
         )
     return StudentArtifact(
@@ -153,10 +155,10 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
 def _json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _JSON_LIMIT:
-            raise ArtifactError(f"{path.name}: is longer than {_JSON_LIMIT} bytes")
+            raise StudentArtifactError(f"{path.name}: is longer than {_JSON_LIMIT} bytes")
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"model.tar.gz: {path.name} cannot be read ({error})") from None
+        raise StudentArtifactError(f"model.tar.gz: {path.name} cannot be read ({error})") from None
     if not isinstance(document, dict):
-        raise ArtifactError(f"model.tar.gz: {path.name} is no JSON object")
+        raise StudentArtifactError(f"model.tar.gz: {path.name} is no JSON object")
     return document

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from recognition.whole_files import whole_file
+from recognition.atomic_files import atomic_file
 
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -98,7 +98,7 @@ def draw_contact_sheet(
         x, y = _MARGIN + column * (wide + _MARGIN), header + row * (high + _MARGIN)
         draw.rounded_rectangle((x, y, x + wide, y + high), 8, fill=_WHITE, outline=_OUTLINE)
         _draw_tile(sheet, draw, tile, (x + _PADDING, y + _PADDING), wide - 2 * _PADDING)
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         sheet.save(partial, "PNG")
 
 

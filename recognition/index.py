@@ -24,10 +24,10 @@ import onnxruntime  # noqa: F401
 from numpy.typing import ArrayLike, NDArray
 from usearch.index import Index
 
-from recognition.card_sets.cardset import CARD_ID
+from recognition.atomic_files import atomic_file, write_atomically
+from recognition.card_sets.card_set import CARD_ID
 from recognition.file_digest import file_sha256
 from recognition.retrieval import l2_normalise
-from recognition.whole_files import whole_file, write_whole
 
 Floats = NDArray[np.float32]
 
@@ -97,20 +97,20 @@ def write_index(
     directory = Path(directory)
     graph = _write_rows(directory, rows)
     by_row = {str(row): card_id for row, card_id in enumerate(card_ids)}
-    write_whole(directory / ROWS, json.dumps(by_row, indent=0) + "\n")
+    write_atomically(directory / ROWS, json.dumps(by_row, indent=0) + "\n")
     document |= {
         "graph": {"dtype": GRAPH_DTYPE, "connectivity": int(graph.connectivity)},
         "sha256": {name: file_sha256(directory / name) for name in (EMBEDDINGS, GRAPH, ROWS)},
         **(metadata or {}),
     }
-    write_whole(directory / METADATA, json.dumps(document, indent=2, sort_keys=True) + "\n")
+    write_atomically(directory / METADATA, json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
 def _write_rows(directory: Path, rows: Floats) -> Index:
     """Writes rows and graph, a block at a time; neither appears where a row has no direction."""
     graph = Index(ndim=rows.shape[1], metric="cos", dtype=GRAPH_DTYPE)
     header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
-    with whole_file(directory / EMBEDDINGS) as partial:
+    with atomic_file(directory / EMBEDDINGS) as partial:
         # Written, not mapped: where the disk is full a mapping kills the process without a word.
         with partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
@@ -120,7 +120,7 @@ def _write_rows(directory: Path, rows: Floats) -> Index:
                 keys = np.arange(start, start + len(unit), dtype=np.uint64)
                 # One thread, so that the same embeddings give the same file.
                 graph.add(keys, unit, threads=1)
-        with whole_file(directory / GRAPH) as saved:
+        with atomic_file(directory / GRAPH) as saved:
             graph.save(saved)
     return graph
 

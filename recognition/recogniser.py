@@ -1,16 +1,17 @@
-"""Recognises a card with a published release, and turns away what it does not know."""
+"""Recognises a card with a published release, and rejects cards that are not in its index."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recognition.card_sets.scan import stretch
+from recognition.embedding_model import EmbeddingModel
 from recognition.file_digest import file_sha256
 from recognition.index import EMBEDDINGS, GRAPH, METADATA, ROWS, IndexFileError, ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
@@ -25,14 +26,6 @@ CANDIDATES = 5
 
 class RecogniserError(ValueError):
     """A release that cannot be used here; one line that says why and what to do."""
-
-
-class Embedder(Protocol):
-    """Whatever runs the release's model: ONNX Runtime here, a Hailo chip on the device."""
-
-    def embed(self, images: Pixels) -> NDArray[np.float32]:
-        """Embeds uint8 RGB (N, S, S, 3) into float32 (N, D) rows of length 1."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ class Recogniser:
         contract: Contract,
         threshold: float,
         index: ReferenceIndex,
-        embedder: Embedder,
+        embedder: EmbeddingModel,
     ) -> None:
         self.release = release
         self.contract = contract
@@ -89,9 +82,9 @@ class Recogniser:
 
     @classmethod
     def load(
-        cls, release_dir: Path, threads: int = 1, embedder: Embedder | None = None
+        cls, release_dir: Path, threads: int = 1, embedder: EmbeddingModel | None = None
     ) -> Recogniser:
-        """Loads a pulled release; the signature was verified by whoever pulled it.
+        """Loads a pulled release; the signature was verified when it was pulled.
 
         Args:
             release_dir: Folder with ``manifest.json`` and the files that it names.

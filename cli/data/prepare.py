@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cli.errors import CliError
 
 if TYPE_CHECKING:
-    from recognition.card_sets.card_checks import Findings
+    from recognition.card_sets.card_checks import CardSetFindings
     from recognition.card_sets.pack import PackedSet
 
 REPORT, PICTURE = "report.json", "report.png"
@@ -24,7 +24,7 @@ Tell = Callable[[str], None]
 
 def prepare(
     source: Path, out: Path, size: int, expected: list[str] | None, tell: Tell
-) -> tuple[PackedSet, Findings, dict[str, Any]]:
+) -> tuple[PackedSet, CardSetFindings, dict[str, Any]]:
     """Reads, checks and packs a card folder; nothing of it is changed.
 
     Args:
@@ -42,10 +42,10 @@ def prepare(
         CliError: The target holds something else, or the report cannot be written.
     """
     from cli.console import bar
+    from recognition.atomic_files import write_atomically
     from recognition.card_sets.card_checks import examine
-    from recognition.card_sets.cardset import read_card_set
+    from recognition.card_sets.card_set import read_card_set
     from recognition.card_sets.pack import open_pack, write_pack
-    from recognition.whole_files import write_whole
     from registry.contract import Contract
 
     _check_source(source, out)
@@ -63,7 +63,7 @@ def prepare(
     findings = examine(packed, expected, threads)
     document = _document(packed, findings, expected)
     try:
-        write_whole(out / REPORT, json.dumps(document, indent=2) + "\n")
+        write_atomically(out / REPORT, json.dumps(document, indent=2) + "\n")
         _draw(packed, findings, out / PICTURE)
     except OSError as error:
         raise CliError(
@@ -73,9 +73,9 @@ def prepare(
     return packed, findings, document
 
 
-def lines(packed: PackedSet, findings: Findings, out: Path) -> list[str]:
+def lines(packed: PackedSet, findings: CardSetFindings, out: Path) -> list[str]:
     """The report for people, what matters first."""
-    from recognition.card_sets.cardset import printable
+    from recognition.card_sets.card_set import printable
 
     told = [f"{len(packed.cards)} cards, {packed.images} scans, digest {packed.digest[:12]}"]
     kinds = {"broken": "left out", "kept": "kept, but", "ignored": "ignored"}
@@ -120,8 +120,8 @@ def check_target(out: Path) -> None:
     Raises:
         CliError: It does.
     """
+    from recognition.atomic_files import LEFTOVERS
     from recognition.card_sets.pack import PACK
-    from recognition.whole_files import LEFTOVERS
 
     if not out.exists():
         return
@@ -139,7 +139,7 @@ def check_target(out: Path) -> None:
 
 def _remove_strangers(out: Path, packed: PackedSet) -> None:
     """Shards of an earlier state of the set, and what an interruption left, only take room."""
-    from recognition.whole_files import LEFTOVERS
+    from recognition.atomic_files import LEFTOVERS
 
     for path in (*out.glob("scans-*"), *out.glob(LEFTOVERS)):
         if path not in packed.files:
@@ -156,7 +156,9 @@ def _some(title: str, what: Iterable[str]) -> list[str]:
     return [f"{title} ({len(all_of_it)}):", *shown]
 
 
-def _document(packed: PackedSet, findings: Findings, expected: list[str] | None) -> dict[str, Any]:
+def _document(
+    packed: PackedSet, findings: CardSetFindings, expected: list[str] | None
+) -> dict[str, Any]:
     return {
         "digest": packed.digest,
         "cards": len(packed.cards),
@@ -175,7 +177,7 @@ def _document(packed: PackedSet, findings: Findings, expected: list[str] | None)
     }
 
 
-def _draw(packed: PackedSet, findings: Findings, path: Path) -> None:
+def _draw(packed: PackedSet, findings: CardSetFindings, path: Path) -> None:
     from recognition.card_sets.suspects_sheet import SuspectPair, draw_suspects_sheet
     from registry.contract import Contract
 

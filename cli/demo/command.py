@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cli.console import Activity
     from cli.train.job_sequence import PlannedJob
     from localcloud import LocalCloud
-    from recognition.card_sets.cardset import CardSet
+    from recognition.card_sets.card_set import CardSet
     from registry.versions.packages import Package
     from training.submission.watch import JobUpdate
 
@@ -88,7 +88,7 @@ def _prepare(
     """Everything that can be wrong is found here, before anything is started."""
     from cli import local
     from cli.external_commands import tools
-    from recognition.card_sets.cardset import read_card_set, split_cards
+    from recognition.card_sets.card_set import read_card_set, split_cards
     from registry.contract import Contract
     from training.config import recipe_names
 
@@ -218,7 +218,7 @@ class Demo:
 
     def _cards(self) -> CardSet:
         from cli.data.commands import draw_cards
-        from recognition.card_sets.cardset import read_card_set
+        from recognition.card_sets.card_set import read_card_set
         from registry.contract import Contract
 
         if self.cards is None:

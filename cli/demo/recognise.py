@@ -13,7 +13,7 @@ from cli.demo.artifact import artifact_document
 if TYPE_CHECKING:
     import numpy as np
 
-    from recognition.card_sets.cardset import CardSet
+    from recognition.card_sets.card_set import CardSet
     from recognition.recogniser import Recognition
     from registry.contract import Contract
     from registry.versions.packages import Package
@@ -156,7 +156,7 @@ def _split(aws: AwsSession, student: Package) -> dict[str, list[str]]:
 
 def _draw(views: Views, cards: CardSet, contract: Contract, picture: Path) -> None:
     """The first views by lot, right or wrong, and one of a card that is turned away."""
-    from recognition.card_sets.cardset import load_scan
+    from recognition.card_sets.card_set import load_scan
     from recognition.query_sheet import AnsweredQuery, draw_query_sheet
 
     last = views.turned_away or next(iter(views.unseen), None)

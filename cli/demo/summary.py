@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.aws import AwsSession
 from cli.demo.artifact import artifact_document
-from recognition.whole_files import write_whole
+from recognition.atomic_files import write_atomically
 from registry.compilers import COMPILERS, ONNX_FORMAT, ONNX_STAGE
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def figures(package: Package) -> dict[str, Any]:
 
 def write_summary(summary: Mapping[str, Any], out: Path) -> None:
     """Writes ``summary.json`` and prints the summary."""
-    write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
+    write_atomically(out / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
     print_summary(summary, out)
 
 

@@ -100,7 +100,7 @@ def batch(file: Graph, out: Out) -> None:
 
 def _derive(file: Path, out: Path, make: Callable[[onnx.ModelProto], onnx.ModelProto]) -> None:
     from cli.console import print_line
-    from recognition.whole_files import write_whole
+    from recognition.atomic_files import write_atomically
 
     model = _load(file)
     try:
@@ -108,7 +108,7 @@ def _derive(file: Path, out: Path, make: Callable[[onnx.ModelProto], onnx.ModelP
     except ValueError as error:
         raise CliError(f"{file}: {error}") from None
     try:
-        write_whole(out, content)
+        write_atomically(out, content)
     except OSError as error:
         raise CliError(f"{out}: cannot be written ({error.strerror or error})") from None
     print_line(str(out))
@@ -149,6 +149,6 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 
 
 def _no_graph(file: Path, why: object) -> CliError:
-    from recognition.card_sets.cardset import printable
+    from recognition.card_sets.card_set import printable
 
     return CliError(f"{file}: is no ONNX graph ({printable(' '.join(str(why).split()))[:200]})")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import CliError
-from recognition.whole_files import write_whole
+from recognition.atomic_files import write_atomically
 from registry.versions.comparison import METRICS, Comparison, Row, Subject
 from registry.versions.queries import number
 
@@ -33,7 +33,7 @@ def write(path: Path, compared: Comparison, subjects: Sequence[Subject]) -> None
     body = picture
     if path.suffix.lower() == ".html":
         body = page(picture, compared).encode()
-    write_whole(path, body)
+    write_atomically(path, body)
 
 
 def draw(compared: Comparison, subjects: Sequence[Subject]) -> bytes:

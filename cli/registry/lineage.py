@@ -10,7 +10,7 @@ import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
-from recognition.whole_files import write_whole
+from recognition.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +80,7 @@ def lineage(
     drawn = family_drawing(aws, find(aws, name))
     form = Format.JSON if as_json else form
     if out:
-        write_whole(out, _text(drawn, form))
+        write_atomically(out, _text(drawn, form))
         print_line(f"wrote {out}")
     elif form is Format.JSON:
         from cli.registry.lineage_drawing import document

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.calibration import Pixels
-from recognition.whole_files import whole_file
+from recognition.atomic_files import atomic_file
 
 Floats = NDArray[np.float32]
 _UNIT = 1e-3
@@ -53,7 +53,7 @@ class EmbeddingShards:
         """Keeps what the stage's model made of these images."""
         path = self._path(stage, images)
         if path is not None:
-            with whole_file(path) as partial, partial.open("wb") as file:
+            with atomic_file(path) as partial, partial.open("wb") as file:
                 np.save(file, rows, allow_pickle=False)
 
     def remove(self) -> None:

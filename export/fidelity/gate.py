@@ -1,6 +1,6 @@
 """The fidelity gate: is the compiled model still the model that was approved?
 
-Pure: embeddings in, a verdict with its reasons out. No single figure suffices. Cosine does not see
+Pure: embeddings in, a verdict with its reasons out. No single metric suffices. Cosine does not see
 calibration on images with swapped channels, top-1 does not see calibration on noise; so the gate
 also holds the contract itself: what the quantiser was shown, the channel order by known images, and
 that the index is of the very model that ships.
@@ -30,7 +30,7 @@ _Z = 1.645
 _DECIMALS = 6
 #: A card of which ONNX names fewer views right says nothing about its loss.
 _FEWEST_RIGHT = 4
-#: An index row is the model's own where rounding alone tells them apart.
+#: Index rows of the shipped model differ from its embeddings by rounding alone.
 _SAME = 1 - 1e-4
 #: Share of its own rows that a graph finds again, at least; another's finds next to none.
 _RECALL = 0.99
@@ -55,8 +55,8 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Everything that is judged.
+class GateInputs:
+    """Everything that the gate compares.
 
     Attributes:
         reference: float32 (Q, D): PyTorch's embeddings of the query views.
@@ -74,8 +74,8 @@ class Evidence:
             embedding of each known image; 1 where it finds the very row.
         onnx_auroc: Of known against unknown cards.
         compiled_auroc: The same by the file that ships.
-        shown: What the quantiser was shown.
-        made: What was made by the contract to show it.
+        shown: Statistics of the images that the quantiser saw.
+        made: The same of the images that the contract's preprocessing made for it.
         seen: Statistics of the query views.
         tints: float (K,): mean red minus blue, of 255, of some of the images that were made.
         scan_tints: The same of their cards' scans.
@@ -102,8 +102,8 @@ class Evidence:
 
 
 @dataclass
-class Fidelity:
-    """The gate's word, with everything that it rests on (``fidelity.json``)."""
+class GateResult:
+    """The gate's verdict and everything that led to it (``fidelity.json``)."""
 
     thresholds: Thresholds
     figures: dict[str, float] = field(default_factory=dict)
@@ -126,23 +126,23 @@ class Fidelity:
         }
 
 
-def judge(evidence: Evidence, thresholds: Thresholds) -> Fidelity:
-    """Judges a compiled model.
+def apply_gate(inputs: GateInputs, thresholds: Thresholds) -> GateResult:
+    """Compares a compiled model with the approved one.
 
     Raises:
         GateError: Rows and ids differ in number.
     """
-    _check_shapes(evidence)
-    result = Fidelity(thresholds)
-    _judge_cosines(evidence, result)
-    _judge_cards(evidence, result)
-    _judge_recognition(evidence, result)
-    _judge_rejection(evidence, result)
-    _judge_spread(evidence, result)
-    _judge_distinctness(evidence, result)
-    _judge_channels(evidence, result)
-    _judge_calibration(evidence, result)
-    _judge_index(evidence, result)
+    _check_shapes(inputs)
+    result = GateResult(thresholds)
+    _check_cosines(inputs, result)
+    _check_cards(inputs, result)
+    _check_recognition(inputs, result)
+    _check_rejection(inputs, result)
+    _check_spread(inputs, result)
+    _check_distinctness(inputs, result)
+    _check_channels(inputs, result)
+    _check_calibration(inputs, result)
+    _check_index(inputs, result)
     return result
 
 
@@ -153,18 +153,18 @@ def cosines(one: Floats, other: Floats) -> NDArray[np.float64]:
     return product
 
 
-def _check_shapes(evidence: Evidence) -> None:
-    queries = {len(evidence.reference), len(evidence.query_ids)}
-    galleries = {len(evidence.indexed), len(evidence.indexed_ids), len(evidence.gallery_ids)}
-    for embeddings in (evidence.onnx, evidence.compiled):
+def _check_shapes(inputs: GateInputs) -> None:
+    queries = {len(inputs.reference), len(inputs.query_ids)}
+    galleries = {len(inputs.indexed), len(inputs.indexed_ids), len(inputs.gallery_ids)}
+    for embeddings in (inputs.onnx, inputs.compiled):
         queries.add(len(embeddings.queries))
         galleries.add(len(embeddings.gallery))
-    if evidence.optimised is not None:
-        queries.add(len(evidence.optimised))
-    known = len(evidence.known)
-    if not known or {len(evidence.swapped), len(evidence.answers)} != {known}:
+    if inputs.optimised is not None:
+        queries.add(len(inputs.optimised))
+    known = len(inputs.known)
+    if not known or {len(inputs.swapped), len(inputs.answers)} != {known}:
         raise GateError(
-            f"gate: {len(evidence.swapped)} embeddings and {len(evidence.answers)} answers of "
+            f"gate: {len(inputs.swapped)} embeddings and {len(inputs.answers)} answers of "
             f"{known} known images"
         )
     if len(queries) != 1 or len(galleries) != 1 or 0 in queries | galleries:
@@ -174,9 +174,9 @@ def _check_shapes(evidence: Evidence) -> None:
         )
 
 
-def _judge_cosines(evidence: Evidence, result: Fidelity) -> None:
-    to_torch = cosines(evidence.onnx.queries, evidence.reference)
-    to_onnx = cosines(evidence.compiled.queries, evidence.onnx.queries)
+def _check_cosines(inputs: GateInputs, result: GateResult) -> None:
+    to_torch = cosines(inputs.onnx.queries, inputs.reference)
+    to_onnx = cosines(inputs.compiled.queries, inputs.onnx.queries)
     mean, p5 = float(to_onnx.mean()), float(np.percentile(to_onnx, 5))
     result.figures |= {
         "onnx_cosine_mean": float(to_torch.mean()),
@@ -187,8 +187,8 @@ def _judge_cosines(evidence: Evidence, result: Fidelity) -> None:
         "cosine_worst": float(to_onnx.min()),
     }
     _require(result, "onnx_cosine_mean", "ONNX against PyTorch: mean cosine", "onnx_cosine_mean")
-    if evidence.optimised is not None:
-        optimised = float(cosines(evidence.optimised, evidence.onnx.queries).mean())
+    if inputs.optimised is not None:
+        optimised = float(cosines(inputs.optimised, inputs.onnx.queries).mean())
         result.figures["optimised_cosine_mean"] = optimised
         words = "the compiler's graph before quantisation against ONNX: mean cosine"
         _require(result, "optimised_cosine_mean", words, "optimised_cosine_mean")
@@ -198,20 +198,20 @@ def _judge_cosines(evidence: Evidence, result: Fidelity) -> None:
         result.worst.append(
             {
                 "query": int(row),
-                "card_id": evidence.query_ids[row],
+                "card_id": inputs.query_ids[row],
                 "cosine": float(to_onnx[row]),
             }
         )
 
 
-def _judge_cards(evidence: Evidence, result: Fidelity) -> None:
+def _check_cards(inputs: GateInputs, result: GateResult) -> None:
     """A mean over all views hides one card that is lost."""
-    agreement = cosines(evidence.compiled.queries, evidence.onnx.queries)
-    clusters = Clusters(evidence.query_ids, len(agreement))
+    agreement = cosines(inputs.compiled.queries, inputs.onnx.queries)
+    clusters = Clusters(inputs.query_ids, len(agreement))
     means = clusters.sums(agreement) / clusters.sums(np.ones(len(agreement)))
     worst = int(means.argmin())
     result.figures["card_cosine_worst"] = float(means[worst])
-    name = evidence.query_ids[int(np.argmax(clusters.of == worst))]
+    name = inputs.query_ids[int(np.argmax(clusters.of == worst))]
     _require(
         result,
         "card_cosine_worst",
@@ -220,18 +220,18 @@ def _judge_cards(evidence: Evidence, result: Fidelity) -> None:
     )
 
 
-def _require(result: Fidelity, figure: str, words: str, threshold: str) -> None:
+def _require(result: GateResult, figure: str, words: str, threshold: str) -> None:
     value, limit = result.figures[figure], getattr(result.thresholds, threshold)
     if not value >= limit:
         result.reasons.append(f"{words} is {value:.4f}, at least {limit} is required")
 
 
-def _judge_recognition(evidence: Evidence, result: Fidelity) -> None:
+def _check_recognition(inputs: GateInputs, result: GateResult) -> None:
     """Top-1 and top-5, each against the gallery that the same model made."""
-    truth = np.asarray(evidence.query_ids)
+    truth = np.asarray(inputs.query_ids)
     hits = {}
-    for name, embeddings in (("onnx", evidence.onnx), ("compiled", evidence.compiled)):
-        matches = best_matches(embeddings.gallery, evidence.gallery_ids, embeddings.queries, k=5)
+    for name, embeddings in (("onnx", inputs.onnx), ("compiled", inputs.compiled)):
+        matches = best_matches(embeddings.gallery, inputs.gallery_ids, embeddings.queries, k=5)
         found = np.asarray(matches.card_ids) == truth[:, None]
         hits[name] = found[:, 0]
         result.figures[f"{name}_top1"] = float(found[:, 0].mean())
@@ -240,7 +240,7 @@ def _judge_recognition(evidence: Evidence, result: Fidelity) -> None:
     drop = float(difference.mean())
     # Queries are paired: only those that one model gets right and the other wrong count. Views of
     # one card are no independent trials.
-    clusters = Clusters(evidence.query_ids, len(difference))
+    clusters = Clusters(inputs.query_ids, len(difference))
     cards = max(2, clusters.count)
     off = clusters.sums(difference - drop)
     error = math.sqrt(cards / (cards - 1) * float((off**2).sum())) / len(difference)
@@ -267,12 +267,12 @@ def _judge_recognition(evidence: Evidence, result: Fidelity) -> None:
         )
 
 
-def _judge_rejection(evidence: Evidence, result: Fidelity) -> None:
-    """A model that still ranks may have lost what tells a stranger."""
-    drop = evidence.onnx_auroc - evidence.compiled_auroc
+def _check_rejection(inputs: GateInputs, result: GateResult) -> None:
+    """A model that still ranks well may no longer reject unknown cards."""
+    drop = inputs.onnx_auroc - inputs.compiled_auroc
     result.figures |= {
-        "onnx_auroc": evidence.onnx_auroc,
-        "compiled_auroc": evidence.compiled_auroc,
+        "onnx_auroc": inputs.onnx_auroc,
+        "compiled_auroc": inputs.compiled_auroc,
     }
     if not drop <= result.thresholds.auroc_drop:
         result.reasons.append(
@@ -281,12 +281,12 @@ def _judge_rejection(evidence: Evidence, result: Fidelity) -> None:
         )
 
 
-def _judge_spread(evidence: Evidence, result: Fidelity) -> None:
+def _check_spread(inputs: GateInputs, result: GateResult) -> None:
     """A model that gives every card one embedding agrees with itself and recognises nothing."""
-    count = len(evidence.compiled.gallery)
+    count = len(inputs.compiled.gallery)
     if count < 2:
         return
-    total = evidence.compiled.gallery.sum(axis=0, dtype=np.float64)
+    total = inputs.compiled.gallery.sum(axis=0, dtype=np.float64)
     mean_cosine = float((total @ total - count) / (count * (count - 1)))
     result.figures["gallery_spread"] = 1 - mean_cosine
     if not 1 - mean_cosine >= result.thresholds.spread:
@@ -296,9 +296,9 @@ def _judge_spread(evidence: Evidence, result: Fidelity) -> None:
         )
 
 
-def _judge_distinctness(evidence: Evidence, result: Fidelity) -> None:
+def _check_distinctness(inputs: GateInputs, result: GateResult) -> None:
     """Cards that the compiled model merges are lost, even where few queries ask for them."""
-    for name, embeddings in (("onnx", evidence.onnx), ("compiled", evidence.compiled)):
+    for name, embeddings in (("onnx", inputs.onnx), ("compiled", inputs.compiled)):
         different = np.unique(embeddings.gallery.round(_DECIMALS), axis=0)
         result.figures[f"{name}_distinct"] = float(len(different))
     before, after = result.figures["onnx_distinct"], result.figures["compiled_distinct"]
@@ -309,11 +309,11 @@ def _judge_distinctness(evidence: Evidence, result: Fidelity) -> None:
         )
 
 
-def _judge_channels(evidence: Evidence, result: Fidelity) -> None:
-    known = np.asarray(evidence.known)
-    theirs = evidence.onnx.gallery[known]
-    right = float(cosines(evidence.compiled.gallery[known], theirs).mean())
-    wrong = float(cosines(evidence.swapped, theirs).mean())
+def _check_channels(inputs: GateInputs, result: GateResult) -> None:
+    known = np.asarray(inputs.known)
+    theirs = inputs.onnx.gallery[known]
+    right = float(cosines(inputs.compiled.gallery[known], theirs).mean())
+    wrong = float(cosines(inputs.swapped, theirs).mean())
     result.figures |= {"channels_as_fed": right, "channels_swapped": wrong}
     # Equal only where the cards are all grey, which then says nothing about the order.
     if not right >= wrong:
@@ -323,19 +323,17 @@ def _judge_channels(evidence: Evidence, result: Fidelity) -> None:
         )
 
 
-def _judge_calibration(evidence: Evidence, result: Fidelity) -> None:
+def _check_calibration(inputs: GateInputs, result: GateResult) -> None:
     """The quantiser was shown what the contract made, and that looks like what is recognised."""
-    if evidence.shown.sha256 != evidence.made.sha256:
+    if inputs.shown.sha256 != inputs.made.sha256:
         result.reasons.append(
             "calibration: the quantiser was shown other images than the contract made "
-            f"({evidence.shown.sha256[:12]}… instead of {evidence.made.sha256[:12]}…)"
+            f"({inputs.shown.sha256[:12]}… instead of {inputs.made.sha256[:12]}…)"
         )
     for what in ("mean", "std"):
         shifts = [
             abs(a - b)
-            for a, b in zip(
-                getattr(evidence.shown, what), getattr(evidence.seen, what), strict=True
-            )
+            for a, b in zip(getattr(inputs.shown, what), getattr(inputs.seen, what), strict=True)
         ]
         result.figures[f"calibration_{what}_shift"] = max(shifts)
         if not max(shifts) <= result.thresholds.pixel_shift:
@@ -343,15 +341,15 @@ def _judge_calibration(evidence: Evidence, result: Fidelity) -> None:
                 f"calibration: the images' {what} is {max(shifts):.0f} of 255 from the query "
                 f"views', at most {result.thresholds.pixel_shift:.0f} is allowed"
             )
-    lengths = float(np.linalg.norm(evidence.tints) * np.linalg.norm(evidence.scan_tints))
-    tint = float(evidence.tints @ evidence.scan_tints) / max(lengths, _LEAST)
+    lengths = float(np.linalg.norm(inputs.tints) * np.linalg.norm(inputs.scan_tints))
+    tint = float(inputs.tints @ inputs.scan_tints) / max(lengths, _LEAST)
     result.figures["calibration_tint_agreement"] = tint
     if not tint >= _EXCHANGED:
         result.reasons.append(
             "calibration: the images agree better with their cards' scans with red and blue "
             f"exchanged than as they are (agreement of tints {tint:.2f})"
         )
-    ratio = (evidence.shown.roughness + _LEAST) / (evidence.seen.roughness + _LEAST)
+    ratio = (inputs.shown.roughness + _LEAST) / (inputs.seen.roughness + _LEAST)
     result.figures["calibration_roughness_ratio"] = ratio
     if not max(ratio, 1 / ratio) <= result.thresholds.roughness_ratio:
         result.reasons.append(
@@ -360,26 +358,26 @@ def _judge_calibration(evidence: Evidence, result: Fidelity) -> None:
         )
 
 
-def _judge_index(evidence: Evidence, result: Fidelity) -> None:
+def _check_index(inputs: GateInputs, result: GateResult) -> None:
     """An index of another model answers, and wrongly."""
-    if evidence.indexed.shape != evidence.compiled.gallery.shape:
+    if inputs.indexed.shape != inputs.compiled.gallery.shape:
         worst = -1.0
     else:
-        worst = float(cosines(evidence.indexed, evidence.compiled.gallery).min())
+        worst = float(cosines(inputs.indexed, inputs.compiled.gallery).min())
     result.figures["index_cosine_worst"] = worst
     if not worst >= _SAME:
         result.reasons.append(
             f"index: its rows are not the embeddings of the model that ships (cosine {worst:.4f})"
         )
-    rows = zip(evidence.indexed_ids, evidence.gallery_ids, strict=True)
+    rows = zip(inputs.indexed_ids, inputs.gallery_ids, strict=True)
     wrong = [row for row, (named, right) in enumerate(rows) if named != right]
     if wrong:
         result.reasons.append(
-            f"index: {len(wrong)} of its {len(evidence.indexed)} rows bear another card's id, row "
-            f"{wrong[0]} for example {evidence.indexed_ids[wrong[0]]} instead of "
-            f"{evidence.gallery_ids[wrong[0]]}"
+            f"index: {len(wrong)} of its {len(inputs.indexed)} rows hold another card's id, row "
+            f"{wrong[0]} for example {inputs.indexed_ids[wrong[0]]} instead of "
+            f"{inputs.gallery_ids[wrong[0]]}"
         )
-    recall = float((np.asarray(evidence.answers) >= _SAME).mean())
+    recall = float((np.asarray(inputs.answers) >= _SAME).mean())
     result.figures["index_recall"] = recall
     if not recall >= _RECALL:
         result.reasons.append(

@@ -1,4 +1,4 @@
-"""The gate's word for people: ``fidelity.json`` with pictures, and the same as a page."""
+"""The gate's result for people: ``fidelity.json`` with pictures, and the same as an HTML page."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy as np
 from PIL import Image
 
 from export.calibration import CalibrationRecord, Pixels
-from export.fidelity.gate import Fidelity
-from export.fidelity.held_out import HeldOut
+from export.fidelity.gate import GateResult
+from export.fidelity.gate_images import GateImages
 
 #: Fewer calibration images than these are worth a warning.
 ADVISED_IMAGES = 1024
 _THUMBNAIL = (66, 92)
 
 
-def document(
-    fidelity: Fidelity,
-    held_out: HeldOut,
+def fidelity_report(
+    fidelity: GateResult,
+    gate_images: GateImages,
     calibration: CalibrationRecord,
     requested: int,
     trained_top1: float,
@@ -31,9 +31,9 @@ def document(
     """The form of ``fidelity.json``: the verdict, each figure, and the worst views as pictures.
 
     Args:
-        fidelity: The gate's word.
-        held_out: The images that it rests on.
-        calibration: What the quantiser was shown.
+        fidelity: The gate's result.
+        gate_images: The images that it was measured on.
+        calibration: Statistics of the images that the quantiser saw.
         requested: How many images the recipe asked for.
         trained_top1: What the training job measured with PyTorch.
     """
@@ -46,11 +46,11 @@ def document(
         "warning": f"fewer than the {ADVISED_IMAGES} images that are advised" if few else None,
     }
     scan_of: dict[str, int] = {}
-    for row, card_id in enumerate(held_out.gallery.card_ids):
+    for row, card_id in enumerate(gate_images.gallery.card_ids):
         scan_of.setdefault(card_id, row)
     for case in report["worst"]:
-        case["view"] = thumbnail(held_out.queries.image(case["query"]))
-        case["scan"] = thumbnail(held_out.gallery.image(scan_of[case["card_id"]]))
+        case["view"] = thumbnail(gate_images.queries.image(case["query"]))
+        case["scan"] = thumbnail(gate_images.gallery.image(scan_of[case["card_id"]]))
     return report
 
 
@@ -62,11 +62,11 @@ def thumbnail(image: Pixels) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def page(report: Mapping[str, Any], name: str, model: str) -> str:
+def fidelity_page(report: Mapping[str, Any], name: str, model: str) -> str:
     """The report as one HTML page that needs no other file.
 
     Args:
-        report: Of :func:`document`.
+        report: Of :func:`fidelity_report`.
         name: The student's name.
         model: The compiled model's file.
     """

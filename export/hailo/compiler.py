@@ -26,8 +26,8 @@ from export.hailo.process import run_worker
 from export.hailo.script import has_gpu, model_script, optimisation_level, used_level
 from export.hailo.worker import EMBEDDINGS, HAR, HEF, IMAGES, SDK, SHOWN, VERSION
 from export.lint import lint
+from recognition.atomic_files import atomic_file
 from recognition.retrieval import l2_normalise
-from recognition.whole_files import whole_file
 from registry.compilers import HAILO
 from registry.contract import Contract
 
@@ -56,7 +56,7 @@ class Hailo:
         return cls(deadline)
 
     def compile(
-        self, model: Path, calibration: Pixels, contract: Contract, into: Path
+        self, model: Path, calibration: Pixels, contract: Contract, output_folder: Path
     ) -> CompiledModel:
         """Compiles the network behind the preparation of the image; leaves HEF, HAR and log."""
         require_images(calibration)
@@ -65,17 +65,17 @@ class Hailo:
         if findings:
             raise CompileError(f"{model.name}: {'; '.join(map(str, findings))}")
         level = optimisation_level(len(calibration), has_gpu())
-        (into / LOG).unlink(missing_ok=True)
+        (output_folder / LOG).unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(prefix="cards-hailo-") as scratch:
             folder = Path(scratch)
             request = _request(graph, calibration, contract, level, folder)
-            log = run_worker(request, into / LOG, self._deadline, self._heartbeat)
+            log = run_worker(request, output_folder / LOG, self._deadline, self._heartbeat)
             try:
                 hef = require_card_model(read_hef(folder / HEF), contract)
             except HefError as error:
                 raise CompileError(f"the compiler's own output: {error}") from error
             for name in (HEF, HAR):
-                with whole_file(into / name) as partial:
+                with atomic_file(output_folder / name) as partial:
                     shutil.copyfile(folder / name, partial)
             version = (folder / VERSION).read_text(encoding="utf-8")
             shown = CalibrationRecord.from_dict(json.loads((folder / SHOWN).read_text("utf-8")))
@@ -84,7 +84,7 @@ class Hailo:
         if used < level:
             notes.append(f"the compiler reduced the optimisation level from {level} to {used}")
         return CompiledModel(
-            path=into / HEF,
+            path=output_folder / HEF,
             stage=ARCHITECTURE,
             toolchain={SDK: version, "hef_sdk": hef.sdk_version, "optimisation_level": str(used)},
             calibration=shown,

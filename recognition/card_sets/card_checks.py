@@ -6,9 +6,9 @@ squares over those 768 numbers, in grey levels of 0 to 255.
 
 The nearest two of 676 real playing-card designs lie 5.3 grey levels apart, the nearest two of
 1,000 drawn cards 13.1 (the medians: 15 and 29). A saved copy of a scan lies below 2 from it, a
-second scan of the card, made as `recognition.card_sets.card_twins` says, up to 14. So a distance
+second scan of the card, made as `recognition.card_sets.same_print` says, up to 14. So a distance
 alone does not tell a second scan from another card: it says which pairs are looked at closely, and
-`card_twins` says which of them are one print. As the first look it finds every second scan: of 85
+`same_print` says which of them are one print. As the first look it finds every second scan: of 85
 made among the 676 designs the right one was the nearest every time, with a 64-bit perceptual hash
 of the brightness 71 % of the time (93 % among the nearest five).
 
@@ -25,9 +25,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.card_sets.card_twins import Likeness, likeness
-from recognition.card_sets.cardset import printable
+from recognition.card_sets.card_set import printable
 from recognition.card_sets.pack import PackedSet
+from recognition.card_sets.same_print import PrintComparison, compare_prints
 from registry.contract import Contract
 
 #: Scans nearer than this are looked at closely: second scans of one card are.
@@ -39,7 +39,7 @@ _CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Alike:
+class SamePrintPair:
     """Two cards with scans of the same print.
 
     Attributes:
@@ -58,7 +58,7 @@ class Alike:
 
 
 @dataclass(frozen=True)
-class Stray:
+class MisfiledScan:
     """A scan that looks more like another card than like its own.
 
     Attributes:
@@ -79,11 +79,11 @@ class Stray:
 
 
 @dataclass(frozen=True)
-class Findings:
+class CardSetFindings:
     """What is suspicious about a card set that can be used."""
 
-    alike: tuple[Alike, ...]
-    strays: tuple[Stray, ...]
+    alike: tuple[SamePrintPair, ...]
+    strays: tuple[MisfiledScan, ...]
     misnamed: tuple[tuple[str, str, str], ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
@@ -92,7 +92,9 @@ class Findings:
         return any((self.alike, self.strays, self.misnamed, self.missing, self.unexpected))
 
 
-def examine(cards: PackedSet, expected: Sequence[str] | None = None, threads: int = 2) -> Findings:
+def examine(
+    cards: PackedSet, expected: Sequence[str] | None = None, threads: int = 2
+) -> CardSetFindings:
     """Compares every scan with every other.
 
     Args:
@@ -107,18 +109,18 @@ def examine(cards: PackedSet, expected: Sequence[str] | None = None, threads: in
     small = np.stack([thumbnail(rows[row]) for row in range(len(rows))])
     candidates, strays = _compare(small, ids, names)
 
-    def compared(pair: tuple[int, int]) -> Likeness:
+    def compared(pair: tuple[int, int]) -> PrintComparison:
         one, other = pair
         if digests[one] == digests[other]:
-            return Likeness(1.0, 0.0)
-        return likeness(rows[one], rows[other])
+            return PrintComparison(1.0, 0.0)
+        return compare_prints(rows[one], rows[other])
 
     # A scan that is far from its own card's is misfiled; its two cards are not one.
     misfiled = {stray.rows[0] for stray in strays if stray.own_distance > NEAR}
     twins = _twins(candidates, ids, compared, threads)
     there = set(cards.card_ids)
     wanted = there if expected is None else set(expected)
-    return Findings(
+    return CardSetFindings(
         alike=tuple(pair for pair in twins if not misfiled & set(pair.rows)),
         strays=strays,
         misnamed=tuple(_misnamed(cards)),
@@ -135,12 +137,12 @@ def thumbnail(scan: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _compare(
     small: NDArray[np.float32], ids: Sequence[str], names: Sequence[str]
-) -> tuple[dict[int, list[tuple[float, int]]], tuple[Stray, ...]]:
+) -> tuple[dict[int, list[tuple[float, int]]], tuple[MisfiledScan, ...]]:
     """For each row the few near rows of other cards, (distance, row), nearest first; the strays."""
     numbers = np.unique(np.asarray(ids), return_inverse=True)[1]
     several = np.bincount(numbers)[numbers] > 1
     candidates: dict[int, list[tuple[float, int]]] = {}
-    strays: dict[int, tuple[Stray, int]] = {}
+    strays: dict[int, tuple[MisfiledScan, int]] = {}
     for start in range(0, len(small), _CHUNK):
         distances = _distances(small[start : start + _CHUNK], small)
         for offset, line in enumerate(distances):
@@ -157,7 +159,9 @@ def _compare(
                 mate, nearest = int(own.argmin()), int(others.argmin())
                 if others[nearest] < own[mate]:
                     far, close = float(own[mate]), float(others[nearest])
-                    stray = Stray(ids[row], names[row], ids[nearest], far, close, (row, nearest))
+                    stray = MisfiledScan(
+                        ids[row], names[row], ids[nearest], far, close, (row, nearest)
+                    )
                     strays[row] = (stray, mate)
     # Of two scans of a card that are unlike, both may be nearer to others: the worse one is meant.
     meant = [
@@ -171,20 +175,20 @@ def _compare(
 def _twins(
     candidates: dict[int, list[tuple[float, int]]],
     ids: Sequence[str],
-    compared: Callable[[tuple[int, int]], Likeness],
+    compared: Callable[[tuple[int, int]], PrintComparison],
     threads: int,
-) -> tuple[Alike, ...]:
+) -> tuple[SamePrintPair, ...]:
     """The pairs of cards with the same print, at most one for each scan, most alike first."""
 
-    def first_twin(row: int) -> Alike | None:
+    def first_twin(row: int) -> SamePrintPair | None:
         for distance, near in candidates[row]:
             one, other = (row, near) if ids[row] < ids[near] else (near, row)
             found = compared((one, other))
             if found.same_print:
-                return Alike(ids[one], ids[other], distance, found.agreement, (one, other))
+                return SamePrintPair(ids[one], ids[other], distance, found.agreement, (one, other))
         return None
 
-    pairs: dict[tuple[str, str], Alike] = {}
+    pairs: dict[tuple[str, str], SamePrintPair] = {}
     with ThreadPoolExecutor(max(1, threads)) as pool:
         for pair in pool.map(first_twin, candidates):
             if pair is not None:

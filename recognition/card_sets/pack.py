@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from recognition.card_sets.cardset import (
+from recognition.atomic_files import atomic_file, write_atomically
+from recognition.card_sets.card_set import (
     CARD_ID,
     PROBLEM_KINDS,
     Card,
@@ -38,7 +39,6 @@ from recognition.card_sets.cardset import (
 from recognition.card_sets.pack_shard import is_whole, map_shard
 from recognition.card_sets.scan import Scan, ScanError, decode_image, read_image_bytes, stretch
 from recognition.file_digest import file_sha256
-from recognition.whole_files import whole_file, write_whole
 from registry.contract import Contract
 
 PACK = "pack.json"
@@ -210,7 +210,7 @@ def write_pack(
             "scans": [[card_id, path.name, sha256] for card_id, path, sha256 in work],
             "problems": [[p.subject, p.reason, p.kind] for p in cards.problems],
         }
-        return write_whole(out / PACK, json.dumps(index))
+        return write_atomically(out / PACK, json.dumps(index))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         needed = math.ceil(len(work) * 3 * side * side / 2**20)
@@ -331,7 +331,7 @@ def _write_shard(
 
     for done, _ in enumerate(pool.map(load, range(len(part))), start=before + 1):
         progress(done, total)
-    with whole_file(path) as partial, partial.open("wb") as file:
+    with atomic_file(path) as partial, partial.open("wb") as file:
         np.save(file, pixels, allow_pickle=False)
 
 

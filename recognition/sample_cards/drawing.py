@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from recognition.atomic_files import write_atomically
 from recognition.sample_cards.illustration import illustrate
 from recognition.sample_cards.shapes import Brush, Colour, Pixels, Point, gradient, hsv, mix
-from recognition.whole_files import write_whole
 
 UNITS_HIGH, UNITS_WIDE = 320.0, 229.0
 SMALLEST_HEIGHT, LARGEST_HEIGHT = 96, 2048
@@ -119,7 +119,7 @@ def draw_card_set(
         if not encoded:
             raise RuntimeError(f"OpenCV could not encode card {number}")
         folder = Path(root) / card_id(number)
-        write_whole(folder / "front.png", content.tobytes())
+        write_atomically(folder / "front.png", content.tobytes())
         ids.append(card_id(number))
         if progress is not None:
             progress(1)

@@ -14,7 +14,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from recognition.card_sets.cardset import CardSet, split_cards
+from recognition.card_sets.card_set import CardSet, split_cards
 from recognition.retrieval import l2_normalise
 from recognition.views.camera import camera_views
 from recognition.views.digest import card_digest, views_digest

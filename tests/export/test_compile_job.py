@@ -26,7 +26,7 @@ import pytest
 from export import compile_job
 from export.compile_job import main
 from export.compiler import CompileFault
-from export.fidelity.held_out import render
+from export.fidelity.gate_images import render_gate_images
 from export.int8 import OnnxInt8
 from export.student_artifact import read_artifact
 from recognition.acceptance import QUANTISED_NOISE, cosine_noise
@@ -171,7 +171,7 @@ def test_the_threshold_turns_unseen_validation_cards_away(
 ) -> None:
     artifact = read_artifact(done.model, tmp_path)
     threshold = done.read("compilation.json")["acceptance_threshold"]
-    outside = render(exported.cards_folder, artifact, 30).outside.all()
+    outside = render_gate_images(exported.cards_folder, artifact, 30).outside.all()
     shipped = OnnxEmbedder(done.output / "model.int8.onnx", exported.contract)
     gallery = np.load(done.output / "embeddings.npy")
     best = (shipped.embed(outside) @ gallery.T).max(axis=1)
@@ -238,7 +238,7 @@ def test_a_graph_that_takes_no_batches_is_compiled_without_its_twin(
     def fixed(model: onnx.ModelProto) -> onnx.ModelProto:
         raise ValueError("late: Reshape fixes the batch")
 
-    monkeypatch.setattr("export.batched_twin.batched", fixed)
+    monkeypatch.setattr("export.batch_graph.batched", fixed)
     assert job.run() == 0
     assert "without model.batch.onnx" in capfd.readouterr().out
     with tarfile.open(job.output / "onnx" / "model.tar.gz") as tar:
@@ -340,7 +340,7 @@ def test_the_unexpected_also_leaves_last_words(
     def broken(*_: object) -> None:
         raise KeyError("neither here\nnor there")
 
-    monkeypatch.setattr(compile_job, "render", broken)
+    monkeypatch.setattr(compile_job, "render_gate_images", broken)
     assert job.run() == FAULT_CODE
     assert job.message.read_text().startswith("fault: unexpected KeyError: ")
     assert "Traceback" in capfd.readouterr().err

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, helper
 
-from export.batched_twin import write_twin
+from export.batch_graph import write_batch_graph
 from export.compiler import CompileError
 from export.graph import batched, network, prologue
 from export.lint import lint
@@ -81,7 +81,7 @@ def test_a_written_in_batch_is_named(shipped: ModelProto) -> None:
 
 
 def test_the_twin_is_written_once_it_agrees(exported: Exported, tmp_path: Path) -> None:
-    path = write_twin(onnx.load(exported.model), exported.views[:3], tmp_path / "twin.onnx")
+    path = write_batch_graph(onnx.load(exported.model), exported.views[:3], tmp_path / "twin.onnx")
     assert ran(onnx.load(path), exported.views[:5]).shape == (5, 768)
 
 
@@ -103,5 +103,5 @@ def test_a_graph_whose_batch_is_mixed_up_is_not_written(exported: Exported, tmp_
 
     graph = onnx.load_from_string(changed(exported.model.read_bytes(), mixed))
     with pytest.raises(CompileError, match="a batch of 3 differs"):
-        write_twin(graph, exported.views[:3], tmp_path / "twin.onnx")
+        write_batch_graph(graph, exported.views[:3], tmp_path / "twin.onnx")
     assert list(tmp_path.iterdir()) == []

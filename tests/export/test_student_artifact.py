@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.student_artifact import ArtifactError, read_artifact
+from export.student_artifact import StudentArtifactError, read_artifact
 from recognition.acceptance import FALSE_ACCEPTS
 from registry.archives import ArchiveError
 from registry.contract import ContractError
@@ -97,7 +97,7 @@ def test_each_fault_is_one_clear_line(
 ) -> None:
     change(artifact / "content")
     pack(artifact / "content", artifact / "model.tar.gz")
-    with pytest.raises(ArtifactError) as caught:
+    with pytest.raises(StudentArtifactError) as caught:
         read_artifact(artifact, tmp_path / "into")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -118,7 +118,7 @@ def test_embeddings_that_are_no_numbers_are_refused(artifact: Path, tmp_path: Pa
     embeddings[2, 5] = np.nan
     reference(embeddings=embeddings)(artifact / "content")
     pack(artifact / "content", artifact / "model.tar.gz")
-    with pytest.raises(ArtifactError, match="another length than 1"):
+    with pytest.raises(StudentArtifactError, match="another length than 1"):
         read_artifact(artifact, tmp_path / "into")
 
 
@@ -132,7 +132,7 @@ def test_a_contract_that_this_code_does_not_follow_is_refused(
 
 
 def test_there_must_be_an_archive(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"model\.tar\.gz: is missing"):
+    with pytest.raises(StudentArtifactError, match=r"model\.tar\.gz: is missing"):
         read_artifact(tmp_path, tmp_path / "into")
 
 

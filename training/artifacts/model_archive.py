@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recognition.whole_files import whole_file, write_whole
+from recognition.atomic_files import atomic_file, write_atomically
 from registry.archives import ArchiveError, extract
 from registry.registration.facts import of_kind
 from training.config import ConfigError, TrainingConfig
@@ -111,7 +111,7 @@ def weights_digest(model: nn.Module) -> str:
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Writes a JSON object; NaN and infinities, which JSON lacks, are errors."""
     text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    write_whole(path, text)
+    write_atomically(path, text)
 
 
 def write_model(folder: Path, model: CardModel, cards: Cards, outcome: Outcome) -> None:
@@ -119,7 +119,7 @@ def write_model(folder: Path, model: CardModel, cards: Cards, outcome: Outcome) 
     from safetensors.torch import save_file
 
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    with whole_file(folder / WEIGHTS) as partial:
+    with atomic_file(folder / WEIGHTS) as partial:
         save_file(state, partial)
     write_json(folder / CONFIG, cards.config.to_dict())
     write_json(folder / CONTRACT, cards.config.contract.to_dict())
@@ -153,7 +153,7 @@ def write_student_extras(
         "stream": np.asarray("query"),
         "views_digest": np.asarray(outcome.seen.digest),
     }
-    with whole_file(folder / REFERENCE) as partial:
+    with atomic_file(folder / REFERENCE) as partial:
         np.savez(partial, **arrays)
     return report
 

@@ -206,7 +206,7 @@ def _digest(places: JobEnvironment, contract: Contract | None) -> str:
     folder = places.channels.get(CARDS_CHANNEL)
     if contract is None or folder is None or not folder.is_dir():
         return ""
-    from recognition.card_sets.cardset import CardSetError
+    from recognition.card_sets.card_set import CardSetError
     from recognition.card_sets.pack import open_card_set
 
     try:

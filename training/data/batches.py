@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recognition.card_sets.cardset import Split, split_cards
+from recognition.card_sets.card_set import Split, split_cards
 from recognition.card_sets.pack import AnySet, PixelRows, open_card_set
 from recognition.card_sets.scan import stretch
 from recognition.views.camera import (

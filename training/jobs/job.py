@@ -66,7 +66,7 @@ def _is_expected(error: Exception) -> bool:
     if isinstance(error, ConfigError | ChannelError):
         return True
     from export.onnx_export import ExportError
-    from recognition.card_sets.cardset import CardSetError
+    from recognition.card_sets.card_set import CardSetError
     from training.artifacts.model_archive import ArtifactError
     from training.errors import StopRequested, TrainingError
     from training.losses.shares import IdleTermError

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cli.data.expected_cards import expected_ids
 from cli.errors import CliError
-from recognition import whole_files
+from recognition import atomic_files
 from recognition.sample_cards.drawing import draw_card_set
 from tests.cli.command import cards, refused
 
@@ -107,14 +107,14 @@ def test_a_pack_does_not_lie_among_the_cards(folder: Path) -> None:
 def test_a_full_disk_while_reporting_keeps_the_pack(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = whole_files.os.replace
+    save = atomic_files.os.replace
 
     def full(source: Path, target: Path) -> None:
         if target.name == "report.json":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(source, target)
 
-    monkeypatch.setattr(whole_files.os, "replace", full)
+    monkeypatch.setattr(atomic_files.os, "replace", full)
     refused(prepared(folder), "report cannot be written", "No space left", "the pack is whole")
     names = sorted(path.name for path in (folder.parent / "pack").iterdir())
     assert names[0] == "pack.json" and len(names) == 2 and names[1].endswith(".npy")

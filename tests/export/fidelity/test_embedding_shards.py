@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from export.fidelity.embedding_shards import EmbeddingShards
-from export.fidelity.held_out import HeldOut, render
-from export.fidelity.measuring import embed, measure
+from export.fidelity.gate_images import GateImages, render_gate_images
+from export.fidelity.measurement import embed, measure
 from export.student_artifact import read_artifact
 from recognition.retrieval import l2_normalise
 from tests.export.conftest import Exported
@@ -31,11 +31,13 @@ class Counting:
 
 
 @pytest.fixture
-def held_out(
+def gate_images(
     exported: Exported, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> HeldOut:
-    monkeypatch.setattr("export.fidelity.held_out.GROUP", 8)
-    return render(exported.cards_folder, read_artifact(artifact, tmp_path / "unpacked"), 10)
+) -> GateImages:
+    monkeypatch.setattr("export.fidelity.gate_images.GROUP", 8)
+    return render_gate_images(
+        exported.cards_folder, read_artifact(artifact, tmp_path / "unpacked"), 10
+    )
 
 
 def shards(folder: Path, model: str = "a") -> EmbeddingShards:
@@ -43,24 +45,26 @@ def shards(folder: Path, model: str = "a") -> EmbeddingShards:
 
 
 @pytest.mark.parametrize("limit", [0, 7, 8, 15, 16, 33])
-def test_whatever_was_made_is_not_made_again(held_out: HeldOut, tmp_path: Path, limit: int) -> None:
-    whole = embed(held_out.queries, {"int8": Counting()})["int8"]
+def test_whatever_was_made_is_not_made_again(
+    gate_images: GateImages, tmp_path: Path, limit: int
+) -> None:
+    whole = embed(gate_images.queries, {"int8": Counting()})["int8"]
     first = Counting(limit=limit)
     with pytest.raises(KeyboardInterrupt):
-        embed(held_out.queries, {"int8": first}, shards=shards(tmp_path))
+        embed(gate_images.queries, {"int8": first}, shards=shards(tmp_path))
     assert first.seen == limit // 8 * 8
     second = Counting()
-    rows = embed(held_out.queries, {"int8": second}, shards=shards(tmp_path))["int8"]
+    rows = embed(gate_images.queries, {"int8": second}, shards=shards(tmp_path))["int8"]
     assert second.seen == len(whole) - first.seen
     assert np.array_equal(rows, whole)
 
 
-def test_another_model_makes_its_own(held_out: HeldOut, tmp_path: Path) -> None:
-    embed(held_out.gallery, {"int8": Counting()}, shards=shards(tmp_path))
+def test_another_model_makes_its_own(gate_images: GateImages, tmp_path: Path) -> None:
+    embed(gate_images.gallery, {"int8": Counting()}, shards=shards(tmp_path))
     other = Counting(seed=1)
-    rows = embed(held_out.gallery, {"int8": other}, shards=shards(tmp_path, "b"))["int8"]
-    assert other.seen == len(held_out.gallery)
-    assert np.array_equal(rows, embed(held_out.gallery, {"int8": Counting(seed=1)})["int8"])
+    rows = embed(gate_images.gallery, {"int8": other}, shards=shards(tmp_path, "b"))["int8"]
+    assert other.seen == len(gate_images.gallery)
+    assert np.array_equal(rows, embed(gate_images.gallery, {"int8": Counting(seed=1)})["int8"])
 
 
 def test_only_what_changed_is_made_again(tmp_path: Path) -> None:
@@ -90,9 +94,9 @@ def test_a_damaged_shard_is_made_again(tmp_path: Path, content: bytes | None) ->
     assert kept.find("int8", images) is None
 
 
-def test_measuring_is_the_same_with_shards(held_out: HeldOut, tmp_path: Path) -> None:
-    plain = measure(held_out, {"int8": Counting()})["int8"]
+def test_measuring_is_the_same_with_shards(gate_images: GateImages, tmp_path: Path) -> None:
+    plain = measure(gate_images, {"int8": Counting()})["int8"]
     for _ in range(2):
-        kept = measure(held_out, {"int8": Counting()}, shards=shards(tmp_path))["int8"]
+        kept = measure(gate_images, {"int8": Counting()}, shards=shards(tmp_path))["int8"]
         assert np.array_equal(kept.embeddings.gallery, plain.embeddings.gallery)
         assert kept.evaluation.to_dict() == plain.evaluation.to_dict()

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.calibration import CalibrationRecord, record, tints
-from export.fidelity.gate import Embeddings, Evidence, judge
+from export.fidelity.gate import Embeddings, GateInputs, apply_gate
 from export.fidelity.thresholds import GateError, Thresholds
 from export.int8 import OnnxInt8
 from recognition.onnx_model import OnnxEmbedder
@@ -27,7 +27,7 @@ from tests.export.conftest import CALIBRATION_IMAGES, Exported
 from tests.export.student import SEED, changed, embedded, without_normalisation
 
 ROOT = Path(__file__).resolve().parents[3]
-Judge = Callable[..., Evidence]
+Judge = Callable[..., GateInputs]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def queries(exported: Exported) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def collect(exported: Exported, queries: np.ndarray) -> Judge:
-    """Gathers evidence about a compiled graph as the compile job does."""
+    """Gathers inputs about a compiled graph as the compile job does."""
 
     def collected(
         compiled: Path,
@@ -54,14 +54,14 @@ def collect(exported: Exported, queries: np.ndarray) -> Judge:
         *,
         onnx_model: Path = exported.model,
         fed: Callable[[np.ndarray], np.ndarray] = lambda images: images,
-    ) -> Evidence:
+    ) -> GateInputs:
         def embed(model: Path, images: np.ndarray) -> np.ndarray:
             return OnnxEmbedder(model, exported.contract, threads=2).embed(images)
 
         gallery = exported.gallery()
         known = [0, 3, 7, 11]
         ours = Embeddings(embed(compiled, fed(gallery)), embed(compiled, fed(queries)))
-        return Evidence(
+        return GateInputs(
             reference=embedded(exported.student, exported.contract, queries),
             onnx=Embeddings(embed(onnx_model, gallery), embed(onnx_model, queries)),
             compiled=ours,
@@ -88,8 +88,8 @@ def swapped(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(images[..., ::-1])
 
 
-def reasons(evidence: Evidence, **thresholds: float) -> str:
-    result = judge(evidence, Thresholds(**thresholds))
+def reasons(inputs: GateInputs, **thresholds: float) -> str:
+    result = apply_gate(inputs, Thresholds(**thresholds))
     assert (result.verdict == "failed") == bool(result.reasons)
     return "; ".join(result.reasons)
 
@@ -102,7 +102,7 @@ def quantised(
 
 
 def test_a_faithful_build_passes_with_its_figures(exported: Exported, collect: Judge) -> None:
-    result = judge(collect(exported.int8.path, exported.int8.calibration), Thresholds())
+    result = apply_gate(collect(exported.int8.path, exported.int8.calibration), Thresholds())
     assert result.reasons == [] and result.verdict == "passed"
     figures = result.figures
     assert figures["queries"] == 96
@@ -115,11 +115,11 @@ def test_a_faithful_build_passes_with_its_figures(exported: Exported, collect: J
 
 
 def test_the_worst_views_are_named(exported: Exported, collect: Judge) -> None:
-    evidence = collect(exported.int8.path, exported.int8.calibration)
-    worst = judge(evidence, Thresholds()).worst
-    cosines = (evidence.compiled.queries * evidence.onnx.queries).sum(axis=1)
+    inputs = collect(exported.int8.path, exported.int8.calibration)
+    worst = apply_gate(inputs, Thresholds()).worst
+    cosines = (inputs.compiled.queries * inputs.onnx.queries).sum(axis=1)
     assert [case["query"] for case in worst] == list(np.argsort(cosines)[:10])
-    assert worst[0]["card_id"] == evidence.query_ids[worst[0]["query"]]
+    assert worst[0]["card_id"] == inputs.query_ids[worst[0]["query"]]
     assert worst[0]["cosine"] == pytest.approx(cosines.min(), abs=1e-6)
 
 
@@ -128,17 +128,17 @@ def test_calibration_with_red_and_blue_exchanged(
 ) -> None:
     """Cosine and top-1 do not see it."""
     path, shown = quantised(exported, swapped(exported.views[:CALIBRATION_IMAGES]), tmp_path)
-    evidence = collect(path, shown)
-    assert "shown other images than the contract made" in reasons(evidence)
-    blind = dataclasses.replace(evidence, made=shown)
+    inputs = collect(path, shown)
+    assert "shown other images than the contract made" in reasons(inputs)
+    blind = dataclasses.replace(inputs, made=shown)
     assert "cosine" not in reasons(blind), "cosine sees it after all: drop the docstring"
 
 
 def test_calibration_on_noise(exported: Exported, collect: Judge, tmp_path: Path) -> None:
     """Top-1 does not see it."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
-    evidence = collect(*quantised(exported, noise, tmp_path))
-    found = reasons(evidence)
+    inputs = collect(*quantised(exported, noise, tmp_path))
+    found = reasons(inputs)
     assert "shown other images" in found and "top-1" not in found
 
 
@@ -148,8 +148,8 @@ def test_calibration_on_images_of_another_brightness(
     """Scaled to [0, 1] and then made bytes again: calibration past the contract."""
     dark = (exported.views[:CALIBRATION_IMAGES] // 255).astype(np.uint8)
     path, shown = quantised(exported, dark, tmp_path)
-    evidence = dataclasses.replace(collect(path, shown), made=shown)
-    found = reasons(evidence)
+    inputs = dataclasses.replace(collect(path, shown), made=shown)
+    found = reasons(inputs)
     assert "calibration: the images' mean" in found and "cosine" in found
 
 
@@ -163,10 +163,10 @@ def test_calibration_in_another_layout_is_refused_at_once(
 
 
 def test_red_and_blue_exchanged_at_inference(exported: Exported, collect: Judge) -> None:
-    evidence = collect(exported.int8.path, exported.int8.calibration, fed=swapped)
-    assert "channel order" in reasons(evidence)
+    inputs = collect(exported.int8.path, exported.int8.calibration, fed=swapped)
+    assert "channel order" in reasons(inputs)
     lenient = {"cosine_mean": -1.0, "cosine_p5": -1.0, "top1_drop": 1.0}
-    assert "channel order" in reasons(evidence, **lenient), "only by the threshold on cosine"
+    assert "channel order" in reasons(inputs, **lenient), "only by the threshold on cosine"
 
 
 def test_normalisation_left_out(exported: Exported, collect: Judge, tmp_path: Path) -> None:
@@ -187,14 +187,14 @@ def test_a_graph_of_other_weights_is_no_export_of_the_student(
 
     path = tmp_path / "other.onnx"
     path.write_bytes(changed(exported.model.read_bytes(), other))
-    evidence = collect(path, exported.int8.calibration, onnx_model=path)
-    assert reasons(evidence).startswith("ONNX against PyTorch: mean cosine")
+    inputs = collect(path, exported.int8.calibration, onnx_model=path)
+    assert reasons(inputs).startswith("ONNX against PyTorch: mean cosine")
 
 
 # --- judged on embeddings alone
 
 
-def synthetic(cards: int = 20, per_card: int = 10, seed: int = 0) -> Evidence:
+def synthetic(cards: int = 20, per_card: int = 10, seed: int = 0) -> GateInputs:
     """Three runtimes that agree, with queries near their cards."""
     rng = np.random.default_rng(seed)
     gallery = l2_normalise(rng.normal(size=(cards, 32)))
@@ -203,7 +203,7 @@ def synthetic(cards: int = 20, per_card: int = 10, seed: int = 0) -> Evidence:
     )
     ids = [f"card-{card}" for card in range(cards)]
     calibration = CalibrationRecord(1024, "a" * 64, (120.0, 110.0, 100.0), (60.0, 60.0, 60.0), 8.0)
-    return Evidence(
+    return GateInputs(
         reference=queries,
         onnx=Embeddings(gallery, queries),
         compiled=Embeddings(gallery, queries),
@@ -224,22 +224,20 @@ def synthetic(cards: int = 20, per_card: int = 10, seed: int = 0) -> Evidence:
     )
 
 
-def compiled_to(evidence: Evidence, compiled: Embeddings) -> Evidence:
+def compiled_to(inputs: GateInputs, compiled: Embeddings) -> GateInputs:
     """Another compiled model, with its own index."""
-    return dataclasses.replace(evidence, compiled=compiled, indexed=compiled.gallery)
+    return dataclasses.replace(inputs, compiled=compiled, indexed=compiled.gallery)
 
 
 @pytest.mark.parametrize("everywhere", [True, False], ids=["already-in-pytorch", "by-compiling"])
 def test_a_model_that_collapses_to_one_point(everywhere: bool) -> None:
-    evidence = synthetic()
+    inputs = synthetic()
     point = np.zeros(32, np.float32)
     point[0] = 1
     one = Embeddings(np.tile(point, (20, 1)), np.tile(point, (200, 1)))
     if everywhere:  # then every cosine is 1 and no top-1 falls
-        evidence = dataclasses.replace(
-            evidence, reference=one.queries, onnx=one, swapped=one.gallery
-        )
-    found = reasons(compiled_to(evidence, one))
+        inputs = dataclasses.replace(inputs, reference=one.queries, onnx=one, swapped=one.gallery)
+    found = reasons(compiled_to(inputs, one))
     assert "collapse" in found
     assert ("cosine" in found) != everywhere
 
@@ -253,9 +251,9 @@ def merged(embeddings: Embeddings, cards: int) -> Embeddings:
 
 def test_cards_that_compiling_merges() -> None:
     """Cosine, top-1 and spread need not see it: nobody asks for these cards."""
-    evidence = synthetic(cards=200, per_card=1)
+    inputs = synthetic(cards=200, per_card=1)
     few = compiled_to(
-        evidence, Embeddings(merged(evidence.compiled, 6).gallery, evidence.compiled.queries)
+        inputs, Embeddings(merged(inputs.compiled, 6).gallery, inputs.compiled.queries)
     )
     asked = range(6, 200)
     few = dataclasses.replace(
@@ -265,25 +263,25 @@ def test_cards_that_compiling_merges() -> None:
         compiled=Embeddings(few.compiled.gallery, few.compiled.queries[asked]),
         query_ids=few.query_ids[6:],
     )
-    result = judge(few, Thresholds())
+    result = apply_gate(few, Thresholds())
     assert [reason.split(":")[0] for reason in result.reasons] == ["the gallery's embeddings merge"]
     assert "194 different ones of 200" in result.reasons[0]
 
 
 def test_prints_that_are_alike_in_both_are_no_fault() -> None:
-    evidence = synthetic(cards=200, per_card=1)
-    alike = merged(evidence.onnx, 6)
-    both = compiled_to(dataclasses.replace(evidence, onnx=alike), alike)
-    result = judge(both, Thresholds())
+    inputs = synthetic(cards=200, per_card=1)
+    alike = merged(inputs.onnx, 6)
+    both = compiled_to(dataclasses.replace(inputs, onnx=alike), alike)
+    result = apply_gate(both, Thresholds())
     assert result.reasons == [] and result.figures["compiled_distinct"] == 194
 
 
-def with_lost(evidence: Evidence, lost: Sequence[int]) -> Evidence:
+def with_lost(inputs: GateInputs, lost: Sequence[int]) -> GateInputs:
     """The compiled model answers these queries with another card."""
-    queries = evidence.compiled.queries.copy()
-    queries[list(lost)] = evidence.compiled.gallery[-1]
-    compiled = Embeddings(evidence.compiled.gallery, queries)
-    return dataclasses.replace(evidence, compiled=compiled)
+    queries = inputs.compiled.queries.copy()
+    queries[list(lost)] = inputs.compiled.gallery[-1]
+    compiled = Embeddings(inputs.compiled.gallery, queries)
+    return dataclasses.replace(inputs, compiled=compiled)
 
 
 LENIENT = {"cosine_mean": -1.0, "cosine_p5": -1.0, "card_cosine": -1.0, "top1_drop": 0.005}
@@ -294,8 +292,8 @@ def test_top1_may_fall_by_the_threshold_and_the_chance_in_the_sample(
     lost: int, stopped: bool
 ) -> None:
     """With a query of each card, the chance is that of independent trials."""
-    evidence = synthetic(cards=200, per_card=1)
-    result = judge(with_lost(evidence, range(lost)), Thresholds(**LENIENT))
+    inputs = synthetic(cards=200, per_card=1)
+    result = apply_gate(with_lost(inputs, range(lost)), Thresholds(**LENIENT))
     drop = lost / 200
     error = math.sqrt(drop * (1 - drop) / 199)
     assert result.figures["top1_drop"] == pytest.approx(drop)
@@ -307,9 +305,9 @@ def test_top1_may_fall_by_the_threshold_and_the_chance_in_the_sample(
 
 def test_views_of_one_card_are_no_independent_trials() -> None:
     """Two lost cards of twenty are less sure than twenty lost views all over."""
-    evidence = synthetic()
-    spread = judge(with_lost(evidence, range(0, 200, 10)), Thresholds(**LENIENT)).figures
-    packed = judge(with_lost(evidence, range(20)), Thresholds(**LENIENT)).figures
+    inputs = synthetic()
+    spread = apply_gate(with_lost(inputs, range(0, 200, 10)), Thresholds(**LENIENT)).figures
+    packed = apply_gate(with_lost(inputs, range(20)), Thresholds(**LENIENT)).figures
     # The last card's own views cannot be lost to it.
     assert packed["top1_drop"] == pytest.approx(0.1) == pytest.approx(spread["top1_drop"], abs=0.01)
     assert packed["top1_drop_standard_error"] > 3 * spread["top1_drop_standard_error"]
@@ -317,61 +315,61 @@ def test_views_of_one_card_are_no_independent_trials() -> None:
 
 def test_a_card_that_is_never_named_any_more() -> None:
     """Ten of two thousand views: no mean sees them."""
-    evidence = synthetic(cards=200)
+    inputs = synthetic(cards=200)
     lenient = {**LENIENT, "top1_drop": 1.0}
-    assert reasons(with_lost(evidence, range(30, 39)), **lenient) == ""
+    assert reasons(with_lost(inputs, range(30, 39)), **lenient) == ""
     assert "1 of 200 cards are never named right any more: card-3" in reasons(
-        with_lost(evidence, range(30, 40)), **lenient
+        with_lost(inputs, range(30, 40)), **lenient
     )
     few = synthetic(cards=200, per_card=3)
     assert reasons(with_lost(few, range(9, 12)), **lenient) == "", "three views say too little"
 
 
 def test_a_card_whose_views_move() -> None:
-    evidence = synthetic(cards=200)
-    queries = evidence.compiled.queries.copy()
+    inputs = synthetic(cards=200)
+    queries = inputs.compiled.queries.copy()
     away = np.random.default_rng(1).normal(size=queries[:10].shape)
     queries[:10] = l2_normalise(queries[:10] + 0.15 * away)
-    moved = dataclasses.replace(evidence, compiled=Embeddings(evidence.compiled.gallery, queries))
+    moved = dataclasses.replace(inputs, compiled=Embeddings(inputs.compiled.gallery, queries))
     found = reasons(moved)
     assert found.startswith("compiled against ONNX: mean cosine of card card-0 is 0.")
     assert ";" not in found, "another figure sees it, too"
 
 
 def test_strangers_that_are_no_longer_told() -> None:
-    evidence = synthetic()
-    assert reasons(dataclasses.replace(evidence, compiled_auroc=0.891)) == ""
+    inputs = synthetic()
+    assert reasons(dataclasses.replace(inputs, compiled_auroc=0.891)) == ""
     for auroc in (0.889, float("nan")):
-        found = reasons(dataclasses.replace(evidence, compiled_auroc=auroc))
+        found = reasons(dataclasses.replace(inputs, compiled_auroc=auroc))
         assert found.startswith("AUROC of known against unknown cards falls by")
 
 
 def test_an_index_of_another_model() -> None:
-    evidence = synthetic()
-    other = evidence.indexed.copy()
+    inputs = synthetic()
+    other = inputs.indexed.copy()
     other[5] = other[6]
-    shuffled = np.roll(evidence.indexed, 1, axis=0)
-    for indexed in (other, shuffled, evidence.indexed[:, :16]):
-        found = reasons(dataclasses.replace(evidence, indexed=indexed))
+    shuffled = np.roll(inputs.indexed, 1, axis=0)
+    for indexed in (other, shuffled, inputs.indexed[:, :16]):
+        found = reasons(dataclasses.replace(inputs, indexed=indexed))
         assert found.startswith("index: its rows are not the embeddings of the model that ships")
 
 
-def test_an_index_whose_rows_bear_other_names() -> None:
+def test_index_rows_with_other_card_ids_fail() -> None:
     """Every embedding is right, and every answer wrong."""
-    evidence = synthetic()
-    ids = list(evidence.indexed_ids)
+    inputs = synthetic()
+    ids = list(inputs.indexed_ids)
     ids[4], ids[9] = ids[9], ids[4]
-    found = reasons(dataclasses.replace(evidence, indexed_ids=ids))
+    found = reasons(dataclasses.replace(inputs, indexed_ids=ids))
     assert found == (
-        "index: 2 of its 20 rows bear another card's id, row 4 for example card-9 instead of card-4"
+        "index: 2 of its 20 rows hold another card's id, row 4 for example card-9 instead of card-4"
     )
 
 
 @pytest.mark.parametrize(("missed", "stopped"), [(0, False), (2, False), (3, True), (200, True)])
 def test_an_index_whose_graph_leads_elsewhere(missed: int, stopped: bool) -> None:
-    evidence = synthetic(cards=200, per_card=1)
+    inputs = synthetic(cards=200, per_card=1)
     answers = [0.7] * missed + [1.0] * (200 - missed)
-    result = judge(dataclasses.replace(evidence, answers=answers), Thresholds())
+    result = apply_gate(dataclasses.replace(inputs, answers=answers), Thresholds())
     assert result.figures["index_recall"] == 1 - missed / 200
     assert bool(result.reasons) == stopped
     if stopped:
@@ -393,10 +391,10 @@ def test_calibration_whose_red_is_the_scans_blue(
     tints_: list[float], scan_tints: list[float], stopped: bool
 ) -> None:
     """Statistics over all images need not see it: cards of all colours are as red as blue."""
-    evidence = dataclasses.replace(
+    inputs = dataclasses.replace(
         synthetic(), tints=np.asarray(tints_, float), scan_tints=np.asarray(scan_tints, float)
     )
-    assert ("with red and blue exchanged" in reasons(evidence)) == stopped
+    assert ("with red and blue exchanged" in reasons(inputs)) == stopped
 
 
 def test_grey_cards_say_nothing_about_calibration_either() -> None:
@@ -408,45 +406,41 @@ def test_grey_cards_say_nothing_about_calibration_either() -> None:
 
 
 def test_the_compiler_s_graph_before_quantisation_is_judged_where_it_can_run() -> None:
-    evidence = synthetic()
-    same = dataclasses.replace(evidence, optimised=evidence.onnx.queries)
-    result = judge(same, Thresholds())
+    inputs = synthetic()
+    same = dataclasses.replace(inputs, optimised=inputs.onnx.queries)
+    result = apply_gate(same, Thresholds())
     assert result.reasons == []
     assert result.figures["optimised_cosine_mean"] == pytest.approx(1)
-    assert "optimised_cosine_mean" not in judge(evidence, Thresholds()).figures
-    noise = np.random.default_rng(0).normal(size=evidence.onnx.queries.shape)
-    moved = l2_normalise(evidence.onnx.queries + 0.02 * noise)
-    found = reasons(dataclasses.replace(evidence, optimised=moved))
+    assert "optimised_cosine_mean" not in apply_gate(inputs, Thresholds()).figures
+    noise = np.random.default_rng(0).normal(size=inputs.onnx.queries.shape)
+    moved = l2_normalise(inputs.onnx.queries + 0.02 * noise)
+    found = reasons(dataclasses.replace(inputs, optimised=moved))
     assert found.startswith("the compiler's graph before quantisation against ONNX: mean cosine")
 
 
 def test_queries_are_paired() -> None:
     """Queries that both models miss say nothing about what compiling did."""
-    evidence = with_lost(synthetic(), range(50))
-    both = dataclasses.replace(
-        evidence, onnx=evidence.compiled, reference=evidence.compiled.queries
-    )
-    figures = judge(both, Thresholds()).figures
+    inputs = with_lost(synthetic(), range(50))
+    both = dataclasses.replace(inputs, onnx=inputs.compiled, reference=inputs.compiled.queries)
+    figures = apply_gate(both, Thresholds()).figures
     assert figures["onnx_top1"] == pytest.approx(0.75)
     assert figures["top1_drop"] == figures["top1_drop_standard_error"] == 0
 
 
 def test_grey_cards_say_nothing_about_the_channel_order() -> None:
-    evidence = synthetic()
-    assert reasons(dataclasses.replace(evidence, swapped=evidence.compiled.gallery)) == ""
+    inputs = synthetic()
+    assert reasons(dataclasses.replace(inputs, swapped=inputs.compiled.gallery)) == ""
 
 
 def test_the_channel_order_follows_from_some_of_the_cards() -> None:
-    evidence = dataclasses.replace(synthetic(), answers=[1.0, 1.0])
-    assert (
-        reasons(dataclasses.replace(evidence, known=[4, 7], swapped=evidence.swapped[[4, 7]])) == ""
-    )
+    inputs = dataclasses.replace(synthetic(), answers=[1.0, 1.0])
+    assert reasons(dataclasses.replace(inputs, known=[4, 7], swapped=inputs.swapped[[4, 7]])) == ""
     turned = dataclasses.replace(
-        evidence,
-        compiled=Embeddings(evidence.swapped, evidence.compiled.queries),
-        indexed=evidence.swapped,
+        inputs,
+        compiled=Embeddings(inputs.swapped, inputs.compiled.queries),
+        indexed=inputs.swapped,
         known=[4, 7],
-        swapped=evidence.compiled.gallery[[4, 7]],
+        swapped=inputs.compiled.gallery[[4, 7]],
     )
     assert "channel order" in reasons(turned)
 
@@ -454,10 +448,10 @@ def test_the_channel_order_follows_from_some_of_the_cards() -> None:
 @pytest.mark.parametrize("figure", ["mean", "std"])
 @pytest.mark.parametrize(("shift", "stopped"), [(11.0, False), (13.0, True)])
 def test_calibration_must_look_like_the_queries(figure: str, shift: float, stopped: bool) -> None:
-    evidence = synthetic()
-    values = (*getattr(evidence.seen, figure)[:2], getattr(evidence.seen, figure)[2] - shift)
-    other = dataclasses.replace(evidence.shown, **{figure: values})
-    found = reasons(dataclasses.replace(evidence, shown=other, made=other))
+    inputs = synthetic()
+    values = (*getattr(inputs.seen, figure)[:2], getattr(inputs.seen, figure)[2] - shift)
+    other = dataclasses.replace(inputs.shown, **{figure: values})
+    found = reasons(dataclasses.replace(inputs, shown=other, made=other))
     assert (f"the images' {figure}" in found) == stopped
 
 
@@ -465,30 +459,30 @@ def test_calibration_must_look_like_the_queries(figure: str, shift: float, stopp
     ("roughness", "stopped"), [(5.5, False), (11.5, False), (5, True), (13, True)]
 )
 def test_calibration_must_be_as_rough_as_the_queries(roughness: float, stopped: bool) -> None:
-    evidence = synthetic()
-    other = dataclasses.replace(evidence.shown, roughness=roughness)
-    found = reasons(dataclasses.replace(evidence, shown=other, made=other))
+    inputs = synthetic()
+    other = dataclasses.replace(inputs.shown, roughness=roughness)
+    found = reasons(dataclasses.replace(inputs, shown=other, made=other))
     assert ("times as rough as the query views" in found) == stopped == bool(found)
 
 
 def test_an_embedding_that_is_no_number_fails() -> None:
-    evidence = synthetic()
-    queries = evidence.onnx.queries.copy()
+    inputs = synthetic()
+    queries = inputs.onnx.queries.copy()
     queries[3] = np.nan
-    broken = dataclasses.replace(evidence, reference=queries)
+    broken = dataclasses.replace(inputs, reference=queries)
     assert "ONNX against PyTorch" in reasons(broken)
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), noise=st.floats(0, 0.5))
 def test_more_noise_is_never_judged_more_kindly(seed: int, noise: float) -> None:
-    evidence = synthetic(cards=8, per_card=3, seed=seed)
-    shift = np.random.default_rng(seed).normal(size=evidence.onnx.queries.shape)
+    inputs = synthetic(cards=8, per_card=3, seed=seed)
+    shift = np.random.default_rng(seed).normal(size=inputs.onnx.queries.shape)
 
     def noisy(amount: float) -> dict[str, float]:
-        queries = l2_normalise(evidence.onnx.queries + amount * shift)
-        compiled = Embeddings(evidence.compiled.gallery, queries)
-        return judge(dataclasses.replace(evidence, compiled=compiled), Thresholds()).figures
+        queries = l2_normalise(inputs.onnx.queries + amount * shift)
+        compiled = Embeddings(inputs.compiled.gallery, queries)
+        return apply_gate(dataclasses.replace(inputs, compiled=compiled), Thresholds()).figures
 
     little, much = noisy(noise / 4), noisy(noise)
     for figure in ("cosine_mean", "cosine_p5", "cosine_worst"):
@@ -509,7 +503,7 @@ def test_more_noise_is_never_judged_more_kindly(seed: int, noise: float) -> None
 )
 def test_rows_that_do_not_belong_together_are_not_judged(change: dict[str, object]) -> None:
     with pytest.raises(GateError, match="must embed the same images"):
-        judge(dataclasses.replace(synthetic(), **change), Thresholds())
+        apply_gate(dataclasses.replace(synthetic(), **change), Thresholds())
 
 
 @pytest.mark.parametrize(
@@ -517,7 +511,7 @@ def test_rows_that_do_not_belong_together_are_not_judged(change: dict[str, objec
 )
 def test_known_images_are_counted(change: dict[str, object]) -> None:
     with pytest.raises(GateError, match="known images"):
-        judge(dataclasses.replace(synthetic(), **change), Thresholds())
+        apply_gate(dataclasses.replace(synthetic(), **change), Thresholds())
 
 
 def test_thresholds_come_from_the_recipe() -> None:

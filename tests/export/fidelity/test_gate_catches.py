@@ -128,14 +128,14 @@ def test_calibration_on_other_images_that_the_job_itself_made(
     job: Job, monkeypatch: pytest.MonkeyPatch, change: Change, words: str
 ) -> None:
     """Where the mistake is made earlier the digests agree, and the statistics do not."""
-    right = compile_job.render
+    right = compile_job.render_gate_images
 
     def wrong(*given: Any) -> Any:
-        held_out = right(*given)
-        object.__setattr__(held_out, "calibration", change(held_out.calibration))
-        return held_out
+        gate_images = right(*given)
+        object.__setattr__(gate_images, "calibration", change(gate_images.calibration))
+        return gate_images
 
-    monkeypatch.setattr(compile_job, "render", wrong)
+    monkeypatch.setattr(compile_job, "render_gate_images", wrong)
     found = reasons(job)
     assert words in found and "other images" not in found
 
@@ -152,15 +152,15 @@ def test_calibration_in_nchw_that_the_job_itself_made(
     job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Refused before a compiler is asked."""
-    right = compile_job.render
+    right = compile_job.render_gate_images
 
     def wrong(*given: Any) -> Any:
-        held_out = right(*given)
-        planes = np.ascontiguousarray(held_out.calibration.transpose(0, 3, 1, 2))
-        object.__setattr__(held_out, "calibration", planes)
-        return held_out
+        gate_images = right(*given)
+        planes = np.ascontiguousarray(gate_images.calibration.transpose(0, 3, 1, 2))
+        object.__setattr__(gate_images, "calibration", planes)
+        return gate_images
 
-    monkeypatch.setattr(compile_job, "render", wrong)
+    monkeypatch.setattr(compile_job, "render_gate_images", wrong)
     assert run_by_hailo(job) == REFUSED_CODE
     assert "uint8 (N, S, S, 3)" in job.message.read_text()
     assert not (job.output / "compile.log").exists()
@@ -285,7 +285,7 @@ def test_an_index_with_another_s_row_map(job: Job, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(compile_job, "write_index", wrong)
     found = reasons(job)
-    assert "rows bear another card's id" in found and "embeddings" not in found
+    assert "rows hold another card's id" in found and "embeddings" not in found
 
 
 def test_an_index_with_another_s_graph(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from recognition.card_sets.card_checks import Findings, _compare, examine, thumbnail
-from recognition.card_sets.card_twins import likeness
-from recognition.card_sets.cardset import read_card_set
+from recognition.card_sets.card_checks import CardSetFindings, _compare, examine, thumbnail
+from recognition.card_sets.card_set import read_card_set
 from recognition.card_sets.pack import open_pack, write_pack
+from recognition.card_sets.same_print import compare_prints
 from recognition.sample_cards.drawing import draw_card_set
 from registry.contract import Contract
 
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def examined(folder: Path, expected: list[str] | None = None) -> Findings:
+def examined(folder: Path, expected: list[str] | None = None) -> CardSetFindings:
     out = folder.parent / "pack"
     write_pack(read_card_set(folder, Contract()), out, 112)
     return examine(open_pack(out), expected)
@@ -122,4 +122,4 @@ def test_playing_cards_are_all_told_apart() -> None:
     candidates, strays = _compare(small, read.card_ids, [""] * len(small))
     pairs = [(row, near) for row, found in candidates.items() for _, near in found[:1]]
     assert len(pairs) > 100 and not strays
-    assert not [pair for pair in pairs if likeness(scans[pair[0]], scans[pair[1]]).same_print]
+    assert not [pair for pair in pairs if compare_prints(scans[pair[0]], scans[pair[1]]).same_print]

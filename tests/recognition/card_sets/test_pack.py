@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition import whole_files
+from recognition import atomic_files
 from recognition.card_sets import pack
-from recognition.card_sets.cardset import CardSet, CardSetError, read_card_set
+from recognition.card_sets.card_set import CardSet, CardSetError, read_card_set
 from recognition.card_sets.pack import open_card_set, open_pack, verify_pack, write_pack
 from recognition.sample_cards.drawing import draw_card_set
 from registry.contract import Contract
@@ -147,7 +147,7 @@ def test_a_full_disk_at_the_end_is_the_same_line(
         if len(synced) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(whole_files.os, "fsync", full)
+    monkeypatch.setattr(atomic_files.os, "fsync", full)
     with pytest.raises(CardSetError, match="No space left"):
         write_pack(card_set, tmp_path, SIZE)
     assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognition.card_sets.cardset import CARD_ID, read_card_set
+from recognition.card_sets.card_set import CARD_ID, read_card_set
 from recognition.card_sets.scan import stretch
 from recognition.sample_cards.drawing import TWIN_EVERY, card_id, draw_card, draw_card_set
 from registry.contract import Contract

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from recognition.card_sets.cardset import read_card_set
+from recognition.card_sets.card_set import read_card_set
 from registry.contract import Contract
 from registry.registration.register import RegistrationRequest
 from training.artifacts.inspection import InspectionError

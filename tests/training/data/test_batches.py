@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognition.card_sets.cardset import CardSetError
+from recognition.card_sets.card_set import CardSetError
 from training.config import TrainingConfig
 from training.data import batches as module
 from training.data.batches import Batches, Cards, views_per_card

@@ -49,7 +49,7 @@ _Grey = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Likeness:
+class PrintComparison:
     """How two scans agree where they agree least.
 
     Attributes:
@@ -66,7 +66,7 @@ class Likeness:
         return self.agreement >= AGREEMENT and self.colour <= COLOUR
 
 
-def likeness(one: Scan, other: Scan) -> Likeness:
+def compare_prints(one: Scan, other: Scan) -> PrintComparison:
     """Compares two scans, uint8 RGB squares (h, h, 3) of any side.
 
     A comparison that has failed stops: the agreement is then that of the first square that failed.
@@ -74,8 +74,8 @@ def likeness(one: Scan, other: Scan) -> Likeness:
     first, second = _sized(one), _sized(other)
     aligned, agreement = _aligned(first, second)
     if agreement < _ALIGNED:
-        return Likeness(agreement, 255.0)
-    return Likeness(_agreement(first, aligned), _colour(first, aligned))
+        return PrintComparison(agreement, 255.0)
+    return PrintComparison(_agreement(first, aligned), _colour(first, aligned))
 
 
 def _sized(scan: Scan) -> Scan:

@@ -11,14 +11,14 @@ import onnxruntime
 from export.calibration import Pixels
 from export.compiler import CompileError
 from export.graph import batched
-from recognition.whole_files import whole_file
+from recognition.atomic_files import atomic_file
 
 FILE = "model.batch.onnx"
 #: Of values of embeddings before their norm; runtimes add up in another order.
 _TOLERANCE = 1e-3
 
 
-def write_twin(graph: onnx.ModelProto, images: Pixels, path: Path) -> Path:
+def write_batch_graph(graph: onnx.ModelProto, images: Pixels, path: Path) -> Path:
     """Writes the twin, once it gives for a batch what the graph gives for each image.
 
     Args:
@@ -47,7 +47,7 @@ def write_twin(graph: onnx.ModelProto, images: Pixels, path: Path) -> Path:
             f"{path.name}: a batch of {len(images)} differs from the same images one by one "
             f"(by {difference:.2g}); nothing was written"
         )
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_bytes(twin.SerializeToString())
     return path
 

@@ -1,4 +1,4 @@
-"""The views that judge are training's own, and those that calibrate are nobody else's."""
+"""The views that apply_gate are training's own, and those that calibrate are nobody else's."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export.calibration import record
-from export.fidelity.held_out import HeldOut, per_card, render, spread
-from export.student_artifact import ArtifactError, StudentArtifact, read_artifact
+from export.fidelity.gate_images import (
+    GateImages,
+    evenly_spaced,
+    render_gate_images,
+    views_of_each_card,
+)
+from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
 from recognition.views.camera import camera_views
 from tests.export.conftest import Exported
 from tests.export.student import SEED, UNSEEN_VIEWS, embedded
@@ -27,28 +32,28 @@ def student(artifact: Path, tmp_path: Path) -> StudentArtifact:
 
 
 @pytest.fixture
-def held_out(exported: Exported, student: StudentArtifact) -> HeldOut:
-    return render(exported.cards_folder, student, 30)
+def gate_images(exported: Exported, student: StudentArtifact) -> GateImages:
+    return render_gate_images(exported.cards_folder, student, 30)
 
 
 def test_the_queries_are_the_views_behind_the_reference(
-    exported: Exported, student: StudentArtifact, held_out: HeldOut
+    exported: Exported, student: StudentArtifact, gate_images: GateImages
 ) -> None:
-    again = embedded(exported.student, exported.contract, held_out.queries.all())
+    again = embedded(exported.student, exported.contract, gate_images.queries.all())
     assert (again * student.reference).sum(axis=1).min() > 0.99999
-    assert list(held_out.queries.card_ids) == student.reference_ids
+    assert list(gate_images.queries.card_ids) == student.reference_ids
 
 
-def test_no_image_plays_two_parts(held_out: HeldOut) -> None:
+def test_no_image_plays_two_parts(gate_images: GateImages) -> None:
     parts = [
         {hashlib.sha256(image.tobytes()).digest() for image in part}
         for part in (
-            held_out.gallery.all(),
-            held_out.queries.all(),
-            held_out.calibration,
-            held_out.outside.all(),
-            held_out.outside_test.all(),
-            held_out.outside_gallery.all(),
+            gate_images.gallery.all(),
+            gate_images.queries.all(),
+            gate_images.calibration,
+            gate_images.unseen_validation.all(),
+            gate_images.unseen_test.all(),
+            gate_images.unseen_gallery.all(),
         )
     ]
     for number, part in enumerate(parts):
@@ -57,38 +62,38 @@ def test_no_image_plays_two_parts(held_out: HeldOut) -> None:
 
 
 def test_unseen_cards_stay_outside_of_gallery_and_calibration(
-    student: StudentArtifact, held_out: HeldOut
+    student: StudentArtifact, gate_images: GateImages
 ) -> None:
     known = set(student.split.known)
-    assert set(held_out.gallery.card_ids) == known
-    assert set(held_out.outside.card_ids) == set(student.split.unseen_validation)
-    assert set(held_out.outside_test.card_ids) == set(student.split.unseen_test)
-    assert set(held_out.outside_gallery.card_ids) == set(student.split.unseen_test)
+    assert set(gate_images.gallery.card_ids) == known
+    assert set(gate_images.unseen_validation.card_ids) == set(student.split.unseen_validation)
+    assert set(gate_images.unseen_test.card_ids) == set(student.split.unseen_test)
+    assert set(gate_images.unseen_gallery.card_ids) == set(student.split.unseen_test)
 
 
 def test_a_total_of_unseen_views_is_shared_by_the_cards(
-    student: StudentArtifact, held_out: HeldOut
+    student: StudentArtifact, gate_images: GateImages
 ) -> None:
     cards = len(student.split.unseen_test)
-    assert len(held_out.outside_test) == cards * round(UNSEEN_VIEWS / cards)
+    assert len(gate_images.unseen_test) == cards * round(UNSEEN_VIEWS / cards)
 
 
 @pytest.mark.parametrize("count", [1, 5, 30])
 def test_as_many_calibration_images_as_asked_for(
     exported: Exported, student: StudentArtifact, count: int
 ) -> None:
-    calibration = render(exported.cards_folder, student, count).calibration
+    calibration = render_gate_images(exported.cards_folder, student, count).calibration
     assert len(calibration) == count
     assert len({image.tobytes() for image in calibration}) == count
 
 
 def test_rendering_is_the_same_every_time(
-    exported: Exported, student: StudentArtifact, held_out: HeldOut
+    exported: Exported, student: StudentArtifact, gate_images: GateImages
 ) -> None:
-    again = render(exported.cards_folder, student, 30)
+    again = render_gate_images(exported.cards_folder, student, 30)
     for part in ("queries", "outside", "gallery"):
-        assert np.array_equal(getattr(held_out, part).all(), getattr(again, part).all())
-    assert np.array_equal(held_out.calibration, again.calibration)
+        assert np.array_equal(getattr(gate_images, part).all(), getattr(again, part).all())
+    assert np.array_equal(gate_images.calibration, again.calibration)
 
 
 def test_another_card_set_is_refused(
@@ -96,8 +101,8 @@ def test_another_card_set_is_refused(
 ) -> None:
     folder = drawn_cards()
     shutil.rmtree(folder / student.split.known[0])
-    with pytest.raises(ArtifactError, match="lacks 1 of the 12 cards"):
-        render(folder, student, 10)
+    with pytest.raises(StudentArtifactError, match="lacks 1 of the 12 cards"):
+        render_gate_images(folder, student, 10)
 
 
 def test_views_that_come_out_differently_here_are_a_fault_not_a_verdict(
@@ -106,16 +111,16 @@ def test_views_that_come_out_differently_here_are_a_fault_not_a_verdict(
     folder = drawn_cards()
     first, second = (folder / card_id for card_id in student.split.known[:2])
     shutil.copytree(first, second, dirs_exist_ok=True)
-    with pytest.raises(ArtifactError, match="not those that PyTorch embedded"):
-        render(folder, student, 10)
+    with pytest.raises(StudentArtifactError, match="not those that PyTorch embedded"):
+        render_gate_images(folder, student, 10)
 
 
 def test_an_artifact_without_the_views_digest_is_still_rendered(
-    exported: Exported, student: StudentArtifact, held_out: HeldOut
+    exported: Exported, student: StudentArtifact, gate_images: GateImages
 ) -> None:
     older = dataclasses.replace(student, views_digest="")
-    again = render(exported.cards_folder, older, 30)
-    assert np.array_equal(again.queries.all(), held_out.queries.all())
+    again = render_gate_images(exported.cards_folder, older, 30)
+    assert np.array_equal(again.queries.all(), gate_images.queries.all())
 
 
 def test_calibration_shows_known_cards_alone(exported: Exported, student: StudentArtifact) -> None:
@@ -129,36 +134,41 @@ def test_calibration_shows_known_cards_alone(exported: Exported, student: Studen
         per_card=3,
     )
     theirs = {view.tobytes() for view in views}
-    shown = render(exported.cards_folder, student, 3 * len(known.cards)).calibration
+    shown = render_gate_images(exported.cards_folder, student, 3 * len(known.cards)).calibration
     assert {image.tobytes() for image in shown} == theirs
 
 
 def test_images_come_in_groups_and_are_the_same_one_by_one(
-    held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
+    gate_images: GateImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = held_out.queries.all()
-    monkeypatch.setattr("export.fidelity.held_out.GROUP", 9)
-    groups = list(held_out.queries.groups())
+    whole = gate_images.queries.all()
+    monkeypatch.setattr("export.fidelity.gate_images.GROUP", 9)
+    groups = list(gate_images.queries.groups())
     # Of whole cards, four views each: two cards fit into nine images.
     assert [len(group) for group in groups] == [8] * (len(whole) // 8) + [4] * (len(whole) // 4 % 2)
     assert np.array_equal(np.concatenate(groups), whole)
     for row in (0, 5, len(whole) - 1):
-        assert np.array_equal(held_out.queries.image(row), whole[row])
-    monkeypatch.setattr("export.fidelity.held_out.GROUP", 1)
-    assert len(list(held_out.queries.groups())) == len(whole) // 4
+        assert np.array_equal(gate_images.queries.image(row), whole[row])
+    monkeypatch.setattr("export.fidelity.gate_images.GROUP", 1)
+    assert len(list(gate_images.queries.groups())) == len(whole) // 4
 
 
 def test_the_queries_statistics_are_those_of_all_groups(
-    exported: Exported, student: StudentArtifact, held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
+    exported: Exported,
+    student: StudentArtifact,
+    gate_images: GateImages,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("export.fidelity.held_out.GROUP", 5)
-    assert render(exported.cards_folder, student, 3).seen == record(held_out.queries.all())
+    monkeypatch.setattr("export.fidelity.gate_images.GROUP", 5)
+    assert render_gate_images(exported.cards_folder, student, 3).seen == record(
+        gate_images.queries.all()
+    )
 
 
 @given(st.integers(1, 60), st.integers(1, 80))
 def test_cards_are_chosen_evenly(cards: int, count: int) -> None:
     ids = [f"{card:03}" for card in range(cards)]
-    chosen = spread(ids, count)
+    chosen = evenly_spaced(ids, count)
     assert len(chosen) == len(set(chosen)) == min(cards, count)
     assert list(chosen) == sorted(chosen)
     places = [int(card_id) for card_id in chosen]
@@ -171,4 +181,4 @@ def test_views_per_card_are_training_s() -> None:
 
     for total in (1, 7, 24, 300, 400):
         for cards in (1, 2, 10, 34, 800):
-            assert per_card(total, cards) == views_per_card(total, cards)
+            assert views_of_each_card(total, cards) == views_per_card(total, cards)

@@ -1,74 +1,67 @@
-"""Embeds what a model is judged on, once by each runtime, a group of images at a time."""
+"""Embeds the gate's images with each model, a group at a time, and evaluates the result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.calibration import Pixels
 from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import Embeddings
-from export.fidelity.held_out import HeldOut, Views
+from export.fidelity.gate_images import CardImages, GateImages
 from recognition.acceptance import FALSE_ACCEPTS, FLOAT_NOISE, QUANTISED_NOISE
+from recognition.embedding_model import EmbeddingModel
 from recognition.retrieval import Evaluation, evaluate
 
 Floats = NDArray[np.float32]
 
 
-class Runtime(Protocol):
-    """Something that runs a model."""
-
-    def embed(self, images: Pixels) -> Floats:
-        """uint8 (N, S, S, 3) to float32 (N, D), rows of length 1."""
-        ...
-
-
 @dataclass(frozen=True)
-class Measured:
-    """What one runtime made of the held-out images, and how good that is."""
+class MeasuredModel:
+    """One model's embeddings of the gate's images, and its retrieval metrics."""
 
     embeddings: Embeddings
     evaluation: Evaluation
 
 
 def measure(
-    held_out: HeldOut,
-    runtimes: Mapping[str, Runtime],
+    gate_images: GateImages,
+    runtimes: Mapping[str, EmbeddingModel],
     say: Callable[[str], None] = lambda line: None,
     shards: EmbeddingShards | None = None,
     false_accepts: float = FALSE_ACCEPTS,
-) -> dict[str, Measured]:
-    """Embeds and evaluates; every image is made once for all runtimes.
+) -> dict[str, MeasuredModel]:
+    """Embeds and evaluates; every image is rendered once for all models.
 
     Args:
-        held_out: The images.
+        gate_images: The images.
         runtimes: By stage.
-        say: Told what is being done.
-        shards: Where what an interrupted job has embedded is found, and kept.
+        say: Called with one line for each step.
+        shards: Finds and keeps the embeddings that an interrupted job has made.
         false_accepts: Share of unknown cards' views that a threshold may accept.
     """
-    parts = ("gallery", "queries", "outside", "outside_test", "outside_gallery")
-    rows = {part: embed(getattr(held_out, part), runtimes, part, say, shards) for part in parts}
+    parts = ("gallery", "queries", "unseen_validation", "unseen_test", "unseen_gallery")
+    rows = {part: embed(getattr(gate_images, part), runtimes, part, say, shards) for part in parts}
     found = {}
     for stage in runtimes:
-        gallery, queries, outside, outside_test, outside_gallery = (rows[p][stage] for p in parts)
-        found[stage] = Measured(
+        gallery, queries, unseen_validation, unseen_test, unseen_gallery = (
+            rows[p][stage] for p in parts
+        )
+        found[stage] = MeasuredModel(
             Embeddings(gallery, queries),
             evaluate(
                 gallery,
-                held_out.gallery.card_ids,
+                gate_images.gallery.card_ids,
                 queries,
-                held_out.queries.card_ids,
-                outside,
-                outside_test,
-                unseen_gallery=outside_gallery,
-                unseen_gallery_ids=held_out.outside_gallery.card_ids,
-                unseen_test_ids=held_out.outside_test.card_ids,
-                unseen_validation_ids=held_out.outside.card_ids,
+                gate_images.queries.card_ids,
+                unseen_validation,
+                unseen_test,
+                unseen_gallery=unseen_gallery,
+                unseen_gallery_ids=gate_images.unseen_gallery.card_ids,
+                unseen_test_ids=gate_images.unseen_test.card_ids,
+                unseen_validation_ids=gate_images.unseen_validation.card_ids,
                 false_accepts=false_accepts,
                 noise=FLOAT_NOISE if stage == "onnx" else QUANTISED_NOISE,
             ),
@@ -80,13 +73,13 @@ def measure(
 
 
 def embed(
-    views: Views,
-    runtimes: Mapping[str, Runtime],
+    views: CardImages,
+    runtimes: Mapping[str, EmbeddingModel],
     name: str = "",
     say: Callable[[str], None] = lambda line: None,
     shards: EmbeddingShards | None = None,
 ) -> dict[str, Floats]:
-    """Every image by every runtime: float32 (N, D) by stage."""
+    """Embeds every image with every model: float32 (N, D) by stage."""
     rows: dict[str, Floats] = {}
     done = 0
     for images in views.groups():
@@ -96,7 +89,7 @@ def embed(
                 found = runtime.embed(images)
                 if shards:
                     shards.keep(stage, images, found)
-            # Once and for all: a list of groups and their concatenation are twice as much.
+            # Allocated once: a list of groups and their concatenation need twice the memory.
             if stage not in rows:
                 rows[stage] = np.empty((len(views), found.shape[1]), dtype=np.float32)
             rows[stage][done : done + len(images)] = found
@@ -106,7 +99,9 @@ def embed(
     return rows
 
 
-def swapped(views: Views, rows: Sequence[int], runtime: Runtime) -> Floats:
-    """float32 (len(rows), D): some of the images, red and blue exchanged."""
+def embed_with_swapped_channels(
+    views: CardImages, rows: Sequence[int], runtime: EmbeddingModel
+) -> Floats:
+    """float32 (len(rows), D): embeds some of the images with red and blue exchanged."""
     images = np.stack([views.image(row)[..., ::-1] for row in rows])
     return runtime.embed(np.ascontiguousarray(images))

@@ -12,7 +12,7 @@ LEFTOVERS = ".*.partial*"
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Gives a name to write to, in the same folder; where the block ends well it becomes ``path``.
 
     Args:
@@ -39,8 +39,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes | str) -> Path:
+def write_atomically(path: Path, content: bytes | str) -> Path:
     """Writes a file, whole or not at all (text as UTF-8)."""
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
     return path

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from recognition.card_sets.card_twins import likeness
+from recognition.card_sets.same_print import compare_prints
 from recognition.card_sets.scan import Scan
 from recognition.sample_cards.drawing import draw_card_set
 
@@ -57,7 +57,7 @@ def scanned(face: Scan, seed: int) -> Scan:
 @settings(deadline=None, max_examples=12)
 @given(card=st.integers(0, 5), seed=st.integers(0, 10**6))
 def test_two_scans_of_a_card_are_one_print(faces: list[Scan], card: int, seed: int) -> None:
-    found = likeness(scanned(faces[card], seed), scanned(faces[card], seed + 1))
+    found = compare_prints(scanned(faces[card], seed), scanned(faces[card], seed + 1))
     assert found.same_print, found
 
 
@@ -67,7 +67,7 @@ def test_a_word_more_is_another_print(faces: list[Scan], card: int, seed: int) -
     other = faces[card].copy()
     other[685:735, 60:670] = (235, 230, 215)
     reprint = written(other, "Flip a coin. If heads, the")
-    found = likeness(scanned(faces[card], seed), scanned(reprint, seed + 1))
+    found = compare_prints(scanned(faces[card], seed), scanned(reprint, seed + 1))
     assert not found.same_print, found
 
 
@@ -76,15 +76,15 @@ def test_other_colours_are_another_print(faces: list[Scan]) -> None:
         turned = cv2.cvtColor(face, cv2.COLOR_RGB2HSV)
         turned[..., 0] = (turned[..., 0].astype(int) + 20) % 180
         other = np.asarray(cv2.cvtColor(turned, cv2.COLOR_HSV2RGB), dtype=np.uint8)
-        assert not likeness(scanned(face, seed), scanned(other, seed + 50)).same_print
+        assert not compare_prints(scanned(face, seed), scanned(other, seed + 50)).same_print
 
 
 def test_other_cards_are_not_looked_at_further(faces: list[Scan]) -> None:
-    assert not likeness(scanned(faces[0], 0), scanned(faces[1], 1)).same_print
+    assert not compare_prints(scanned(faces[0], 0), scanned(faces[1], 1)).same_print
 
 
 @pytest.mark.parametrize("side", [64, 448, 500])
 def test_scans_without_contrast_are_compared_without_an_error(side: int) -> None:
     grey = np.full((side, side, 3), 128, np.uint8)
-    assert not likeness(grey, grey).same_print
-    assert not likeness(grey, np.zeros_like(grey)).same_print
+    assert not compare_prints(grey, grey).same_print
+    assert not compare_prints(grey, np.zeros_like(grey)).same_print

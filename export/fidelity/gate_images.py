@@ -1,7 +1,7 @@
-"""The images that a compiled model is judged on, rendered again as training rendered them.
+"""The images that the gate and the index need, rendered again as training rendered them.
 
-Views of a full-sized card set are more than a machine's memory holds: they are made a group of
-cards at a time, each time that somebody goes through them.
+Views of a full-sized card set are more than a machine's memory holds: they are rendered a group of
+cards at a time, on every pass.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from export.calibration import CalibrationRecord, Pixels, Recorder
-from export.student_artifact import ArtifactError, StudentArtifact
+from export.student_artifact import StudentArtifact, StudentArtifactError
 from recognition.card_sets.pack import AnySet, open_card_set
 from recognition.views.camera import Stream, camera_views
 from recognition.views.digest import card_digest, views_digest
@@ -26,13 +26,13 @@ SCAN_SCALE = 2
 GROUP = 1024
 
 
-class Views:
-    """Images of cards, made when they are asked for.
+class CardImages:
+    """Images of cards, rendered when they are read.
 
     Args:
         cards: The cards, with a scan each or several.
         counts: How many images there are of each card, in the cards' order.
-        make: Gives the images of some of the cards, uint8 (N, S, S, 3), card after card.
+        make: Renders the images of some of the cards, uint8 (N, S, S, 3), card after card.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class Views:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class GateImages:
     """What the gate and the index need, by the artifact's split.
 
     Attributes:
         gallery: Every clean scan of the known cards.
         queries: Unseen views of the known cards, the very ones behind the PyTorch reference.
-        outside: Views of the validation part's unseen cards; they set the threshold.
-        outside_test: Views of the test part's unseen cards; they are reported.
-        outside_gallery: Clean scans of those.
+        unseen_validation: Views of the validation part's unseen cards; they set the threshold.
+        unseen_test: Views of the test part's unseen cards; they are reported.
+        unseen_gallery: Clean scans of those.
         calibration: uint8 (N, S, S, 3), views of known cards that nothing else is measured on.
         calibration_ids: Card id of each.
         seen: Statistics of the query views.
@@ -91,11 +91,11 @@ class HeldOut:
         cards: How many cards it has.
     """
 
-    gallery: Views
-    queries: Views
-    outside: Views
-    outside_test: Views
-    outside_gallery: Views
+    gallery: CardImages
+    queries: CardImages
+    unseen_validation: CardImages
+    unseen_test: CardImages
+    unseen_gallery: CardImages
     calibration: Pixels
     calibration_ids: list[str]
     seen: CalibrationRecord
@@ -103,39 +103,45 @@ class HeldOut:
     cards: int
 
 
-def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> HeldOut:
+def render_gate_images(
+    folder: Path, artifact: StudentArtifact, calibration_images: int
+) -> GateImages:
     """Reads the card set and says how each view is rendered; the queries' are checked at once.
 
     Raises:
         CardSetError: The folder holds no card set.
-        ArtifactError: It is not the card set that the student was trained on, or its query views
-            come out differently here.
+        StudentArtifactError: Not the card set that the student was trained on, or its query
+            views come out differently here.
     """
     cards = open_card_set(folder, artifact.contract)
     split = artifact.split
     wanted = {*split.known, *split.unseen_validation, *split.unseen_test}
     missing = sorted(wanted - set(cards.card_ids))
     if missing:
-        raise ArtifactError(
+        raise StudentArtifactError(
             f"the card set lacks {len(missing)} of the {len(wanted)} cards that the student was "
             f"trained and tested on ({', '.join(missing[:3])} …); compile with that card set"
         )
     queries = _views(cards, artifact, split.known, "query", artifact.views_per_card)
     if queries.card_ids != artifact.reference_ids:
-        raise ArtifactError("reference.npz: its views are not those of split.json's known cards")
+        raise StudentArtifactError(
+            "reference.npz: its views are not those of split.json's known cards"
+        )
     seen = _require_same_views(queries, artifact)
-    shown = spread(split.known, calibration_images)
+    shown = evenly_spaced(split.known, calibration_images)
     calibration = _views(
         cards, artifact, shown, "calibration", -(-calibration_images // len(shown))
     )
-    unseen_validation = per_card(artifact.unseen_views, len(split.unseen_validation))
-    unseen_test = per_card(artifact.unseen_views, len(split.unseen_test))
-    return HeldOut(
+    unseen_validation = views_of_each_card(artifact.unseen_views, len(split.unseen_validation))
+    unseen_test = views_of_each_card(artifact.unseen_views, len(split.unseen_test))
+    return GateImages(
         gallery=_scans(cards, artifact, split.known),
         queries=queries,
-        outside=_views(cards, artifact, split.unseen_validation, "validation", unseen_validation),
-        outside_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
-        outside_gallery=_scans(cards, artifact, split.unseen_test),
+        unseen_validation=_views(
+            cards, artifact, split.unseen_validation, "validation", unseen_validation
+        ),
+        unseen_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
+        unseen_gallery=_scans(cards, artifact, split.unseen_test),
         calibration=calibration.all()[:calibration_images],
         calibration_ids=calibration.card_ids[:calibration_images],
         seen=seen,
@@ -144,15 +150,15 @@ def render(folder: Path, artifact: StudentArtifact, calibration_images: int) -> 
     )
 
 
-def _require_same_views(queries: Views, artifact: StudentArtifact) -> CalibrationRecord:
-    """Another OpenCV renders other views, and the gate would blame the model for them."""
+def _require_same_views(queries: CardImages, artifact: StudentArtifact) -> CalibrationRecord:
+    """Refuses other views, as another OpenCV renders them: the gate would blame the model."""
     step, recorder, digests = artifact.views_per_card, Recorder(), []
     for images in queries.groups():
         recorder.add(images)
         digests += [card_digest(images[i : i + step]) for i in range(0, len(images), step)]
     found = views_digest(digests)
     if artifact.views_digest and found != artifact.views_digest:
-        raise ArtifactError(
+        raise StudentArtifactError(
             f"the query views rendered here ({found[:12]}…) are not those that PyTorch embedded "
             f"({artifact.views_digest[:12]}…); compile with the scans and the OpenCV that the "
             "student was trained with"
@@ -160,13 +166,13 @@ def _require_same_views(queries: Views, artifact: StudentArtifact) -> Calibratio
     return recorder.record()
 
 
-def per_card(total: int, cards: int) -> int:
-    """How many views of each card training rendered for a total that it was asked for."""
+def views_of_each_card(total: int, cards: int) -> int:
+    """How many views of each card training rendered for a requested total."""
     return max(1, round(total / cards))
 
 
-def spread(items: Sequence[str], count: int) -> tuple[str, ...]:
-    """At most ``count``, evenly from first to last: card ids begin with their set's name."""
+def evenly_spaced(items: Sequence[str], count: int) -> tuple[str, ...]:
+    """At most ``count`` items, evenly spaced: card ids begin with their set's name."""
     chosen = min(count, len(items))
     return tuple(items[place * len(items) // chosen] for place in range(chosen))
 
@@ -177,7 +183,7 @@ def _views(
     card_ids: tuple[str, ...],
     stream: Stream,
     per_card: int,
-) -> Views:
+) -> CardImages:
     def make(chosen: AnySet) -> Pixels:
         images, _ = camera_views(
             np.asarray(chosen.first_scans(artifact.contract, scale=SCAN_SCALE)),
@@ -191,12 +197,12 @@ def _views(
         return images
 
     chosen = cards.only(card_ids)
-    return Views(chosen, [per_card] * len(chosen.cards), make)
+    return CardImages(chosen, [per_card] * len(chosen.cards), make)
 
 
-def _scans(cards: AnySet, artifact: StudentArtifact, card_ids: tuple[str, ...]) -> Views:
+def _scans(cards: AnySet, artifact: StudentArtifact, card_ids: tuple[str, ...]) -> CardImages:
     def make(chosen: AnySet) -> Pixels:
         return np.asarray(chosen.all_scans(artifact.contract)[0])
 
     chosen = cards.only(card_ids)
-    return Views(chosen, [len(card.scans) for card in chosen.cards], make)
+    return CardImages(chosen, [len(card.scans) for card in chosen.cards], make)
