@@ -91,7 +91,7 @@ def test_rendering_is_the_same_every_time(
     exported: Exported, student: StudentArtifact, gate_images: GateImages
 ) -> None:
     again = render_gate_images(exported.cards_folder, student, 30)
-    for part in ("queries", "outside", "gallery"):
+    for part in ("queries", "unseen_validation", "gallery"):
         assert np.array_equal(getattr(gate_images, part).all(), getattr(again, part).all())
     assert np.array_equal(gate_images.calibration, again.calibration)
 
