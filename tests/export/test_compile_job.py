@@ -171,10 +171,10 @@ def test_the_threshold_turns_unseen_validation_cards_away(
 ) -> None:
     artifact = read_artifact(done.model, tmp_path)
     threshold = done.read("compilation.json")["acceptance_threshold"]
-    outside = render_gate_images(exported.cards_folder, artifact, 30).outside.all()
+    unseen_views = render_gate_images(exported.cards_folder, artifact, 30).unseen_validation.all()
     shipped = OnnxEmbedder(done.output / "model.int8.onnx", exported.contract)
     gallery = np.load(done.output / "embeddings.npy")
-    best = (shipped.embed(outside) @ gallery.T).max(axis=1)
+    best = (shipped.embed(unseen_views) @ gallery.T).max(axis=1)
     assert (best >= threshold).mean() <= 0.01
     noise = cosine_noise(best.max(), QUANTISED_NOISE)
     assert best.max() + 0.5 * noise < threshold < best.max() + 1.5 * noise
@@ -184,7 +184,7 @@ def test_the_threshold_turns_unseen_validation_cards_away(
     path = str(done.output / "model.int8.onnx")
     plain = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = plain.get_inputs()[0].name
-    rows = np.concatenate([plain.run(None, {name: view[None]})[0] for view in outside])
+    rows = np.concatenate([plain.run(None, {name: view[None]})[0] for view in unseen_views])
     other = (l2_normalise(rows) @ gallery.T).max(axis=1)
     assert (other != best).any(), "the other kernels round alike: this test shows nothing"
     assert (other >= threshold).mean() <= 0.01

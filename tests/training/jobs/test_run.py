@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from export.lint import Finding
+from export.lint import LintFinding
 from export.onnx_export import OnnxReport
 from training.config import TrainingConfig
 from training.environment import JobEnvironment
 from training.jobs.run import Run
 
 
-def report(*findings: Finding) -> OnnxReport:
+def report(*findings: LintFinding) -> OnnxReport:
     return OnnxReport(17, {"Conv": 3}, 1000, 1.0, 1.0, 0.0, findings)
 
 
@@ -35,7 +35,7 @@ def test_what_cannot_be_compiled_is_said_with_its_remedy_when_training_ends(
         run.exported(report())
         assert "Hailo" not in capsys.readouterr().out
         assert documents["lint.json"] == {"findings": []}
-        run.exported(report(Finding("act", "operation Erf", "train with ReLU")))
+        run.exported(report(LintFinding("act", "operation Erf", "train with ReLU")))
     said = capsys.readouterr().out
     assert "cannot be compiled for Hailo: act: operation Erf; train with ReLU" in said
     assert documents["lint.json"]["findings"] == [
