@@ -41,7 +41,7 @@ def test_counts_are_those_of_the_template(deployment: Assembly, synthesise: Any)
     assert changed["mlflow_server"] == 730 and "mlflow_app" not in changed
 
 
-def test_an_isolated_network_is_priced_as_the_page_says(synthesise: Any) -> None:
+def test_isolated_network_costs_what_the_page_says(synthesise: Any) -> None:
     isolated = amounts(cost_estimate.idle(resources(synthesise(network="isolated"))))
     assert isolated["endpoint_hour"] == ENDPOINT_ZONES * 730
     assert amounts(cost_estimate.by_choice())["endpoint_hour"] == isolated["endpoint_hour"]
@@ -95,7 +95,7 @@ def test_the_sum_is_that_of_the_lines(tmp_path: Path) -> None:
     ("schedule", "calls"),
     [("rate(1 hour)", 730), ("rate(5 minutes)", 8760), ("rate(1 day)", 730 / 24)],
 )
-def test_a_schedule_is_so_many_calls(schedule: str, calls: float) -> None:
+def test_schedule_is_priced_by_its_number_of_calls(schedule: str, calls: float) -> None:
     assert calls_a_month(schedule) == pytest.approx(calls)
     with pytest.raises(EstimateError, match="is no rate"):
         calls_a_month("cron(0 * * * ? *)")

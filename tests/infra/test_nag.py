@@ -58,7 +58,7 @@ def test_nag_finds_nothing_that_is_not_accepted_with_its_reason(findings: list[s
     assert [each for each in findings if "-IAM5[Resource::" not in each] == []
 
 
-def test_nag_has_looked(findings: list[str]) -> None:
+def test_nag_ran(findings: list[str]) -> None:
     """A report in a new format must not pass for a clean one."""
     assert len([each for each in findings if "TrainingRole" in each]) > 3
 
@@ -84,7 +84,7 @@ def acknowledgements(file: Path) -> list[tuple[str, str]]:
     ]
 
 
-def test_cfn_lint_has_nothing_to_say(deployment: Assembly) -> None:
+def test_cfn_lint_finds_nothing(deployment: Assembly) -> None:
     from cfnlint.api import ManualArgs, lint  # slow to import
 
     # W3005: a dependency that a reference implies too. The CDK writes those by itself.

@@ -200,7 +200,7 @@ def test_a_role_may_do_its_work(
 
 
 @pytest.mark.parametrize(("role", "action", "resource"), FORBIDDEN)
-def test_a_role_may_not_do_its_neighbours_work(
+def test_role_has_no_permission_of_another_role(
     deployment: Assembly, role: str, action: str, resource: str
 ) -> None:
     assert not allows(deployment.grants(role), action, resource)

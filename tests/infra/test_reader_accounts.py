@@ -43,7 +43,7 @@ def given_to_readers(assembly: Assembly) -> list[dict[str, Any]]:
     ]
 
 
-def test_nobody_else_reads_anything_unless_asked(deployment: Assembly) -> None:
+def test_other_accounts_read_nothing_by_default(deployment: Assembly) -> None:
     (group,) = deployment.of_type("AWS::SageMaker::ModelPackageGroup")
     assert "ModelPackageGroupPolicy" not in group.properties
     assert given_to_readers(deployment) == []
@@ -130,7 +130,7 @@ def test_no_role_and_nothing_stateful_changes_for_it(
     assert changed == {"GroupC77FDACD", "ReleaseBucketPolicyE2D33021", "DataKey17AFBB84"}
 
 
-def test_cfn_lint_has_nothing_to_say_about_it(shared: Assembly) -> None:
+def test_cfn_lint_finds_nothing_in_an_isolated_network(shared: Assembly) -> None:
     from cfnlint.api import ManualArgs, lint  # slow to import
 
     template = (shared.folder / f"{shared.names['registry']}.template.json").read_text()

@@ -205,7 +205,7 @@ def test_an_unknown_path_on_the_command_line_is_named(key: str) -> None:
         load_settings({"cards": {"environment": "dev"}, key: "1"})
 
 
-def test_reading_leaves_the_context_as_it_was() -> None:
+def test_reading_settings_does_not_change_the_context() -> None:
     context = {"cards": {"compile": {"gate": {}}}, "cards.compile.gate.top1_drop": "0.1"}
     load_settings(context)
     assert context["cards"] == {"compile": {"gate": {}}}

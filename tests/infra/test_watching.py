@@ -20,7 +20,7 @@ def alarms(deployment: Assembly) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_every_way_to_stand_still_has_its_alarm_and_each_tells_the_topic(
+def test_every_failure_has_an_alarm_that_notifies_the_topic(
     deployment: Assembly,
 ) -> None:
     found = alarms(deployment)
@@ -89,7 +89,7 @@ def test_settings_decide_how_often_who_and_what_moves_stable(synthesise: Any) ->
         assert variables(chosen, function)["STABLE_FOLLOWS"] == "promotion"
 
 
-def test_a_budget_tells_the_topic_and_there_is_none_unasked(
+def test_budget_notifies_the_topic_and_is_absent_by_default(
     deployment: Assembly, synthesise: Any
 ) -> None:
     assert not deployment.of_type("AWS::Budgets::Budget")

@@ -20,7 +20,7 @@ def alive(pid: int) -> bool:
     return bool(shown.stdout.strip()) and not shown.stdout.startswith("Z")
 
 
-def test_a_killed_holder_takes_the_command_and_its_children_with_it(tmp_path: Path) -> None:
+def test_killed_parent_ends_the_command_and_its_children(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -48,7 +48,7 @@ def test_a_killed_holder_takes_the_command_and_its_children_with_it(tmp_path: Pa
     until(lambda: not any(alive(int(pid)) for pid in pids), seconds=5)
 
 
-def test_it_ends_when_asked_and_after_the_grace_when_it_does_not_listen(tmp_path: Path) -> None:
+def test_end_sends_sigterm_and_kills_after_the_grace(tmp_path: Path) -> None:
     for script in ("sleep 60", "trap '' TERM; sleep 60 & wait; wait"):
         process = ChildProcess(
             ["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL

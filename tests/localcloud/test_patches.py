@@ -95,7 +95,7 @@ def needed(code: str) -> str:
         " print('ContextEntries' in inspect.getsource(iam._simulate_principal_policy))",
     ],
 )
-def test_a_patch_is_still_needed(code: str) -> None:
+def test_patch_is_still_needed(code: str) -> None:
     assert needed(code) == "False", "MiniStack can do this now: remove the patch"
 
 
@@ -124,12 +124,12 @@ def test_a_function_sees_its_own_runtime_and_nothing_of_the_server(
     client: Client, function: dict[str, Any]
 ) -> None:
     answer = client("lambda").invoke(FunctionName="own", Payload=b"{}")
-    told = json.loads(answer["Payload"].read())
-    assert told["prefix"].endswith(".venv-lambda")
-    assert told["yaml"] is False, "PyYAML is MiniStack's, not Lambda's"
-    assert told["own"] == []
-    assert told["home"] is None and told["python_path"] is None
-    assert told["path"].split(":")[1:] == ["/usr/local/bin", "/usr/bin", "/bin"]
+    reported = json.loads(answer["Payload"].read())
+    assert reported["prefix"].endswith(".venv-lambda")
+    assert reported["yaml"] is False, "PyYAML is MiniStack's, not Lambda's"
+    assert reported["own"] == []
+    assert reported["home"] is None and reported["python_path"] is None
+    assert reported["path"].split(":")[1:] == ["/usr/local/bin", "/usr/bin", "/bin"]
 
 
 def test_a_function_acts_as_its_role(client: Client, function: dict[str, Any]) -> None:
@@ -205,8 +205,12 @@ def test_an_event_that_cannot_be_delivered_ends_in_the_targets_dead_letter_queue
     send(client, name, {"n": 1})
     message = until(lambda: received(client, url))[0]
     assert json.loads(message["Body"])["detail"] == {"n": 1}
-    told = {key: value["StringValue"] for key, value in message["MessageAttributes"].items()}
-    assert (told["ERROR_CODE"], told["RULE_ARN"], told["TARGET_ARN"]) == (code, rule_arn, arn)
+    reported = {key: value["StringValue"] for key, value in message["MessageAttributes"].items()}
+    assert (reported["ERROR_CODE"], reported["RULE_ARN"], reported["TARGET_ARN"]) == (
+        code,
+        rule_arn,
+        arn,
+    )
 
 
 def test_settings_of_latest_are_those_of_the_unqualified_function(
@@ -289,7 +293,7 @@ def test_parameters_below_a_path_are_a_right_of_their_own(
         ssm.get_parameters_by_path(Path="/theirs")
 
 
-def test_a_metric_s_namespace_binds_who_may_write_it(cloud: LocalCloud, client: Client) -> None:
+def test_metric_namespace_restricts_writers(cloud: LocalCloud, client: Client) -> None:
     iam, user = client("iam"), "measurer"
     iam.create_user(UserName=user)
     allowed = {
@@ -362,13 +366,13 @@ def test_a_package_event_reaches_a_rule_in_awss_shape(client: Client) -> None:
     pattern = {
         "source": ["aws.sagemaker"],
         "detail-type": ["SageMaker Model Package State Change"],
-        "detail": {"ModelPackageGroupName": ["told"]},
+        "detail": {"ModelPackageGroupName": ["reported"]},
     }
     events.put_rule(Name="packages", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="packages", Targets=[{"Id": "1", "Arn": queue}])
-    sagemaker.create_model_package_group(ModelPackageGroupName="told")
+    sagemaker.create_model_package_group(ModelPackageGroupName="reported")
     arn = sagemaker.create_model_package(
-        ModelPackageGroupName="told", CustomerMetadataProperties={"Secret": "no"}
+        ModelPackageGroupName="reported", CustomerMetadataProperties={"Secret": "no"}
     )["ModelPackageArn"]
     found = until(lambda: received(client, url))
     event = json.loads(found[0]["Body"])
@@ -376,7 +380,7 @@ def test_a_package_event_reaches_a_rule_in_awss_shape(client: Client) -> None:
     assert event["detail"]["ModelApprovalStatus"] == "PendingManualApproval"
     assert isinstance(event["detail"]["CreationTime"], int)
     assert "CustomerMetadataProperties" not in event["detail"]
-    # Every update is told, also one of nothing but the metadata.
+    # Every update is reported, also one of nothing but the metadata.
     sagemaker.update_model_package(
         ModelPackageArn=arn, CustomerMetadataProperties={"Secret": "still"}
     )

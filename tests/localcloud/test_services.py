@@ -43,11 +43,11 @@ def test_parameters_are_found_by_their_path(client: Client) -> None:
     assert [(p["Name"], p["Value"]) for p in found] == [("/cards/dev/group-name", "models")]
 
 
-def test_a_stranger_is_refused(cloud: LocalCloud) -> None:
-    stranger = client_of(cloud, aws_access_key_id="AKIAIOSFODNN7", aws_secret_access_key="x")
+def test_unknown_key_is_refused(cloud: LocalCloud) -> None:
+    unknown = client_of(cloud, aws_access_key_id="AKIAIOSFODNN7", aws_secret_access_key="x")
     for ask in (
-        stranger("sagemaker").list_model_package_groups,
-        stranger("s3").list_buckets,
+        unknown("sagemaker").list_model_package_groups,
+        unknown("s3").list_buckets,
     ):
         with pytest.raises(ClientError) as error:
             ask()

@@ -50,7 +50,7 @@ def test_a_stop_ends_jobs_which_have_failed_at_the_next_start(tmp_path: Path) ->
             "sagemaker.amazonaws.com",
             [{"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"}],
         )
-        url, queue = queue_of(client, "told")
+        url, queue = queue_of(client, "reported")
         pattern = {"detail-type": ["SageMaker Processing Job State Change"]}
         client("events").put_rule(Name="jobs", EventPattern=json.dumps(pattern))
         client("events").put_targets(Rule="jobs", Targets=[{"Id": "1", "Arn": queue}])
@@ -135,7 +135,9 @@ def make_bucket(client: Client, name: str) -> None:
     )
 
 
-def test_a_server_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_beside_a_hanging_server_raises_with_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cloud = make_cloud(tmp_path)
     assert server_lock.acquire(tmp_path, cloud.port)
     try:

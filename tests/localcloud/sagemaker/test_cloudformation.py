@@ -76,11 +76,11 @@ def deploy(client: Client, template: dict[str, Any], update: bool = False) -> di
     act = formation.update_stack if update else formation.create_stack
     act(StackName="cards", TemplateBody=json.dumps(template))
 
-    def look() -> dict[str, Any] | None:
+    def read() -> dict[str, Any] | None:
         found: dict[str, Any] = formation.describe_stacks(StackName="cards")["Stacks"][0]
         return None if found["StackStatus"].endswith("IN_PROGRESS") else found
 
-    found: dict[str, Any] = until(look)
+    found: dict[str, Any] = until(read)
     assert found["StackStatus"] == ("UPDATE_COMPLETE" if update else "CREATE_COMPLETE"), found
     return {**template, "Outputs": {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}}
 
@@ -112,7 +112,7 @@ def test_a_function_keeps_its_dead_letter_queue(client: Client, stack: dict[str,
     assert found["DeadLetterConfig"]["TargetArn"].endswith(":of-a-template")
 
 
-def test_an_update_changes_the_group_and_a_deletion_spares_one_that_holds_packages(
+def test_update_changes_the_group_and_deletion_keeps_one_with_packages(
     client: Client, stack: dict[str, Any]
 ) -> None:
     changed = json.loads(json.dumps({key: stack[key] for key in ("Resources",)}))

@@ -24,9 +24,7 @@ def code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return str(error.value.response["Error"]["Code"])
 
 
-def test_a_package_is_pending_unless_told_and_described_as_it_was_made(
-    client: Client, group: str
-) -> None:
+def test_package_is_pending_by_default_and_described_as_created(client: Client, group: str) -> None:
     sagemaker = client("sagemaker")
     arn = sagemaker.create_model_package(
         ModelPackageGroupName=group,
@@ -271,7 +269,7 @@ def test_a_role_of_another_account_needs_its_own_right_as_well(
                 role.describe_model_package(ModelPackageName=version)
 
 
-def test_a_page_token_that_nobody_gave_is_refused(client: Client, group: str) -> None:
+def test_unknown_page_token_is_refused(client: Client, group: str) -> None:
     with pytest.raises(ClientError, match="Invalid NextToken"):
         client("sagemaker").list_model_packages(ModelPackageGroupName=group, NextToken="?")
 

@@ -37,11 +37,11 @@ SCRIPT = textwrap.dedent(
     if options.mode == "continue":
         kept = pathlib.Path("/opt/ml/checkpoints".replace("/opt/ml", os.environ["ROOT"]), "step")
         kept.write_text(str(int(kept.read_text()) + 1) if kept.exists() else "1")
-    told = {key: value for key, value in os.environ.items()}
+    reported = {key: value for key, value in os.environ.items()}
     channel = pathlib.Path(os.environ["SM_CHANNEL_CARDS"])
-    told["files"] = sorted(p.relative_to(channel).as_posix() for p in channel.rglob("*.txt"))
-    told["rate"] = options.rate
-    pathlib.Path(os.environ["SM_MODEL_DIR"], "told.json").write_text(json.dumps(told))
+    reported["files"] = sorted(p.relative_to(channel).as_posix() for p in channel.rglob("*.txt"))
+    reported["rate"] = options.rate
+    pathlib.Path(os.environ["SM_MODEL_DIR"], "reported.json").write_text(json.dumps(reported))
     pathlib.Path(os.environ["SM_OUTPUT_DATA_DIR"], "note.txt").write_text("measured")
     """
 )
@@ -97,11 +97,11 @@ def training(name: str, role: str, source: str, **changes: Any) -> dict[str, Any
 def ended(client: Client, name: str) -> dict[str, Any]:
     sagemaker = client("sagemaker")
 
-    def look() -> dict[str, Any] | None:
+    def read() -> dict[str, Any] | None:
         job = sagemaker.describe_training_job(TrainingJobName=name)
         return job if job["TrainingJobStatus"] not in ("InProgress", "Stopping") else None
 
-    return dict(until(look))
+    return dict(until(read))
 
 
 def job_is_training(client: Client, name: str) -> bool:
@@ -146,12 +146,14 @@ def test_script_mode_runs_with_channels_parameters_role_and_a_clean_environment(
     assert artifact == "s3://work/allowed/jobs/works/output/model.tar.gz"
     body = client("s3").get_object(Bucket="work", Key="allowed/jobs/works/output/model.tar.gz")
     with tarfile.open(fileobj=io.BytesIO(body["Body"].read())) as tar:
-        told = json.loads(tar.extractfile("told.json").read())  # type: ignore[union-attr]
-    assert told["files"] == ["a/one.txt", "b/two.txt"]
-    assert told["rate"] == 0.25
-    assert told["HERE"] == told["SM_MODEL_DIR"] != "/opt/ml/model"
-    assert told["AWS_ACCESS_KEY_ID"].startswith("ASIA"), "the role's credentials, not the caller's"
-    assert not [key for key in told if key.startswith(("LOCALCLOUD_", "MINISTACK_", "PYTEST_"))]
+        reported = json.loads(tar.extractfile("reported.json").read())  # type: ignore[union-attr]
+    assert reported["files"] == ["a/one.txt", "b/two.txt"]
+    assert reported["rate"] == 0.25
+    assert reported["HERE"] == reported["SM_MODEL_DIR"] != "/opt/ml/model"
+    assert reported["AWS_ACCESS_KEY_ID"].startswith("ASIA"), (
+        "the role's credentials, not the caller's"
+    )
+    assert not [key for key in reported if key.startswith(("LOCALCLOUD_", "MINISTACK_", "PYTEST_"))]
     assert client("s3").head_object(Bucket="work", Key="allowed/jobs/works/output/output.tar.gz")
     assert job["FinalMetricDataList"][0]["Value"] == pytest.approx(0.5)
     assert [t["Status"] for t in job["SecondaryStatusTransitions"]][-1] == "Completed"
@@ -182,19 +184,19 @@ def test_a_role_that_may_not_read_the_data_fails_the_job(
     assert "Data download failed" in reason and ("403" in reason or "AccessDenied" in reason)
 
 
-def test_a_jobs_story_is_told_by_events_in_milliseconds(
+def test_job_sends_events_with_times_in_milliseconds(
     client: Client, role: str, source: str
 ) -> None:
     url, queue = queue_of(client, "training-events")
     pattern = {
         "source": ["aws.sagemaker"],
         "detail-type": ["SageMaker Training Job State Change"],
-        "detail": {"TrainingJobName": ["told"]},
+        "detail": {"TrainingJobName": ["reported"]},
     }
     client("events").put_rule(Name="training", EventPattern=json.dumps(pattern))
     client("events").put_targets(Rule="training", Targets=[{"Id": "1", "Arn": queue}])
-    client("sagemaker").create_training_job(**training("told", role, source))
-    arn = ended(client, "told")["TrainingJobArn"]
+    client("sagemaker").create_training_job(**training("reported", role, source))
+    arn = ended(client, "reported")["TrainingJobArn"]
     events = [json.loads(message["Body"]) for message in received(client, url)]
     details = {event["detail"]["TrainingJobStatus"]: event["detail"] for event in events}
     assert set(details) == {"InProgress", "Completed"}
@@ -206,9 +208,7 @@ def test_a_jobs_story_is_told_by_events_in_milliseconds(
     assert all(isinstance(t, int) and t > 1_600_000_000_000 for t in times)
 
 
-def test_a_job_that_has_no_place_yet_is_stopped_at_once(
-    client: Client, role: str, source: str
-) -> None:
+def test_waiting_job_is_stopped_at_once(client: Client, role: str, source: str) -> None:
     sagemaker = client("sagemaker")
     sagemaker.create_training_job(**training("first", role, source, mode="wait"))
     sagemaker.create_training_job(**training("second", role, source))
@@ -269,9 +269,7 @@ def test_requirements_are_installed_for_the_job_alone(client: Client, role: str)
     assert importlib.util.find_spec("only_of_this_job") is None
 
 
-def test_a_requirement_that_is_not_to_be_had_is_the_failure_reason(
-    client: Client, role: str
-) -> None:
+def test_missing_requirement_is_the_failure_reason(client: Client, role: str) -> None:
     files = {"train.py": b"", "requirements.txt": b"./not-there-1.0-py3-none-any.whl\n"}
     put_source(client, "missing.tar.gz", files)
     request = training("missing", role, "s3://work/allowed/missing.tar.gz")
@@ -280,7 +278,7 @@ def test_a_requirement_that_is_not_to_be_had_is_the_failure_reason(
     assert "InstallRequirementsError" in reason and "not-there" in reason
 
 
-def test_an_archive_that_climbs_out_is_refused(client: Client, role: str) -> None:
+def test_archive_with_paths_outside_its_folder_is_refused(client: Client, role: str) -> None:
     put_source(client, "climbs.tar.gz", {"train.py": b"", "../../../escaped": b"x"})
     client("sagemaker").create_training_job(
         **training("climbs", role, "s3://work/allowed/climbs.tar.gz")
@@ -381,7 +379,7 @@ def test_a_caller_who_may_not_pass_the_role_is_refused(
         starter.create_training_job(**training("other-one", role, source))
 
 
-def test_a_processing_job_takes_inputs_gives_outputs_and_last_words(
+def test_processing_job_reads_inputs_and_writes_outputs_and_message(
     client: Client, role: str, source: str
 ) -> None:
     sagemaker = client("sagemaker")
@@ -430,11 +428,11 @@ def test_a_processing_job_takes_inputs_gives_outputs_and_last_words(
         Environment={"SOURCE": "package"},
     )
 
-    def look() -> dict[str, Any] | None:
+    def read() -> dict[str, Any] | None:
         job = sagemaker.describe_processing_job(ProcessingJobName="processes")
         return job if job["ProcessingJobStatus"] != "InProgress" else None
 
-    job = until(look)
+    job = until(read)
     assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
     assert job["ExitMessage"] == "all well"
     copied = client("s3").get_object(Bucket="work", Key="allowed/processed/copy.txt")
