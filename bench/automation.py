@@ -225,11 +225,11 @@ def reconciling(site: Site, names: DeployedNames, versions: int) -> None:
     for label, later in (("all of them new", timedelta()), ("none of them new", timedelta(days=7))):
         calls, begun = 0, time.monotonic()
         deployment = replace(names.deployment(clients.__getitem__), now=partial(_in, later))
-        report = reconcile(deployment, recipe, lambda finding: None, resume=False)
+        report = reconcile(deployment, recipe, lambda repair: None, resume=False)
         took = time.monotonic() - begun
         print(
             f"\nreconciler over {report.versions:,} versions, {label}: {calls:,} calls, "
-            f"{took:.1f} s, {report.looked:,} looked at closely, {len(report.findings)} found"
+            f"{took:.1f} s, {report.looked:,} looked at closely, {len(report.repairs)} found"
         )
 
 

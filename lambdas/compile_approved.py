@@ -4,8 +4,8 @@ Every version comes by here, however it was made, and again whenever somebody de
 this is where SageMaker Lineage is written.
 
 This function may start and stop compile jobs. It may not write releases: what there is to
-publish, to withdraw or to record it hands to the function that may, which hears of a job's end
-itself.
+publish, to withdraw or to record it hands to the function that may, which gets the event of a
+job's end itself.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 import boto3
 
-from lambdas.events import log, subject
+from lambdas.events import log, version_ref
 from lambdas.metrics import count
 from lambdas.settings import compile_settings, deployment, recipe, required
 from registry.automation.actions import compile_actions, converge
-from registry.automation.observation import Situation
+from registry.automation.observation import VersionState
 from registry.convergence import Step
 from registry.lineage.record import record_version
 from registry.versions.packages import describe
@@ -31,8 +31,8 @@ _deployment = deployment()
 _lambda = boto3.client("lambda")
 
 
-def _hand_over(situation: Situation) -> str:
-    detail = {"ModelPackageArn": situation.subject.arn, "ModelName": str(situation.name)}
+def _hand_over(state: VersionState) -> str:
+    detail = {"ModelPackageArn": state.version.arn, "ModelName": str(state.name)}
     _lambda.invoke(
         FunctionName=PUBLISH_FUNCTION,
         InvocationType="Event",
@@ -46,9 +46,9 @@ _after_a_job = {step: _actions[step] for step in (Step.START_COMPILATION, Step.S
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
-    """Looks at the version that the event is about, takes its next step, records its lineage."""
+    """Takes the next step of the event's version, and records its lineage."""
     detail = event.get("detail") or {}
-    about = subject(event, _deployment.sagemaker)
+    about = version_ref(event, _deployment.sagemaker)
     if about is None:
         log("not ours", event=str(detail)[:200])
         return {"package": "", "step": "NOTHING", "result": "no compile job of ours"}
@@ -69,7 +69,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
 
 
 def _record_lineage(arn: str, label: str) -> None:
-    """Last: lineage that cannot be written is tried again, and keeps no release back."""
+    """Last, so that a failure here delays no release; the event is tried again."""
     package = describe(_deployment.sagemaker, arn)
     if package is None or package.group != _deployment.group_name:
         return

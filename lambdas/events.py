@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from registry.automation.observation import Subject
+from registry.automation.observation import VersionRef
 from registry.compilation.jobs import source_of
 from registry.names import name_in_description, parse_compile_job
 
@@ -34,12 +34,12 @@ def detail(event: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def subject(event: Mapping[str, Any], sagemaker: Any) -> Subject | None:
+def version_ref(event: Mapping[str, Any], sagemaker: Any) -> VersionRef | None:
     """The version that an event is about: it names a version, or a compile job of one.
 
     Args:
         event: Of a version, of a processing job, or one of our functions' own.
-        sagemaker: Asked whose a job is.
+        sagemaker: Finds the version of a job.
 
     Returns:
         None for a job that compiles no version.
@@ -52,16 +52,16 @@ def subject(event: Mapping[str, Any], sagemaker: Any) -> Subject | None:
     if "ModelPackageArn" in named:
         arn = detail(event, "ModelPackageArn")
         known = named.get("ModelName")
-        return Subject(arn, name_in_description(known) if isinstance(known, str) else None)
+        return VersionRef(arn, name_in_description(known) if isinstance(known, str) else None)
     job = detail(event, "ProcessingJobName")
     arn_of_job = source_of(sagemaker, job)
     compiled = parse_compile_job(job)
-    return Subject(arn_of_job, compiled and compiled[0]) if arn_of_job else None
+    return VersionRef(arn_of_job, compiled and compiled[0]) if arn_of_job else None
 
 
 def log(message: str, **fields: object) -> None:
-    """Writes one line of JSON, as Lambda's own logger would; ``package`` finds a version's story,
-    ``trace`` what X-Ray knows of the same call.
+    """Writes one line of JSON, as Lambda's own logger would; ``package`` finds a version's
+    lines, ``trace`` those that X-Ray has of the same call.
 
     Args:
         message: What is done.

@@ -14,7 +14,7 @@ from registry.notices import Notice, NoticeKind
 
 NAMESPACE = "CardRegistry"
 #: What each kind of notice is counted as.
-OUTCOMES = {
+METRICS = {
     NoticeKind.RELEASED: "Released",
     NoticeKind.WITHDRAWN: "Withdrawn",
     NoticeKind.GATE_FAILED: "GateFailed",
@@ -23,9 +23,9 @@ OUTCOMES = {
 
 
 def count_notice(notice: Notice) -> None:
-    """Counts what people are told, and how long a release has taken."""
+    """Counts a notice, and measures how long a release has taken."""
     figures = {"LeadTimeSeconds": notice.waited} if notice.waited is not None else {}
-    count(OUTCOMES[notice.kind], notice.version, **figures)
+    count(METRICS[notice.kind], notice.version, **figures)
 
 
 def count(metric: str, package: str = "", **more: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambdas.events import log, subject
+from lambdas.events import log, version_ref
 from lambdas.settings import deployment, kept_releases, notifier, recipe, required
 from registry.automation.actions import MOVE_CHANNELS, converge, move_channels, publish_actions
 from registry.convergence import Step
@@ -20,12 +20,12 @@ _actions = publish_actions(_deployment, notifier(), RECIPE)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
-    """Looks at the version that the event is about and takes its next step."""
+    """Takes the next step of the event's version."""
     if event.get("detail") == MOVE_CHANNELS:
         moved = move_channels(_deployment)
         log(Step.MOVE_CHANNEL.value, result=moved)
         return {"package": "", "step": Step.MOVE_CHANNEL.name, "result": moved}
-    about = subject(event, _deployment.sagemaker)
+    about = version_ref(event, _deployment.sagemaker)
     if about is None:
         log("not ours", event=str(event.get("detail", ""))[:200])
         return {"package": "", "step": "NOTHING", "result": "no compile job of ours"}

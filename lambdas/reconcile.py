@@ -1,4 +1,4 @@
-"""On a schedule: what no event told is found, and handed to the functions that put it right.
+"""On a schedule: repairs for lost events are found, and handed to the functions that make them.
 
 This function reads everything and writes nothing but where it stopped.
 """
@@ -13,7 +13,7 @@ import boto3
 from lambdas.events import log
 from lambdas.metrics import count
 from lambdas.settings import deployment, kept_releases, recipe, required
-from registry.automation.reconciliation import COMPILER, PUBLISHER, REGISTRAR, Finding, reconcile
+from registry.automation.reconciliation import COMPILER, PUBLISHER, REGISTRAR, Repair, reconcile
 
 FUNCTIONS = {
     REGISTRAR: required("REGISTER_FUNCTION"),
@@ -21,42 +21,42 @@ FUNCTIONS = {
     PUBLISHER: required("PUBLISH_FUNCTION"),
 }
 RECIPE = recipe()
-#: What is kept back of the function's time to write down where it stopped.
+#: The part of the function's time that is reserved for recording where it stopped.
 _MARGIN_MS = 30_000
 
 _deployment = deployment(keep_releases=kept_releases())
 _lambda = boto3.client("lambda")
 
 
-def _act(finding: Finding) -> None:
-    log(finding.step, package=finding.what, result="handed on")
+def _act(repair: Repair) -> None:
+    log(repair.step, package=repair.what, result="handed on")
     _lambda.invoke(
-        FunctionName=FUNCTIONS[finding.function],
+        FunctionName=FUNCTIONS[repair.function],
         InvocationType="Event",
-        Payload=json.dumps({"detail": dict(finding.event)}).encode(),
+        Payload=json.dumps({"detail": dict(repair.event)}).encode(),
     )
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Goes through the versions until all are looked at or the time is up."""
+    """Checks the versions until all are done or the time is up."""
     report = reconcile(
         _deployment,
         RECIPE,
         _act,
         has_time=lambda: context.get_remaining_time_in_millis() > _MARGIN_MS,
     )
-    # Only a run that came to its end keeps the alarm of a stale reconciler quiet.
+    # Only a finished run resets the alarm of a stale reconciler.
     outcome = "Reconciled" if report.finished else "ReconcilerInterrupted"
-    count(outcome, VersionsLooked=report.looked, VersionsPutRight=len(report.findings))
+    count(outcome, VersionsLooked=report.looked, VersionsPutRight=len(report.repairs))
     log(
         "reconciled" if report.finished else "goes on with the next run",
         versions=report.versions,
         looked=report.looked,
-        put_right=len(report.findings),
+        put_right=len(report.repairs),
     )
     return {
         "versions": report.versions,
         "looked": report.looked,
-        "put_right": len(report.findings),
+        "put_right": len(report.repairs),
         "finished": report.finished,
     }

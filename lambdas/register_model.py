@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str | None]:
 
 
 def _name_on_run(registration: Registration) -> None:
-    """A run that cannot be told costs no registration; a repeated event tells it again."""
+    """A failure here does not fail the registration; a repeated event tags the run again."""
     if not registration.mlflow_run_id or not registration.arn or MLFLOW_URI == NO_MLFLOW:
         return
     tags = {PACKAGE_ARN_TAG: registration.arn, PACKAGE_NAME_TAG: registration.name or ""}

@@ -1,8 +1,9 @@
-"""The heart: what is so, and the one right next step.
+"""The next step of a version, decided from its observed state alone.
 
-An event only says 'look at package X'. :func:`next_step` looks at what is so, never at what the
-event said, so duplicate, late, reordered and lost events need no code of their own. It is pure;
-:mod:`registry.automation.observation` looks and :mod:`registry.automation.actions` acts.
+An event only says 'look at package X'. :func:`next_step` reads the observed state, never the
+event's content, so duplicate, late, reordered and lost events need no code of their own. It is
+pure; :mod:`registry.automation.observation` reads the state and
+:mod:`registry.automation.actions` takes the step.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-#: How often a compilation is started for one version and recipe before a person has to look.
+#: How many compile jobs are started for one version and recipe before a person has to decide.
 ATTEMPT_LIMIT = 3
 
 
@@ -35,7 +36,7 @@ class JobState(Enum):
 
 
 class Verdict(Enum):
-    """What the fidelity gate of a completed job said; NONE also where its report is damaged."""
+    """The result of a completed job's fidelity gate; NONE also where its report is damaged."""
 
     NONE = "none"
     PASSED = "passed"
@@ -59,25 +60,25 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Observation:
-    """What is so for one version under the deployment's recipe.
+    """The observed state of one version under the deployment's recipe.
 
     Attributes:
         approval: The version's approval.
         releasable: Whether it is a stage-2 student by its name.
-        compilable: Whether it says where its model and its cards are.
+        compilable: Whether its model artifact and its card set are recorded.
         job: State of its newest compile job.
         attempts: How many compile jobs it has had.
-        refused: Whether the newest job failed for what it was given, and not for its machine.
-        verdict: The gate's word, once the job is completed.
+        refused: Whether the newest job failed because of its input, and not because of its machine.
+        verdict: The gate's result, once the job is completed.
         released: Whether its release by this recipe is complete (its manifest exists).
         released_otherwise: Whether a release of it by another recipe is complete.
         leads: Whether no newer approved version takes its place in the channels.
         channel_current: Whether the channels point to what they should, as far as this version
             can change it.
-        announced: Whether the version names its release, which is done once people are told.
-        superseded: Whether retention has releases of it to let go, or files of them to delete.
-        retired: Whether its release was let go, and no job was started since.
-        failure_recorded: Whether the newest job's failure, or its gate's, stands on the version.
+        announced: Whether the version names its release, which is written after the notice is sent.
+        superseded: Whether retention has releases of it to retire, or files of them to delete.
+        retired: Whether its release was retired, and no job was started since.
+        failure_recorded: Whether the newest job's failure, or its gate's, is on the version.
     """
 
     approval: Approval
@@ -98,11 +99,15 @@ class Observation:
 
 
 def next_step(seen: Observation) -> Step:
-    """Names the next step; every observation has exactly one."""
+    """Returns the next step; every observation has exactly one.
+
+    >>> next_step(Observation(Approval.APPROVED, releasable=True))
+    <Step.START_COMPILATION: 'start the compilation'>
+    """
     if not seen.releasable:
         return Step.NOTHING
     if seen.approval is not Approval.APPROVED:
-        return _leave(seen)
+        return _step_without_approval(seen)
     if (seen.released or seen.released_otherwise) and not seen.channel_current:
         return Step.MOVE_CHANNEL
     if seen.superseded:
@@ -114,7 +119,7 @@ def next_step(seen: Observation) -> Step:
         return Step.NOTHING
     if seen.job in (JobState.RUNNING, JobState.STOPPING):
         return Step.WAIT
-    if _can_try(seen):
+    if _may_compile(seen):
         return Step.START_COMPILATION
     if seen.failure_recorded:
         return Step.NOTHING
@@ -122,8 +127,8 @@ def next_step(seen: Observation) -> Step:
     return Step.PUBLISH if passed else Step.RECORD_FAILURE
 
 
-def _leave(seen: Observation) -> Step:
-    """Of a version that is not approved nothing runs, and nothing is to be had."""
+def _step_without_approval(seen: Observation) -> Step:
+    """The step that leaves a version without approval with no job and no release."""
     visible = seen.released or seen.released_otherwise or seen.announced
     if visible or not seen.channel_current:
         return Step.WITHDRAW
@@ -132,10 +137,11 @@ def _leave(seen: Observation) -> Step:
     return Step.STOP_COMPILATION if seen.job is JobState.RUNNING else Step.NOTHING
 
 
-def _can_try(seen: Observation) -> bool:
-    """A job that has not been, was stopped, or failed for its machine's sake.
+def _may_compile(seen: Observation) -> bool:
+    """Whether to start a job: there is none, it was stopped, or its machine failed.
 
-    A model that fails its gate, or that the compiler refuses, does so again: people are told.
+    A model that fails its gate, or that the compiler refuses, would do so again: that failure is
+    recorded and a notice is sent instead.
     """
     if not seen.compilable or seen.attempts >= ATTEMPT_LIMIT:
         return False

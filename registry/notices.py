@@ -1,4 +1,4 @@
-"""What people are told: one message a mailbox shows well, and the same for a chat.
+"""Notices to people: one message for a mailbox, and the same for a chat.
 
 Amazon SNS sends each kind of subscriber its own text: an https subscriber is AWS's chat service
 (Amazon Q Developer in chat applications), which shows its custom notification schema and drops
@@ -28,7 +28,7 @@ class NoticeKind(Enum):
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that a person should know, and can act on.
+    """A message to people about a version, with the commands to use next.
 
     Attributes:
         kind: What happened.
@@ -54,10 +54,10 @@ class Notice:
     @property
     def text(self) -> str:
         """For a mailbox."""
-        steps = "\n".join(f"    {step}" for step in self.next_steps)
+        steps = "\n".join(f"    {_line(step)}" for step in self.next_steps)
         body = (
             f"{_line(self.version)}: {self.kind.value}.\n\n{_line(self.why)}\n\nNext:\n{steps}\n\n"
-            f"Version: {self.arn}\n"
+            f"Version: {_line(self.arn)}\n"
         )
         return body[:_TEXT_LIMIT]
 
@@ -74,7 +74,7 @@ class Notice:
                 "nextSteps": [f"`{step}`" for step in self.next_steps],
             },
             "metadata": {
-                "threadId": _line(self.version),
+                "threadId": self.version,
                 "summary": self.kind.value,
                 "eventType": self.kind.value,
                 "relatedResources": [self.arn],
@@ -85,13 +85,13 @@ class Notice:
 
 @dataclass(frozen=True)
 class Notifier:
-    """Where notices go.
+    """Publishes notices to an SNS topic.
 
     Attributes:
         sns: A boto3 SNS client.
         topic: ARN of the topic.
         environment: Which deployment's commands a notice names.
-        count: Counts what people are told.
+        count: Called with each notice, to count it.
     """
 
     sns: Any
@@ -104,7 +104,7 @@ class Notifier:
         return f"cards {words} -e {self.environment}"
 
     def publish(self, notice: Notice) -> None:
-        """Sends a notice to whoever has subscribed."""
+        """Sends a notice to the topic's subscribers."""
         self.count(notice)
         texts = {"default": notice.text, "email": notice.text, "https": notice.chat}
         self.sns.publish(
@@ -114,7 +114,7 @@ class Notifier:
             Message=json.dumps(texts),
             MessageAttributes={
                 "kind": {"DataType": "String", "StringValue": notice.kind.value},
-                "version": {"DataType": "String", "StringValue": _line(notice.version)[:256]},
+                "version": {"DataType": "String", "StringValue": notice.version[:256]},
             },
         )
 

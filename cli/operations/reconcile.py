@@ -12,7 +12,7 @@ from cli.errors import CliError
 from cli.options import AsJson
 
 if TYPE_CHECKING:
-    from registry.automation.reconciliation import Finding
+    from registry.automation.reconciliation import Repair
     from registry.compilation.compile_recipe import CompileRecipe
 
 EPILOG = "Example: cards reconcile --dry-run"
@@ -46,14 +46,14 @@ def reconcile(
             f"deploy it again: cdk deploy --all -c cards.environment={environment}"
         )
 
-    def act(finding: Finding) -> None:
+    def act(repair: Repair) -> None:
         if not as_json:
-            print_line(f"{finding.what}: {finding.step}")
+            print_line(f"{repair.what}: {repair.step}")
         if not dry_run:
             aws.client("lambda").invoke(
-                FunctionName=functions[finding.function],
+                FunctionName=functions[repair.function],
                 InvocationType="Event",
-                Payload=json.dumps({"detail": dict(finding.event)}).encode(),
+                Payload=json.dumps({"detail": dict(repair.event)}).encode(),
             )
 
     report = run(
@@ -63,10 +63,10 @@ def reconcile(
         resume=False,
     )
     if as_json:
-        rows = [{"what": each.what, "step": each.step} for each in report.findings]
+        rows = [{"what": each.what, "step": each.step} for each in report.repairs]
         print_json({"versions": report.versions, "looked": report.looked, "findings": rows})
         return
-    count = len(report.findings)
+    count = len(report.repairs)
     done = "would be put right" if dry_run else "handed on"
     print_line(
         f"{report.versions} versions, {report.looked} looked at closely: "

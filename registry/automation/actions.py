@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from registry import channels
-from registry.automation.observation import Situation, Subject, observe
+from registry.automation.observation import VersionRef, VersionState, observe
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
@@ -33,52 +33,52 @@ from registry.versions.packages import APPROVED, describe
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What :func:`converge` did, for the log."""
+class ConvergenceResult:
+    """The step that :func:`converge` took, and its result, for the log."""
 
     package: str
     step: Step
     result: str
 
 
-Action = Callable[[Situation], str]
-#: The event's detail that makes the publisher look at the channels, whatever version is meant.
+Action = Callable[[VersionState], str]
+#: The event's detail that makes the publisher move the channels, without naming a version.
 MOVE_CHANNELS: Mapping[str, Any] = {"MoveChannels": True}
 
 
 def converge(
     deployment: Deployment,
-    subject: Subject,
+    version: VersionRef,
     recipe: CompileRecipe,
     actions: Mapping[Step, Action],
     *,
     again: bool = False,
-) -> Outcome:
-    """Looks at a version and takes the one right next step.
+) -> ConvergenceResult:
+    """Observes a version and takes its next step.
 
     Args:
         deployment: Clients, names and settings.
-        subject: The version that an event named.
+        version: The version that an event named.
         recipe: The deployment's recipe.
-        actions: What the caller can do, by step. A step that it has no action for is left, with
-            a word in the outcome, to whoever has.
-        again: A person's word to compile again what has failed.
+        actions: The caller's action for each step. A step without one is left to another
+            function, and the result says so.
+        again: Whether a person asked to compile again what has failed.
     """
-    situation = observe(deployment, subject, recipe)
-    step = next_step(forgiven(situation.seen) if again else situation.seen)
+    state = observe(deployment, version, recipe)
+    step = next_step(without_past_failures(state.seen) if again else state.seen)
     if step in (Step.NOTHING, Step.WAIT):
-        return Outcome(situation.label, step, _why_nothing(situation))
+        return ConvergenceResult(state.label, step, _reason_for_nothing(state))
     action = actions.get(step)
     if action is None:
-        return Outcome(situation.label, step, "left to another function")
-    return Outcome(situation.label, step, action(situation))
+        return ConvergenceResult(state.label, step, "left to another function")
+    return ConvergenceResult(state.label, step, action(state))
 
 
-def forgiven(seen: Observation) -> Observation:
-    """The same version as if what failed, or was let go, had never been tried."""
+def without_past_failures(seen: Observation) -> Observation:
+    """The observation without past failures and without retirement."""
     passed = seen.job is JobState.COMPLETED and seen.verdict is Verdict.PASSED
     waiting = seen.job in (JobState.RUNNING, JobState.STOPPING)
-    # A job that passed and all the same failed to be published left damaged files.
+    # A job that passed its gate and could not be published left damaged files.
     if waiting or (passed and not seen.failure_recorded and not seen.retired):
         return seen
     return replace(
@@ -97,32 +97,32 @@ def compile_actions(
     settings: compilation.CompileSettings,
     hand_over: Action,
 ) -> dict[Step, Action]:
-    """What the function that may run compile jobs does; the rest it hands to the publisher."""
+    """The actions of the function that runs compile jobs; it hands the others to the publisher."""
 
-    def start(situation: Situation) -> str:
-        assert situation.package and situation.jobs
+    def start(state: VersionState) -> str:
+        assert state.package and state.jobs
         job = compilation.start(
             deployment.sagemaker,
-            situation.package,
+            state.package,
             recipe,
             settings,
-            situation.jobs.newest.attempt + 1,
+            state.jobs.newest.attempt + 1,
         )
-        # Whoever was told of a rejection in between has found no job to stop.
-        if not _is_approved(deployment.sagemaker, situation):
+        # The handler of a rejection in between has found no job to stop.
+        if not _is_approved(deployment.sagemaker, state):
             compilation.stop(deployment.sagemaker, job)
             return f"{job}, and stopped: the version was rejected meanwhile"
         return job
 
-    def stop(situation: Situation) -> str:
-        assert situation.jobs
-        for job in situation.jobs.running:
+    def stop(state: VersionState) -> str:
+        assert state.jobs
+        for job in state.jobs.running:
             compilation.stop(deployment.sagemaker, job)
-        return ", ".join(situation.jobs.running)
+        return ", ".join(state.jobs.running)
 
-    def withdraw(situation: Situation) -> str:
-        stop(situation)
-        return hand_over(situation)
+    def withdraw(state: VersionState) -> str:
+        stop(state)
+        return hand_over(state)
 
     return {
         Step.START_COMPILATION: start,
@@ -138,49 +138,51 @@ def compile_actions(
 def publish_actions(
     deployment: Deployment, notifier: Notifier, recipe: CompileRecipe
 ) -> dict[Step, Action]:
-    """What the function that may write releases does."""
+    """The actions of the function that may write releases."""
 
-    def publish(situation: Situation) -> str:
-        assert situation.package and situation.jobs
-        job = situation.jobs.newest.name
+    def publish(state: VersionState) -> str:
+        assert state.package and state.jobs
+        job = state.jobs.newest.name
         try:
-            release = releases.publish(deployment, situation.package, recipe, job)
+            release = releases.publish(deployment, state.package, recipe, job)
         except (compilation.CompilationError, ManifestError) as error:
-            # What the job left is not what its report says, and will not be next time either.
-            return _fail(deployment, notifier, situation, str(error))
-        # Whoever was told of a rejection in between has found no release to withdraw.
-        if not _is_approved(deployment.sagemaker, situation):
+            # The files do not match the job's report, and would not at the next attempt either.
+            return _fail(deployment, notifier, state, str(error))
+        # The handler of a rejection in between has found no release to withdraw.
+        if not _is_approved(deployment.sagemaker, state):
             releases.withdraw(deployment, release)
             return f"{release}, and withdrawn: the version was rejected meanwhile"
         move_channels(deployment)
-        since = [situation.jobs.first_created, situation.package.modified]
+        since = [state.jobs.first_created, state.package.modified]
         waited = (deployment.now() - max(each for each in since if each)).total_seconds()
-        return f"{release}; {_announce(deployment, notifier, situation, release, waited)}"
+        return f"{release}; {_announce(deployment, notifier, state, release, waited)}"
 
-    def move(situation: Situation) -> str:
+    def move(state: VersionState) -> str:
         moved = move_channels(deployment)
-        # A publication that ended here has nobody else to announce it.
-        return moved if situation.seen.announced else f"{moved}; {announce(situation)}"
+        # An interrupted publication is announced here, since no later step would do it.
+        return moved if state.seen.announced else f"{moved}; {announce(state)}"
 
-    def announce(situation: Situation) -> str:
-        return _announce(deployment, notifier, situation, situation.releases[0])
+    def announce(state: VersionState) -> str:
+        return _announce(deployment, notifier, state, state.releases[0])
 
-    def retire(situation: Situation) -> str:
-        assert situation.moment
-        gone = [
-            each for each in situation.going if retention.retire(deployment, each, situation.moment)
+    def retire(state: VersionState) -> str:
+        assert state.moment
+        retired = [
+            each
+            for each in state.releases_to_retire
+            if retention.retire(deployment, each, state.moment)
         ]
-        return ", ".join(gone) or "a channel needs it"
+        return ", ".join(retired) or "a channel uses it"
 
-    def withdraw(situation: Situation) -> str:
+    def withdraw(state: VersionState) -> str:
         moved = move_channels(deployment)
-        for release in situation.releases:
+        for release in state.releases:
             releases.withdraw(deployment, release)
-        _retract(deployment, notifier, situation)
+        _retract(deployment, notifier, state)
         return moved
 
-    def record_failure(situation: Situation) -> str:
-        return _record_failure(deployment, notifier, situation, recipe)
+    def record_failure(state: VersionState) -> str:
+        return _record_failure(deployment, notifier, state, recipe)
 
     return {
         Step.PUBLISH: publish,
@@ -192,13 +194,13 @@ def publish_actions(
     }
 
 
-def _is_approved(sagemaker: Any, situation: Situation) -> bool:
-    package = describe(sagemaker, situation.subject.arn)
+def _is_approved(sagemaker: Any, state: VersionState) -> bool:
+    package = describe(sagemaker, state.version.arn)
     return package is not None and package.approval == APPROVED
 
 
 def move_channels(deployment: Deployment) -> str:
-    """Makes every channel point to what it should; says where they point."""
+    """Moves every channel to its target; returns where each points, for the log."""
     moved = [(each.name, channel_targets.move(deployment, each.name)) for each in channels.CHANNELS]
     return ", ".join(f"{each} -> {pointer.release or 'nothing'}" for each, pointer in moved)
 
@@ -206,73 +208,75 @@ def move_channels(deployment: Deployment) -> str:
 def _announce(
     deployment: Deployment,
     notifier: Notifier,
-    situation: Situation,
+    state: VersionState,
     release: str,
     waited: float | None = None,
 ) -> str:
-    """Tells people, and only then writes it down: rather twice than never.
+    """Sends the notice, and records it only after that: rather two notices than none.
 
     Args:
         deployment: Clients, names and settings.
         notifier: Publishes the notice.
-        situation: The version's.
+        state: The version's state.
         release: Its release.
-        waited: Seconds since the approval, where it is this publication that they waited for.
+        waited: Seconds since the approval, where this publication is the first.
     """
-    assert situation.package
+    assert state.package
     notifier.publish(
         Notice(
             NoticeKind.RELEASED,
-            situation.label,
-            situation.subject.arn,
+            state.label,
+            state.version.arn,
             f"Release {release} is complete, signed, and in the channels.",
             (
                 notifier.command(f"release show {release}"),
                 notifier.command("release pull --out release"),
-                notifier.command(f"trace {situation.label}"),
+                notifier.command(f"trace {state.label}"),
             ),
             waited,
         )
     )
-    cured = [
-        key for key in (COMPILE_FAILED_JOB, COMPILE_FAILURE) if key in situation.package.metadata
+    obsolete = [
+        key for key in (COMPILE_FAILED_JOB, COMPILE_FAILURE) if key in state.package.metadata
     ]
     deployment.sagemaker.update_model_package(
-        ModelPackageArn=situation.package.arn,
+        ModelPackageArn=state.package.arn,
         CustomerMetadataProperties={RELEASE: release},
-        **({"CustomerMetadataPropertiesToRemove": cured} if cured else {}),
+        **({"CustomerMetadataPropertiesToRemove": obsolete} if obsolete else {}),
     )
     return "announced"
 
 
-def _retract(deployment: Deployment, notifier: Notifier, situation: Situation) -> None:
-    package = situation.package
-    if not situation.releases and (package is None or RELEASE not in package.metadata):
+def _retract(deployment: Deployment, notifier: Notifier, state: VersionState) -> None:
+    package = state.package
+    if not state.releases and (package is None or RELEASE not in package.metadata):
         return
-    if situation.seen.retired:
-        _forget(deployment, situation)  # There is nothing any more that people could miss.
+    if state.seen.retired:
+        _remove_release_name(
+            deployment, state
+        )  # The release was retired before: nothing to announce.
         return
     status = package.approval if package else "deleted"
     reason = package.approval_description if package else ""
     notifier.publish(
         Notice(
             NoticeKind.WITHDRAWN,
-            situation.label,
-            situation.subject.arn,
+            state.label,
+            state.version.arn,
             f"The version is {status}{f' ({reason})' if reason else ''}; its release is in no "
             "channel any more. Devices that have it keep it until they pull again.",
             (
                 notifier.command("release list"),
-                notifier.command(f"trace {situation.label}"),
+                notifier.command(f"trace {state.label}"),
             ),
         )
     )
-    _forget(deployment, situation)
+    _remove_release_name(deployment, state)
 
 
-def _forget(deployment: Deployment, situation: Situation) -> None:
-    """The version names no release any more."""
-    package = situation.package
+def _remove_release_name(deployment: Deployment, state: VersionState) -> None:
+    """Removes the release from the version's metadata."""
+    package = state.package
     if package and RELEASE in package.metadata:
         deployment.sagemaker.update_model_package(
             ModelPackageArn=package.arn, CustomerMetadataPropertiesToRemove=[RELEASE]
@@ -280,32 +284,32 @@ def _forget(deployment: Deployment, situation: Situation) -> None:
 
 
 def _record_failure(
-    deployment: Deployment, notifier: Notifier, situation: Situation, recipe: CompileRecipe
+    deployment: Deployment, notifier: Notifier, state: VersionState, recipe: CompileRecipe
 ) -> str:
-    assert situation.package and situation.jobs
-    job = situation.jobs.newest
-    if situation.fidelity is not None:
-        reasons = [str(reason) for reason in situation.fidelity.get("reasons", [])]
+    assert state.package and state.jobs
+    job = state.jobs.newest
+    if state.fidelity is not None:
+        reasons = [str(reason) for reason in state.fidelity.get("reasons", [])]
         try:
             register_compiled(
                 deployment,
-                source=situation.package,
+                source=state.package,
                 recipe=recipe,
                 job_name=job.name,
                 report=compilation.read_report(
                     deployment.s3, deployment.training_bucket, job.name, COMPILATION_REPORT
                 ),
-                fidelity=situation.fidelity,
+                fidelity=state.fidelity,
             )
         except compilation.CompilationError as error:
             reasons.append(str(error))
         why = "fidelity gate failed: " + ("; ".join(reasons) or "no reason given")
-        return _fail(deployment, notifier, situation, why, NoticeKind.GATE_FAILED)
-    if not situation.seen.compilable and not job.name:
+        return _fail(deployment, notifier, state, why, NoticeKind.GATE_FAILED)
+    if not state.seen.compilable and not job.name:
         return _fail(
             deployment,
             notifier,
-            situation,
+            state,
             "its model artifact or its card set is not recorded, so it cannot be compiled; "
             "register it from its training job",
         )
@@ -313,7 +317,7 @@ def _record_failure(
     return _fail(
         deployment,
         notifier,
-        situation,
+        state,
         f"{job.state.value} after {attempts}: {job.reason or 'no reason'}",
     )
 
@@ -321,41 +325,41 @@ def _record_failure(
 def _fail(
     deployment: Deployment,
     notifier: Notifier,
-    situation: Situation,
+    state: VersionState,
     why: str,
     kind: NoticeKind = NoticeKind.NOT_COMPILED,
 ) -> str:
-    """Tells people, and writes the failure on the version."""
+    """Sends the notice, and records the failure on the version."""
     notifier.publish(
         Notice(
             kind,
-            situation.label,
-            situation.subject.arn,
+            state.label,
+            state.version.arn,
             why,
             (
-                notifier.command(f"trace {situation.label}"),
-                notifier.command(f"release retry {situation.label}"),
-                notifier.command(f"registry reject {situation.label} --reason …"),
+                notifier.command(f"trace {state.label}"),
+                notifier.command(f"release retry {state.label}"),
+                notifier.command(f"registry reject {state.label} --reason …"),
             ),
         )
     )
     deployment.sagemaker.update_model_package(
-        ModelPackageArn=situation.subject.arn,
+        ModelPackageArn=state.version.arn,
         CustomerMetadataProperties={
-            COMPILE_FAILED_JOB: situation.mark,
+            COMPILE_FAILED_JOB: state.mark,
             COMPILE_FAILURE: shortened(plain(why)),
         },
     )
     return why
 
 
-def _why_nothing(situation: Situation) -> str:
-    if situation.seen.approval is Approval.DELETED:
+def _reason_for_nothing(state: VersionState) -> str:
+    if state.seen.approval is Approval.DELETED:
         return "the version does not exist"
-    if not situation.seen.releasable:
-        return leads_to(situation.name)
-    if situation.seen.retired:
-        return "its release was let go by retention; cards release retry compiles it again"
-    if situation.seen.failure_recorded and situation.seen.approval is Approval.APPROVED:
+    if not state.seen.releasable:
+        return leads_to(state.name)
+    if state.seen.retired:
+        return "its release was retired; cards release retry compiles it again"
+    if state.seen.failure_recorded and state.seen.approval is Approval.APPROVED:
         return "its failure is recorded on the version; cards release retry compiles it again"
-    return "all is as it should be"
+    return "nothing to repair"

@@ -1,4 +1,4 @@
-"""Looking: everything that the next step of one version depends on."""
+"""Reads everything that the next step of one version depends on."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from registry.versions.packages import Package, describe
 
 
 @dataclass(frozen=True)
-class Channels:
+class ObservedChannels:
     """All channels at one moment.
 
     Attributes:
         leader: The newest approved version that has a release; None where none has.
         pointers: Where each points; None for an object that is no pointer.
         wanted: Where each should point.
-        spared: The releases that retention leaves alone, for whoever knows of all releases.
+        protected_releases: The releases that retention keeps; None where they were not computed.
     """
 
     leader: str | None
     pointers: Mapping[str, Pointer | None]
     wanted: Mapping[str, Pointer]
-    spared: frozenset[str] | None = None
+    protected_releases: frozenset[str] | None = None
 
     @property
-    def adrift(self) -> tuple[str, ...]:
+    def out_of_date(self) -> tuple[str, ...]:
         """The channels that do not point to what they should."""
         return tuple(each for each in self.wanted if self.pointers[each] != self.wanted[each])
 
@@ -50,13 +50,13 @@ class Channels:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Which version is looked at.
+class VersionRef:
+    """The version to observe.
 
     Attributes:
         arn: Its ARN.
-        name: Its name, where the caller knows it: of a version that was deleted nothing else
-            tells which jobs and releases were its.
+        name: Its name, where the caller knows it: the jobs and releases of a deleted version are
+            found by nothing else.
     """
 
     arn: str
@@ -64,59 +64,59 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Situation:
-    """One look at a version: what was seen, and what acting on it needs.
+class VersionState:
+    """The observed state of a version, and what an action on it needs.
 
     Attributes:
-        subject: Whom it was asked about.
+        version: The version that was asked about.
         package: The version; None when it is gone.
         name: Its name, also of one that is gone, where it is known.
         jobs: Its compile jobs.
         fidelity: The gate's report, where a completed job left one.
         releases: Its complete releases, newest first.
-        going: Those that retention has something to do about.
-        moment: When this was seen.
+        releases_to_retire: Those that retention marks, or whose files it deletes.
+        moment: When this was observed.
         mark: What its failure is recorded under: the job's name, or that of a job that could not
             be started.
     """
 
     seen: Observation
-    subject: Subject
+    version: VersionRef
     package: Package | None = None
     name: ModelName | None = None
     jobs: compilation.CompileJobs | None = None
     fidelity: Mapping[str, Any] | None = None
     releases: tuple[str, ...] = ()
-    going: tuple[str, ...] = ()
+    releases_to_retire: tuple[str, ...] = ()
     mark: str = ""
     moment: datetime | None = None
 
     @property
     def label(self) -> str:
         """The version's name, or its ARN: for messages."""
-        return str(self.name) if self.name else self.subject.arn
+        return str(self.name) if self.name else self.version.arn
 
 
 def observe(
     deployment: Deployment,
-    subject: Subject,
+    version: VersionRef,
     recipe: CompileRecipe,
-    channels: Channels | None = None,
-) -> Situation:
-    """Looks at everything that the next step of one version depends on.
+    channels: ObservedChannels | None = None,
+) -> VersionState:
+    """Observes everything that the next step of one version depends on.
 
     Args:
         deployment: Clients, names and settings.
-        subject: The version.
+        version: The version.
         recipe: The deployment's recipe.
-        channels: As they were a moment ago, for whoever looks at many versions.
+        channels: As observed a moment ago, for a caller that observes many versions.
     """
-    package = describe(deployment.sagemaker, subject.arn)
+    package = describe(deployment.sagemaker, version.arn)
     approval = Approval(package.approval) if package else Approval.DELETED
-    name = package.name if package else subject.name
-    others = package is not None and package.group != deployment.group_name
-    if name is None or others or not name.releasable:
-        return Situation(Observation(approval, releasable=False), subject, package, name)
+    name = package.name if package else version.name
+    foreign = package is not None and package.group != deployment.group_name
+    if name is None or foreign or not name.releasable:
+        return VersionState(Observation(approval, releasable=False), version, package, name)
     jobs = compilation.jobs_of(deployment.sagemaker, name, recipe)
     newest = jobs.newest
     folders = list(release_folders.folders(deployment.s3, deployment.release_bucket, str(name)))
@@ -132,17 +132,21 @@ def observe(
         except CompilationError as error:
             fault = str(error)
     metadata = package.metadata if package else {}
-    channels = channels or look_at_channels(deployment)
-    leads, current = _bearing(channels, subject.arn, approved)
+    channels = channels or observe_channels(deployment)
+    leads, current = channel_status(channels, version.arn, approved)
     moment = deployment.now()
-    stay = None
-    here = any(each.published or (each.retired and each.heavy) for each in folders)
-    if deployment.keep_releases is not None and approved and here:
-        stay = channels.spared or spared(
+    protected = None
+    has_files = any(each.published or (each.retired and each.heavy) for each in folders)
+    if deployment.keep_releases is not None and approved and has_files:
+        protected = channels.protected_releases or protected_releases(
             deployment, release_folders.folders(deployment.s3, deployment.release_bucket)
         )
-    going = () if deployment.keep_releases is None else retention.going(folders, stay, moment)
-    told = metadata.get(RELEASE)
+    releases_to_retire = (
+        ()
+        if deployment.keep_releases is None
+        else retention.releases_to_retire(folders, protected, moment)
+    )
+    announced = metadata.get(RELEASE)
     mark = newest.name or compile_job_name(name, recipe.id, 1)
     seen = Observation(
         approval=approval,
@@ -157,18 +161,27 @@ def observe(
         released_otherwise=any(each != ours for each in releases),
         leads=leads,
         channel_current=current,
-        announced=told is not None and (not approved or told in releases[:1]),
-        superseded=bool(going),
+        announced=announced is not None and (not approved or announced in releases[:1]),
+        superseded=bool(releases_to_retire),
         retired=not releases and retention.is_retired(folders, ours, newest.created),
         failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
     )
-    return Situation(
-        seen, subject, package, name, jobs.because(fault), fidelity, releases, going, mark, moment
+    return VersionState(
+        seen,
+        version,
+        package,
+        name,
+        jobs.because(fault),
+        fidelity,
+        releases,
+        releases_to_retire,
+        mark,
+        moment,
     )
 
 
-def look_at_channels(deployment: Deployment) -> Channels:
-    """Where the channels point, and where they should."""
+def observe_channels(deployment: Deployment) -> ObservedChannels:
+    """Reads where the channels point, and computes where they should."""
     pointers: dict[str, Pointer | None] = {}
     names = [each.name for each in channels.CHANNELS]
     for each in names:
@@ -179,11 +192,13 @@ def look_at_channels(deployment: Deployment) -> Channels:
             pointers[each] = None
     leader = channel_targets.newest(deployment)
     wanted = {each: channel_targets.compute(deployment, each, leader) for each in names}
-    return Channels(leader.package_arn, pointers, wanted)
+    return ObservedChannels(leader.package_arn, pointers, wanted)
 
 
-def spared(deployment: Deployment, every: Iterable[release_folders.Folder]) -> frozenset[str]:
-    """The releases that retention leaves alone; all of them where a channel cannot be read.
+def protected_releases(
+    deployment: Deployment, every: Iterable[release_folders.Folder]
+) -> frozenset[str]:
+    """The releases that retention keeps; all of them where a channel cannot be read.
 
     Args:
         deployment: Clients, names and settings.
@@ -191,18 +206,18 @@ def spared(deployment: Deployment, every: Iterable[release_folders.Folder]) -> f
     """
     rows = list(every)
     try:
-        bound = channel_targets.releases_in_use(deployment)
+        in_use = channel_targets.releases_in_use(deployment)
     except ChannelError:
-        bound = frozenset(each.release for each in rows)
-    return retention.spared(rows, bound, deployment.keep_releases or len(rows))
+        in_use = frozenset(each.release for each in rows)
+    return retention.protected_releases(rows, in_use, deployment.keep_releases or len(rows))
 
 
-def _bearing(channels: Channels, arn: str, approved: bool) -> tuple[bool, bool]:
+def channel_status(channels: ObservedChannels, arn: str, approved: bool) -> tuple[bool, bool]:
     """Whether the version leads, and whether the channels are right as far as it can change them.
 
-    A version that is not approved changes them by not being pointed to; whatever else is to be
-    done about them is somebody else's.
+    A version without approval only must not be pointed to; other repairs of the channels are not
+    its step.
     """
     if not approved:
         return False, arn not in channels.pointed
-    return channels.leader in (None, arn), not channels.adrift
+    return channels.leader in (None, arn), not channels.out_of_date

@@ -1,10 +1,9 @@
-"""What no event told: every version against what is so, and what is found is put right.
+"""Finds versions whose events were lost, and hands each repair to the function that makes it.
 
-Events get lost, functions crash, people edit buckets. So every version is looked at again from time
-to time, by the same :func:`registry.convergence.next_step` as an event would have it. Lists come
-first (versions, jobs, releases: a page for a hundred or a thousand); only what they leave in doubt
-is looked at closely. Whatever is not as it should be is handed to the functions that events fire:
-the reconciler itself writes nothing but where it stopped.
+Events get lost, functions crash, people edit buckets. So every version is checked again from time
+to time, by the same :func:`registry.convergence.next_step` as for an event. Lists come first
+(versions, jobs, releases: a page for a hundred or a thousand); only versions that they do not show
+to be settled are observed one by one. The reconciler itself writes nothing but where it stopped.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from botocore.exceptions import ClientError
 
 from registry.automation.actions import MOVE_CHANNELS
 from registry.automation.observation import (
-    Channels,
-    Subject,
-    look_at_channels,
+    ObservedChannels,
+    VersionRef,
     observe,
-    spared,
+    observe_channels,
+    protected_releases,
 )
 from registry.automation.unregistered_jobs import unregistered_jobs
 from registry.aws import is_missing
@@ -43,33 +42,34 @@ from registry.names import (
 )
 from registry.releases.folders import Folder, folders
 from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT
-from registry.releases.retention import going, is_retired
+from registry.releases.retention import is_retired, releases_to_retire
 from registry.versions.packages import APPROVED, PackageSummary, iterate
 
-#: What happened within this time is looked at closely whatever the lists say.
+#: Versions that changed within this time are observed whatever the lists show.
 LOOKBACK = timedelta(days=2)
-#: An event is given so long to do its work before it counts as lost.
+#: An event counts as lost after this time.
 PATIENCE = timedelta(minutes=5)
-#: How many versions one run has let releases go: where retention begins, there may be thousands.
+#: For how many versions one run retires releases: when retention is switched on, there may be
+#: thousands.
 RETIRE_LIMIT = 200
-#: How often one training job is handed to registration before a person has to look.
+#: How often one training job is handed to registration before a person has to decide.
 REGISTRATION_LIMIT = 3
 STATE_KEY = f"{RECONCILER_PREFIX}state.json"
 _STATE_LIMIT = 1024**2
 REGISTER, RECORD_LINEAGE = "register the model", "record the lineage"
-#: The functions that put things right.
+#: The functions that make repairs.
 REGISTRAR, COMPILER, PUBLISHER = "register", "compile", "publish"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it should be.
+class Repair:
+    """One repair for a function to make.
 
     Attributes:
         what: The version's name or its ARN, the training job, or ``channels``.
-        step: What is to be done, in words.
+        step: The step to take, in words.
         function: Which of the functions does it.
-        event: The event's detail that makes it do so.
+        event: The detail of the event to send to it.
     """
 
     what: str
@@ -79,18 +79,18 @@ class Finding:
 
 
 @dataclass
-class Report:
+class ReconciliationReport:
     """What one run did.
 
     Attributes:
         versions: In the group.
-        looked: How many were looked at closely.
-        finished: Whether everything was gone through.
+        looked: How many were observed one by one.
+        finished: Whether the run reached the last version.
     """
 
     versions: int = 0
     looked: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    repairs: list[Repair] = field(default_factory=list)
     finished: bool = False
 
 
@@ -99,66 +99,66 @@ class _State:
     """Where an earlier run stopped.
 
     Attributes:
-        below: Versions of the group from here down are still to be looked at; 0 for all.
-        told: How often each training job was handed to registration.
+        below: Versions of the group with lower numbers are still to be checked; 0 for all.
+        registrations: How often each training job was handed to registration.
     """
 
     below: int = 0
-    told: dict[str, int] = field(default_factory=dict)
+    registrations: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Lists:
-    """What lists tell about all versions at once."""
+    """What lists show of all versions at once."""
 
     versions: list[PackageSummary]
     jobs: Mapping[ModelName, Mapping[str, Any]]
     running: Mapping[ModelName, str]
     folders: Mapping[str, list[Folder]]
-    channels: Channels
+    channels: ObservedChannels
 
 
 def reconcile(
     deployment: Deployment,
     recipe: CompileRecipe,
-    act: Callable[[Finding], None],
+    act: Callable[[Repair], None],
     *,
     has_time: Callable[[], bool] = lambda: True,
     resume: bool = True,
-) -> Report:
-    """Goes through every version, and hands on what is not as it should be.
+) -> ReconciliationReport:
+    """Checks every version, and hands on every repair that is needed.
 
     Args:
         deployment: Clients, names and settings.
         recipe: The deployment's recipe.
-        act: Hands a finding to the function that puts it right.
+        act: Hands a repair to the function that makes it.
         has_time: Asked before each version; once it says no, the next run goes on from there.
-        resume: Go on where the last run stopped, and write down where this one does.
+        resume: Start where the last run stopped, and record where this one stops.
     """
     state = _read_state(deployment) if resume else _State()
     moment = deployment.now()
-    report = Report()
+    report = ReconciliationReport()
     lists = _lists(deployment, recipe)
     report.versions = len(lists.versions)
 
-    def hand_on(finding: Finding) -> None:
-        report.findings.append(finding)
-        act(finding)
+    def hand_on(repair: Repair) -> None:
+        report.repairs.append(repair)
+        act(repair)
 
-    adrift = " and ".join(lists.channels.adrift)
-    if adrift:
-        hand_on(Finding(adrift, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
+    out_of_date = " and ".join(lists.channels.out_of_date)
+    if out_of_date:
+        hand_on(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
     retiring = 0
-    for subject, number in _in_doubt(deployment, lists, recipe, moment, state.below):
+    for version, number in _unsettled(deployment, lists, recipe, moment, state.below):
         if not has_time():
             state.below = number + 1
             break
         report.looked += 1
-        finding = _look(deployment, subject, recipe, lists.channels, moment)
-        is_retirement = finding is not None and finding.step == Step.RETIRE.value
+        repair = _look(deployment, version, recipe, lists.channels, moment)
+        is_retirement = repair is not None and repair.step == Step.RETIRE.value
         retiring += is_retirement
-        if finding and not (is_retirement and retiring > RETIRE_LIMIT):
-            hand_on(finding)
+        if repair and not (is_retirement and retiring > RETIRE_LIMIT):
+            hand_on(repair)
     else:
         state.below = 0
         report.finished = True
@@ -166,9 +166,9 @@ def reconcile(
         for job in unregistered_jobs(
             deployment, moment - LOOKBACK, moment - PATIENCE, _known(lists)
         ):
-            if state.told.get(job, 0) < REGISTRATION_LIMIT:
-                state.told[job] = state.told.get(job, 0) + 1
-                hand_on(Finding(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
+            if state.registrations.get(job, 0) < REGISTRATION_LIMIT:
+                state.registrations[job] = state.registrations.get(job, 0) + 1
+                hand_on(Repair(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
     if resume:
         _write_state(deployment, state)
     return report
@@ -176,23 +176,23 @@ def reconcile(
 
 def _look(
     deployment: Deployment,
-    subject: Subject,
+    version: VersionRef,
     recipe: CompileRecipe,
-    channels: Channels,
+    channels: ObservedChannels,
     moment: datetime,
-) -> Finding | None:
-    situation = observe(deployment, subject, recipe, channels)
-    step = next_step(situation.seen)
-    event = {"ModelPackageArn": subject.arn}
-    if situation.name:
-        event["ModelName"] = str(situation.name)
+) -> Repair | None:
+    state = observe(deployment, version, recipe, channels)
+    step = next_step(state.seen)
+    event = {"ModelPackageArn": version.arn}
+    if state.name:
+        event["ModelName"] = str(state.name)
     if step not in (Step.NOTHING, Step.WAIT):
         function = PUBLISHER if step is Step.RETIRE else COMPILER
-        return Finding(situation.label, step.value, function, event)
-    package = situation.package
+        return Repair(state.label, step.value, function, event)
+    package = state.package
     recent = package is not None and moment - LOOKBACK < package.created < moment - PATIENCE
-    if recent and artifact_of(deployment.sagemaker, subject.arn) is None:
-        return Finding(situation.label, RECORD_LINEAGE, COMPILER, event)
+    if recent and artifact_of(deployment.sagemaker, version.arn) is None:
+        return Repair(state.label, RECORD_LINEAGE, COMPILER, event)
     return None
 
 
@@ -214,24 +214,24 @@ def _lists(deployment: Deployment, recipe: CompileRecipe) -> _Lists:
     every = list(folders(deployment.s3, deployment.release_bucket))
     for folder in every:
         by_name.setdefault(folder.name, []).append(folder)
-    channels = look_at_channels(deployment)
+    channels = observe_channels(deployment)
     if deployment.keep_releases is not None:
-        channels = replace(channels, spared=spared(deployment, every))
+        channels = replace(channels, protected_releases=protected_releases(deployment, every))
     return _Lists(versions, jobs, running, by_name, channels)
 
 
-def _in_doubt(
+def _unsettled(
     deployment: Deployment, lists: _Lists, recipe: CompileRecipe, moment: datetime, below: int
-) -> Iterator[tuple[Subject, int]]:
+) -> Iterator[tuple[VersionRef, int]]:
     """The versions that the lists do not show to be settled, newest first, and their numbers."""
     known = set()
     for row in lists.versions:
         if row.name:
             known.add(row.name)
         if (not below or row.version < below) and _may_be_unsettled(row, lists, recipe, moment):
-            yield Subject(row.arn, row.name), row.version
-    for name, arn in _gone(deployment, lists, known):
-        yield Subject(arn, name), 0
+            yield VersionRef(row.arn, row.name), row.version
+    for name, arn in _deleted_versions(deployment, lists, known):
+        yield VersionRef(arn, name), 0
 
 
 def _may_be_unsettled(
@@ -246,7 +246,7 @@ def _may_be_unsettled(
     if row.approval != APPROVED:
         return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
     complete = [each for each in mine if each.published]
-    if going(mine, lists.channels.spared, moment):
+    if releases_to_retire(mine, lists.channels.protected_releases, moment):
         return True
     job = lists.jobs.get(row.name)
     own = release_id(row.name, recipe.compiler, recipe.id)
@@ -259,7 +259,7 @@ def _may_be_unsettled(
     return job is None or job["ProcessingJobStatus"] != JobState.RUNNING.value
 
 
-def _gone(
+def _deleted_versions(
     deployment: Deployment, lists: _Lists, known: set[ModelName]
 ) -> Iterator[tuple[ModelName, str]]:
     """Versions that were deleted and left a release or a running job behind: name and ARN."""
@@ -299,12 +299,12 @@ def _known(lists: _Lists) -> frozenset[str]:
 
 
 def _read_state(deployment: Deployment) -> _State:
-    """Where the last run stopped; whatever is no state is as good as none."""
+    """Where the last run stopped; an unreadable state counts as none."""
     try:
         answer = deployment.s3.get_object(Bucket=deployment.training_bucket, Key=STATE_KEY)
         document = json.loads(answer["Body"].read(_STATE_LIMIT))
-        told = {str(job): int(count) for job, count in document["told"].items()}
-        return _State(int(document["below"]), told)
+        registrations = {str(job): int(count) for job, count in document["told"].items()}
+        return _State(int(document["below"]), registrations)
     except ClientError as error:
         if is_missing(error):
             return _State()
@@ -317,6 +317,8 @@ def _write_state(deployment: Deployment, state: _State) -> None:
     deployment.s3.put_object(
         Bucket=deployment.training_bucket,
         Key=STATE_KEY,
-        Body=json.dumps({"below": state.below, "told": dict(list(state.told.items())[-1000:])}),
+        Body=json.dumps(
+            {"below": state.below, "told": dict(list(state.registrations.items())[-1000:])}
+        ),
         ContentType="application/json",
     )

@@ -1,6 +1,6 @@
-"""The story of one version: from its training job to the channels, with times.
+"""The history of one version: from its training job to the channels, with times.
 
-Put together from where the state is kept anyway: the version, its jobs, its releases and the
+Collected from where the state is kept anyway: the version, its jobs, its releases and the
 channels' histories. Nothing is written for it.
 """
 
@@ -121,7 +121,7 @@ def _released(deployment: Deployment, package: Package) -> Iterator[Entry]:
         if folder.published:
             yield Entry(folder.published, "released", folder.release)
         elif folder.retired:
-            yield Entry(folder.retired, "release was let go by retention", folder.release)
+            yield Entry(folder.retired, "release was retired", folder.release)
         else:
             yield Entry(folder.touched, "release is incomplete or withdrawn", folder.release)
     for each in channels.CHANNELS:

@@ -1,4 +1,4 @@
-"""Which releases are in the bucket: what is complete, what was let go, and what is left over."""
+"""The releases in the bucket: complete, retired, and incomplete ones."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Folder:
 
     Attributes:
         release: The release's id.
-        published: When its manifest was written; None where the release is absent, for want of a
-            manifest or because it was let go.
+        published: When its manifest was written; None where the release is absent: it has no
+            manifest, or it was retired.
         touched: When the newest of its files was written.
-        retired: When it was let go, where it was.
+        retired: When it was retired; None where it was not.
         files: Their names.
     """
 
@@ -32,7 +32,7 @@ class Folder:
 
     @property
     def heavy(self) -> bool:
-        """Whether it has files beside the record that stays."""
+        """Whether it has files besides the record that is kept."""
         return bool(self.files - {SIGNATURE, RETIRED})
 
     @property

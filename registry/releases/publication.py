@@ -109,7 +109,7 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
     prefix = f"{RELEASES_PREFIX}{release}/"
     there = folder(deployment.s3, deployment.release_bucket, release)
     if there and there.retired:
-        # Let go, and compiled again: the old manifest does not speak of the files to come.
+        # Retired, and compiled again: the old manifest does not name the new files.
         withdraw(deployment, release)
     for name, file in shipped.items():
         _copy_checked(

@@ -1,11 +1,11 @@
-"""Retention: which releases may go, and how one goes without a channel noticing.
+"""Retention: which releases are retired, and how without breaking a channel.
 
-A release goes in two steps, a day apart. First it is marked: a copy of its manifest,
+A release is retired in two steps, a day apart. First it is marked: a copy of its manifest,
 ``retired.json``, appears in its folder, and from that moment it counts as absent, so no channel can
 begin to point to it. The channels are read after that; where one has come to need it, the mark is
 taken away and the release is there again, as it was. A day later, when whoever was at work then has
 long ended, its files are deleted, but for the mark and the signature: what it was, from which
-model, with which figures, can still be told of a device that runs it.
+model, with which figures, is still known for a device that runs it.
 """
 
 from __future__ import annotations
@@ -19,71 +19,75 @@ from registry.releases import channel_targets
 from registry.releases.folders import Folder, folder
 from registry.releases.manifest import MANIFEST, SIGNATURE
 
-#: Between the mark and the deletion.
+#: The time between the mark and the deletion.
 GRACE = timedelta(days=1)
 
 
-def spared(every: Iterable[Folder], bound: Collection[str], keep: int) -> frozenset[str]:
-    """The releases that stay: those that channels need, and the newest.
+def protected_releases(
+    every: Iterable[Folder], in_use: Collection[str], keep: int
+) -> frozenset[str]:
+    """The releases that are kept: those that channels use, and the newest.
 
     Args:
         every: All folders of the release bucket.
-        bound: What channels point to and may go back to
+        in_use: What channels point to and may go back to
             (:func:`registry.releases.channel_targets.releases_in_use`).
-        keep: How many of the newest stay.
+        keep: How many of the newest are kept.
     """
     complete = sorted(
         ((each.published, each.release) for each in every if each.published), reverse=True
     )
-    return frozenset(bound) | {release for _, release in complete[:keep]}
+    return frozenset(in_use) | {release for _, release in complete[:keep]}
 
 
-def going(
-    mine: Iterable[Folder], stay: Collection[str] | None, moment: datetime
+def releases_to_retire(
+    version_folders: Iterable[Folder], protected: Collection[str] | None, moment: datetime
 ) -> tuple[str, ...]:
     """A version's releases that are to be marked, and those that are marked and to be looked at
     again: long enough ago to be deleted, or needed by a channel all the same.
 
     Args:
-        mine: The version's folders.
-        stay: What :func:`spared` says; None where none is to be marked.
+        version_folders: The version's folders.
+        protected: The answer of :func:`protected_releases`; None where none is to be marked.
         moment: Now.
     """
     return tuple(
         each.release
-        for each in mine
-        if (each.published and stay is not None and each.release not in stay)
-        or (each.retired and each.heavy and _is_due(each, stay, moment))
+        for each in version_folders
+        if (each.published and protected is not None and each.release not in protected)
+        or (each.retired and each.heavy and _is_due(each, protected, moment))
     )
 
 
-def _is_due(marked: Folder, stay: Collection[str] | None, moment: datetime) -> bool:
+def _is_due(marked: Folder, protected: Collection[str] | None, moment: datetime) -> bool:
     assert marked.retired
-    return moment - marked.retired >= GRACE or (stay is not None and marked.release in stay)
+    return moment - marked.retired >= GRACE or (
+        protected is not None and marked.release in protected
+    )
 
 
-def is_retired(mine: Sequence[Folder], ours: str, started: datetime | None) -> bool:
+def is_retired(version_folders: Sequence[Folder], ours: str, started: datetime | None) -> bool:
     """Whether a version without a release is to stay so, until a person has it compiled again.
 
     Args:
-        mine: The version's folders, none of them complete.
+        version_folders: The version's folders, none of them complete.
         ours: Its release by the recipe of now.
         started: When its newest compile job by that recipe was; None for none.
     """
-    own = next((each for each in mine if each.release == ours), None)
+    own = next((each for each in version_folders if each.release == ours), None)
     if own is None:
-        return started is None and any(each.retired for each in mine)
+        return started is None and any(each.retired for each in version_folders)
     return own.retired is not None and (started is None or started <= own.retired)
 
 
 def retire(deployment: Deployment, release: str, moment: datetime) -> bool:
-    """Takes a release's next step out; safe to repeat, and for two at once.
+    """Takes the next step of a retirement; safe to repeat, and for two callers at once.
 
     Returns:
-        Whether it is absent now; False where a channel needs it.
+        Whether the release is absent now; False where a channel uses it.
 
     Raises:
-        ChannelError: A pointer cannot be read, so nobody knows what channels need.
+        ChannelError: A pointer cannot be read, so the releases in use are not known.
     """
     prefix = f"{RELEASES_PREFIX}{release}/"
     found = folder(deployment.s3, deployment.release_bucket, release)
@@ -103,7 +107,7 @@ def retire(deployment: Deployment, release: str, moment: datetime) -> bool:
         deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=prefix + RETIRED)
         return False
     if found.retired and moment - found.retired >= GRACE:
-        # The manifest first: without it the release stays absent, whatever becomes of the mark.
+        # The manifest first: without it the release stays absent, whatever happens to the mark.
         rest = sorted(found.files - {MANIFEST, RETIRED, SIGNATURE})
         for file in [MANIFEST, *rest]:
             deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=prefix + file)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.events import EventError, detail, log, subject
-from registry.automation.observation import Subject
+from lambdas.events import EventError, detail, log, version_ref
+from registry.automation.observation import VersionRef
 from tests.registry.memory_aws import ACCOUNT, REGION, MemoryAws
 
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/models/1"
@@ -57,18 +57,18 @@ def test_what_names_nothing_is_refused_in_one_short_line(found: object) -> None:
 def test_an_oversized_event_is_read_for_its_name_alone() -> None:
     ballast = {f"key{n}": "x" * 1000 for n in range(1000)}
     event = {"detail": {**ballast, "ModelPackageArn": ARN, "ModelApprovalStatus": "Approved"}}
-    assert subject(event, sagemaker_with()) == Subject(ARN, None)
+    assert version_ref(event, sagemaker_with()) == VersionRef(ARN, None)
 
 
 @given(event=st.dictionaries(st.sampled_from(["detail", "source", "detail-type"]), values))
 def test_any_event_names_something_or_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(EventError):
-        subject(event, sagemaker_with())
+        version_ref(event, sagemaker_with())
 
 
 @given(name=values)
 def test_a_name_that_a_function_of_ours_hands_on_is_believed_where_it_is_one(name: object) -> None:
-    found = subject({"detail": {"ModelPackageArn": ARN, "ModelName": name}}, sagemaker_with())
+    found = version_ref({"detail": {"ModelPackageArn": ARN, "ModelName": name}}, sagemaker_with())
     assert found is not None and found.arn == ARN
     assert found.name is None or str(found.name) in str(name)
 
@@ -76,10 +76,10 @@ def test_a_name_that_a_function_of_ours_hands_on_is_believed_where_it_is_one(nam
 def test_a_job_leads_to_the_version_that_it_says_it_compiles() -> None:
     event = {"detail": {"ProcessingJobName": JOB}}
     ours = sagemaker_with({"Environment": {"CARDS_SOURCE_PACKAGE_ARN": ARN}})
-    found = subject(event, ours)
+    found = version_ref(event, ours)
     assert found is not None and (found.arn, str(found.name)) == (ARN, NAME)
-    assert subject(event, sagemaker_with({"Environment": {}})) is None, "somebody else's job"
-    assert subject(event, sagemaker_with()) is None, "a job that is gone"
+    assert version_ref(event, sagemaker_with({"Environment": {}})) is None, "somebody else's job"
+    assert version_ref(event, sagemaker_with()) is None, "a job that is gone"
 
 
 def test_a_log_line_is_json_whatever_it_says(

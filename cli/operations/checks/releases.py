@@ -19,7 +19,7 @@ from cli.operations.checks.check import (
 )
 
 if TYPE_CHECKING:
-    from registry.automation.observation import Situation
+    from registry.automation.observation import VersionState
     from registry.compilation.compile_recipe import CompileRecipe
     from registry.releases.pointers import Pointer
     from registry.versions.packages import Package
@@ -32,7 +32,7 @@ _PATIENCE = timedelta(minutes=2)
 
 def approvals(context: CheckContext) -> Iterator[CheckResult]:
     """Each approved stage-2 student has a release, a job under way, or a recorded failure."""
-    from registry.automation.observation import Subject, observe
+    from registry.automation.observation import VersionRef, observe
     from registry.versions.packages import APPROVED, iterate
 
     recipe = _recipe(context)
@@ -44,9 +44,9 @@ def approvals(context: CheckContext) -> Iterator[CheckResult]:
     rows = list(islice((row for row in approved if row.name and row.name.releasable), _VERSIONS))
     well = 0
     for row in rows:
-        situation = observe(deployment, Subject(row.arn), recipe)
+        state = observe(deployment, VersionRef(row.arn), recipe)
         result = judge_version(
-            situation, datetime.now(UTC), _repeat(context, row.arn), context.environment
+            state, datetime.now(UTC), _repeat(context, row.arn), context.environment
         )
         if result is None:
             well += 1
@@ -57,12 +57,12 @@ def approvals(context: CheckContext) -> Iterator[CheckResult]:
 
 
 def judge_version(
-    situation: Situation, now: datetime, repeat: str, environment: str
+    state: VersionState, now: datetime, repeat: str, environment: str
 ) -> CheckResult | None:
     """What is wrong with an approved version, by the very step that the automation would take.
 
     Args:
-        situation: What the automation sees.
+        state: What the automation sees.
         now: With its time zone.
         repeat: The command that makes the automation look again.
         environment: Which deployment.
@@ -70,7 +70,7 @@ def judge_version(
     from registry.convergence import Approval, Step, next_step
     from registry.versions.metadata import COMPILE_FAILURE
 
-    package, seen, step = situation.package, situation.seen, next_step(situation.seen)
+    package, seen, step = state.package, state.seen, next_step(state.seen)
     if package is None or seen.approval is not Approval.APPROVED:
         return None  # Decided otherwise between the list and the look.
     if step is Step.NOTHING and seen.failure_recorded and not seen.released:
@@ -79,10 +79,10 @@ def judge_version(
         return warning(f"{package.label} is approved and cannot be released: {reason}", reject)
     if step in (Step.NOTHING, Step.WAIT, Step.ANNOUNCE) or _recent(package, now):
         return None
-    if situation.releases and step is Step.START_COMPILATION:
+    if state.releases and step is Step.START_COMPILATION:
         return warning(
             f"{package.label} was released by an earlier recipe than the one deployed "
-            f"({situation.releases[0]})",
+            f"({state.releases[0]})",
             repeat,
         )
     return failed(f"{package.label} is approved, and nobody did: {step.value}", repeat)

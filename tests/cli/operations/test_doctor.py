@@ -32,7 +32,7 @@ from cli.operations.checks.check import (
     warning,
 )
 from cli.operations.doctor import checks
-from registry.automation.observation import Situation, Subject
+from registry.automation.observation import VersionRef, VersionState
 from registry.convergence import Approval, JobState, Observation
 from registry.deployment import DeployedNames
 from registry.names import parse_name
@@ -392,7 +392,7 @@ def test_a_tracking_server_that_is_not_up_is_told(
 def judged(seen: Observation, package: Package | None = None, newest: str | None = None) -> Any:
     of = package or student()
     older = (newest,) if newest else ()
-    situation = Situation(seen, Subject(of.arn), of, of.name, releases=older)
+    situation = VersionState(seen, VersionRef(of.arn), of, of.name, releases=older)
     return releases.judge_version(situation, NOW, "aws lambda invoke", "dev")
 
 

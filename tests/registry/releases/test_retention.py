@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.automation import reconciliation
-from registry.automation.observation import spared
+from registry.automation.observation import protected_releases
 from registry.convergence import Step
 from registry.names import RETIRED
 from registry.releases import channel_targets, pointers, retention
@@ -238,9 +238,9 @@ def test_where_a_pointer_cannot_be_read_nothing_goes(code: list[dict[str, Module
     """Nobody knows what channels need."""
     world, releases = released(code, 4)
     world.aws._store((RELEASES, pointers.pointer_key("stable")), b"junk")
-    assert spared(code[0]["publish"]._deployment, folders(world.aws.client("s3"), RELEASES)) >= set(
-        releases
-    )
+    assert protected_releases(
+        code[0]["publish"]._deployment, folders(world.aws.client("s3"), RELEASES)
+    ) >= set(releases)
     with pytest.raises(pointers.ChannelError):
         retention.retire(code[0]["publish"]._deployment, releases[0], world.aws.clock)
     assert all(files_of(world, each) > set(FILES) for each in releases)
@@ -366,16 +366,16 @@ def test_the_newest_and_what_is_bound_stay_and_nothing_else(
         for n, age in enumerate(ages)
     ]
     names = [each.release for each in every]
-    bound = set(data.draw(st.lists(st.sampled_from(names)))) if names else set()
-    stay = retention.spared(every, bound, keep)
+    in_use = set(data.draw(st.lists(st.sampled_from(names)))) if names else set()
+    stay = retention.protected_releases(every, in_use, keep)
     complete = {each.release: each for each in every if each.published}
-    assert bound <= stay and len(stay - bound) <= keep
+    assert in_use <= stay and len(stay - in_use) <= keep
     assert len(stay & set(complete)) >= min(keep, len(complete))
-    oldest_spared = [complete[r].published for r in stay - bound]
+    oldest_spared = [complete[r].published for r in stay - in_use]
     for release in set(complete) - stay:
         assert all(complete[release].published <= kept for kept in oldest_spared if kept)
-    assert set(retention.going(every, stay, NOW)) == set(complete) - stay
-    assert retention.going(every, None, NOW) == ()
+    assert set(retention.releases_to_retire(every, stay, NOW)) == set(complete) - stay
+    assert retention.releases_to_retire(every, None, NOW) == ()
 
 
 def test_the_record_is_signed_as_the_manifest_was(code: list[dict[str, ModuleType]]) -> None:

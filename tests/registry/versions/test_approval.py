@@ -305,20 +305,20 @@ def test_the_console_and_the_aws_cli_lead_to_the_same_step(
     sagemaker: Any, client: Client, package: Package, bucket: str
 ) -> None:
     """The automation sees a status; who set it, and by what, makes no difference."""
-    from registry.automation.observation import Subject, observe
+    from registry.automation.observation import VersionRef, observe
     from registry.compilation.compile_recipe import CompileRecipe
     from registry.deployment import Deployment
 
     deployment = Deployment(client, package.group, bucket, bucket)
     recipe = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
-    before = observe(deployment, Subject(package.arn), recipe).seen
+    before = observe(deployment, VersionRef(package.arn), recipe).seen
     assert next_step(before) is Step.NOTHING
     approved(sagemaker, package)
-    by_cards = observe(deployment, Subject(package.arn), recipe).seen
+    by_cards = observe(deployment, VersionRef(package.arn), recipe).seen
     approved(sagemaker, reread(sagemaker, package.arn), REJECTED)
     # What the console and `aws sagemaker update-model-package` send: the status alone.
     sagemaker.update_model_package(ModelPackageArn=package.arn, ModelApprovalStatus="Approved")
-    by_cli = observe(deployment, Subject(package.arn), recipe).seen
+    by_cli = observe(deployment, VersionRef(package.arn), recipe).seen
     assert by_cards == by_cli
     assert by_cli.approval is Approval.APPROVED and by_cli.releasable
 
@@ -327,7 +327,7 @@ def test_approving_stage_1_sets_nothing_going(
     sagemaker: Any, client: Client, group: str, bucket: str
 ) -> None:
     from registry.automation.actions import converge
-    from registry.automation.observation import Subject
+    from registry.automation.observation import VersionRef
     from registry.compilation.compile_recipe import CompileRecipe
     from registry.deployment import Deployment
 
@@ -342,7 +342,7 @@ def test_approving_stage_1_sets_nothing_going(
     def never(_: Any) -> str:
         raise AssertionError("a stage-1 checkpoint was acted on")
 
-    outcome = converge(deployment, Subject(arn), recipe, dict.fromkeys(Step, never))
+    outcome = converge(deployment, VersionRef(arn), recipe, dict.fromkeys(Step, never))
     assert outcome.step is Step.NOTHING
     assert "stage 1 is an intermediate checkpoint" in outcome.result
 
