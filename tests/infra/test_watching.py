@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lambdas.metrics import NAMESPACE, OUTCOMES
+from lambdas.metrics import NAMESPACE, METRICS
 from tests.infra.assembly import ACCOUNT, Assembly
 from tests.infra.test_stacks import variables
 
@@ -49,7 +49,7 @@ def test_a_reconciler_that_does_not_run_is_an_alarm_and_quiet_functions_are_none
 def test_alarms_and_the_dashboard_ask_for_metrics_that_the_functions_print(
     deployment: Assembly,
 ) -> None:
-    printed = {*OUTCOMES.values(), "CompilationStarted", "LeadTimeSeconds", "RunFailed",
+    printed = {*METRICS.values(), "CompilationStarted", "LeadTimeSeconds", "RunFailed",
                "Reconciled", "VersionsLooked", "VersionsPutRight"}  # fmt: skip
     ours = {
         alarm["MetricName"]
