@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lambdas.metrics import NAMESPACE, METRICS
+from lambdas.metrics import METRICS, NAMESPACE
 from tests.infra.assembly import ACCOUNT, Assembly
 from tests.infra.test_stacks import variables
 
