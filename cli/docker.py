@@ -23,7 +23,7 @@ def docker(*words: str, stdin: str | None = None, quiet: bool = False) -> str:
 
     Args:
         words: The command's words.
-        stdin: What it is told, for example a password.
+        stdin: Text for its standard input, for example a password.
         quiet: Return its output instead.
 
     Raises:

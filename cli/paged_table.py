@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.console import activity, console, is_terminal, print_line, print_stderr
 
-#: A pipe's reader is told how far it is on stderr, and not more often than this.
+#: In a pipe the progress is printed to stderr, not more often than this.
 _INTERVAL_SECONDS = 5.0
 
 

@@ -67,7 +67,8 @@ class Account:
     @property
     def client(self) -> Client:
         """Makes clients of this account."""
-        return client_of(self.cloud, aws_access_key_id=self.number, aws_secret_access_key="test")
+        secret = self.cloud.env()["AWS_SECRET_ACCESS_KEY"]
+        return client_of(self.cloud, aws_access_key_id=self.number, aws_secret_access_key=secret)
 
 
 def make_role(

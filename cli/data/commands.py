@@ -109,7 +109,7 @@ def prepare(
     expected = expected_ids(expect) if expect else None
     with activity(f"preparing {source}") as task:
 
-        def tell(line: str) -> None:
+        def show_progress(line: str) -> None:
             if not as_json:  # what is said on the way would stand before the document
                 task.update(line)
 
@@ -117,8 +117,10 @@ def prepare(
         if source.startswith("s3://"):
             data_prepare.check_target(out)
             folder = download.source_folder(source, out)
-            download.fetch(AwsSession(environment).client("s3"), source, folder, tell)
-        packed, findings, document = data_prepare.prepare(folder, out, size, expected, tell)
+            download.fetch(AwsSession(environment).client("s3"), source, folder, show_progress)
+        packed, findings, document = data_prepare.prepare(
+            folder, out, size, expected, show_progress
+        )
         if source.startswith("s3://"):
             download.remove_source(folder)
     if as_json:

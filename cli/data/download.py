@@ -14,7 +14,7 @@ from cli.console import bar
 from cli.errors import CliError
 
 _THREADS = 16
-Tell = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 
 
 def source_folder(uri: str, out: Path) -> Path:
@@ -23,14 +23,14 @@ def source_folder(uri: str, out: Path) -> Path:
     return out.parent / f".{out.name}-{digest[:8]}-source"
 
 
-def fetch(s3: Any, uri: str, folder: Path, tell: Tell) -> None:
+def fetch(s3: Any, uri: str, folder: Path, show_progress: ShowProgress) -> None:
     """Makes a folder what a prefix holds; a file that is there at its size is not fetched again.
 
     Args:
         s3: The caller's client.
         uri: ``s3://bucket/prefix``.
         folder: The folder; what else is in it is removed.
-        tell: Told how many are there.
+        show_progress: Called with how many files are there.
 
     Raises:
         CliError: Nothing is there, or a pack is, or a key leads out of the folder, or the disk is
@@ -58,7 +58,7 @@ def fetch(s3: Any, uri: str, folder: Path, tell: Tell) -> None:
             try:
                 for done, future in enumerate(as_completed(running), start=1):
                     future.result()
-                    tell(f"{bar(done, len(sizes))} {done} of {len(sizes)} files fetched")
+                    show_progress(f"{bar(done, len(sizes))} {done} of {len(sizes)} files fetched")
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 REPORT, PICTURE = "report.json", "report.png"
 _SHOWN = 20
 _PICTURED = 24
-Tell = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 
 
 def prepare(
-    source: Path, out: Path, size: int, expected: list[str] | None, tell: Tell
+    source: Path, out: Path, size: int, expected: list[str] | None, show_progress: ShowProgress
 ) -> tuple[PackedSet, CardSetFindings, dict[str, Any]]:
     """Reads, checks and packs a card folder; nothing of it is changed.
 
@@ -32,7 +32,7 @@ def prepare(
         out: The folder to make, or to go on with.
         size: The network's input in pixels.
         expected: Ids that should be there.
-        tell: Told what is being done.
+        show_progress: Called with a line about each step.
 
     Returns:
         The pack, what is suspicious about it, and the report.
@@ -53,13 +53,15 @@ def prepare(
     threads = os.cpu_count() or 1
 
     def progress(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: tell(f"{bar(done, total)} {done} of {total} scans {what}")
+        return lambda done, total: show_progress(
+            f"{bar(done, total)} {done} of {total} scans {what}"
+        )
 
     cards = read_card_set(source, Contract(size=size), threads, progress("checked"))
     write_pack(cards, out, size, threads=threads, progress=progress("packed"))
     packed = open_pack(out)
     _remove_strangers(out, packed)
-    tell("comparing the scans")
+    show_progress("comparing the scans")
     findings = examine(packed, expected, threads)
     document = _document(packed, findings, expected)
     try:
@@ -77,16 +79,16 @@ def lines(packed: PackedSet, findings: CardSetFindings, out: Path) -> list[str]:
     """The report for people, what matters first."""
     from recognition.card_sets.card_set import printable
 
-    told = [f"{len(packed.cards)} cards, {packed.images} scans, digest {packed.digest[:12]}"]
+    report = [f"{len(packed.cards)} cards, {packed.images} scans, digest {packed.digest[:12]}"]
     kinds = {"broken": "left out", "kept": "kept, but", "ignored": "ignored"}
     for kind, title in kinds.items():
         some = [f"{p.subject}: {p.reason}" for p in packed.problems if p.kind == kind]
-        told += _some(title, some)
-    told += _some(
+        report += _some(title, some)
+    report += _some(
         "perhaps one card under two ids",
         [f"{a.one} and {a.other} ({a.distance:.1f} grey levels apart)" for a in findings.alike],
     )
-    told += _some(
+    report += _some(
         "perhaps in the wrong card's folder",
         [
             f"{s.card_id}/{s.scan}: nearer to {s.nearer} ({s.distance:.1f}) than to its own card "
@@ -94,15 +96,15 @@ def lines(packed: PackedSet, findings: CardSetFindings, out: Path) -> list[str]:
             for s in findings.strays
         ],
     )
-    told += _some(
+    report += _some(
         "the file's name begins with another card's id",
         [f"{card}/{scan}: {other}" for card, scan, other in findings.misnamed],
     )
-    told += _some("expected and not there", map(printable, findings.missing))
-    told += _some("there and not expected", findings.unexpected)
+    report += _some("expected and not there", map(printable, findings.missing))
+    report += _some("there and not expected", findings.unexpected)
     if (out / PICTURE).is_file():
-        told.append(f"see {out / PICTURE}")
-    return told
+        report.append(f"see {out / PICTURE}")
+    return report
 
 
 def _check_source(source: Path, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Putting a card set into the training bucket: once, completely, and where its digest says."""
+"""Uploads a card set to the training bucket: once, completely, to a prefix named by its digest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARKER = ".complete.json"
 DIGEST_CHARACTERS = 12
 _THREADS = 16
 
-#: Told after each file, an image or a shard: (uploaded so far, of how many).
+#: Called after each file, an image or a shard: (uploaded so far, of how many).
 UploadProgress = Callable[[int, int], None]
 
 

@@ -1,4 +1,4 @@
-"""What the demo says at its end: lineage, figures, times, places, and what to try next."""
+"""The summary at the demo's end: lineage, metrics, times, folders, and commands to try next."""
 
 from __future__ import annotations
 

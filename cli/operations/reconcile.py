@@ -1,4 +1,4 @@
-"""``cards reconcile``: what no event told is found and put right, now."""
+"""``cards reconcile``: finds and repairs at once what lost events left undone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def reconcile(
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
-    """Looks at every version as the scheduled reconciler does, and puts right what is wrong.
+    """Checks every version as the scheduled reconciler does, and repairs what is wrong.
 
     Lost events, functions that crashed, channels that point elsewhere, half-written releases:
     each is handed to the function that an event would have fired.

@@ -142,7 +142,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 
 def _follow(aws: AwsSession, package: Package, quiet: bool) -> str:
-    """Waits for the release; Ctrl-C leaves the automation alone and says how to go on."""
+    """Waits for the release; Ctrl-C does not stop the automation."""
     from cli.console import activity, print_stderr
     from cli.release.wait_for_release import wait_for_release
 

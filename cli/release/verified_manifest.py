@@ -1,4 +1,4 @@
-"""What a release says, believed only once its signature is verified."""
+"""A release's manifest, used only after its signature is verified."""
 
 from __future__ import annotations
 

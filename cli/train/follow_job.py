@@ -66,7 +66,7 @@ def watch(aws: AwsSession, job_name: str, quiet: bool) -> Package:
 
 
 def _stop(aws: AwsSession, job_name: str) -> str:
-    """Stops a job; says what came of it. A job that has just ended cannot be stopped."""
+    """Stops a job and returns the result; a job that has just ended cannot be stopped."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from cli.errors import describe

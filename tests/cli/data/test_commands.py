@@ -173,10 +173,10 @@ def test_what_is_fetched_is_what_lies_there_now(
     uri = cards("data", "push", str(card_folder), "--quiet").out.strip()
     folder = download.source_folder(uri, tmp_path / "pack")
     assert folder != download.source_folder(uri + "other/", tmp_path / "pack")
-    told: list[str] = []
-    download.fetch(aws.client("s3"), uri, folder, told.append)
+    report: list[str] = []
+    download.fetch(aws.client("s3"), uri, folder, report.append)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    assert len(files) == 12 and told[-1].endswith("12 of 12 files fetched")
+    assert len(files) == 12 and report[-1].endswith("12 of 12 files fetched")
     # As an interruption and a change of the set leave it: one cut, one half, one of another state.
     files[0].write_bytes(b"cut")
     (folder / ".x.png.partial").write_bytes(b"half")
@@ -188,7 +188,7 @@ def test_what_is_fetched_is_what_lies_there_now(
     monkeypatch.setattr(
         s3, "download_file", lambda *where: (fetched.append(where[1]), get(*where))[1]
     )
-    download.fetch(s3, uri, folder, told.append)
+    download.fetch(s3, uri, folder, report.append)
     assert [key.rsplit("/", 2)[1] for key in fetched] == [files[0].parent.name]
     found = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
     there = {path.relative_to(card_folder): path.read_bytes() for path in card_folder.rglob("*.*")}
