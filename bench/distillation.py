@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.quiet import Quiet
+from bench.silent_observer import SilentObserver
 
 #: Of every run; small enough for two CPU cores.
 SETTINGS: Mapping[str, Any] = {
@@ -81,7 +81,7 @@ FIGURES = ("validation_top1", "validation_top1_unseen", "top1", "top1_unseen")
 
 
 @dataclass(frozen=True)
-class Work:
+class Experiment:
     """One run: a seed, a stage, and a variant of it."""
 
     seed: int
@@ -93,20 +93,20 @@ class Work:
     base: tuple[tuple[str, Any], ...] = ()
 
 
-def run(work: Work) -> dict[str, Any]:
+def run(work: Experiment) -> dict[str, Any]:
     """Trains and measures one variant; what it needs of earlier stages lies in the folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from registry.names import STUDENT, TEACHER
     from training.artifacts.model_archive import load_model, write_model
     from training.config import resolve
-    from training.data.batches import Cards
+    from training.data.batches import CardDataset
     from training.distributed.machine import placed, prepare_machine
-    from training.distributed.ranks import ALONE
+    from training.distributed.ranks import SINGLE_PROCESS
     from training.jobs.distillation import distil
-    from training.jobs.teaching import teach
-    from training.loop.training_loop import Surroundings
+    from training.jobs.teacher_training import teach
+    from training.loop.training_loop import TrainingContext
     from training.models.networks import build_model
-    from training.reporting.evaluation import Embedder, evaluate_model
+    from training.reporting.evaluation import ModelEmbedder, evaluate_model
 
     begun = time.monotonic()
     kind = TEACHER if work.stage == "phase2" else STUDENT
@@ -116,29 +116,29 @@ def run(work: Work) -> dict[str, Any]:
         variants = STAGE_1 if work.stage == "stage1" else STAGE_2
         given |= {**OFF, **variants[work.variant]}
     config = resolve("demo", kind, work.stage, {**given, "steps": steps})
-    device = prepare_machine(config, ALONE)
-    cards = Cards.load(Path(work.cards), config)
+    device = prepare_machine(config, SINGLE_PROCESS)
+    cards = CardDataset.load(Path(work.cards), config)
     folder = Path(work.folder)
-    around = Surroundings(Quiet())
+    context = TrainingContext(SilentObserver())
     taught = None
     if kind == TEACHER:
         model = placed(build_model(config), config, device)
-        model, history = teach(model, cards, device, around)
+        model, history = teach(model, cards, device, context)
     else:
         teacher, of_teacher = load_model(folder / f"teacher-{work.seed}", TEACHER)
-        taught = Embedder(placed(teacher, of_teacher, device).requires_grad_(False), of_teacher,
-                          device)  # fmt: skip
+        frozen = placed(teacher, of_teacher, device).requires_grad_(False)
+        taught = ModelEmbedder(frozen, of_teacher, device)
         if work.stage == "stage1":
             model = build_model(config)
         else:
             model, _ = load_model(folder / f"stage1-{work.seed}", STUDENT)
-        model, history = distil(placed(model, config, device), taught, cards, around)
-    outcome = evaluate_model(Embedder(model, config, device), cards, taught)
-    figures = outcome.metrics()
+        model, history = distil(placed(model, config, device), taught, cards, context)
+    result = evaluate_model(ModelEmbedder(model, config, device), cards, taught)
+    figures = result.metrics()
     first = work.stage == "stage1" and work.variant == "embedding + relational"
     if kind == TEACHER or first:
         name = "teacher" if kind == TEACHER else "stage1"
-        write_model(folder / f"{name}-{work.seed}", model, cards, outcome)
+        write_model(folder / f"{name}-{work.seed}", model, cards, result)
     return {
         "seed": work.seed,
         "stage": work.stage,
@@ -224,9 +224,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cards = Path(temporary) / "cards"
             draw_card_set(cards, 300, seed=0)
 
-        def works(stage: str, variants: Sequence[str]) -> list[Work]:
+        def works(stage: str, variants: Sequence[str]) -> list[Experiment]:
             return [
-                Work(seed, stage, variant, str(cards), str(folder), steps, base)
+                Experiment(seed, stage, variant, str(cards), str(folder), steps, base)
                 for variant in variants
                 for seed in range(1, options.seeds + 1)
             ]
@@ -241,8 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.out is not None and options.keep is not None and options.out.is_file():
             results = json.loads(options.out.read_text(encoding="utf-8"))
         done = {(row["seed"], row["stage"], row["variant"]) for row in results}
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(options.workers, maxtasksperchild=1) as pool:
+        spawn = multiprocessing.get_context("spawn")
+        with spawn.Pool(options.workers, maxtasksperchild=1) as pool:
             for stage, names in (
                 ("phase2", ["teacher"]),
                 ("stage1", chosen[0]),
@@ -262,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _collect(pool: Any, work: Sequence[Work], results: list[Any], out: Path | None) -> None:
+def _collect(pool: Any, work: Sequence[Experiment], results: list[Any], out: Path | None) -> None:
     for row in pool.imap_unordered(run, work):
         results.append(row)
         figures = " ".join(f"{name}={row[name]:.3f}" for name in FIGURES)

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.order_statistics import median_interval
-from bench.quiet import Quiet
+from bench.silent_observer import SilentObserver
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -60,33 +60,33 @@ class Bench:
     ) -> None:
         from registry.names import STUDENT, TEACHER
         from training.config import resolve
-        from training.data.batches import Cards
+        from training.data.batches import CardDataset
         from training.data.gpu_batches import batches_on
         from training.data.normaliser import Normaliser
         from training.distributed.machine import placed, prepare_machine
-        from training.distributed.ranks import ALONE
-        from training.jobs.teacher_targets import Targets
-        from training.jobs.teaching import random_directions
+        from training.distributed.ranks import SINGLE_PROCESS
+        from training.jobs.teacher_targets import TeacherTargets
+        from training.jobs.teacher_training import random_directions
         from training.losses.criterion import Criterion
         from training.models.networks import build_model
-        from training.reporting.evaluation import Embedder
+        from training.reporting.evaluation import ModelEmbedder
 
         kind = TEACHER if stage == "phase2" else STUDENT
         given = {"log_seconds": 3600, "pretrained": False, "divergence": 0, **settings}
         self.config = resolve(recipe, kind, stage, {**given, "steps": steps})
         self.steps = steps
-        self.device = prepare_machine(self.config, ALONE)
-        self.cards = Cards.load(cards, self.config)
+        self.device = prepare_machine(self.config, SINGLE_PROCESS)
+        self.cards = CardDataset.load(cards, self.config)
         self.model = placed(build_model(self.config), self.config, self.device)
-        self.teacher: Embedder | None = None
-        self._targets: Targets | None = None
+        self.teacher: ModelEmbedder | None = None
+        self._targets: TeacherTargets | None = None
         known, channels = random_directions(len(self.cards.split.known), self.config), None
         if kind == STUDENT:
             of_teacher = resolve(recipe, TEACHER, "phase2", {"pretrained": False, "threads": 0})
             teacher = placed(build_model(of_teacher), of_teacher, self.device)
             teacher = teacher.requires_grad_(False).eval()
-            self.teacher = Embedder(teacher, of_teacher, self.device)
-            self._targets = Targets(self.teacher, teacher, self.cards)
+            self.teacher = ModelEmbedder(teacher, of_teacher, self.device)
+            self._targets = TeacherTargets(self.teacher, teacher, self.cards)
             known = self._targets.known
             channels = (self.model.map_channels, teacher.map_channels)
         self._criterion = Criterion(self.config, known, channels).to(self.device)
@@ -151,16 +151,16 @@ class Bench:
     def loop(self) -> float:
         """Images/s of the product's loop, from its first step to its last."""
         from training.jobs.distillation import distil
-        from training.jobs.teaching import teach
-        from training.loop.training_loop import Surroundings
+        from training.jobs.teacher_training import teach
+        from training.loop.training_loop import TrainingContext
 
         config = replace(self.config, normalisation_batches=0)
         cards = replace(self.cards, config=config)
-        around = Surroundings(Quiet())
+        context = TrainingContext(SilentObserver())
         if self.teacher is None:
-            _, history = teach(self.model, cards, self.device, around)
+            _, history = teach(self.model, cards, self.device, context)
         else:
-            _, history = distil(self.model, self.teacher, cards, around)
+            _, history = distil(self.model, self.teacher, cards, context)
         return history.images / history.seconds
 
     def pipeline(self) -> float:

@@ -129,7 +129,7 @@ def _metadata(
 
 def _metrics(stage: str, figures: Mapping[str, float], measured: Evaluation) -> dict[str, float]:
     prefix = "onnx_" if stage == ONNX_STAGE else ""
-    metrics = measured.figures()
+    metrics = measured.metrics()
     for key in ("cosine_mean", "cosine_worst"):
         metrics[key] = figures[prefix + key]
     return metrics

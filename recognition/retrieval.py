@@ -113,8 +113,8 @@ class Evaluation:
                 document[item.name] = list(value) if isinstance(value, tuple) else value
         return document
 
-    def figures(self) -> dict[str, float]:
-        """Every finite number by name, an interval as ``…_low`` and ``…_high``."""
+    def metrics(self) -> dict[str, float]:
+        """Every finite metric by name, an interval as ``…_low`` and ``…_high``."""
         flat: dict[str, float] = {}
         for name, value in self.to_dict().items():
             if name == "warnings":

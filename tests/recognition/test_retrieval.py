@@ -107,9 +107,9 @@ def test_evaluation_counted_by_hand() -> None:
     assert result.top1 < result.mean_average_precision < 1
     assert result.intra_distance == pytest.approx(1 - result.mean_similarity)
     assert result.inter_distance > 1 - result.mean_best_other
-    figures = result.figures()
-    assert (figures["top1_low"], figures["top1_high"]) == (low, high)
-    assert "warnings" not in figures and document["warnings"] == list(result.warnings)
+    metrics = result.metrics()
+    assert (metrics["top1_low"], metrics["top1_high"]) == (low, high)
+    assert "warnings" not in metrics and document["warnings"] == list(result.warnings)
     assert "top1_unseen" not in document
 
 

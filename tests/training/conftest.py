@@ -9,7 +9,7 @@ import pytest
 
 from recognition.sample_cards.drawing import draw_card_set
 from training.config import TrainingConfig, resolve
-from training.data.batches import Cards
+from training.data.batches import CardDataset
 
 CARDS = 12
 
@@ -34,10 +34,12 @@ def tiny() -> Callable[..., TrainingConfig]:
 
 
 @pytest.fixture
-def tiny_cards(card_folder: Path, tiny: Callable[..., TrainingConfig]) -> Callable[..., Cards]:
+def tiny_cards(
+    card_folder: Path, tiny: Callable[..., TrainingConfig]
+) -> Callable[..., CardDataset]:
     """The drawn cards, loaded for the tiny recipe."""
 
-    def load(stage: str = "phase2", **settings: object) -> Cards:
-        return Cards.load(card_folder, tiny(stage, **settings))
+    def load(stage: str = "phase2", **settings: object) -> CardDataset:
+        return CardDataset.load(card_folder, tiny(stage, **settings))
 
     return load

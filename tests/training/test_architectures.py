@@ -11,7 +11,7 @@ import torch
 
 from registry.names import STUDENT, TEACHER
 from training.architectures import STUDENTS, VitShape, is_backbone, vit_shape
-from training.artifacts.weight_evidence import evidence
+from training.artifacts.weight_shapes import shape_facts
 from training.config import ConfigError, resolve
 from training.models.torchvision_without_cuda import mend_torchvision
 from training.submission.estimate import estimate
@@ -32,7 +32,7 @@ def test_student_entry_is_accepted_estimated_and_recognised(name: str) -> None:
     with torch.device("meta"):
         network = timm.create_model(name)
     shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    assert evidence(shapes).architecture == name
+    assert shape_facts(shapes).architecture == name
 
 
 @pytest.mark.parametrize(

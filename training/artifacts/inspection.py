@@ -24,7 +24,7 @@ from registry.contract import Contract, ContractError
 from registry.names import STUDENT
 from registry.registration.facts import Fact, metric_facts, own_metrics, setting_facts, text_of
 from registry.registration.retroactive import Findings
-from training.artifacts.weight_evidence import Evidence, Shape, Shapes, evidence
+from training.artifacts.weight_shapes import Shape, ShapeFacts, Shapes, shape_facts
 
 _JSON_LIMIT = 16 * 1024**2
 _ONNX_LIMIT = 512 * 1024**2
@@ -179,7 +179,7 @@ def _evaluation(document: Mapping[str, Any]) -> dict[str, float]:
 # --- weights
 
 
-def _only_model(models: Mapping[str, Shapes], weights: str) -> tuple[str, Evidence]:
+def _only_model(models: Mapping[str, Shapes], weights: str) -> tuple[str, ShapeFacts]:
     if not models:
         wanted = f"no {weights}" if weights else "no .safetensors, .pth, .pt, .bin or .ckpt"
         raise InspectionError(f"there is {wanted} in it, so nothing can be counted")
@@ -190,7 +190,7 @@ def _only_model(models: Mapping[str, Shapes], weights: str) -> tuple[str, Eviden
         shards.setdefault(stem if _SHARD.search(path.rpartition(".")[0]) else path, {}).update(
             shapes
         )
-    found = {path: evidence(shapes) for path, shapes in shards.items()}
+    found = {path: shape_facts(shapes) for path, shapes in shards.items()}
     if len(set(found.values())) > 1:
         said = ", ".join(f"{path} ({each.parameters:,})" for path, each in found.items())
         raise InspectionError(
@@ -200,7 +200,7 @@ def _only_model(models: Mapping[str, Shapes], weights: str) -> tuple[str, Eviden
     return next(iter(found.items()))
 
 
-def _weight_facts(path: str, found: Evidence) -> list[Fact]:
+def _weight_facts(path: str, found: ShapeFacts) -> list[Fact]:
     says = {
         "Parameters": found.parameters,
         "EmbeddingDim": found.embedding_dim,

@@ -24,9 +24,9 @@ from recognition.atomic_files import atomic_file, write_atomically
 from registry.archives import ArchiveError, extract
 from registry.registration.facts import of_kind
 from training.config import ConfigError, TrainingConfig
-from training.data.batches import Cards
+from training.data.batches import CardDataset
 from training.models.networks import CardModel, build_model, parameter_count
-from training.reporting.evaluation import Outcome
+from training.reporting.evaluation import TrainingResult
 
 if TYPE_CHECKING:
     from export.onnx_export import OnnxReport
@@ -44,7 +44,7 @@ SCHEMA = 1
 _CONFIG_LIMIT = 256 * 1024
 
 
-class ArtifactError(ValueError):
+class ModelArchiveError(ValueError):
     """A model that cannot be loaded; names the file, the cause and the remedy."""
 
 
@@ -59,7 +59,7 @@ def load_model(folder: Path, expected_type: str) -> tuple[CardModel, TrainingCon
         The model in evaluation mode on the CPU, and the configuration that it was trained with.
 
     Raises:
-        ArtifactError: Missing, damaged, or of the other type.
+        ModelArchiveError: Missing, damaged, or of the other type.
     """
     archive = folder / MODEL_ARCHIVE
     if not archive.is_file():
@@ -68,7 +68,7 @@ def load_model(folder: Path, expected_type: str) -> tuple[CardModel, TrainingCon
         try:
             extract(archive, Path(unpacked))
         except ArchiveError as error:
-            raise ArtifactError(f"{archive}: {error}") from error
+            raise ModelArchiveError(f"{archive}: {error}") from error
         return _load_unpacked(Path(unpacked), expected_type, str(archive))
 
 
@@ -80,22 +80,26 @@ def _load_unpacked(
 
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise ArtifactError(f"{label}: {name} is not in it; expected a trained {expected_type}")
+            raise ModelArchiveError(
+                f"{label}: {name} is not in it; expected a trained {expected_type}"
+            )
     if (folder / CONFIG).stat().st_size > _CONFIG_LIMIT:
-        raise ArtifactError(f"{label}: {CONFIG} is larger than {_CONFIG_LIMIT} bytes")
+        raise ModelArchiveError(f"{label}: {CONFIG} is larger than {_CONFIG_LIMIT} bytes")
     try:
         document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         config = TrainingConfig.from_dict(document)
         if config.model_type != expected_type:
-            raise ArtifactError(f"{label}: is a {config.model_type}, expected a {expected_type}")
+            raise ModelArchiveError(
+                f"{label}: is a {config.model_type}, expected a {expected_type}"
+            )
         # The weights follow; published ones need not be fetched for them.
         model = build_model(TrainingConfig.from_dict({**document, "pretrained": False}))
         model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
     except (ConfigError, SafetensorError, RuntimeError, ValueError) as error:
-        if isinstance(error, ArtifactError):
+        if isinstance(error, ModelArchiveError):
             raise
         cause = " ".join(str(error).split())[:300]
-        raise ArtifactError(f"{label}: cannot be loaded: {cause}") from error
+        raise ModelArchiveError(f"{label}: cannot be loaded: {cause}") from error
     return model.eval(), config
 
 
@@ -114,7 +118,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_atomically(path, text)
 
 
-def write_model(folder: Path, model: CardModel, cards: Cards, outcome: Outcome) -> None:
+def write_model(folder: Path, model: CardModel, cards: CardDataset, result: TrainingResult) -> None:
     """Writes the files that every model has."""
     from safetensors.torch import save_file
 
@@ -123,12 +127,12 @@ def write_model(folder: Path, model: CardModel, cards: Cards, outcome: Outcome) 
         save_file(state, partial)
     write_json(folder / CONFIG, cards.config.to_dict())
     write_json(folder / CONTRACT, cards.config.contract.to_dict())
-    write_json(folder / EVALUATION, outcome.to_dict())
+    write_json(folder / EVALUATION, result.to_dict())
     write_json(folder / SPLIT, cards.split.to_dict())
 
 
 def write_student_extras(
-    folder: Path, model: CardModel, cards: Cards, outcome: Outcome
+    folder: Path, model: CardModel, cards: CardDataset, result: TrainingResult
 ) -> OnnxReport:
     """Writes ``model.onnx`` and ``reference.npz``.
 
@@ -144,14 +148,14 @@ def write_student_extras(
     from export.onnx_export import export_onnx
 
     folder.mkdir(parents=True, exist_ok=True)
-    report = export_onnx(model, cards.config.contract, folder / ONNX, outcome.seen.sample)
+    report = export_onnx(model, cards.config.contract, folder / ONNX, result.seen.sample)
     arrays: dict[str, Any] = {
-        "embeddings": outcome.seen.embeddings,
-        "card_ids": np.asarray(outcome.seen.card_ids),
+        "embeddings": result.seen.embeddings,
+        "card_ids": np.asarray(result.seen.card_ids),
         "seed": np.int64(cards.config.seed),
-        "per_card": np.int64(len(outcome.seen.card_ids) // len(cards.split.known)),
+        "per_card": np.int64(len(result.seen.card_ids) // len(cards.split.known)),
         "stream": np.asarray("query"),
-        "views_digest": np.asarray(outcome.seen.digest),
+        "views_digest": np.asarray(result.seen.digest),
     }
     with atomic_file(folder / REFERENCE) as partial:
         np.savez(partial, **arrays)
@@ -160,8 +164,8 @@ def write_student_extras(
 
 def registration(
     model: CardModel,
-    cards: Cards,
-    outcome: Outcome,
+    cards: CardDataset,
+    result: TrainingResult,
     *,
     mlflow_run_id: str | None,
     teacher: TrainingConfig | None = None,
@@ -190,11 +194,11 @@ def registration(
         "Seed": str(config.seed),
     }
     if teacher is not None:
-        assert outcome.similarity is not None and report is not None
+        assert result.similarity is not None and report is not None
         metadata |= {
             "Stage": config.stage,
             "TeacherModel": teacher.architecture,
-            "BestSimilarity": f"{outcome.similarity:.4f}",
+            "BestSimilarity": f"{result.similarity:.4f}",
             "HailoCompatible": "true" if report.hailo_compatible else "false",
             "Normalization": normalisation_text(model),
         }
@@ -205,7 +209,7 @@ def registration(
         "stage": config.stage,
         "parent_model_package_arn": config.parent_model_package_arn or None,
         "metadata": metadata,
-        "metrics": outcome.metrics(),
+        "metrics": result.metrics(),
         "contract": config.contract.to_dict(),
         "card_set": {
             "digest": cards.card_set.digest,

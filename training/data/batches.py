@@ -35,7 +35,7 @@ from recognition.views.camera import (
     view_generator,
 )
 from training.config import STUDENT_STAGES, TEACHER_STAGES, TrainingConfig
-from training.distributed.ranks import ALONE, Ranks
+from training.distributed.ranks import SINGLE_PROCESS, Ranks
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -55,7 +55,7 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
-class Cards:
+class CardDataset:
     """A card set, split; in memory, or packed and mapped into it.
 
     Attributes:
@@ -74,7 +74,7 @@ class Cards:
     gallery: Pixels | PixelRows
 
     @classmethod
-    def load(cls, channel: Path, config: TrainingConfig) -> Cards:
+    def load(cls, channel: Path, config: TrainingConfig) -> CardDataset:
         """Reads and splits the channel's folder.
 
         Raises:
@@ -175,7 +175,7 @@ class Batches:
         ranks: The process that they are for; it gets its part of every batch.
     """
 
-    def __init__(self, cards: Cards, steps: int, ranks: Ranks = ALONE) -> None:
+    def __init__(self, cards: CardDataset, steps: int, ranks: Ranks = SINGLE_PROCESS) -> None:
         self._cards = cards
         self._config = cards.config
         self._ranks = ranks

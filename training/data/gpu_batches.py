@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from recognition.views.parameters import draw_view
-from training.data.batches import Batches, Cards, Images, Pixels
+from training.data.batches import Batches, CardDataset, Images, Pixels
 from training.data.gpu_views import render_views, shrink
-from training.distributed.ranks import ALONE, Ranks
+from training.distributed.ranks import SINGLE_PROCESS, Ranks
 
 
 class GpuBatches(Batches):
@@ -24,7 +24,7 @@ class GpuBatches(Batches):
     """
 
     def __init__(
-        self, cards: Cards, steps: int, ranks: Ranks = ALONE, *, device: torch.device
+        self, cards: CardDataset, steps: int, ranks: Ranks = SINGLE_PROCESS, *, device: torch.device
     ) -> None:
         super().__init__(cards, steps, ranks)
         self._device = device
@@ -42,7 +42,9 @@ class GpuBatches(Batches):
         return views, shrink(there, size)
 
 
-def batches_on(device: torch.device, cards: Cards, steps: int, ranks: Ranks = ALONE) -> Batches:
+def batches_on(
+    device: torch.device, cards: CardDataset, steps: int, ranks: Ranks = SINGLE_PROCESS
+) -> Batches:
     """A run's batches, rendered where it trains."""
     if device.type == "cuda" and cards.config.gpu_views:
         return GpuBatches(cards, steps, ranks, device=device)

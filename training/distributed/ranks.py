@@ -97,7 +97,7 @@ class Ranks:
 
 
 #: The only process of a run.
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def any_of(flag: bool, ranks: Ranks, device: torch.device) -> bool:
     return bool(value.item())
 
 
-def everyones(mine: Any, ranks: Ranks) -> list[Any]:
+def gather_objects(mine: Any, ranks: Ranks) -> list[Any]:
     """What each process has, in the order of the processes."""
     if ranks.world == 1:
         return [mine]

@@ -13,7 +13,7 @@ import torch
 from registry.names import STUDENT, TEACHER
 from training.artifacts.model_archive import (
     REGISTRATION,
-    ArtifactError,
+    ModelArchiveError,
     load_model,
     registration,
     weights_digest,
@@ -22,20 +22,20 @@ from training.artifacts.model_archive import (
     write_student_extras,
 )
 from training.config import ConfigError, TrainingConfig
-from training.data.batches import Batch, Cards
+from training.data.batches import Batch, CardDataset
 from training.data.normaliser import Normaliser
 from training.distributed.machine import autocast, placed, prepare_machine
 from training.distributed.ranks import Ranks, joined
 from training.environment import JobEnvironment
-from training.jobs.fitting import fed_images, fit, forget, surroundings
-from training.jobs.run import Run
-from training.jobs.teacher_targets import Targets
-from training.loop.training_loop import History, Surroundings
+from training.jobs.fitting import fed_images, fit, remove_checkpoints, training_context
+from training.jobs.job_reporter import JobReporter
+from training.jobs.teacher_targets import TeacherTargets
+from training.loop.training_loop import History, TrainingContext
 from training.losses.criterion import Criterion
 from training.losses.term import LossInputs
 from training.models.networks import CardModel, Teacher
 from training.models.pretrained import begin
-from training.reporting.evaluation import Embedder, evaluate_model
+from training.reporting.evaluation import ModelEmbedder, evaluate_model
 
 
 def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
@@ -49,44 +49,44 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
     _check_contract(config, teacher_config, "teacher")
     ranks = Ranks.read()
     device = prepare_machine(config, ranks)
-    with Run(config, environment, ranks) as run, joined(ranks, device):
+    with JobReporter(config, environment, ranks) as reporter, joined(ranks, device):
         learnt_from = {"teacher": weights_digest(teacher_model)}
         if config.stage == "stage1":
             model, config = begin(config, environment)
         else:
             model = _stage_1(config, environment)
             learnt_from["initial"] = weights_digest(model)
-        cards = Cards.load(cards_channel, config)
+        cards = CardDataset.load(cards_channel, config)
         total = config.total_steps(len(cards.scan_ids))
-        run.describe(cards, total)
+        reporter.describe(cards, total)
         placed(model, config, device)
         placed(teacher_model, teacher_config, device).requires_grad_(False)
-        teacher = Embedder(teacher_model, teacher_config, device)
-        around = surroundings(run, environment, cards, learnt_from, ranks, device)
-        model, history = distil(model, teacher, cards, around)
-        run.trained(history)
-        outcome = evaluate_model(Embedder(model, config, device), cards, teacher, ranks)
+        teacher = ModelEmbedder(teacher_model, teacher_config, device)
+        context = training_context(reporter, environment, cards, learnt_from, ranks, device)
+        model, history = distil(model, teacher, cards, context)
+        reporter.trained(history)
+        result = evaluate_model(ModelEmbedder(model, config, device), cards, teacher, ranks)
         if not ranks.first:
             return
-        run.measured(outcome)
-        write_model(environment.model_dir, model, cards, outcome)
-        report = write_student_extras(environment.model_dir, model, cards, outcome)
-        run.exported(report)
+        reporter.measured(result)
+        write_model(environment.model_dir, model, cards, result)
+        report = write_student_extras(environment.model_dir, model, cards, result)
+        reporter.exported(report)
         request = registration(
             model,
             cards,
-            outcome,
-            mlflow_run_id=run.tracker.run_id,
+            result,
+            mlflow_run_id=reporter.tracker.run_id,
             teacher=teacher_config,
             report=report,
         )
         write_json(environment.output_data_dir / REGISTRATION, request)
-        run.finished(request, environment.model_dir)
-        forget(around)
+        reporter.finished(request, environment.model_dir)
+        remove_checkpoints(context)
 
 
 def distil(
-    model: CardModel, teacher: Embedder, cards: Cards, around: Surroundings
+    model: CardModel, teacher: ModelEmbedder, cards: CardDataset, context: TrainingContext
 ) -> tuple[CardModel, History]:
     """Trains a student on the cards, by the terms of their configuration.
 
@@ -94,11 +94,11 @@ def distil(
         model: The student, on its device.
         teacher: Stays as it is.
         cards: The card set and the configuration.
-        around: Progress, processes, checkpoints.
+        context: Progress, processes, checkpoints.
     """
     config, device = cards.config, teacher.device
     assert isinstance(teacher.model, Teacher)
-    targets = Targets(teacher, teacher.model, cards, around.ranks)
+    targets = TeacherTargets(teacher, teacher.model, cards, context.ranks)
     channels = (model.map_channels, teacher.model.map_channels)
     criterion = Criterion(config, targets.known, channels).to(device)
     normalise = Normaliser(config, device)
@@ -124,12 +124,12 @@ def distil(
             answer.pictures,
         )
 
-    around = replace(
-        around,
-        gathered=targets.remember if around.ranks.world > 1 else lambda inputs: None,
+    context = replace(
+        context,
+        gathered=targets.remember if context.ranks.world > 1 else lambda inputs: None,
         kept=targets,
     )
-    return fit(model, criterion, cards, forward, normalise, around)
+    return fit(model, criterion, cards, forward, normalise, context)
 
 
 def _stage_1(config: TrainingConfig, environment: JobEnvironment) -> CardModel:
@@ -137,7 +137,7 @@ def _stage_1(config: TrainingConfig, environment: JobEnvironment) -> CardModel:
     folder = environment.channel("initial", "the stage-1 student's model.tar.gz")
     model, earlier = load_model(folder, STUDENT)
     if (earlier.stage, earlier.backbone) != ("stage1", config.backbone):
-        raise ArtifactError(
+        raise ModelArchiveError(
             f"channel initial: holds {earlier.backbone} of {earlier.stage}; stage 2 goes on from "
             f"{config.backbone} of stage1"
         )

@@ -67,12 +67,12 @@ def _is_expected(error: Exception) -> bool:
         return True
     from export.onnx_export import ExportError
     from recognition.card_sets.card_set import CardSetError
-    from training.artifacts.model_archive import ArtifactError
+    from training.artifacts.model_archive import ModelArchiveError
     from training.errors import StopRequested, TrainingError
     from training.losses.shares import IdleTermError
     from training.models.pretrained import WeightsError
 
-    ours = (ArtifactError, ExportError, WeightsError, TrainingError, IdleTermError)
+    ours = (ModelArchiveError, ExportError, WeightsError, TrainingError, IdleTermError)
     return isinstance(error, (CardSetError, StopRequested, *ours))
 
 

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.data.batches import Batch, Cards, Images
+from training.data.batches import Batch, CardDataset, Images
 from training.data.normaliser import Normaliser
 from training.distributed.machine import autocast
-from training.distributed.ranks import ALONE, Ranks
+from training.distributed.ranks import SINGLE_PROCESS, Ranks
 from training.losses.term import LossInputs, Need
 from training.losses.terms import TERMS
 from training.models.networks import Teacher
-from training.reporting.evaluation import Embedder
+from training.reporting.evaluation import ModelEmbedder
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Answer:
     pictures: Tensor | None = None
 
 
-class Targets:
+class TeacherTargets:
     """The teacher's answers.
 
     The known cards' clean scans are embedded once. Views and virtual cards are embedded when they
@@ -55,7 +55,11 @@ class Targets:
     """
 
     def __init__(
-        self, teacher: Embedder, model: Teacher, cards: Cards, ranks: Ranks = ALONE
+        self,
+        teacher: ModelEmbedder,
+        model: Teacher,
+        cards: CardDataset,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         config = cards.config
         self._model, self._teacher = model, teacher
@@ -68,12 +72,12 @@ class Targets:
         self.known = torch.from_numpy(gallery).to(teacher.device)
         self.asked = len(cards.gallery)
         self._turns = config.teacher_views
-        self._views: _Kept | None = None
-        self._scans: _Kept | None = None
+        self._views: _AnswerCache | None = None
+        self._scans: _AnswerCache | None = None
         if self._turns and self._needed:
             pictures = len(cards.gallery) * self._turns
-            self._views = _Kept(pictures, self.known) if self._of_views else None
-            self._scans = _Kept(pictures, self.known) if config.virtual_share else None
+            self._views = _AnswerCache(pictures, self.known) if self._of_views else None
+            self._scans = _AnswerCache(pictures, self.known) if config.virtual_share else None
 
     @torch.no_grad()
     def of(self, batch: Batch) -> Answer:
@@ -123,7 +127,11 @@ class Targets:
                 kept.load_state_dict({key: state[f"{name} {key}"] for key in ("there", "values")})
 
     def _answers(
-        self, kept: _Kept | None, pictures: np.ndarray | None, images: Images, rows: np.ndarray
+        self,
+        kept: _AnswerCache | None,
+        pictures: np.ndarray | None,
+        images: Images,
+        rows: np.ndarray,
     ) -> Tensor:
         """Answers about some rows of images: kept ones, and new ones where there is none."""
         if kept is None or pictures is None:
@@ -147,7 +155,7 @@ class Targets:
         return functional.normalize(embeddings.float(), dim=1), maps
 
 
-class _Kept:
+class _AnswerCache:
     """Answers by the picture's number."""
 
     def __init__(self, pictures: int, like: Tensor) -> None:

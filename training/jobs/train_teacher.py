@@ -13,7 +13,7 @@ from training.jobs.job import Job, run_job
 
 
 def _load() -> Job:
-    from training.jobs.teaching import train_teacher
+    from training.jobs.teacher_training import train_teacher
 
     return train_teacher
 

@@ -35,17 +35,17 @@ class Average:
         """The model with the averaged weights, in evaluation mode; afterwards as it was."""
         own = [p.detach().clone() for p in model.parameters()]
         was_training = model.training
-        put(model, self.values)
+        assign_weights(model, self.values)
         model.eval()
         try:
             yield
         finally:
-            put(model, own)
+            assign_weights(model, own)
             model.train(was_training)
 
 
 @torch.no_grad()
-def put(model: nn.Module, values: list[Tensor]) -> None:
+def assign_weights(model: nn.Module, values: list[Tensor]) -> None:
     """Sets a model's parameters, in the model's order."""
     for parameter, value in zip(model.parameters(), values, strict=True):
         parameter.copy_(value)

@@ -27,7 +27,7 @@ _LAG_ON_GPU = 2
 
 
 @dataclass(frozen=True)
-class Figures:
+class StepMetrics:
     """One step's figures, on the host."""
 
     step: int
@@ -73,7 +73,7 @@ class Guard:
 
     def add(
         self, step: int, batch: Batch, loss: Tensor, norm: Tensor, terms: dict[str, Tensor]
-    ) -> Sequence[Figures]:
+    ) -> Sequence[StepMetrics]:
         """Takes a step's figures; returns those that have arrived.
 
         Args:
@@ -90,49 +90,49 @@ class Guard:
         self._waiting.append((step, batch, tuple(terms), _Copy(values)))
         return self._take(_LAG_ON_GPU if values.device.type == "cuda" else 0)
 
-    def flush(self) -> Sequence[Figures]:
+    def flush(self) -> Sequence[StepMetrics]:
         """Waits for what is still on its way."""
         return self._take(0)
 
-    def _take(self, left: int) -> list[Figures]:
+    def _take(self, left: int) -> list[StepMetrics]:
         arrived = []
         while len(self._waiting) > left:
             step, batch, names, copy = self._waiting.popleft()
             loss, norm, *terms = copy.read()
-            figures = Figures(step, loss, norm, dict(zip(names, terms, strict=True)))
-            self._judge(figures, batch)
-            arrived.append(figures)
+            metrics = StepMetrics(step, loss, norm, dict(zip(names, terms, strict=True)))
+            self._judge(metrics, batch)
+            arrived.append(metrics)
         return arrived
 
-    def _judge(self, figures: Figures, batch: Batch) -> None:
-        told = ", ".join(f"{name} {value:g}" for name, value in figures.terms.items())
-        if not (math.isfinite(figures.loss) and math.isfinite(figures.norm)):
-            what = "gradient" if math.isfinite(figures.loss) else "loss"
+    def _judge(self, metrics: StepMetrics, batch: Batch) -> None:
+        terms = ", ".join(f"{name} {value:g}" for name, value in metrics.terms.items())
+        if not (math.isfinite(metrics.loss) and math.isfinite(metrics.norm)):
+            what = "gradient" if math.isfinite(metrics.loss) else "loss"
             raise TrainingError(
-                f"the {what} is not finite at step {figures.step} ({told}); "
-                f"{self._keep(figures, batch)}lower learning_rate or clip_norm"
+                f"the {what} is not finite at step {metrics.step} ({terms}); "
+                f"{self._keep(metrics, batch)}lower learning_rate or clip_norm"
             )
         if len(self._first) < WINDOW:
-            self._first.append(figures.loss)
+            self._first.append(metrics.loss)
             return
-        self._last.append(figures.loss)
+        self._last.append(metrics.loss)
         if not self._factor or len(self._last) < WINDOW:
             return
         before, now = sum(self._first) / WINDOW, sum(self._last) / WINDOW
         if now > self._factor * before:
             raise TrainingError(
                 f"training diverges: the loss was {before:.4g} over the first {WINDOW} steps and "
-                f"is {now:.4g} over those up to step {figures.step} ({told}); "
-                f"{self._keep(figures, batch)}lower learning_rate, or set divergence 0 to go on"
+                f"is {now:.4g} over those up to step {metrics.step} ({terms}); "
+                f"{self._keep(metrics, batch)}lower learning_rate, or set divergence 0 to go on"
             )
 
-    def _keep(self, figures: Figures, batch: Batch) -> str:
+    def _keep(self, metrics: StepMetrics, batch: Batch) -> str:
         """Writes the batch; says where, for the message."""
         if self._folder is None:
             return ""
         name = f"bad-batch-{self._rank}.npz" if self._rank else "bad-batch.npz"
         path = self._folder / name
-        document = {"step": figures.step, "terms": {k: str(v) for k, v in figures.terms.items()}}
+        document = {"step": metrics.step, "terms": {k: str(v) for k, v in metrics.terms.items()}}
         arrays: dict[str, Any] = {
             "views": torch.as_tensor(batch.views).cpu().numpy(),
             "scans": torch.as_tensor(batch.scans).cpu().numpy(),

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from training.config import TrainingConfig
 from training.data.batches import Batch
-from training.distributed.ranks import ALONE, Ranks, any_of, average_gradients, gathered
+from training.distributed.ranks import SINGLE_PROCESS, Ranks, any_of, average_gradients, gathered
 from training.errors import StopRequested, TrainingError
-from training.loop.averaging import Average, put
+from training.loop.averaging import Average, assign_weights
 from training.loop.checkpoints import Checkpoints
-from training.loop.guard import Figures, Guard
+from training.loop.guard import Guard, StepMetrics
 from training.loop.interruption import stop_signal
 from training.loop.schedule import Schedule
 from training.losses.criterion import Criterion
@@ -35,7 +35,7 @@ from training.models.networks import CardModel
 #: Terms are watched for this share of the steps before an idle one stops the job.
 _WATCH_SHARE = 0.1
 _WATCH_EVERY = 10
-#: Several processes ask each other this often whether one of them was told to stop.
+#: Several processes ask each other this often whether one of them was asked to stop.
 _ASK_EVERY = 8
 
 Forward = Callable[[CardModel, Batch], LossInputs]
@@ -44,16 +44,16 @@ Validate = Callable[[CardModel], dict[str, float]]
 SCORE = "validation_score"
 
 
-class Report(Protocol):
-    """Where the loop says what happens."""
+class TrainingObserver(Protocol):
+    """Is called by the loop with its progress."""
 
     def step(self, step: int, total: int, images: int) -> None:
         """A step is done; ``images`` were trained on so far."""
 
-    def figures(self, step: int, figures: dict[str, float]) -> None:
+    def metrics(self, step: int, metrics: dict[str, float]) -> None:
         """Means since the last call: loss, each term's share, learning rate, images a second."""
 
-    def validated(self, step: int, figures: dict[str, float]) -> None:
+    def validated(self, step: int, metrics: dict[str, float]) -> None:
         """What the averaged model is worth on the validation views."""
 
     def line(self, text: str) -> None:
@@ -92,21 +92,21 @@ class History:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a run has around it beside its data; without any of it a loop is just a loop.
+class TrainingContext:
+    """What the loop works with beside model and data.
 
     Attributes:
-        report: Told about progress.
+        observer: Is called with the progress.
         ranks: This process among those of the run; each is given its part of the batches.
         checkpoints: Where the run can go on from.
         keep_bad_batch: Folder for a batch that cannot be trained on.
         validate: Measures the averaged model now and then, as often as the configuration says.
-        gathered: Told each batch's inputs once they are whole.
-        kept: Part of every checkpoint.
+        gathered: Called with each batch's inputs, once all processes' parts are gathered.
+        kept: State that is part of every checkpoint.
     """
 
-    report: Report
-    ranks: Ranks = ALONE
+    observer: TrainingObserver
+    ranks: Ranks = SINGLE_PROCESS
     checkpoints: Checkpoints | None = None
     keep_bad_batch: Path | None = None
     validate: Validate | None = None
@@ -121,7 +121,7 @@ def train(
     forward: Forward,
     config: TrainingConfig,
     total: int,
-    around: Surroundings,
+    context: TrainingContext,
 ) -> tuple[CardModel, History]:
     """Trains a model in place and gives it its averaged weights.
 
@@ -132,7 +132,7 @@ def train(
         forward: Runs the model on a batch and gives the loss its inputs.
         config: Rates, clipping, precision.
         total: Optimiser steps.
-        around: Progress, processes, checkpoints.
+        context: Progress, processes, checkpoints.
 
     Returns:
         The model with averaged weights (and the trained model's BatchNorm statistics), in
@@ -144,26 +144,26 @@ def train(
         IdleTermError: A loss term contributes nothing.
         StopRequested: SIGTERM; the checkpoint is written.
     """
-    run = _Run(model, criterion, forward, config, total, around)
+    trainer = _Trainer(model, criterion, forward, config, total, context)
     with stop_signal() as stopping:
-        run.resume()
-        for batch in () if run.history.stopped_early else batches(run.history.steps):
-            run.step(batch)
+        trainer.resume()
+        for batch in () if trainer.history.stopped_early else batches(trainer.history.steps):
+            trainer.step(batch)
             # Every process must take the same turn, or those that go on wait for the others.
-            asked = around.ranks.world == 1 or run.history.steps % _ASK_EVERY == 0
-            if asked and any_of(stopping.is_set, around.ranks, run.device):
-                run.save()
+            asked = context.ranks.world == 1 or trainer.history.steps % _ASK_EVERY == 0
+            if asked and any_of(stopping.is_set, context.ranks, trainer.device):
+                trainer.save()
                 raise StopRequested(
-                    f"stopped by SIGTERM after step {run.history.steps} of {total}; nothing was "
-                    "registered, the checkpoint is kept: the same job goes on from there"
+                    f"stopped by SIGTERM after step {trainer.history.steps} of {total}; nothing "
+                    "was registered, the checkpoint is kept: the same job goes on from there"
                 )
-            run.save_in_time()
-            if run.history.stopped_early:
+            trainer.save_in_time()
+            if trainer.history.stopped_early:
                 break
-    return run.end()
+    return trainer.end()
 
 
-class _Run:
+class _Trainer:
     """The state of a run between two steps, and how to get from one to the next."""
 
     def __init__(
@@ -173,30 +173,30 @@ class _Run:
         forward: Forward,
         config: TrainingConfig,
         total: int,
-        around: Surroundings,
+        context: TrainingContext,
     ) -> None:
         self.device = next(model.parameters()).device
         self.history = History()
         self._model, self._criterion, self._forward = model, criterion, forward
-        self._config, self._total, self._around = config, total, around
+        self._config, self._total, self._context = config, total, context
         self._schedule = Schedule(model, criterion, config, total)
         self._average = Average(model, config.ema_decay)
-        self._guard = Guard(around.keep_bad_batch, config.divergence, around.ranks.rank)
+        self._guard = Guard(context.keep_bad_batch, config.divergence, context.ranks.rank)
         self._watch = ShareWatch(criterion.weights)
         self._watched = max(1, int(total * _WATCH_SHARE))
         self._share_sums = dict.fromkeys(criterion.weights, 0.0)
         self._share_count = 0
-        self._sums = _Sums()
-        self._best = _Best()
+        self._sums = _RunningMeans()
+        self._best = _BestWeights()
         self._rate = 0.0
         self._earlier = 0.0
-        self._begun = self._told = self._saved = time.monotonic()
+        self._begun = self._reported = self._saved = time.monotonic()
         self._images_here = 0
         model.train()
 
     def step(self, batch: Batch) -> None:
         """Trains on one batch."""
-        config, ranks, step = self._config, self._around.ranks, self.history.steps
+        config, ranks, step = self._config, self._context.ranks, self.history.steps
         self._rate = self._schedule.set(step)
         if config.drop_path:
             # What is dropped is a matter of the step, too: a resumed run drops the same.
@@ -206,7 +206,7 @@ class _Run:
         for place in range(config.accumulate):
             part = batch.part(place, config.accumulate)
             inputs = gathered(self._forward(self._model, part), ranks)
-            self._around.gathered(inputs)
+            self._context.gathered(inputs)
             terms = {
                 name: value / config.accumulate for name, value in self._criterion(inputs).items()
             }
@@ -224,39 +224,39 @@ class _Run:
         self.history.steps = step + 1
         loss = torch.stack(list(sums.values())).sum()
         self._sums.add_all(self._guard.add(step + 1, batch, loss, norm, sums))
-        self._around.report.step(step + 1, self._total, self.history.images)
-        self._tell()
+        self._context.observer.step(step + 1, self._total, self.history.images)
+        self._report_progress()
         self._validate()
 
     def resume(self) -> None:
         """Goes on from the newest checkpoint, where there is one."""
-        if self._around.checkpoints is None:
+        if self._context.checkpoints is None:
             return
-        found = self._around.checkpoints.load(self.device)
+        found = self._context.checkpoints.load(self.device)
         if found is None:
             return
         step, state = found
-        if self._around.kept is not None:
-            self._around.kept.load_state_dict(state["kept"])
+        if self._context.kept is not None:
+            self._context.kept.load_state_dict(state["kept"])
         self._model.load_state_dict(state["model"])
         self._criterion.load_state_dict(state["criterion"])
         self._schedule.optimiser.load_state_dict(state["optimiser"])
         self._guard.load_state_dict(state["guard"])
         self._watch.load_state_dict(state["watch"])
         self._share_sums, self._share_count = state["shares"], state["share_count"]
-        self._best = _Best(**state["best"]).on(self.device)
+        self._best = _BestWeights(**state["best"]).on(self.device)
         for value, kept in zip(self._average.values, state["average"], strict=True):
             value.copy_(kept)
         self.history.steps, self.history.images = step, state["images"]
         self.history.stopped_early = state["stopped_early"]
         self._earlier = state["seconds"]
-        self._around.report.line(f"resumed after step {step} of {self._total}")
+        self._context.observer.line(f"resumed after step {step} of {self._total}")
 
     def save(self) -> None:
         """Writes a checkpoint, of figures that have all been looked at."""
         self._sums.add_all(self._guard.flush())
         self._saved = time.monotonic()
-        if self._around.checkpoints is None:
+        if self._context.checkpoints is None:
             return
         state = {
             "model": self._model.state_dict(),
@@ -268,12 +268,12 @@ class _Run:
             "shares": self._share_sums,
             "share_count": self._share_count,
             "best": vars(self._best),
-            "kept": self._around.kept.state_dict() if self._around.kept is not None else {},
+            "kept": self._context.kept.state_dict() if self._context.kept is not None else {},
             "images": self.history.images,
             "stopped_early": self.history.stopped_early,
             "seconds": self._seconds(),
         }
-        self._around.checkpoints.save(self.history.steps, state)
+        self._context.checkpoints.save(self.history.steps, state)
 
     def save_in_time(self) -> None:
         """Writes a checkpoint when the last one is old."""
@@ -291,7 +291,7 @@ class _Run:
         count = max(1, self._share_count)
         history.shares = {name: value / count for name, value in self._share_sums.items()}
         best = self._best.values
-        put(self._model, self._average.values if best is None else best)
+        assign_weights(self._model, self._average.values if best is None else best)
         return self._model.eval(), history
 
     def _seconds(self) -> float:
@@ -307,29 +307,31 @@ class _Run:
         if self._watched <= step < self._watched + _WATCH_EVERY:
             self._watch.check()
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         now, step = time.monotonic(), self.history.steps
-        if now - self._told < self._config.log_seconds and step != self._total:
+        if now - self._reported < self._config.log_seconds and step != self._total:
             return
         self._sums.add_all(self._guard.flush())
-        figures = self._sums.take()
-        self.history.loss = figures["loss"]
+        metrics = self._sums.take()
+        self.history.loss = metrics["loss"]
         pace = self._images_here / max(1e-9, now - self._begun)
-        self._around.report.figures(
-            step, {**figures, "learning_rate": self._rate, "images_per_second": pace}
+        self._context.observer.metrics(
+            step, {**metrics, "learning_rate": self._rate, "images_per_second": pace}
         )
-        self._told = now
+        self._reported = now
 
     def _validate(self) -> None:
         config, step = self._config, self.history.steps
-        if self._around.validate is None or step not in validation_steps(config, self._total):
+        if self._context.validate is None or step not in validation_steps(config, self._total):
             return
         with self._average.applied(self._model):
-            figures = self._around.validate(self._model)
-        self._around.report.validated(step, figures)
-        if config.patience and self._best.tired(figures[SCORE], self._average, config.patience):
+            metrics = self._context.validate(self._model)
+        self._context.observer.validated(step, metrics)
+        if config.patience and self._best.should_stop_early(
+            metrics[SCORE], self._average, config.patience
+        ):
             self.history.stopped_early = True
-            self._around.report.line(
+            self._context.observer.line(
                 f"stopped early after step {step} of {self._total}: no better validation score "
                 f"than {self._best.score:.4f} in {config.patience} validations; those weights "
                 "are kept"
@@ -343,15 +345,15 @@ def validation_steps(config: TrainingConfig, total: int) -> frozenset[int]:
 
 
 @dataclass
-class _Best:
+class _BestWeights:
     """The best validated weights so far; early stopping keeps them."""
 
     score: float = -math.inf
     waited: int = 0
     values: list[Tensor] | None = None
 
-    def tired(self, score: float, average: Average, patience: int) -> bool:
-        """Takes a score; whether there were ``patience`` of them in a row that were no better."""
+    def should_stop_early(self, score: float, average: Average, patience: int) -> bool:
+        """Records a score; whether ``patience`` of them in a row were no better."""
         if score > self.score:
             self.score, self.waited = score, 0
             self.values = [value.clone() for value in average.values]
@@ -359,14 +361,14 @@ class _Best:
             self.waited += 1
         return self.waited >= patience
 
-    def on(self, device: torch.device) -> _Best:
+    def on(self, device: torch.device) -> _BestWeights:
         """The same, its weights on a device."""
         if self.values is not None:
             self.values = [value.to(device) for value in self.values]
         return self
 
 
-class _Sums:
+class _RunningMeans:
     """Means between two lines of the log."""
 
     def __init__(self) -> None:
@@ -376,11 +378,11 @@ class _Sums:
         total, count = self._values.get(name, (0.0, 0))
         self._values[name] = (total + value, count + 1)
 
-    def add_all(self, steps: Iterable[Figures]) -> None:
-        for figures in steps:
-            self._add("loss", figures.loss)
-            self._add("gradient_norm", figures.norm)
-            for name, value in figures.terms.items():
+    def add_all(self, steps: Iterable[StepMetrics]) -> None:
+        for metrics in steps:
+            self._add("loss", metrics.loss)
+            self._add("gradient_norm", metrics.norm)
+            for name, value in metrics.terms.items():
                 self._add(f"loss_{name}", value)
 
     def add_shares(self, shares: dict[str, float]) -> None:

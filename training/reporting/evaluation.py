@@ -21,9 +21,9 @@ from recognition.retrieval import Evaluation, evaluate, l2_normalise
 from recognition.views.camera import Stream
 from recognition.views.digest import card_digest, views_digest
 from training.config import TrainingConfig
-from training.data.batches import Cards, Pixels, views_per_card
+from training.data.batches import CardDataset, Pixels, views_per_card
 from training.data.normaliser import Normaliser
-from training.distributed.ranks import ALONE, Ranks, everyones
+from training.distributed.ranks import SINGLE_PROCESS, Ranks, gather_objects
 from training.errors import TrainingError
 from training.loop.training_loop import SCORE
 
@@ -35,7 +35,7 @@ _SAMPLE = 16
 
 
 @dataclass(frozen=True)
-class Embedder:
+class ModelEmbedder:
     """A model with all that it takes to embed uint8 images."""
 
     model: nn.Module
@@ -67,12 +67,12 @@ class Embedder:
 
     def embed_together(self, images: Pixels | PixelRows, ranks: Ranks) -> Floats:
         """As :meth:`embed`, each process a part of the images, all of them for everyone."""
-        found = everyones(self.embed(images[_share(len(images), ranks)]), ranks)
+        found = gather_objects(self.embed(images[_share(len(images), ranks)]), ranks)
         return np.concatenate([rows for rows in found if len(rows)])
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedViews:
     """Camera views, embedded.
 
     Attributes:
@@ -91,7 +91,7 @@ class Embedded:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """Everything that was measured after training.
 
     Attributes:
@@ -107,7 +107,7 @@ class Outcome:
     test: Evaluation
     validation: Evaluation
     similarity: float | None
-    seen: Embedded
+    seen: EmbeddedViews
     gallery: Floats
     unknown: Floats
 
@@ -121,7 +121,7 @@ class Outcome:
 
     def metrics(self) -> dict[str, float]:
         """The finite scalars, for the registry and for tracking."""
-        flat = self.test.figures()
+        flat = self.test.metrics()
         flat["validation_top1"] = self.validation.top1
         if self.validation.top1_unseen is not None:
             flat["validation_top1_unseen"] = self.validation.top1_unseen
@@ -131,8 +131,11 @@ class Outcome:
 
 
 def evaluate_model(
-    embedder: Embedder, cards: Cards, teacher: Embedder | None = None, ranks: Ranks = ALONE
-) -> Outcome:
+    embedder: ModelEmbedder,
+    cards: CardDataset,
+    teacher: ModelEmbedder | None = None,
+    ranks: Ranks = SINGLE_PROCESS,
+) -> TrainingResult:
     """Renders the held-out views and measures retrieval, rejection and zero-shot recognition.
 
     Every process of a run must call it; each gets the whole outcome.
@@ -159,10 +162,12 @@ def evaluate_model(
     similarity = None
     if seen.teacher is not None:
         similarity = float((seen.embeddings * seen.teacher).sum(axis=1).mean(dtype=np.float64))
-    return Outcome(measured, validated, similarity, queries, gallery, test.embeddings)
+    return TrainingResult(measured, validated, similarity, queries, gallery, test.embeddings)
 
 
-def validate_model(embedder: Embedder, cards: Cards, ranks: Ranks = ALONE) -> dict[str, float]:
+def validate_model(
+    embedder: ModelEmbedder, cards: CardDataset, ranks: Ranks = SINGLE_PROCESS
+) -> dict[str, float]:
     """The validation figures of a model that is still in training.
 
     Early stopping follows their mean: known cards and cards that nothing was trained on count
@@ -178,19 +183,19 @@ def validate_model(embedder: Embedder, cards: Cards, ranks: Ranks = ALONE) -> di
     }
 
 
-def _outside(embedder: Embedder, cards: Cards, ranks: Ranks) -> Embedded:
+def _outside(embedder: ModelEmbedder, cards: CardDataset, ranks: Ranks) -> EmbeddedViews:
     wanted, total = cards.split.unseen_validation, cards.config.unseen_views
     return embed_views(embedder, cards, wanted, "validation", total, ranks)
 
 
 def _validate(
-    embedder: Embedder,
-    cards: Cards,
+    embedder: ModelEmbedder,
+    cards: CardDataset,
     gallery: Floats,
-    outside: Embedded,
+    outside: EmbeddedViews,
     ranks: Ranks,
-    teacher: Embedder | None = None,
-) -> tuple[Evaluation, Embedded]:
+    teacher: ModelEmbedder | None = None,
+) -> tuple[Evaluation, EmbeddedViews]:
     config, split = cards.config, cards.split
     total = config.validation_views
     seen = embed_views(embedder, cards, split.known, "validation", total, ranks, teacher)
@@ -212,14 +217,14 @@ def _validate(
 
 
 def embed_views(
-    embedder: Embedder,
-    cards: Cards,
+    embedder: ModelEmbedder,
+    cards: CardDataset,
     card_ids: tuple[str, ...],
     stream: Stream,
     total: int,
-    ranks: Ranks = ALONE,
-    teacher: Embedder | None = None,
-) -> Embedded:
+    ranks: Ranks = SINGLE_PROCESS,
+    teacher: ModelEmbedder | None = None,
+) -> EmbeddedViews:
     """Renders camera views of cards and embeds them, a group of cards at a time.
 
     Args:
@@ -245,9 +250,9 @@ def embed_views(
             theirs.append(teacher.embed(views))
         digests += [card_digest(views[i : i + per_card]) for i in range(0, len(views), per_card)]
         sample = sample if len(sample) else views[:_SAMPLE].copy()
-    found = everyones((ours, theirs, digests, sample), ranks)
+    found = gather_objects((ours, theirs, digests, sample), ranks)
     taught = [rows for each in found for rows in each[1]]
-    return Embedded(
+    return EmbeddedViews(
         embeddings=np.concatenate([rows for each in found for rows in each[0]]),
         card_ids=[card_id for card_id in ids for _ in range(per_card)],
         teacher=np.concatenate(taught) if taught else None,

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from training.reporting.evaluation import Outcome
+from training.reporting.evaluation import TrainingResult
 
-Figures = Sequence[tuple[int, Mapping[str, float]]]
+MetricHistory = Sequence[tuple[int, Mapping[str, float]]]
 _BINS = 40
 
 
-def training_curves(figures: Figures) -> Any:
+def training_curves(figures: MetricHistory) -> Any:
     """Loss and each term's share of the gradient, over the steps.
 
     Args:
@@ -40,7 +40,7 @@ def training_curves(figures: Figures) -> Any:
     return figure
 
 
-def similarities(outcome: Outcome) -> Any:
+def similarities(result: TrainingResult) -> Any:
     """Best similarities of views of known and of unknown cards, with the acceptance threshold.
 
     Args:
@@ -49,8 +49,8 @@ def similarities(outcome: Outcome) -> Any:
     Returns:
         A matplotlib figure.
     """
-    known = (outcome.seen.embeddings @ outcome.gallery.T).max(axis=1)
-    unknown = (outcome.unknown @ outcome.gallery.T).max(axis=1)
+    known = (result.seen.embeddings @ result.gallery.T).max(axis=1)
+    unknown = (result.unknown @ result.gallery.T).max(axis=1)
     everything = np.concatenate([known, unknown])
     bins = np.linspace(float(everything.min()), float(everything.max()) + 1e-6, _BINS)
     figure = _figure(1, 1, (7, 4))
@@ -61,9 +61,9 @@ def similarities(outcome: Outcome) -> Any:
     ):
         share = np.full(len(values), 1 / len(values))
         axes.hist(values, bins=bins, weights=share, alpha=0.6, label=label, color=colour)
-    axes.axvline(outcome.test.threshold, color="black", linestyle="--", label="accepted from here")
+    axes.axvline(result.test.threshold, color="black", linestyle="--", label="accepted from here")
     axes.set(
-        title=f"Nearest card's similarity (AUROC {outcome.test.auroc:.3f})",
+        title=f"Nearest card's similarity (AUROC {result.test.auroc:.3f})",
         xlabel="cosine",
         ylabel="share of views",
     )

@@ -16,7 +16,7 @@ from training.reporting.tracking import Tracker
 _FIRST = ("loss", "learning_rate", "images_per_second")
 
 
-class ConsoleReport:
+class ConsoleObserver:
     """Reports a loop's progress to the console and to the tracker.
 
     Args:
@@ -62,22 +62,22 @@ class ConsoleReport:
         if self._bar is not None:
             self._bar.update(self._task, completed=step, total=total)
 
-    def figures(self, step: int, figures: Mapping[str, float]) -> None:
+    def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Shows and records the figures of one interval."""
-        self._tracker.metrics(figures, step)
-        self.history.append((step, dict(figures)))
+        self._tracker.metrics(metrics, step)
+        self.history.append((step, dict(metrics)))
         if self._bar is not None:
-            note = f"loss {figures['loss']:.3f}, {figures['images_per_second']:.0f} images/s"
+            note = f"loss {metrics['loss']:.3f}, {metrics['images_per_second']:.0f} images/s"
             self._bar.update(self._task, note=note)
             return
-        others = sorted(set(figures) - set(_FIRST))
-        values = " ".join(f"{name}={figures[name]:.4g}" for name in (*_FIRST, *others))
+        others = sorted(set(metrics) - set(_FIRST))
+        values = " ".join(f"{name}={metrics[name]:.4g}" for name in (*_FIRST, *others))
         self.line(f"step={step}/{self._total} {values}")
 
-    def validated(self, step: int, figures: Mapping[str, float]) -> None:
+    def validated(self, step: int, metrics: Mapping[str, float]) -> None:
         """Shows and records what the averaged model is worth by now."""
-        self._tracker.metrics(figures, step)
-        values = " ".join(f"{name}={value:.4f}" for name, value in figures.items())
+        self._tracker.metrics(metrics, step)
+        values = " ".join(f"{name}={value:.4f}" for name, value in metrics.items())
         self.line(f"step={step}/{self._total} {values}")
 
     def line(self, text: str) -> None:

@@ -72,11 +72,11 @@ def test_a_pack_is_the_card_set(
 
 def test_training_sees_the_same_pixels(card_set: CardSet, folder: Path, tmp_path: Path) -> None:
     from training.config import resolve
-    from training.data.batches import Batches, Cards
+    from training.data.batches import Batches, CardDataset
 
     config = resolve("tiny", "teacher", "phase2", {"image_size": SIZE})
     write_pack(card_set, tmp_path, SIZE)
-    plain, packed = Cards.load(folder, config), Cards.load(tmp_path, config)
+    plain, packed = CardDataset.load(folder, config), CardDataset.load(tmp_path, config)
     assert packed.split == plain.split and packed.scan_ids == plain.scan_ids
     for step in range(3):
         one, two = Batches(plain, 3).batch(step), Batches(packed, 3).batch(step)

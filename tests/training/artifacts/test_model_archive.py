@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from training.artifacts.model_archive import (
-    ArtifactError,
+    ModelArchiveError,
     approach_text,
     load_model,
     normalisation_text,
@@ -50,21 +50,21 @@ def test_a_channels_archive_and_an_unpacked_folder_give_the_same_model(teacher: 
 
 
 def test_a_student_is_not_taken_for_a_teacher(teacher: Path) -> None:
-    with pytest.raises(ArtifactError, match="is a teacher, expected a student"):
+    with pytest.raises(ModelArchiveError, match="is a teacher, expected a student"):
         load_model(teacher, "student")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_named(teacher: Path, name: str) -> None:
     (teacher / name).unlink()
-    with pytest.raises(ArtifactError, match=f"{name} is not in it"):
+    with pytest.raises(ModelArchiveError, match=f"{name} is not in it"):
         load_model(teacher, "teacher")
 
 
 def test_weights_of_another_shape_are_refused(teacher: Path) -> None:
     document = json.loads((teacher / "config.json").read_text())
     write_json(teacher / "config.json", {**document, "depth": 2})
-    with pytest.raises(ArtifactError, match=r"cannot be loaded: Error.* Missing key"):
+    with pytest.raises(ModelArchiveError, match=r"cannot be loaded: Error.* Missing key"):
         load_model(teacher, "teacher")
 
 
@@ -74,7 +74,7 @@ def test_a_pickle_is_not_loaded(teacher: Path, tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "sprung",))
 
     (teacher / "model.safetensors").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ArtifactError, match="cannot be loaded"):
+    with pytest.raises(ModelArchiveError, match="cannot be loaded"):
         load_model(teacher, "teacher")
     assert not (tmp_path / "sprung").exists()
 
@@ -84,14 +84,14 @@ def test_a_pickle_is_not_loaded(teacher: Path, tmp_path: Path) -> None:
 )
 def test_a_damaged_configuration_is_one_clear_line(teacher: Path, text: str) -> None:
     (teacher / "config.json").write_text(text)
-    with pytest.raises(ArtifactError, match="cannot be loaded") as caught:
+    with pytest.raises(ModelArchiveError, match="cannot be loaded") as caught:
         load_model(teacher, "teacher")
     assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_archive(tmp_path: Path) -> None:
     (tmp_path / "model.tar.gz").write_bytes(b"not a tar")
-    with pytest.raises(ArtifactError, match=r"model\.tar\.gz: not a readable tar"):
+    with pytest.raises(ModelArchiveError, match=r"model\.tar\.gz: not a readable tar"):
         load_model(tmp_path, "teacher")
 
 

@@ -10,9 +10,9 @@ import pytest
 from recognition.card_sets.card_set import CardSetError
 from training.config import TrainingConfig
 from training.data import batches as module
-from training.data.batches import Batches, Cards, views_per_card
+from training.data.batches import Batches, CardDataset, views_per_card
 
-Load = Callable[..., Cards]
+Load = Callable[..., CardDataset]
 
 
 def test_an_identity_is_a_card_however_many_scans(
@@ -24,7 +24,7 @@ def test_an_identity_is_a_card_however_many_scans(
     for card in folder.iterdir():
         scan = next(card.iterdir())
         shutil.copy(first if card == first.parent else scan, card / f"second{scan.suffix}")
-    cards = Cards.load(folder, tiny(virtual_share=0))
+    cards = CardDataset.load(folder, tiny(virtual_share=0))
     assert len(cards.scan_ids) == 2 * len(cards.split.known)
     assert len(cards.gallery) == len(cards.split.known)
     batch = Batches(cards, 10).batch(0)
@@ -116,4 +116,4 @@ def test_too_few_cards(
     for card in sorted(card_folder.iterdir())[:3]:
         shutil.copytree(card, tmp_path / card.name)
     with pytest.raises(CardSetError, match="3 cards cannot be split"):
-        Cards.load(tmp_path, tiny())
+        CardDataset.load(tmp_path, tiny())

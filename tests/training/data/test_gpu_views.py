@@ -24,11 +24,11 @@ from recognition.views.parameters import (
     view_generator,
 )
 from training.data import gpu_views
-from training.data.batches import Batches, Cards
+from training.data.batches import Batches, CardDataset
 from training.data.gpu_batches import GpuBatches
 from training.data.gpu_views import render_views, shrink
 from training.data.jpeg import jpeg
-from training.distributed.ranks import ALONE, Ranks
+from training.distributed.ranks import SINGLE_PROCESS, Ranks
 
 SIZE = 64
 VIEWS = 48
@@ -171,7 +171,7 @@ def test_scans_and_parameters_must_match(scans: np.ndarray) -> None:
     assert render_views(torch.from_numpy(scans[:0]), [], SIZE).shape == (0, SIZE, SIZE, 3)
 
 
-def test_a_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., Cards]) -> None:
+def test_a_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., CardDataset]) -> None:
     """The device is the CPU here; the cards, the order and the numbers are the same."""
     cards = tiny_cards("stage1", teacher_views=2, weight_feature_map=0.0)
     ours = GpuBatches(cards, 3, device=torch.device("cpu"))
@@ -187,21 +187,25 @@ def test_a_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., Cards]) -
 
 
 def test_a_student_learns_from_a_gpu_s_batches(
-    tiny_cards: Callable[..., Cards], monkeypatch: pytest.MonkeyPatch
+    tiny_cards: Callable[..., CardDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.quiet import Quiet
+    from bench.silent_observer import SilentObserver
     from training.jobs import fitting
     from training.jobs.distillation import distil
-    from training.loop.training_loop import Surroundings
+    from training.loop.training_loop import TrainingContext
     from training.models.networks import build_model
-    from training.reporting.evaluation import Embedder
+    from training.reporting.evaluation import ModelEmbedder
 
-    def on_a_gpu(device: torch.device, cards: Cards, steps: int, ranks: Ranks = ALONE) -> Batches:
+    def on_a_gpu(
+        device: torch.device, cards: CardDataset, steps: int, ranks: Ranks = SINGLE_PROCESS
+    ) -> Batches:
         return GpuBatches(cards, steps, ranks, device=device)
 
     monkeypatch.setattr(fitting, "batches_on", on_a_gpu)
     cards = tiny_cards("stage1", weight_kl=0.0)
     taught_by = tiny_cards().config
-    teacher = Embedder(build_model(taught_by).eval(), taught_by, torch.device("cpu"))
-    _, history = distil(build_model(cards.config), teacher, cards, Surroundings(Quiet()))
+    teacher = ModelEmbedder(build_model(taught_by).eval(), taught_by, torch.device("cpu"))
+    _, history = distil(
+        build_model(cards.config), teacher, cards, TrainingContext(SilentObserver())
+    )
     assert history.steps == 4 and np.isfinite(history.loss)

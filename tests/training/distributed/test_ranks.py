@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.config import ConfigError, TrainingConfig
-from training.data.batches import Batches, Cards
+from training.data.batches import Batches, CardDataset
 from training.distributed.ranks import Ranks
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,7 +41,7 @@ def test_every_row_of_a_batch_is_one_processs(world: int, per_process: int, shar
     assert {len(ranks.rows(config)) for ranks in parts} == {size // world}
 
 
-def test_the_parts_of_a_batch_are_the_batch(tiny_cards: Callable[..., Cards]) -> None:
+def test_the_parts_of_a_batch_are_the_batch(tiny_cards: Callable[..., CardDataset]) -> None:
     cards = tiny_cards()
     whole = Batches(cards, 1).batch(0)
     parts = [Batches(cards, 1, ranks=Ranks(rank, 2, rank)).batch(0) for rank in range(2)]
@@ -113,7 +113,7 @@ from training.config import resolve
 from training.data.batches import Batch
 from training.losses.criterion import Criterion
 from training.losses.term import LossInputs
-from training.loop.training_loop import Surroundings, train
+from training.loop.training_loop import TrainingContext, train
 from training.distributed.ranks import Ranks, joined, share_weights
 from training.distributed.shared_norms import shared_statistics
 
@@ -156,7 +156,7 @@ class Silent:
 model, criterion = Model(), Criterion(config, torch.eye(8, 6))
 with joined(ranks, torch.device("cpu")), shared_statistics(model, ranks):
     share_weights(model, ranks)
-    around = Surroundings(Silent(), ranks)
+    around = TrainingContext(Silent(), ranks)
     model, history = train(model, criterion, batches, forward, config, 5, around)
     measured = {f"trained {name}": value.clone() for name, value in model.named_buffers()}
     recalibrate(model, (torch.from_numpy(b.views) for b in batches(0)), model)

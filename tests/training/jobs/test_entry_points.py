@@ -128,11 +128,11 @@ def test_the_shipped_graph_gives_the_reference_embeddings(
     from recognition.onnx_model import OnnxEmbedder
     from recognition.views.digest import card_digest, views_digest
     from training.config import TrainingConfig
-    from training.data.batches import Cards
+    from training.data.batches import CardDataset
 
     folder = made["stage2"] / "model"
     config = TrainingConfig.from_dict(read(folder / "config.json"))
-    cards = Cards.load(card_folder, config)
+    cards = CardDataset.load(card_folder, config)
     views, ids = cards.views(cards.split.known, "query", config.query_views)
     reference = np.load(folder / "reference.npz", allow_pickle=False)
     assert reference["card_ids"].tolist() == ids

@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from training.config import TrainingConfig, resolve
-from training.data.batches import Batches, Cards
+from training.data.batches import Batches, CardDataset
 from training.distributed.ranks import Ranks
 from training.environment import JobEnvironment
-from training.jobs.teacher_targets import Targets
+from training.jobs.teacher_targets import TeacherTargets
 from training.losses.criterion import Criterion
 from training.losses.shares import IdleTermError, ShareWatch, gradient_shares
 from training.losses.term import LossInputs
 from training.models.networks import Teacher, build_model
-from training.reporting.evaluation import Embedder
+from training.reporting.evaluation import ModelEmbedder
 
 Tiny = Callable[..., TrainingConfig]
-Load = Callable[..., Cards]
+Load = Callable[..., CardDataset]
 CPU = torch.device("cpu")
 
 
@@ -33,7 +33,7 @@ def test_mistake_05_every_loss_term_has_a_gradient(tiny: Tiny, tiny_cards: Load)
     cards = tiny_cards("stage2", kl_scale=16, map_stride=8, **every)
     teacher = build_model(tiny()).eval()
     assert isinstance(teacher, Teacher) and teacher.backbone.num_prefix_tokens > 1
-    targets = Targets(Embedder(teacher, tiny(), CPU), teacher, cards)
+    targets = TeacherTargets(ModelEmbedder(teacher, tiny(), CPU), teacher, cards)
     student = build_model(cards.config).train()
     batch = Batches(cards, 1).batch(0)
     images = torch.from_numpy(batch.views).permute(0, 3, 1, 2).float() / 255
@@ -102,7 +102,7 @@ def test_mistake_08_scans_of_one_card_are_one_identity(
         other = next(iter(card.iterdir()))
         shutil.copy(other, card / "second.png")
         (card / "second.png").write_bytes(other.read_bytes() + b"\0")
-    cards = Cards.load(folder, tiny())
+    cards = CardDataset.load(folder, tiny())
     assert len(cards.scans) == 2 * len(cards.split.known) == 2 * len(cards.gallery)
     batch = Batches(cards, 1).batch(0)
     assert batch.cards.max() < len(cards.split.known)
@@ -124,9 +124,9 @@ def test_mistake_09_rejection_of_unknown_cards_is_measured(tiny_cards: Load) -> 
     from training.reporting.evaluation import evaluate_model
 
     cards = tiny_cards()
-    outcome = evaluate_model(Embedder(build_model(cards.config), cards.config, CPU), cards)
-    assert outcome.test.unseen_test > 0 and 0 <= outcome.test.auroc <= 1
-    figures = outcome.metrics()
+    result = evaluate_model(ModelEmbedder(build_model(cards.config), cards.config, CPU), cards)
+    assert result.test.unseen_test > 0 and 0 <= result.test.auroc <= 1
+    figures = result.metrics()
     for name in ("threshold", "false_accept_rate", "auroc", "top1_unseen"):
         assert name in figures
     for name in ("threshold", "false_accept", "auroc", "top1_unseen"):

@@ -10,22 +10,22 @@ import pytest
 import torch
 
 from training.config import ConfigError, TrainingConfig
-from training.data.batches import Batches, Cards
-from training.jobs.teacher_targets import Targets
+from training.data.batches import Batches, CardDataset
+from training.jobs.teacher_targets import TeacherTargets
 from training.losses.term import LossInputs
 from training.models.networks import Teacher, build_model
-from training.reporting.evaluation import Embedder
+from training.reporting.evaluation import ModelEmbedder
 
-Load = Callable[..., Cards]
+Load = Callable[..., CardDataset]
 CPU = torch.device("cpu")
 SETTINGS = {"weight_feature_map": 0.0, "virtual_share": 0.5}
 
 
-def targets(cards: Cards, tiny: Callable[..., TrainingConfig]) -> Targets:
+def targets(cards: CardDataset, tiny: Callable[..., TrainingConfig]) -> TeacherTargets:
     config = tiny()
     model = build_model(config).eval()
     assert isinstance(model, Teacher)
-    return Targets(Embedder(model, config, CPU), model, cards)
+    return TeacherTargets(ModelEmbedder(model, config, CPU), model, cards)
 
 
 def test_kept_answers_are_the_live_ones(

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from training.config import TrainingConfig
-from training.distributed.ranks import ALONE
+from training.distributed.ranks import SINGLE_PROCESS
 from training.errors import TrainingError
 from training.loop.checkpoints import Checkpoints, Identity
 
@@ -33,7 +33,7 @@ def identity(config: TrainingConfig, cards: str = "c" * 64, **models: str) -> Id
 
 
 def test_the_newest_whole_one_is_read(tmp_path: Path, tiny: Tiny) -> None:
-    kept = Checkpoints(tmp_path, identity(tiny()), ALONE)
+    kept = Checkpoints(tmp_path, identity(tiny()), SINGLE_PROCESS)
     assert kept.load(CPU) is None
     for step in (3, 6, 9):
         kept.save(step, {"weights": torch.full((2,), float(step))})
@@ -69,18 +69,18 @@ def test_the_newest_whole_one_is_read(tmp_path: Path, tiny: Tiny) -> None:
 def test_another_runs_checkpoint_is_refused(
     tmp_path: Path, tiny: Tiny, other: dict[str, Any], words: str
 ) -> None:
-    Checkpoints(tmp_path, identity(tiny(), teacher="a"), ALONE).save(1, {})
+    Checkpoints(tmp_path, identity(tiny(), teacher="a"), SINGLE_PROCESS).save(1, {})
     config = tiny(**other.get("config", {}))
     mine = identity(config, other.get("cards", "c" * 64), **other.get("models", {"teacher": "a"}))
     with pytest.raises(TrainingError, match="is of another run") as refusal:
-        Checkpoints(tmp_path, mine, ALONE).load(CPU)
+        Checkpoints(tmp_path, mine, SINGLE_PROCESS).load(CPU)
     assert words in str(refusal.value) and "a checkpoint folder of its own" in str(refusal.value)
 
 
 def test_a_faster_machine_may_go_on(tmp_path: Path, tiny: Tiny) -> None:
-    Checkpoints(tmp_path, identity(tiny()), ALONE).save(1, {})
+    Checkpoints(tmp_path, identity(tiny()), SINGLE_PROCESS).save(1, {})
     faster = identity(tiny(render_threads=8, checkpoint_minutes=1, threads=2))
-    assert Checkpoints(tmp_path, faster, ALONE).load(CPU) is not None
+    assert Checkpoints(tmp_path, faster, SINGLE_PROCESS).load(CPU) is not None
 
 
 class Payload:
@@ -100,7 +100,7 @@ def test_a_checkpoint_cannot_run_code(
     torch.save({"identity": {}, "step": 1, "state": Payload()}, content)
     (folder / "step-000000001.pt").write_bytes(content.getvalue())
     with pytest.raises(TrainingError, match="nothing in it can be read"):
-        Checkpoints(folder, identity(tiny()), ALONE).load(CPU)
+        Checkpoints(folder, identity(tiny()), SINGLE_PROCESS).load(CPU)
     assert not (tmp_path / "harm").exists()
 
 
@@ -108,7 +108,7 @@ def test_a_checkpoint_cannot_run_code(
 def test_a_full_disk_keeps_the_one_before(
     tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    kept = Checkpoints(tmp_path, identity(tiny()), ALONE)
+    kept = Checkpoints(tmp_path, identity(tiny()), SINGLE_PROCESS)
     kept.save(1, {"weights": torch.ones(3)})
 
     def full(*_: object) -> None:
@@ -130,7 +130,7 @@ def test_a_full_disk_keeps_the_one_before(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_disk_that_is_really_full(tmp_path: Path, tiny: Tiny) -> None:
-    kept = Checkpoints(tmp_path, identity(tiny()), ALONE)
+    kept = Checkpoints(tmp_path, identity(tiny()), SINGLE_PROCESS)
     (tmp_path / "step-000000002.partial").symlink_to("/dev/full")
     with pytest.raises(TrainingError, match="No space left on device"):
         kept.save(2, {"weights": torch.ones(300_000)})

@@ -20,7 +20,7 @@ from training.data.normaliser import Normaliser
 from training.errors import StopRequested, TrainingError
 from training.loop.averaging import recalibrate
 from training.loop.schedule import frozen_steps, learning_rate
-from training.loop.training_loop import SCORE, Surroundings, train, validation_steps
+from training.loop.training_loop import SCORE, TrainingContext, train, validation_steps
 from training.losses.criterion import Criterion
 from training.losses.shares import IdleTermError
 from training.losses.term import LossInputs
@@ -57,11 +57,11 @@ class Silent:
 
     def step(self, step: int, total: int, images: int) -> None: ...
 
-    def figures(self, step: int, figures: dict[str, float]) -> None:
-        self.lines.append(figures)
+    def metrics(self, step: int, metrics: dict[str, float]) -> None:
+        self.lines.append(metrics)
 
-    def validated(self, step: int, figures: dict[str, float]) -> None:
-        self.validations.append((step, figures))
+    def validated(self, step: int, metrics: dict[str, float]) -> None:
+        self.validations.append((step, metrics))
 
     def line(self, text: str) -> None:
         self.said.append(text)
@@ -95,7 +95,7 @@ def run(config: TrainingConfig, count: int, given: list[Batch] | None = None, **
     criterion = Criterion(config, torch.eye(8, 6))
     report = Silent()
     whole = batches(count) if given is None else given
-    around = {k: v for k, v in settings.items() if k != "forward"}
+    context = {k: v for k, v in settings.items() if k != "forward"}
     result = train(
         model,
         criterion,
@@ -103,7 +103,7 @@ def run(config: TrainingConfig, count: int, given: list[Batch] | None = None, **
         settings.get("forward", forward),
         config,
         count,
-        Surroundings(report, **around),
+        TrainingContext(report, **context),
     )
     return *result, report
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from training.config import TrainingConfig
-from training.data.batches import Cards
+from training.data.batches import CardDataset
 from training.errors import TrainingError
 from training.models.networks import build_model
-from training.reporting.evaluation import Embedder, evaluate_model
+from training.reporting.evaluation import ModelEmbedder, evaluate_model
 
 Tiny = Callable[..., TrainingConfig]
 
@@ -20,7 +20,7 @@ def test_evaluation_is_in_float32_whatever_training_was_in(tiny: Tiny) -> None:
     """Measured once: bf16 embeddings are too far from the exported graph's to pass the gate."""
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     embedders = [
-        Embedder(build_model(config), config, torch.device("cpu"))
+        ModelEmbedder(build_model(config), config, torch.device("cpu"))
         for config in (tiny(precision="bf16"), tiny(precision="fp32"))
     ]
     one, two = (embedder.embed(images) for embedder in embedders)
@@ -35,10 +35,12 @@ def test_a_model_that_answers_nan_is_not_evaluated(tiny: Tiny) -> None:
 
     config = tiny()
     with pytest.raises(TrainingError, match="not finite"):
-        Embedder(Broken(), config, torch.device("cpu")).embed(np.zeros((2, 32, 32, 3), np.uint8))
+        ModelEmbedder(Broken(), config, torch.device("cpu")).embed(
+            np.zeros((2, 32, 32, 3), np.uint8)
+        )
 
 
-def test_a_perfect_and_a_blind_model(tiny_cards: Callable[..., Cards]) -> None:
+def test_a_perfect_and_a_blind_model(tiny_cards: Callable[..., CardDataset]) -> None:
     """The figures come from the model's answers and from the right cards."""
     cards = tiny_cards()
 
@@ -54,20 +56,20 @@ def test_a_perfect_and_a_blind_model(tiny_cards: Callable[..., Cards]) -> None:
             return small - small.mean(dim=1, keepdim=True)
 
     device = torch.device("cpu")
-    blind = evaluate_model(Embedder(Blind(), cards.config, device), cards)
+    blind = evaluate_model(ModelEmbedder(Blind(), cards.config, device), cards)
     assert blind.test.top1 == 0 and blind.similarity is None
-    sighted = Embedder(Average(), cards.config, device)
-    outcome = evaluate_model(sighted, cards, teacher=sighted)
-    assert outcome.test.top1 > 0.3
-    assert outcome.similarity == pytest.approx(1.0, abs=1e-6)
-    assert outcome.metrics()["queries"] == 20
-    assert len(outcome.seen.card_ids) == len(outcome.seen.embeddings) == 20
-    assert outcome.to_dict()["validation"]["queries"] == 20
-    assert outcome.test.unseen_test == outcome.validation.unseen_test == 8
+    sighted = ModelEmbedder(Average(), cards.config, device)
+    result = evaluate_model(sighted, cards, teacher=sighted)
+    assert result.test.top1 > 0.3
+    assert result.similarity == pytest.approx(1.0, abs=1e-6)
+    assert result.metrics()["queries"] == 20
+    assert len(result.seen.card_ids) == len(result.seen.embeddings) == 20
+    assert result.to_dict()["validation"]["queries"] == 20
+    assert result.test.unseen_test == result.validation.unseen_test == 8
 
 
 def test_evaluation_with_a_false_accept_target_finer_than_its_views_warns(
-    tiny_cards: Callable[..., Cards],
+    tiny_cards: Callable[..., CardDataset],
 ) -> None:
     class Means(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
@@ -75,13 +77,13 @@ def test_evaluation_with_a_false_accept_target_finer_than_its_views_warns(
 
     device = torch.device("cpu")
     coarse = tiny_cards(false_accepts=0.25)
-    document = evaluate_model(Embedder(Means(), coarse.config, device), coarse).to_dict()
+    document = evaluate_model(ModelEmbedder(Means(), coarse.config, device), coarse).to_dict()
     assert (document["false_accept_target"], document["unseen_validation"]) == (0.25, 8)
     assert "warnings" not in document or document["warnings"] == []
     fine = tiny_cards(false_accepts=0.001)
-    outcome = evaluate_model(Embedder(Means(), fine.config, device), fine)
-    (warning,) = outcome.to_dict()["warnings"]
+    result = evaluate_model(ModelEmbedder(Means(), fine.config, device), fine)
+    (warning,) = result.to_dict()["warnings"]
     assert "target of 0.1 % needs at least 1000 views of unknown cards; 8 set" in warning
-    assert outcome.to_dict()["validation"]["warnings"] == [warning]
-    assert outcome.metrics()["false_accept_target"] == 0.001
-    assert outcome.test.threshold >= document["threshold"]
+    assert result.to_dict()["validation"]["warnings"] == [warning]
+    assert result.metrics()["false_accept_target"] == 0.001
+    assert result.test.threshold >= document["threshold"]

@@ -417,11 +417,11 @@ def test_the_console_finds_every_figure_that_the_log_has() -> None:
     """Each definition reads the line that the job really prints, and no other figure."""
     import io as text
 
-    from training.reporting.progress import ConsoleReport
+    from training.reporting.progress import ConsoleObserver
     from training.reporting.tracking import Tracker
 
     stream = text.StringIO()
-    report = ConsoleReport("student stage1", Tracker(), stream)
+    report = ConsoleObserver("student stage1", Tracker(), stream)
     figures = {name: float(number) for number, name in enumerate(submit.METRICS, start=1)}
     report.step(40, 300, 1600)
     report.figures(40, figures)

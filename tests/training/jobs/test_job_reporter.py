@@ -11,7 +11,7 @@ from export.lint import LintFinding
 from export.onnx_export import OnnxReport
 from training.config import TrainingConfig
 from training.environment import JobEnvironment
-from training.jobs.run import Run
+from training.jobs.job_reporter import JobReporter
 
 
 def report(*findings: LintFinding) -> OnnxReport:
@@ -28,14 +28,14 @@ def test_what_cannot_be_compiled_is_said_with_its_remedy_when_training_ends(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     environment = JobEnvironment.read({"SM_MODEL_DIR": str(tmp_path / "model")})
     documents = {}
-    with Run(tiny("stage2"), environment) as run:
+    with JobReporter(tiny("stage2"), environment) as reporter:
         monkeypatch.setattr(
-            run.tracker, "document", lambda content, name: documents.update({name: content})
+            reporter.tracker, "document", lambda content, name: documents.update({name: content})
         )
-        run.exported(report())
+        reporter.exported(report())
         assert "Hailo" not in capsys.readouterr().out
         assert documents["lint.json"] == {"findings": []}
-        run.exported(report(LintFinding("act", "operation Erf", "train with ReLU")))
+        reporter.exported(report(LintFinding("act", "operation Erf", "train with ReLU")))
     said = capsys.readouterr().out
     assert "cannot be compiled for Hailo: act: operation Erf; train with ReLU" in said
     assert documents["lint.json"]["findings"] == [

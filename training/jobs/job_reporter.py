@@ -1,4 +1,4 @@
-"""A run from its first line to its last: tracking, progress, and what is said at the end."""
+"""What a job reports from its start to its end: log lines, progress and the tracked run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from registry.registration.register import COMMIT
 from training.artifacts.model_archive import architecture_text
 from training.config import TrainingConfig
-from training.data.batches import Cards
-from training.distributed.ranks import ALONE, Ranks
+from training.data.batches import CardDataset
+from training.distributed.ranks import SINGLE_PROCESS, Ranks
 from training.environment import JobEnvironment
 from training.errors import StopRequested
 from training.loop.training_loop import History
-from training.reporting.evaluation import Outcome
+from training.reporting.evaluation import TrainingResult
 from training.reporting.plots import similarities, training_curves
-from training.reporting.progress import ConsoleReport
+from training.reporting.progress import ConsoleObserver
 from training.reporting.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -32,21 +32,21 @@ _GUIDE_NAMES = {"top1": "top1_acc", "top5": "top5_acc", "similarity": "cosine_si
 _SHOWN_PROBLEMS = 10
 
 
-class Run:
+class JobReporter:
     """Opens tracking and progress, and closes both however the job ends.
 
-    Of several processes the first one alone tracks and talks.
+    Of several processes only the first one tracks and logs.
     """
 
     def __init__(
-        self, config: TrainingConfig, environment: JobEnvironment, ranks: Ranks = ALONE
+        self, config: TrainingConfig, environment: JobEnvironment, ranks: Ranks = SINGLE_PROCESS
     ) -> None:
         self._config = config
         self._label = f"{config.model_type} {config.stage}"
         self._started = time.monotonic()
         if not ranks.first:
             self.tracker = Tracker()
-            self.report = ConsoleReport(self._label, self.tracker, io.StringIO())
+            self.observer = ConsoleObserver(self._label, self.tracker, io.StringIO())
             return
         self.tracker = Tracker.start(
             environment.job_name or f"{config.model_type}-{config.stage}-{config.recipe}",
@@ -62,9 +62,9 @@ class Run:
             },
         )
         self.tracker.document(config.to_dict(), "config.json")
-        self.report = ConsoleReport(self._label, self.tracker)
+        self.observer = ConsoleObserver(self._label, self.tracker)
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> JobReporter:
         return self
 
     def __exit__(
@@ -73,20 +73,20 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.report.close()
+        self.observer.close()
         if kind is not None:
             stopped = issubclass(kind, StopRequested | KeyboardInterrupt)
             self.tracker.finish("KILLED" if stopped else "FAILED")
 
-    def describe(self, cards: Cards, total: int) -> None:
+    def describe(self, cards: CardDataset, total: int) -> None:
         """Says what is about to be trained on."""
         config, split = self._config, cards.split
         for problem in cards.card_set.problems[:_SHOWN_PROBLEMS]:
-            self.report.line(f"card set: {problem}")
+            self.observer.line(f"card set: {problem}")
         left = len(cards.card_set.problems) - _SHOWN_PROBLEMS
         if left > 0:
-            self.report.line(f"card set: and {left} more such remarks")
-        self.report.line(
+            self.observer.line(f"card set: and {left} more such remarks")
+        self.observer.line(
             f"{len(cards.card_set.cards)} cards ({cards.card_set.images} scans): "
             f"{len(split.known)} known, {len(split.unseen_validation)} + "
             f"{len(split.unseen_test)} never trained on; {total} steps of {config.batch_size} "
@@ -95,22 +95,22 @@ class Run:
 
     def trained(self, history: History) -> None:
         """Says how the loop went."""
-        self.tracker.figure(training_curves(self.report.history), "plots/training.png")
+        self.tracker.figure(training_curves(self.observer.history), "plots/training.png")
         shares = ", ".join(f"{name} {share:.0%}" for name, share in history.shares.items())
-        self.report.line(
+        self.observer.line(
             f"trained on {history.images} images in {history.seconds:.1f} s "
             f"({history.images / history.seconds:.0f} images/s); gradient by term: {shares}"
         )
 
-    def measured(self, outcome: Outcome) -> None:
+    def measured(self, result: TrainingResult) -> None:
         """Says and tracks what the model is worth."""
-        metrics = outcome.metrics()
+        metrics = result.metrics()
         # Under the names, too, by which the guide asks for them.
         named = {guide: metrics[ours] for ours, guide in _GUIDE_NAMES.items() if ours in metrics}
         self.tracker.metrics({**metrics, **named}, 0)
-        self.tracker.figure(similarities(outcome), "plots/similarities.png")
-        self.tracker.document(outcome.to_dict(), "evaluation.json")
-        test = outcome.test
+        self.tracker.figure(similarities(result), "plots/similarities.png")
+        self.tracker.document(result.to_dict(), "evaluation.json")
+        test = result.test
         low, high = test.top1_interval
         text = (
             f"top1={test.top1:.4f} [{low:.3f}, {high:.3f}] top5={test.top5:.4f} on "
@@ -123,13 +123,13 @@ class Run:
                 f"; top1_unseen={test.top1_unseen:.4f} [{low:.3f}, {high:.3f}] on "
                 f"{test.unseen_test} views of cards never trained on"
             )
-        if outcome.similarity is not None:
-            text += f"; similarity={outcome.similarity:.4f} to the teacher"
-        self.report.line(text)
+        if result.similarity is not None:
+            text += f"; similarity={result.similarity:.4f} to the teacher"
+        self.observer.line(text)
         for warning in test.warnings:
-            self.report.line(f"warning: {warning}")
-        validation = outcome.validation
-        self.report.line(
+            self.observer.line(f"warning: {warning}")
+        validation = result.validation
+        self.observer.line(
             f"validation_top1={validation.top1:.4f} "
             f"validation_top1_unseen={validation.top1_unseen:.4f}"
         )
@@ -140,7 +140,7 @@ class Run:
         The registry only knows that there is something, which makes the version ineligible.
         """
         for finding in report.findings:
-            self.report.line(f"cannot be compiled for Hailo: {finding}")
+            self.observer.line(f"cannot be compiled for Hailo: {finding}")
         self.tracker.document({"findings": [asdict(each) for each in report.findings]}, "lint.json")
 
     def finished(self, request: dict[str, Any], model: Path) -> None:
@@ -153,4 +153,4 @@ class Run:
         self.tracker.document(request, "registration.json")
         self.tracker.model(model)
         self.tracker.finish()
-        self.report.line(f"done in {time.monotonic() - self._started:.1f} s")
+        self.observer.line(f"done in {time.monotonic() - self._started:.1f} s")

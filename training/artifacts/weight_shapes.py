@@ -43,7 +43,7 @@ _STUDENT_NAMES = {(each.blocks, each.last_channels): name for name, each in STUD
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ShapeFacts:
     """What a model's weights say about it; None where they do not tell.
 
     Attributes:
@@ -62,7 +62,7 @@ class Evidence:
     normalization: str | None = None
 
 
-def evidence(shapes: Shapes) -> Evidence:
+def shape_facts(shapes: Shapes) -> ShapeFacts:
     """Reads the shapes of a state dictionary; buffers that are known as such are left out."""
     weights = {
         name: shape for name, shape in shapes.items() if name.rpartition(".")[2] not in _BUFFERS
@@ -72,7 +72,7 @@ def evidence(shapes: Shapes) -> Evidence:
     backbone = _vit(weights) or _efficientnet(weights) or (None, None, None)
     architecture, prefix, width = backbone
     length = _embedding_dim(weights, prefix, width)
-    return Evidence(
+    return ShapeFacts(
         parameters=sum(math.prod(shape) for shape in weights.values()),
         architecture=architecture,
         embedding_dim=length,

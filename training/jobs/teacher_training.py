@@ -8,19 +8,19 @@ from torch.nn import functional
 
 from training.artifacts.model_archive import REGISTRATION, registration, write_json, write_model
 from training.config import TrainingConfig
-from training.data.batches import Batch, Cards
+from training.data.batches import Batch, CardDataset
 from training.data.normaliser import Normaliser
 from training.distributed.machine import autocast, placed, prepare_machine
 from training.distributed.ranks import Ranks, joined
 from training.environment import JobEnvironment
-from training.jobs.fitting import fed_images, fit, forget, surroundings
-from training.jobs.run import Run
-from training.loop.training_loop import History, Surroundings
+from training.jobs.fitting import fed_images, fit, remove_checkpoints, training_context
+from training.jobs.job_reporter import JobReporter
+from training.loop.training_loop import History, TrainingContext
 from training.losses.criterion import Criterion
 from training.losses.term import LossInputs
 from training.models.networks import CardModel
 from training.models.pretrained import begin
-from training.reporting.evaluation import Embedder, evaluate_model
+from training.reporting.evaluation import ModelEmbedder, evaluate_model
 
 
 def train_teacher(config: TrainingConfig, environment: JobEnvironment) -> None:
@@ -31,28 +31,28 @@ def train_teacher(config: TrainingConfig, environment: JobEnvironment) -> None:
     channel = environment.channel("cards", "one folder a card, <card_id>/<image>")
     ranks = Ranks.read()
     device = prepare_machine(config, ranks)
-    with Run(config, environment, ranks) as run, joined(ranks, device):
+    with JobReporter(config, environment, ranks) as reporter, joined(ranks, device):
         model, config = begin(config, environment)
-        cards = Cards.load(channel, config)
+        cards = CardDataset.load(channel, config)
         total = config.total_steps(len(cards.scan_ids))
-        run.describe(cards, total)
+        reporter.describe(cards, total)
         placed(model, config, device)
-        around = surroundings(run, environment, cards, {}, ranks, device)
-        model, history = teach(model, cards, device, around)
-        run.trained(history)
-        outcome = evaluate_model(Embedder(model, config, device), cards, ranks=ranks)
+        context = training_context(reporter, environment, cards, {}, ranks, device)
+        model, history = teach(model, cards, device, context)
+        reporter.trained(history)
+        result = evaluate_model(ModelEmbedder(model, config, device), cards, ranks=ranks)
         if not ranks.first:
             return
-        run.measured(outcome)
-        write_model(environment.model_dir, model, cards, outcome)
-        request = registration(model, cards, outcome, mlflow_run_id=run.tracker.run_id)
+        reporter.measured(result)
+        write_model(environment.model_dir, model, cards, result)
+        request = registration(model, cards, result, mlflow_run_id=reporter.tracker.run_id)
         write_json(environment.output_data_dir / REGISTRATION, request)
-        run.finished(request, environment.model_dir)
-        forget(around)
+        reporter.finished(request, environment.model_dir)
+        remove_checkpoints(context)
 
 
 def teach(
-    model: CardModel, cards: Cards, device: torch.device, around: Surroundings
+    model: CardModel, cards: CardDataset, device: torch.device, context: TrainingContext
 ) -> tuple[CardModel, History]:
     """Trains a teacher on the cards, by the terms of their configuration.
 
@@ -60,7 +60,7 @@ def teach(
         model: The teacher, on its device.
         cards: The card set and the configuration.
         device: What the model is on.
-        around: Progress, processes, checkpoints.
+        context: Progress, processes, checkpoints.
     """
     config = cards.config
     criterion = Criterion(config, random_directions(len(cards.split.known), config)).to(device)
@@ -72,7 +72,7 @@ def teach(
         views, scans = embeddings.float().split([len(batch.views), batch.fed])
         return LossInputs(views, scans, torch.from_numpy(batch.cards).to(device))
 
-    return fit(model, criterion, cards, forward, normalise, around)
+    return fit(model, criterion, cards, forward, normalise, context)
 
 
 def random_directions(count: int, config: TrainingConfig) -> Tensor:

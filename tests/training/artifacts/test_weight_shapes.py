@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.artifacts.weight_evidence import Evidence, Shape, evidence
+from training.artifacts.weight_shapes import Shape, ShapeFacts, shape_facts
 from training.config import resolve
 from training.models.networks import build_model, parameter_count
 from training.models.torchvision_without_cuda import mend_torchvision
@@ -36,18 +36,18 @@ def student() -> dict[str, Shape]:
 @pytest.mark.parametrize(("kind", "stage"), [("teacher", "phase2"), ("student", "stage1")])
 def test_mistake_11_parameters_are_those_of_the_network_that_ships(kind: str, stage: str) -> None:
     model = build_model(resolve("tiny", kind, stage, {}))
-    counted = evidence(shapes(model) | {"arcface.weight": (17592, 768)})
+    counted = shape_facts(shapes(model) | {"arcface.weight": (17592, 768)})
     assert counted.parameters == parameter_count(model)
 
 
 def test_a_teacher_is_told_by_its_patches_width_and_depth(teacher: dict[str, Shape]) -> None:
-    found = evidence(teacher)
+    found = shape_facts(teacher)
     assert found.architecture == "ViT patch 8, width 64, depth 1"
     assert (found.embedding_dim, found.classes, found.normalization) == (768, None, None)
 
 
 def test_a_student_is_told_by_its_blocks_and_statistics(student: dict[str, Shape]) -> None:
-    found = evidence(student)
+    found = shape_facts(student)
     assert (found.architecture, found.normalization) == ("efficientnet_lite0", "BatchNorm")
     assert found.embedding_dim == 768
 
@@ -64,19 +64,19 @@ def test_a_student_is_told_by_its_blocks_and_statistics(student: dict[str, Shape
 def test_timm_s_networks_are_known_under_any_prefix(
     name: str, architecture: str, width: int, prefix: str
 ) -> None:
-    found = evidence({f"{prefix}{key}": shape for key, shape in built(name).items()})
+    found = shape_facts({f"{prefix}{key}": shape for key, shape in built(name).items()})
     assert (found.architecture, found.embedding_dim) == (architecture, width)
 
 
 def test_an_efficientnet_with_squeeze_and_excitation_is_no_lite() -> None:
-    assert evidence(built("efficientnet_b0")).architecture is None
+    assert shape_facts(built("efficientnet_b0")).architecture is None
 
 
 @pytest.mark.parametrize("classes", [{"arcface.weight": (200, 768)}, {"margin.kernel": (768, 200)}])
 def test_classes_are_counted_whichever_way_the_matrix_lies(
     teacher: dict[str, Shape], classes: dict[str, Shape]
 ) -> None:
-    assert evidence(teacher | classes).classes == 200
+    assert shape_facts(teacher | classes).classes == 200
 
 
 @pytest.mark.parametrize("classes", [{"arcface.weight": (200, 512)}, {"arcface.weight": (768, 768)},
@@ -84,21 +84,21 @@ def test_classes_are_counted_whichever_way_the_matrix_lies(
 def test_classes_that_shapes_do_not_tell_are_not_guessed(
     teacher: dict[str, Shape], classes: dict[str, Shape]
 ) -> None:
-    assert evidence(teacher | classes).classes is None
+    assert shape_facts(teacher | classes).classes is None
 
 
 def test_a_layer_that_may_be_a_classifier_hides_the_embedding() -> None:
-    assert evidence(built("vit_base_patch14_dinov2", num_classes=768)).embedding_dim is None
+    assert shape_facts(built("vit_base_patch14_dinov2", num_classes=768)).embedding_dim is None
 
 
 def test_a_pooling_layer_does_not_hide_the_embedding(teacher: dict[str, Shape]) -> None:
-    assert evidence({**teacher, "pool.dense.weight": (64, 64)}).embedding_dim == 768
+    assert shape_facts({**teacher, "pool.dense.weight": (64, 64)}).embedding_dim == 768
 
 
 def test_layers_that_could_be_of_any_normalisation_are_not_named(
     student: dict[str, Shape],
 ) -> None:
-    assert evidence({**student, "last.weight": (768,)}).normalization is None
+    assert shape_facts({**student, "last.weight": (768,)}).normalization is None
 
 
 def test_hugging_face_s_layout_is_known() -> None:
@@ -109,11 +109,11 @@ def test_hugging_face_s_layout_is_known() -> None:
         **{f"layer.{at}.attention.q_proj.weight": (width, width) for at in range(12)},
         "norm.weight": (width,),
     }
-    found = evidence(given)
+    found = shape_facts(given)
     assert (found.architecture, found.embedding_dim) == ("vit_small_patch16", width)
 
 
 def test_an_unknown_network_is_counted_and_no_more() -> None:
-    assert evidence({"a.weight": (3, 4), "a.running_mean": (3,)}) == Evidence(
+    assert shape_facts({"a.weight": (3, 4), "a.running_mean": (3,)}) == ShapeFacts(
         12, normalization="BatchNorm"
     )
