@@ -1,7 +1,7 @@
 """Who may send requests to the local cloud: programs that know its secret, and no web page.
 
-The local cloud runs jobs, so whoever may send requests can run programs as the user. Three checks
-come before MiniStack sees a request::
+The local cloud runs jobs: a client that may send requests can run programs as the user. Three
+checks come before MiniStack sees a request::
 
     app = AccessGuard(ministack_app, port=4566)
 

@@ -60,5 +60,5 @@ def call(operation: str, request: Record) -> Record:
         raise AwsError("UnknownOperationException", f"{operation} is not part of the local cloud")
     given = {key: value for key, value in request.items() if value is not None}
     with LOCK:
-        # Through JSON: nobody may hold on to what the tables hold.
+        # Through JSON: the answer must share no object with the tables.
         return dict(json.loads(json.dumps(service_model.trim_response(operation, act(given)))))

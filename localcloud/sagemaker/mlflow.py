@@ -183,7 +183,7 @@ def _environment() -> dict[str, str]:
         "AWS_REGION": os.environ.get("MINISTACK_REGION", "us-east-1"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        # Its job consumers poll: half a core for something that nobody here uses.
+        # Its job consumers poll: half a core for a function that is not used here.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "true",
     }

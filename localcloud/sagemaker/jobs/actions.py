@@ -151,7 +151,7 @@ ACTIONS: dict[str, Callable[[Record], Record]] = {
 def fail_interrupted() -> None:
     """Ends jobs that a stop of the local cloud interrupted; for the start after it.
 
-    Otherwise whoever waits for the end of such a job would wait without end.
+    Otherwise a client that waits for the end of such a job would wait for ever.
     """
     runner.remove_job_folders()
     with LOCK:
