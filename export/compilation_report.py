@@ -1,4 +1,4 @@
-"""What a compile job tells the registry: ``compilation.json``, and an archive for each version."""
+"""What a compile job reports to the registry: ``compilation.json``, an archive for each version."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def compilation(
         graph: The shipped ONNX graph.
         made: The compiled model.
         card_set: Its digest and number of cards.
-        figures: The gate's.
+        figures: The gate's metrics.
         evaluations: Of each stage.
         ship: Names of the release's files.
         companions: By stage, files that go into its archive beside the model.
@@ -148,7 +148,7 @@ def _pack(folder: Path, files: Sequence[Path]) -> None:
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same archive whoever packs it, and when."""
+    """Leaves out owner and time, so that equal files make equal archives."""
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = ""
     member.mode = 0o644

@@ -34,7 +34,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.chmod(0o644)
         os.replace(partial, path)
     finally:
-        # A full or failing disk is the error to tell of, not what could not be tidied after it.
+        # A full or failing disk is the error to report, not a failed clean-up after it.
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
 

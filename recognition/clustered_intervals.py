@@ -1,4 +1,4 @@
-"""Intervals of figures that were measured on several views of each card.
+"""Intervals of metrics that were measured on several views of each card.
 
 Views of one card are no independent trials: a card that is hard is hard in all of them. An
 interval over views alone is too narrow, the more so the fewer cards there are. So a rate gets

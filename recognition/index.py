@@ -111,7 +111,7 @@ def _write_rows(directory: Path, rows: Floats) -> Index:
     graph = Index(ndim=rows.shape[1], metric="cos", dtype=GRAPH_DTYPE)
     header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
     with atomic_file(directory / EMBEDDINGS) as partial:
-        # Written, not mapped: where the disk is full a mapping kills the process without a word.
+        # Written, not mapped: where the disk is full a mapping kills the process without a message.
         with partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for start, block in _blocks(rows):

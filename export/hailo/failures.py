@@ -47,7 +47,7 @@ def explained(classes: Sequence[str], message: str) -> CompileError:
 
 
 def died(code: int, step: str, last: str) -> CompileError:
-    """The error for a compiler that ended without a word of its own.
+    """The error for a compiler that ended without a message.
 
     Args:
         code: Its exit code; a negative one is a signal's.

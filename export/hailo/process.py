@@ -1,4 +1,4 @@
-"""Runs the Hailo compiler's process: its log kept, its steps told, its end explained."""
+"""Runs the Hailo compiler's process: keeps its log, reports its steps, explains its failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_worker(
         heartbeat_seconds: How often a long step is reported on.
 
     Returns:
-        What it said.
+        Its output.
 
     Raises:
         CompileError: It is not there, refused, died, or did not come to an end.
@@ -71,7 +71,7 @@ def run_worker(
             watch.ended.set()
             reader.join()
     if code != 0:
-        watch.tell_end()
+        watch.print_last_lines()
     if code is None:
         raise too_slow(deadline, watch.step)
     if code == FAILED:
@@ -109,7 +109,7 @@ class _Watch:
                 self.step = text.removeprefix("step: ")
                 self._say(self.step)
 
-    def tell_end(self) -> None:
+    def print_last_lines(self) -> None:
         """Prints the last lines: of a job that fails, the screen may be all that is kept."""
         for line in self.lines[-_LAST_LINES:]:
             print(f"hailo | {line}", flush=True)

@@ -1,6 +1,6 @@
-"""What the Hailo compiler is told: the model script, and the level of optimisation.
+"""The Hailo compiler's input: the model script, and the level of optimisation.
 
-Commands as in hailo_model_zoo v2.18 (``hailo_model_zoo/cfg/alls``). The level is always said, since
+Commands as in hailo_model_zoo v2.18 (``hailo_model_zoo/cfg/alls``). The level is always given, since
 without it the compiler picks one by itself and falls back silently; what it used is read back from
 its log.
 """

@@ -1,4 +1,4 @@
-"""What a card set should be asked before anything is trained on it.
+"""Checks of a card set before anything is trained on it.
 
 Scans are compared as small colour pictures: 16 × 16 averages, each picture less its own mean
 brightness, so that two scanners' exposures do not make two cards of one. Distances are root mean
@@ -99,7 +99,7 @@ def examine(
 
     Args:
         cards: A packed set; its pixels are read once, and those of scans that are alike again.
-        expected: Ids of the cards that should be there; None where nobody said.
+        expected: Ids of the cards that should be there; None where that is not known.
         threads: Scans that are alike are looked at in parallel.
     """
     contract = Contract(size=cards.side // 2)

@@ -1,4 +1,4 @@
-"""One shard of a pack: a NumPy file of squares, read as the stranger it is.
+"""One shard of a pack: a NumPy file of squares, read as untrusted input.
 
 ``numpy.load`` takes archives and pickles for arrays too, and fails in many ways at a header that
 somebody wrote by hand. A shard is only ever one thing, so its header is read here and must say so.

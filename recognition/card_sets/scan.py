@@ -1,4 +1,4 @@
-"""One image of a card, from a file that nobody vouches for to upright uint8 RGB."""
+"""One image of a card, from an untrusted file to upright uint8 RGB."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stretch(image: Scan, size: int) -> Scan:
 
 
 def read_image_bytes(path: Path) -> bytes:
-    """The bytes of a regular file of bearable size.
+    """The bytes of a regular file of limited size.
 
     Raises:
         ScanError: Not a regular file, empty, over 64 MiB or unreadable.

@@ -141,7 +141,7 @@ class _Card:
         middle = _MIDDLE[int(art.integers(len(_MIDDLE)))]
         self.name = _pick(art, _FIRST) + middle + _pick(art, _LAST)
         self.species = _pick(art, _SPECIES)
-        # The frame is the print's own, so that a reprint can be told from its twin.
+        # The frame is the print's own, so that a reprint can be distinguished from its near-twin.
         self.full_art = own.random() < 0.18
         self.dark = own.random() < 0.25
         body_hue = self.hue + own.normal(0.0, 0.06)
@@ -236,8 +236,8 @@ class _Card:
             self._write(f"{10 * int(own.integers(1, 25))}", 187, y, 13, ink, 700)
             self._write(self._sentence(own, 6), 26, y + 11.5, 7.2, ink, 400)
             y += 31
-        room = int((288 - y) // 9.5)
-        for _ in range(max(0, min(room, int(own.integers(1, 4))))):
+        lines_left = int((288 - y) // 9.5)
+        for _ in range(max(0, min(lines_left, int(own.integers(1, 4))))):
             self._write(self._sentence(own, 7), 26, y, 7.2, mix(ink, self.body_bottom, 0.25), 400)
             y += 9.5
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
 import time
 
 import pytest
 
+from export import deadline as deadline_module
 from export.deadline import LONGEST_MARGIN_SECONDS, Deadline, duration
 
 
@@ -31,3 +33,8 @@ def test_remaining_time_of_a_late_job_is_zero() -> None:
 )
 def test_duration_is_shown_in_the_unit_that_fits(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_module_example_gives_what_it_shows() -> None:
+    result = doctest.testmod(deadline_module)
+    assert result.attempted and not result.failed
