@@ -1,7 +1,7 @@
 """The Hailo compiler's input: the model script, and the level of optimisation.
 
-Commands as in hailo_model_zoo v2.18 (``hailo_model_zoo/cfg/alls``). The level is always given, since
-without it the compiler picks one by itself and falls back silently; what it used is read back from
+Commands as in hailo_model_zoo v2.18 (``hailo_model_zoo/cfg/alls``). The level is always given:
+without it the compiler picks one by itself and falls back silently. What it used is read back from
 its log.
 """
 
