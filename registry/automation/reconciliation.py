@@ -45,7 +45,8 @@ from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT
 from registry.releases.retention import is_retired, releases_to_retire
 from registry.versions.packages import APPROVED, PackageSummary, iterate
 
-#: Versions that changed within this time are observed whatever the lists show.
+#: Versions that changed within this time before the last clean pass are observed whatever the
+#: lists show: a list does not say whether a release was announced.
 LOOKBACK = timedelta(days=2)
 #: An event counts as lost after this time.
 PATIENCE = timedelta(minutes=5)
@@ -101,10 +102,16 @@ class _State:
     Attributes:
         below: Versions of the group with lower numbers are still to be checked; 0 for all.
         registrations: How often each training job was handed to registration.
+        started: When the pass began that this run continues.
+        repaired: Whether the pass has handed on a repair.
+        clean: When the newest pass began that found nothing to repair; None before the first.
     """
 
     below: int = 0
     registrations: dict[str, int] = field(default_factory=dict)
+    started: datetime | None = None
+    repaired: bool = False
+    clean: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +140,15 @@ def reconcile(
         recipe: The deployment's recipe.
         act: Hands a repair to the function that makes it.
         has_time: Asked before each version; once it says no, the next run goes on from there.
-        resume: Start where the last run stopped, and record where this one stops.
+        resume: Start where the last run stopped, and record where this one stops. Without it,
+            the run counts on a clean pass just now.
     """
-    state = _read_state(deployment) if resume else _State()
     moment = deployment.now()
+    state = _read_state(deployment) if resume else _State(clean=moment)
+    if not state.below or state.started is None:
+        state.started, state.repaired = moment, False
+    # An outage of any length, or a repair that was lost too, makes the time longer.
+    since = state.clean - LOOKBACK if state.clean else None
     report = ReconciliationReport()
     lists = _lists(deployment, recipe)
     report.versions = len(lists.versions)
@@ -149,12 +161,12 @@ def reconcile(
     if out_of_date:
         hand_on(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
     retiring = 0
-    for version, number in _unsettled(deployment, lists, recipe, moment, state.below):
+    for version, number in _unsettled(deployment, lists, recipe, moment, since, state.below):
         if not has_time():
             state.below = number + 1
             break
         report.looked += 1
-        repair = _look(deployment, version, recipe, lists.channels, moment)
+        repair = _look(deployment, version, recipe, lists.channels, moment, since)
         is_retirement = repair is not None and repair.step == Step.RETIRE.value
         retiring += is_retirement
         if repair and not (is_retirement and retiring > RETIRE_LIMIT):
@@ -163,12 +175,14 @@ def reconcile(
         state.below = 0
         report.finished = True
     if report.finished:
-        for job in unregistered_jobs(
-            deployment, moment - LOOKBACK, moment - PATIENCE, _known(lists)
-        ):
+        jobs_since = since or moment - LOOKBACK
+        for job in unregistered_jobs(deployment, jobs_since, moment - PATIENCE, _known(lists)):
             if state.registrations.get(job, 0) < REGISTRATION_LIMIT:
                 state.registrations[job] = state.registrations.get(job, 0) + 1
                 hand_on(Repair(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
+    state.repaired |= bool(report.repairs)
+    if report.finished and not state.repaired:
+        state.clean = state.started
     if resume:
         _write_state(deployment, state)
     return report
@@ -180,6 +194,7 @@ def _look(
     recipe: CompileRecipe,
     channels: ObservedChannels,
     moment: datetime,
+    since: datetime | None,
 ) -> Repair | None:
     state = observe(deployment, version, recipe, channels)
     step = next_step(state.seen)
@@ -190,8 +205,12 @@ def _look(
         function = PUBLISHER if step is Step.RETIRE else COMPILER
         return Repair(state.label, step.value, function, event)
     package = state.package
-    recent = package is not None and moment - LOOKBACK < package.created < moment - PATIENCE
-    if recent and artifact_of(deployment.sagemaker, version.arn) is None:
+    if package is None or package.created >= moment - PATIENCE:
+        return None
+    if (
+        _is_recent(package.created, since)
+        and artifact_of(deployment.sagemaker, version.arn) is None
+    ):
         return Repair(state.label, RECORD_LINEAGE, COMPILER, event)
     return None
 
@@ -221,23 +240,33 @@ def _lists(deployment: Deployment, recipe: CompileRecipe) -> _Lists:
 
 
 def _unsettled(
-    deployment: Deployment, lists: _Lists, recipe: CompileRecipe, moment: datetime, below: int
+    deployment: Deployment,
+    lists: _Lists,
+    recipe: CompileRecipe,
+    moment: datetime,
+    since: datetime | None,
+    below: int,
 ) -> Iterator[tuple[VersionRef, int]]:
     """The versions that the lists do not show to be settled, newest first, and their numbers."""
     known = set()
     for row in lists.versions:
         if row.name:
             known.add(row.name)
-        if (not below or row.version < below) and _may_be_unsettled(row, lists, recipe, moment):
+        is_left = not below or row.version < below
+        if is_left and _may_be_unsettled(row, lists, recipe, moment, since):
             yield VersionRef(row.arn, row.name), row.version
     for name, arn in _deleted_versions(deployment, lists, known):
         yield VersionRef(arn, name), 0
 
 
 def _may_be_unsettled(
-    row: PackageSummary, lists: _Lists, recipe: CompileRecipe, moment: datetime
+    row: PackageSummary,
+    lists: _Lists,
+    recipe: CompileRecipe,
+    moment: datetime,
+    since: datetime | None,
 ) -> bool:
-    recent = moment - row.created < LOOKBACK
+    recent = _is_recent(row.created, since)
     if row.name is None or not row.name.releasable:
         return recent  # Its lineage may be missing.
     if recent:
@@ -255,8 +284,13 @@ def _may_be_unsettled(
     ours = any(each.release == own for each in complete)
     if ours or (complete and lists.channels.leader not in (None, row.arn)):
         # Its release is there; was it announced?
-        return any(each.published and moment - each.published < LOOKBACK for each in complete)
+        return any(each.published and _is_recent(each.published, since) for each in complete)
     return job is None or job["ProcessingJobStatus"] != JobState.RUNNING.value
+
+
+def _is_recent(when: datetime, since: datetime | None) -> bool:
+    """Whether a time is in the part of the past that lists do not settle; None: all of it."""
+    return since is None or when > since
 
 
 def _deleted_versions(
@@ -304,7 +338,13 @@ def _read_state(deployment: Deployment) -> _State:
         answer = deployment.s3.get_object(Bucket=deployment.training_bucket, Key=STATE_KEY)
         document = json.loads(answer["Body"].read(_STATE_LIMIT))
         registrations = {str(job): int(count) for job, count in document["told"].items()}
-        return _State(int(document["below"]), registrations)
+        return _State(
+            int(document["below"]),
+            registrations,
+            _time(document.get("started")),
+            bool(document.get("repaired", False)),
+            _time(document.get("clean")),
+        )
     except ClientError as error:
         if is_missing(error):
             return _State()
@@ -313,12 +353,31 @@ def _read_state(deployment: Deployment) -> _State:
         return _State()
 
 
+def _time(text: object) -> datetime | None:
+    """A recorded time; None for none.
+
+    Raises:
+        ValueError: It is no ISO 8601 time with a time zone.
+    """
+    if text is None:
+        return None
+    when = datetime.fromisoformat(str(text))
+    if when.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return when
+
+
 def _write_state(deployment: Deployment, state: _State) -> None:
+    document = {
+        "below": state.below,
+        "told": dict(list(state.registrations.items())[-1000:]),
+        "started": state.started and state.started.isoformat(),
+        "repaired": state.repaired,
+        "clean": state.clean and state.clean.isoformat(),
+    }
     deployment.s3.put_object(
         Bucket=deployment.training_bucket,
         Key=STATE_KEY,
-        Body=json.dumps(
-            {"below": state.below, "told": dict(list(state.registrations.items())[-1000:])}
-        ),
+        Body=json.dumps(document),
         ContentType="application/json",
     )
