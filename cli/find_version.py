@@ -23,12 +23,12 @@ def package(aws: AwsSession, name_or_arn: str) -> Package:
     """
     from registry.names import parse_name
     from registry.versions.packages import describe
-    from registry.versions.queries import named
+    from registry.versions.queries import find_by_name
 
     sagemaker, group = aws.client("sagemaker"), aws.deployment.group_name
     arn: str | None = name_or_arn
     if not name_or_arn.startswith("arn:"):
-        row = named(sagemaker, group, parse_name(name_or_arn))
+        row = find_by_name(sagemaker, group, parse_name(name_or_arn))
         arn = row.arn if row else None
     found = describe(sagemaker, arn) if arn else None
     if found is None:

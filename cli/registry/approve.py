@@ -10,7 +10,7 @@ from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson, Name
 
 if TYPE_CHECKING:
-    from registry.versions.approval import Outcome
+    from registry.versions.approval import ApprovalResult
     from registry.versions.packages import Package
 
 APPROVE_EPILOG = """
@@ -96,7 +96,7 @@ def reject(
 
 def _decide(
     aws: AwsSession, name: str, status: str, reason: str, override: bool = False
-) -> Outcome:
+) -> ApprovalResult:
     from cli.errors import CliError
     from cli.find_version import package as find
     from registry.versions.approval import apply
@@ -114,7 +114,7 @@ def _decide(
     )
 
 
-def _report(outcome: Outcome) -> None:
+def _report(outcome: ApprovalResult) -> None:
     from cli.console import print_line
 
     package = outcome.package
@@ -128,7 +128,7 @@ def _report(outcome: Outcome) -> None:
     print_line(f"  {outcome.decision.description}")
 
 
-def _document(outcome: Outcome) -> dict[str, Any]:
+def _document(outcome: ApprovalResult) -> dict[str, Any]:
     package, decision = outcome.package, outcome.decision
     return {
         "name": str(package.name) if package.name else None,

@@ -11,7 +11,7 @@ from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
 
 if TYPE_CHECKING:
-    from registry.versions.comparison import Comparison, Row, Subject
+    from registry.versions.comparison import ComparedVersion, Comparison, Row
     from registry.versions.packages import Package
 
 EPILOG = """
@@ -106,10 +106,10 @@ def document(compared: Comparison, packages: list[Package], problems: list[str])
     }
 
 
-def _subjects(aws: AwsSession, packages: list[Package]) -> tuple[list[Subject], list[str]]:
+def _subjects(aws: AwsSession, packages: list[Package]) -> tuple[list[ComparedVersion], list[str]]:
     """What is known of each version, and what could not be had."""
     from cli.registry.tracked_runs import tracked_runs
-    from registry.versions.comparison import Subject, training_hyperparameters
+    from registry.versions.comparison import ComparedVersion, training_hyperparameters
     from registry.versions.metadata import TRAINING_JOB
 
     runs, problems = tracked_runs(aws, packages)
@@ -121,7 +121,9 @@ def _subjects(aws: AwsSession, packages: list[Package]) -> tuple[list[Subject], 
             problems.append(
                 f"{package.label}: training job {job} is gone, and with it what it was given"
             )
-        subjects.append(Subject(package.label, package.metadata, given, runs.get(package.arn)))
+        subjects.append(
+            ComparedVersion(package.label, package.metadata, given, runs.get(package.arn))
+        )
     return subjects, problems
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cli.errors import CliError
 from recognition.atomic_files import write_atomically
-from registry.versions.comparison import METRICS, Comparison, Row, Subject
+from registry.versions.comparison import METRICS, ComparedVersion, Comparison, Row
 from registry.versions.queries import number
 
 #: Paul Tol's bright scheme: told apart with every common colour blindness, and on paper.
@@ -23,7 +23,7 @@ _DASHES = ("-", "--", "-.", ":")
 _INK = "#333333"
 
 
-def write(path: Path, compared: Comparison, subjects: Sequence[Subject]) -> None:
+def write(path: Path, compared: Comparison, subjects: Sequence[ComparedVersion]) -> None:
     """Writes a ``.png``, or an ``.html`` with picture and tables: the whole file or none.
 
     Raises:
@@ -36,7 +36,7 @@ def write(path: Path, compared: Comparison, subjects: Sequence[Subject]) -> None
     write_atomically(path, body)
 
 
-def draw(compared: Comparison, subjects: Sequence[Subject]) -> bytes:
+def draw(compared: Comparison, subjects: Sequence[ComparedVersion]) -> bytes:
     """The picture as a PNG.
 
     Raises:
@@ -126,7 +126,7 @@ def _drawable(row: Row) -> bool:
     return bool(METRICS[row.key].better and values and all(0 <= v <= 1 for v in values))
 
 
-def _curve_names(subjects: Sequence[Subject]) -> list[str]:
+def _curve_names(subjects: Sequence[ComparedVersion]) -> list[str]:
     """Curves worth drawing: those of most runs first, at most six."""
     counts: dict[str, int] = {}
     for subject in subjects:
@@ -195,7 +195,7 @@ def _bars(part: Any, rows: Sequence[Row], count: int) -> None:
     _plain(axes, "x")
 
 
-def _curves(part: Any, names: Sequence[str], subjects: Sequence[Subject]) -> None:
+def _curves(part: Any, names: Sequence[str], subjects: Sequence[ComparedVersion]) -> None:
     for axes, name in zip(part.subplots(1, _COLUMNS, squeeze=False)[0], names, strict=False):
         for at, subject in enumerate(subjects):
             points = subject.run.curves.get(name, ()) if subject.run else ()

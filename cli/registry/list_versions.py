@@ -131,7 +131,7 @@ def show_versions(aws: AwsSession, chosen: Filters, limit: int | None, as_json: 
     from registry.versions.queries import PAGE_LIMIT, pages
 
     group = aws.deployment.group_name
-    size = PAGE_LIMIT if limit is None or chosen.judged_here else min(limit, PAGE_LIMIT)
+    size = PAGE_LIMIT if limit is None or chosen.filtered_locally else min(limit, PAGE_LIMIT)
     found: list[PackageSummary] = []
     read, more = 0, False
     with listing(columns(chosen), right=[0], title=group, quiet=as_json) as table:

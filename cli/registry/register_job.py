@@ -15,7 +15,7 @@ from cli.errors import CliError, one_line
 if TYPE_CHECKING:
     from registry.deployment import Deployment
     from registry.registration.register import Registration
-    from registry.registration.retroactive import Asked, Findings
+    from registry.registration.retroactive import ArtifactFacts, Statement
     from registry.versions.metadata_schema import Form
 
 Job = Annotated[
@@ -58,7 +58,7 @@ def register(
     """
     from cli.console import print_json, print_line
     from cli.find_version import parent as find
-    from registry.registration.retroactive import Asked
+    from registry.registration.retroactive import Statement
 
     aws = AwsSession(environment)
     deployment = aws.deployment
@@ -67,7 +67,7 @@ def register(
         job = _described(aws, job_name) if job_name else _newest(deployment, model_type, as_json)
         if job is None:
             return
-        asked = Asked(
+        statement = Statement(
             model_type,
             stage=stage,
             architecture=architecture,
@@ -75,7 +75,7 @@ def register(
             stated=stated,
             by=str(aws.client("sts").get_caller_identity()["Arn"]),
         )
-        made = _register(aws, job, asked, weights)
+        made = _register(aws, job, statement, weights)
     if made.arn is None:
         raise CliError(f"training job {job['TrainingJobName']}: {made.outcome} ({made.detail})")
     _name_on_run(aws, made)
@@ -123,14 +123,14 @@ def _newest(deployment: Deployment, model_type: str, as_json: bool) -> dict[str,
     """The newest job that is not registered and says what it is; None, and it is said, where
     each one is registered."""
     from cli.console import print_json, print_line
-    from registry.registration.retroactive import jobs_by_registration, tells_itself
+    from registry.registration.retroactive import jobs_by_registration, registers_itself
 
     registered: list[str] = []
     silent: list[str] = []
     for job, name in jobs_by_registration(deployment, model_type):
         if job is None:
             registered.append(name)
-        elif tells_itself(deployment, job):
+        elif registers_itself(deployment, job):
             return job
         else:
             silent.append(name)
@@ -154,33 +154,35 @@ def _newest(deployment: Deployment, model_type: str, as_json: bool) -> dict[str,
     return None
 
 
-def _register(aws: AwsSession, job: Mapping[str, Any], asked: Asked, weights: str) -> Registration:
+def _register(
+    aws: AwsSession, job: Mapping[str, Any], statement: Statement, weights: str
+) -> Registration:
     """By the job's own request where it wrote one, else from what it left."""
     from dataclasses import replace
 
     from registry.registration.register import register_training_job
     from registry.registration.retroactive import (
-        Findings,
+        ArtifactFacts,
         UnknownFactsError,
         register,
-        tells_itself,
+        registers_itself,
     )
 
-    if tells_itself(aws.deployment, job):
+    if registers_itself(aws.deployment, job):
         return register_training_job(aws.deployment, job["TrainingJobName"])
-    found: Findings = Findings()
+    found: ArtifactFacts = ArtifactFacts()
     if job["TrainingJobStatus"] == "Completed":
-        found = _inspected(aws.deployment.s3, job, asked.model_type, weights)
+        found = _inspected(aws.deployment.s3, job, statement.model_type, weights)
     while True:
         try:
-            return register(aws.deployment, job, found, asked)
+            return register(aws.deployment, job, found, statement)
         except UnknownFactsError as error:
             if not sys.stdin.isatty():
                 raise
-            asked = replace(asked, stated={**asked.stated, **_prompted(error.missing)})
+            statement = replace(statement, stated={**statement.stated, **_prompted(error.missing)})
 
 
-def _inspected(s3: Any, job: Mapping[str, Any], model_type: str, weights: str) -> Findings:
+def _inspected(s3: Any, job: Mapping[str, Any], model_type: str, weights: str) -> ArtifactFacts:
     """Reads the artifact from S3 as it comes; nothing of it is unpacked to disk but pickles."""
     from botocore.exceptions import ClientError
 
@@ -208,7 +210,7 @@ def _inspected(s3: Any, job: Mapping[str, Any], model_type: str, weights: str) -
 
 
 def _prompted(missing: tuple[str, ...]) -> dict[str, str]:
-    """Asks a person at a terminal; whatever is not of the form is asked for again."""
+    """Asks a person at a terminal; a value of another form is requested again."""
     from registry.versions.metadata_schema import SCHEMAS
 
     fields = {key: each for schema in SCHEMAS.values() for key, each in schema.items()}

@@ -53,6 +53,6 @@ def search(
         stage=stage,
         since=since,
     )
-    if not chosen.ask_metadata:
+    if not chosen.needs_metadata:
         raise CliError("nothing to search for: give words, --where KEY=VALUE or --metric BOUND")
     show_versions(AwsSession(environment), chosen, None if everything else limit, as_json)

@@ -23,10 +23,10 @@ def show(
     """Shows everything that is recorded about one version."""
     from cli.console import print_json, print_line, print_table
     from cli.find_version import package as find
-    from registry.versions.comparison import Subject, compare
+    from registry.versions.comparison import ComparedVersion, compare
 
     package = find(AwsSession(environment), name)
-    compared = compare([Subject(package.label, package.metadata)])
+    compared = compare([ComparedVersion(package.label, package.metadata)])
     metrics = compared.sections.get("Metrics", ())
     if as_json:
         print_json(document(package, metrics))

@@ -11,7 +11,7 @@ from cli.aws import AwsSession
 from cli.errors import one_line
 
 if TYPE_CHECKING:
-    from registry.versions.comparison import Run
+    from registry.versions.comparison import TrackedRun
     from registry.versions.packages import Package
 
 #: MLflow's own defaults wait for a silent server for many minutes.
@@ -20,7 +20,9 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOU
 _OF_THE_MACHINE = "system/"
 
 
-def tracked_runs(aws: AwsSession, packages: Sequence[Package]) -> tuple[dict[str, Run], list[str]]:
+def tracked_runs(
+    aws: AwsSession, packages: Sequence[Package]
+) -> tuple[dict[str, TrackedRun], list[str]]:
     """Each version's run, by the version's ARN, and one line for each thing that could not be had.
 
     A comparison without its runs is still one: nothing here raises for MLflow's sake.
@@ -65,8 +67,8 @@ def _client(uri: str) -> Any:
     return mlflow.MlflowClient(uri)
 
 
-def _read(client: Any, run_id: str) -> Run:
-    from registry.versions.comparison import Run
+def _read(client: Any, run_id: str) -> TrackedRun:
+    from registry.versions.comparison import TrackedRun
 
     run = client.get_run(run_id)
     metrics = {
@@ -74,7 +76,7 @@ def _read(client: Any, run_id: str) -> Run:
         for name, value in run.data.metrics.items()
         if not name.startswith(_OF_THE_MACHINE)
     }
-    return Run(
+    return TrackedRun(
         run_id=run_id,
         status=run.info.status,
         metrics=metrics,

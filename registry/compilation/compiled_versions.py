@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry.compilation.compile_recipe import CompileRecipe
-from registry.compilation.jobs import CompilationError, verdict
+from registry.compilation.jobs import CompilationError, gate_verdict
 from registry.compilers import ONNX_STAGE
 from registry.convergence import Verdict
 from registry.deployment import Deployment
@@ -21,7 +21,7 @@ from registry.versions.metadata import (
 )
 from registry.versions.name_claims import claim_name
 from registry.versions.packages import APPROVED, REJECTED, NewPackage, Package, create, find
-from registry.versions.validation import verdict as validate
+from registry.versions.validation import validate
 
 COMPILATION_REPORT = "compilation.json"
 
@@ -56,7 +56,7 @@ def register_compiled(
         MetadataError: The report's metadata is incomplete or contradictory.
     """
     assert source.name is not None
-    gate = verdict(fidelity)
+    gate = gate_verdict(fidelity)
     reasons = "; ".join(str(reason) for reason in fidelity.get("reasons", []))
     job = deployment.sagemaker.describe_processing_job(ProcessingJobName=job_name)
     job_arn = job["ProcessingJobArn"]

@@ -85,7 +85,7 @@ class CompileJobs:
 
     Attributes:
         newest: The newest by the recipe that was asked about.
-        running: Names of all that run, by whatever recipe.
+        running: Names of all that run, by any recipe.
         first_created: When the first by that recipe was started.
     """
 
@@ -93,8 +93,8 @@ class CompileJobs:
     running: tuple[str, ...] = ()
     first_created: datetime | None = None
 
-    def because(self, reason: str) -> CompileJobs:
-        """The same with another reason, where one is given."""
+    def with_reason(self, reason: str) -> CompileJobs:
+        """A copy with another reason, where one is given."""
         return replace(self, newest=replace(self.newest, reason=reason)) if reason else self
 
 
@@ -125,14 +125,14 @@ def list_jobs(
 
 
 def _job(row: Mapping[str, Any], attempt: int) -> CompileJob:
-    said = row.get("ExitMessage", "")
+    exit_message = row.get("ExitMessage", "")
     return CompileJob(
         row["ProcessingJobName"],
         JobState(row["ProcessingJobStatus"]),
         attempt,
-        # The job's own words say more than SageMaker's.
-        said or row.get("FailureReason", ""),
-        is_refusal(said),
+        # The job's own message says more than SageMaker's.
+        exit_message or row.get("FailureReason", ""),
+        is_refusal(exit_message),
         row["CreationTime"],
     )
 
@@ -226,7 +226,7 @@ def stop(sagemaker: Any, job_name: str) -> None:
 
 
 def source_of(sagemaker: Any, job_name: str) -> str | None:
-    """The ARN of the version that a compile job was started for; None for anybody else's job."""
+    """The ARN of the version that a compile job was started for; None for any other job."""
     try:
         job = sagemaker.describe_processing_job(ProcessingJobName=job_name)
     except ClientError as error:
@@ -262,8 +262,8 @@ def read_report(s3: Any, bucket: str, job_name: str, file: str) -> dict[str, Any
     return document
 
 
-def verdict(report: Mapping[str, Any]) -> Verdict:
-    """The gate's word in ``fidelity.json``; anything but a clear pass is a failure."""
+def gate_verdict(report: Mapping[str, Any]) -> Verdict:
+    """The gate's verdict in ``fidelity.json``; anything but a clear pass is a failure."""
     return Verdict.PASSED if report.get("verdict") == Verdict.PASSED.value else Verdict.FAILED
 
 

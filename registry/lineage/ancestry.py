@@ -17,7 +17,8 @@ DEPTH_LIMIT = 32
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/querying-lineage-entities.html
 QUERY_DEPTH = 10
 QUERY_PAGE = 50
-#: Lineage is written moments after a version, by an event; whatever is younger is looked at itself.
+#: Lineage is written shortly after a version, by an event; younger versions are described one by
+#: one.
 SETTLING = timedelta(minutes=15)
 
 
@@ -52,13 +53,13 @@ def descendants(sagemaker: Any, package: Package) -> list[Package]:
     """The versions that were made from a version, directly or not, oldest first.
 
     The number of calls grows with the descendants, not with the group; only where Lineage knows
-    nothing of the version is every newer one looked at.
+    nothing of the version is every newer one described.
     """
     found = {package.arn: package}
     start = artifact_of(sagemaker, package.arn)
     since = max(package.created, datetime.now(UTC) - SETTLING) if start else package.created
     for row in iterate(sagemaker, package.group, created_after=since):
-        _look(sagemaker, row.arn, found)
+        _add_described(sagemaker, row.arn, found)
     queue = {package.arn: start} if start else {}
     asked = set(queue)
     while queue:
@@ -69,7 +70,7 @@ def descendants(sagemaker: Any, package: Package) -> list[Package]:
             if ":model-package/" in (uri := _source_uri(sagemaker, each)) and uri not in asked
         }
         for uri in below:
-            _look(sagemaker, uri, found)
+            _add_described(sagemaker, uri, found)
         # A query ends at its depth; what lies there may have children of its own.
         deepest = {
             uri: each for uri, each in below.items() if _steps(found, uri, above) == QUERY_DEPTH
@@ -84,7 +85,7 @@ def artifact_of(sagemaker: Any, source_uri: str) -> str | None:
     """The ARN of the lineage artifact that stands for an address, or None.
 
     There is one for each address, as SageMaker's documentation has it; of several the oldest
-    counts, so that everybody takes the same.
+    counts, so that every caller takes the same.
     """
     pages = sagemaker.get_paginator("list_artifacts").paginate(
         SourceUri=source_uri, SortBy="CreationTime", SortOrder="Ascending"
@@ -95,7 +96,7 @@ def artifact_of(sagemaker: Any, source_uri: str) -> str | None:
     return None
 
 
-def _look(sagemaker: Any, arn: str, found: dict[str, Package]) -> None:
+def _add_described(sagemaker: Any, arn: str, found: dict[str, Package]) -> None:
     if arn not in found:
         package = describe(sagemaker, arn)
         if package:
@@ -127,10 +128,10 @@ def _source_uri(sagemaker: Any, artifact: str) -> str:
 
 def _steps(found: dict[str, Package], arn: str, ancestor: str) -> int:
     """How many recorded parents lie between a version and its ancestor; 0 where it is none."""
-    steps, at = 0, arn
-    while at != ancestor:
-        package = found.get(at)
+    steps, current = 0, arn
+    while current != ancestor:
+        package = found.get(current)
         if package is None or not package.parent_arn or steps >= DEPTH_LIMIT * QUERY_DEPTH:
             return 0
-        steps, at = steps + 1, package.parent_arn
+        steps, current = steps + 1, package.parent_arn
     return steps

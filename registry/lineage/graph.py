@@ -4,8 +4,8 @@
     parent ───ContributedTo──────────▲                       ▲
        └────────────────────DerivedFrom──────────────────────┘
 
-Artifacts are known by the address of what they stand for, actions by their name; both follow from
-the version alone, so that whoever records it, and however often, means the same entities.
+An artifact is identified by the address of what it represents, an action by its name. Both are
+computed from the version alone, so that every recording of it writes the same entities.
 
 Entities and associations: https://docs.aws.amazon.com/sagemaker/latest/dg/lineage-tracking-entities.html
 Limits: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateAction.html
@@ -38,7 +38,7 @@ URI_LIMIT = 2048
 PROPERTY_LIMIT = 2500
 ORIGIN_LIMIT = 1024
 
-#: The types are those by which SageMaker's own entities and SDK go.
+#: Types as SageMaker's own entities and SDK use them.
 DATA_SET = "DataSet"
 MODEL = "Model"
 APPROVAL = "Approval"
@@ -61,7 +61,7 @@ class Artifact:
 
     Attributes:
         source_uri: Its address. SageMaker keeps one artifact for each.
-        properties: Said when it is made; one that SageMaker made already keeps its own.
+        properties: Written on creation; an artifact that SageMaker created keeps its own.
     """
 
     source_uri: str
@@ -75,9 +75,9 @@ class Action:
     """Something that was done.
 
     Attributes:
-        source_uri: What did it: the job's ARN, or the version's for a decision about it.
+        source_uri: The job's ARN, or the version's for a decision about it.
         status: ``Completed``, ``Failed`` or ``Stopped``.
-        settled: Written once; a decision stays as it was first seen, whatever changes later.
+        written_once: Not updated later; a decision stays as it was first recorded.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Action:
     properties: Mapping[str, str]
     commit: str = ""
     generated_by: str = ""
-    settled: bool = False
+    written_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a job's own record adds to a version.
+class JobRecord:
+    """What DescribeTrainingJob or DescribeProcessingJob adds to a version.
 
     Attributes:
         kind: ``TrainingJob`` or ``ProcessingJob``.
@@ -135,7 +135,7 @@ class Job:
     cards_uri: str
 
     @classmethod
-    def from_description(cls, answer: Mapping[str, Any]) -> Job:
+    def from_description(cls, answer: Mapping[str, Any]) -> JobRecord:
         """Reads an answer of DescribeTrainingJob or DescribeProcessingJob."""
         if "TrainingJobArn" in answer:
             uris = {
@@ -158,7 +158,7 @@ class Job:
         )
 
 
-def version_graph(package: Package, job: Job | None) -> Graph:
+def version_graph(package: Package, job: JobRecord | None) -> Graph:
     """Everything that Lineage should hold about a version, its inputs and its approval.
 
     Args:
@@ -194,7 +194,7 @@ def version_graph(package: Package, job: Job | None) -> Graph:
 def card_set(package: Package) -> tuple[str, str]:
     """Address and digest of the cards that a version was trained on; empty where not recorded."""
     known = package.metadata
-    return _line(known.get(CARD_SET_URI, ""), URI_LIMIT), known.get(CARD_SET_DIGEST, "")
+    return _one_line(known.get(CARD_SET_URI, ""), URI_LIMIT), known.get(CARD_SET_DIGEST, "")
 
 
 def parent_of(package: Package) -> str:
@@ -220,25 +220,25 @@ def _data_set(uri: str, digest: str) -> Artifact:
         source_uri=uri,
         type=DATA_SET,
         name=_entity_name("cards", digest[:12], uri),
-        properties=_said({CARD_SET_DIGEST: digest}),
+        properties=_nonempty({CARD_SET_DIGEST: digest}),
     )
 
 
-def _production(package: Package, job: Job | None) -> Action:
+def _production(package: Package, job: JobRecord | None) -> Action:
     """The training, distillation, export or compilation that made a version."""
     kind = MADE_BY[package.name.stage] if package.name else "Registration"
     failure = package.metadata.get(FAILURE_REASON, "")
     uri, digest = card_set(package)
     stopped = bool(job and job.status == "Stopped")
-    origin = job.arn if job else _line(package.generated_by, ORIGIN_LIMIT)
+    origin = job.arn if job else _one_line(package.generated_by, ORIGIN_LIMIT)
     return Action(
         name=LINEAGE_ACTION_PREFIX + _entity_name(kind.lower(), _short(package), package.arn),
         type=kind,
         source_uri=origin or package.arn,
         source_type=job.kind if job else ("Job" if origin else "ModelPackage"),
         status=("Stopped" if stopped else "Failed") if failure else "Completed",
-        description=_line(package.description, DESCRIPTION_LIMIT),
-        properties=_said(
+        description=_one_line(package.description, DESCRIPTION_LIMIT),
+        properties=_nonempty(
             {
                 "ModelPackageArn": package.arn,
                 "Job": origin,
@@ -250,17 +250,17 @@ def _production(package: Package, job: Job | None) -> Action:
                 FAILURE_REASON: failure,
             }
         ),
-        commit=_line(package.commit, ORIGIN_LIMIT),
+        commit=_one_line(package.commit, ORIGIN_LIMIT),
         generated_by=origin,
     )
 
 
 def _approval(package: Package) -> Action | None:
-    """The decision that stands; None while a version waits for one.
+    """The current decision; None while a version waits for one.
 
     Our own approvals put who, when and why into the description, so each is an action of its
-    own. Who decided without a word, in the console, is told by who changed the version last; the
-    fields bear SageMaker's names for that, since a later change of something else is one too.
+    own. For a decision in the console, who changed the version last is recorded under SageMaker's
+    own field names, because a later change of another property updates them as well.
     """
     if package.approval == PENDING:
         return None
@@ -281,8 +281,10 @@ def _approval(package: Package) -> Action | None:
         source_uri=package.arn,
         source_type="ModelPackage",
         status="Completed",
-        description=_line(f"{package.approval}: {reason or 'no reason given'}", DESCRIPTION_LIMIT),
-        properties=_said(
+        description=_one_line(
+            f"{package.approval}: {reason or 'no reason given'}", DESCRIPTION_LIMIT
+        ),
+        properties=_nonempty(
             {
                 "ModelPackageArn": package.arn,
                 "ModelApprovalStatus": package.approval,
@@ -292,7 +294,7 @@ def _approval(package: Package) -> Action | None:
                 "LastModifiedTime": changed.isoformat(timespec="seconds"),
             }
         ),
-        settled=True,
+        written_once=True,
     )
 
 
@@ -314,15 +316,15 @@ def _entity_name(*words: str) -> str:
     *said, identity = words
     text = re.sub(r"[^a-zA-Z0-9]+", "-", "-".join(word for word in said if word)).strip("-")
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-    room = ENTITY_NAME_LIMIT - len(LINEAGE_ACTION_PREFIX) - len(digest) - 1
-    return f"{text[:room].strip('-') or 'unnamed'}-{digest}"
+    limit = ENTITY_NAME_LIMIT - len(LINEAGE_ACTION_PREFIX) - len(digest) - 1
+    return f"{text[:limit].strip('-') or 'unnamed'}-{digest}"
 
 
-def _said(properties: Mapping[str, str]) -> dict[str, str]:
-    """The properties that say something, within SageMaker's limits."""
-    return {key: _line(value, PROPERTY_LIMIT) for key, value in properties.items() if value}
+def _nonempty(properties: Mapping[str, str]) -> dict[str, str]:
+    """The properties that have a value, within SageMaker's limits."""
+    return {key: _one_line(value, PROPERTY_LIMIT) for key, value in properties.items() if value}
 
 
-def _line(text: str, limit: int) -> str:
+def _one_line(text: str, limit: int) -> str:
     """One line: Lineage's pattern for text is ``.*``, which has no line ends in it."""
     return shortened(" ".join(text.split()), limit)

@@ -1,12 +1,12 @@
 """Writes a version's lineage into SageMaker Lineage: what is missing, and nothing twice.
 
-It looks first and writes then, entity by entity, each in one request; so it may be repeated, be
-ended anywhere and be run twice at once, and ends in the same graph. Where two are at it, the later
-one is told that the entity exists, looks again, and uses it.
+Each entity is read first and written only where it is missing, in one request. So a recording may
+be repeated, interrupted, or run twice at the same time, and gives the same graph. Of two writers
+the later one is refused because the entity exists, reads it, and uses it.
 
 SageMaker answers ValidationException to a repeated creation (its own SDK takes that for "already
 exists": ``sagemaker.serve.utils.lineage_utils``), and gives the same code to a request that is
-wrong; only looking again tells the two apart.
+wrong; only reading again distinguishes the two.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
 from registry.lineage.ancestry import LineageError, artifact_of
-from registry.lineage.graph import MODEL, Action, Artifact, Graph, Job, parent_of, version_graph
+from registry.lineage.graph import (
+    MODEL,
+    Action,
+    Artifact,
+    Graph,
+    JobRecord,
+    parent_of,
+    version_graph,
+)
 from registry.versions.packages import Package, describe
 
 _TAKEN = frozenset({"ValidationException", "ResourceInUse", "ConflictException"})
@@ -59,17 +67,17 @@ def record_version(sagemaker: Any, package: Package) -> list[Change]:
 
     Raises:
         LineageError: The account's limit of lineage entities is reached.
-        ClientError: SageMaker refused; what was written stays, and a repetition goes on from it.
+        ClientError: SageMaker refused; what was written stays, and a repetition continues from it.
     """
     graph = version_graph(package, job_of(sagemaker, package))
     found = {each.source_uri: artifact_of(sagemaker, each.source_uri) for each in graph.artifacts}
     parent = parent_of(package)
     if parent and not found[parent] and describe(sagemaker, parent) is None:
         graph = graph.without(parent)
-    return _Writing(sagemaker, found).write(graph)
+    return _GraphWriter(sagemaker, found).write(graph)
 
 
-def job_of(sagemaker: Any, package: Package) -> Job | None:
+def job_of(sagemaker: Any, package: Package) -> JobRecord | None:
     """The job that a version says it was made by; None where SageMaker knows none such."""
     kind, _, name = package.generated_by.rpartition(":")[2].partition("/")
     try:
@@ -83,10 +91,10 @@ def job_of(sagemaker: Any, package: Package) -> Job | None:
         if is_missing(error):
             return None
         raise
-    return Job.from_description(answer)
+    return JobRecord.from_description(answer)
 
 
-class _Writing:
+class _GraphWriter:
     """One graph being written.
 
     Args:
@@ -106,10 +114,10 @@ class _Writing:
             self._artifact(artifact)
         for action in graph.actions:
             self._action(action)
-        into = dict[str, dict[str, str]]()
+        sources_of = dict[str, dict[str, str]]()
         for edge in graph.associations:
-            into.setdefault(edge.destination, {})[edge.source] = edge.type
-        for destination, sources in into.items():
+            sources_of.setdefault(edge.destination, {})[edge.source] = edge.type
+        for destination, sources in sources_of.items():
             self._edges(destination, sources, strict=destination == graph.artifacts[0].source_uri)
         return self._changes
 
@@ -118,7 +126,7 @@ class _Writing:
         self._names[key] = wanted.properties.get("ModelName", key)
         if key in self._arns:
             return
-        arn, made = self._make(
+        arn, made = self._create_or_find(
             lambda: str(
                 self._sagemaker.create_artifact(
                     ArtifactName=wanted.name,
@@ -129,36 +137,39 @@ class _Writing:
             ),
             lambda: artifact_of(self._sagemaker, key),
         )
-        self._keep(key, arn, made, "artifact")
+        self._remember(key, arn, made, "artifact")
 
     def _action(self, wanted: Action) -> None:
         self._names[wanted.name] = wanted.name
-        there = self._look_at_action(wanted.name)
-        if there is None:
-            arn, made = self._make(
+        existing = self._describe_action(wanted.name)
+        if existing is None:
+            arn, made = self._create_or_find(
                 lambda: str(self._sagemaker.create_action(**_creation(wanted))["ActionArn"]),
-                lambda: (self._look_at_action(wanted.name) or {}).get("ActionArn"),
+                lambda: (self._describe_action(wanted.name) or {}).get("ActionArn"),
             )
-            self._keep(wanted.name, arn, made, "action")
+            self._remember(wanted.name, arn, made, "action")
             return
-        self._arns[wanted.name] = there["ActionArn"]
-        known = there.get("Properties", {})
+        self._arns[wanted.name] = existing["ActionArn"]
+        known = existing.get("Properties", {})
         changed = {k: value for k, value in wanted.properties.items() if known.get(k) != value}
-        if not wanted.settled and (changed or there.get("Status") != wanted.status):
+        if not wanted.written_once and (changed or existing.get("Status") != wanted.status):
             self._sagemaker.update_action(
                 ActionName=wanted.name, Status=wanted.status, Properties=changed
             )
             self._changes.append(Change(UPDATED, "action", wanted.name))
 
     def _edges(self, destination: str, wanted: dict[str, str], *, strict: bool) -> None:
-        """Associates sources with a destination; what else leads there is told where strict."""
-        into = self._arns[destination]
+        """Associates sources with a destination; other edges to it are reported where strict."""
+        destination_arn = self._arns[destination]
         present: dict[str, dict[str, Any]] = {}
-        if into not in self._new:
-            present = {each["SourceArn"]: each for each in self._associations(DestinationArn=into)}
+        if destination_arn not in self._new:
+            present = {
+                each["SourceArn"]: each
+                for each in self._associations(DestinationArn=destination_arn)
+            }
         for source, kind in wanted.items():
             if not present.pop(self._arns[source], None) and self._associate(
-                self._arns[source], into, kind
+                self._arns[source], destination_arn, kind
             ):
                 name = f"{self._names[source]} → {self._names[destination]} ({kind})"
                 self._changes.append(Change(WRITTEN, "association", name))
@@ -170,18 +181,18 @@ class _Writing:
                 self._changes.append(Change(UNEXPECTED, "association", name))
 
     def _associate(self, source: str, destination: str, kind: str) -> bool:
-        """Adds one edge; whether it was us."""
+        """Adds one edge; returns whether this call added it."""
         ends = {"SourceArn": source, "DestinationArn": destination}
-        _, made = self._make(
+        _, made = self._create_or_find(
             lambda: dict(self._sagemaker.add_association(AssociationType=kind, **ends)),
             lambda: next(self._associations(**ends), None),
         )
         return made
 
-    def _make(
-        self, create: Callable[[], _Found], look: Callable[[], _Found | None]
+    def _create_or_find(
+        self, create: Callable[[], _Found], find: Callable[[], _Found | None]
     ) -> tuple[_Found, bool]:
-        """Creates, or finds what somebody else has created meanwhile; and whether it was us."""
+        """Creates an entity, or finds the one that exists; and whether this call created it."""
         try:
             return create(), True
         except ClientError as error:
@@ -192,18 +203,18 @@ class _Writing:
                     "artifacts and 6,000 associations; ask AWS Support for more or delete old "
                     "ones, then run: cards registry lineage --repair"
                 ) from error
-            found = look() if code in _TAKEN else None
+            found = find() if code in _TAKEN else None
             if found is None:
                 raise
             return found, False
 
-    def _keep(self, key: str, arn: str, made: bool, kind: str) -> None:
+    def _remember(self, key: str, arn: str, made: bool, kind: str) -> None:
         self._arns[key] = arn
         if made:
             self._new.add(arn)
             self._changes.append(Change(WRITTEN, kind, self._names[key]))
 
-    def _look_at_action(self, name: str) -> dict[str, Any] | None:
+    def _describe_action(self, name: str) -> dict[str, Any] | None:
         try:
             return dict(self._sagemaker.describe_action(ActionName=name))
         except ClientError as error:

@@ -10,10 +10,10 @@ Calling it again gives ``already registered`` and the same name. A failed job be
 version with the reason. A model that was trained before registration was automatic is registered
 by :mod:`registry.registration.retroactive`, from facts that several sources must agree on:
 
-    >>> from registry.registration.facts import Fact, settle
+    >>> from registry.registration.facts import Fact, merge_facts
     >>> from registry.versions.metadata_schema import SCHEMAS
     >>> facts = [Fact("NumClasses", "17592", "hyper-parameter"), Fact("Seed", "0", "config.json")]
-    >>> settled = settle(facts, SCHEMAS["student", "stage2"])
-    >>> settled.metadata["NumClasses"], "Top1" in settled.missing
+    >>> merged = merge_facts(facts, SCHEMAS["student", "stage2"])
+    >>> merged.metadata["NumClasses"], "Top1" in merged.missing
     ('17592', True)
 """

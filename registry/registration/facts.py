@@ -1,9 +1,9 @@
-"""Facts about a model from several sources, settled into one account of it.
+"""Facts about a model from several sources, merged and checked for contradictions.
 
-Whoever registers a model that was trained elsewhere finds the same thing said in several places:
-hyper-parameters, metrics, files beside the weights, the weights themselves, a person. What they
-agree on is kept under the schema's key, what they contradict each other in is refused with both
-named, and what none of them says is named as missing. Nothing is made up.
+A model that was trained elsewhere is described in several places: hyper-parameters, metrics, files
+beside the weights, the weights themselves, a person. Values on which they agree are kept under the
+schema's key, contradictions are refused with both sources named, and required values that no source
+has are listed as missing. No value is invented.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class ContradictionError(ValueError):
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that one source says.
+    """One value from one source.
 
     Attributes:
         key: The schema's.
         value: As text, in the schema's form where the source has it so.
-        source: Where it stands, in words.
+        source: Where it was found, in words.
     """
 
     key: str
@@ -84,12 +84,12 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Account:
+class MergedFacts:
     """What is known of a model.
 
     Attributes:
         metadata: Agreed values by the schema's keys.
-        missing: Keys that the schema requires and nobody says.
+        missing: Keys that the schema requires and no source has.
         unusable: By key, one line about each fact whose value has not the key's form.
     """
 
@@ -98,8 +98,8 @@ class Account:
     unusable: Mapping[str, str]
 
 
-def settle(facts: Sequence[Fact], schema: Fields) -> Account:
-    """Brings facts together; of those that agree the first one's wording is kept.
+def merge_facts(facts: Sequence[Fact], schema: Fields) -> MergedFacts:
+    """Merges facts; of those that agree the first one's wording is kept.
 
     Args:
         facts: In the order in which their sources are to be preferred.
@@ -128,7 +128,7 @@ def settle(facts: Sequence[Fact], schema: Fields) -> Account:
         raise ContradictionError("; ".join(faults))
     missing = tuple(key for key, field in schema.items() if field.required and key not in kept)
     metadata = {key: plain(fact.value) for key, fact in kept.items()}
-    return Account(metadata, missing, unusable)
+    return MergedFacts(metadata, missing, unusable)
 
 
 def setting_facts(settings: Mapping[str, Any], source: str) -> list[Fact]:

@@ -1,4 +1,4 @@
-"""Runs that failed: registered as rejected versions, so that they are not forgotten.
+"""Runs that failed: registered as rejected versions, so that the registry shows them.
 
 A failed job cannot be trusted to register itself; its event leads here. The job says in its
 environment which line of names its model was to have (``CARDS_MODEL_LINE``).
@@ -46,7 +46,7 @@ def failed_version(
         group: The model package group.
         job: DescribeTrainingJob's answer.
         name: The name that was claimed for it.
-        reason: Why there is no model, in whatever words.
+        reason: Why there is no model.
     """
     reason = " ".join(reason.split()) or "no reason was given"
     metadata = {

@@ -54,7 +54,7 @@ from registry.versions.packages import (
     describe,
     find,
 )
-from registry.versions.validation import verdict
+from registry.versions.validation import validate
 
 REQUEST_FILE = "registration.json"
 REQUEST_LIMIT = 256 * 1024
@@ -127,7 +127,7 @@ class RegistrationRequest:
 
 @dataclass(frozen=True)
 class Registration:
-    """What came of looking at a training job.
+    """The result of registering a training job.
 
     Attributes:
         outcome: ``registered``, ``registered as failed``, ``already registered``, ``not ours`` or
@@ -149,8 +149,8 @@ def register_training_job(deployment: Deployment, job_name: str) -> Registration
     """Registers what a training job made, once however often it is called.
 
     A job that failed, that was stopped, or that completed and left a damaged or contradictory
-    request, is registered as a rejected version with the reason: there is nothing that a second
-    look would mend. Whatever AWS refuses for the moment is raised, to be tried again.
+    request, is registered as a rejected version with the reason: a retry would give the same. A
+    temporary error of AWS is raised, so that the event is tried again.
 
     What keeps a repeated registration from making a second version: the name's claim belongs to
     the job (:mod:`registry.versions.name_claims`), a version of that name that was created since
@@ -260,7 +260,7 @@ def register_version(
         metrics: Everything that was measured, for the model quality report and the card.
 
     Raises:
-        RegistrationError: Nothing tells how to serve the model.
+        RegistrationError: The job names no image to serve the model with.
         MetadataError: The metadata is incomplete or contradictory; no name is claimed then.
     """
     job_name, job_arn = job["TrainingJobName"], job["TrainingJobArn"]
@@ -269,11 +269,11 @@ def register_version(
     image = environment.get(INFERENCE_IMAGE) or job["AlgorithmSpecification"].get("TrainingImage")
     if not image:
         raise RegistrationError(
-            f"{job_name}: neither {INFERENCE_IMAGE} nor a training image tells how to serve it"
+            f"{job_name}: neither {INFERENCE_IMAGE} nor a training image says how to serve it"
         )
     metadata = {**metadata, **machine_facts(job), TRAINING_JOB: job_name}
     # Before a name is claimed: what is refused here is registered as failed under its first name.
-    metadata |= verdict(ModelName(*line, 1), metadata).metadata()
+    metadata |= validate(ModelName(*line, 1), metadata).metadata()
     check(*line[::2], {key: plain(value) for key, value in metadata.items()})
     name = _claim(deployment, job, line)
     run = metadata.get(MLFLOW_RUN)
@@ -314,7 +314,7 @@ def register_version(
 
 
 def _check_line(request: RegistrationRequest, job: Mapping[str, Any]) -> None:
-    """A job that was sent to make one thing must not register another."""
+    """Raises RegistrationError for a job that registers another line than it was submitted for."""
     line = line_of(job)
     asked = (request.model_type, request.architecture, request.stage)
     if line and asked != (line.model_type, line.architecture, line.stage):

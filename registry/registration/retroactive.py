@@ -1,8 +1,8 @@
 """Registering a model after the fact, from the name of the training job that made it.
 
 For jobs that wrote no request: trained before there was a registry, or elsewhere. What the job's
-record and the artifact say is taken from there; what neither says is asked for, all at once, and
-recorded as stated by whoever stated it. Nothing is invented, and the artifact stays where it is.
+record and the artifact say is taken from there; what neither says is requested, all at
+once, and recorded with who stated it. No value is invented, and the artifact is not moved.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from registry.registration.facts import (
     Fact,
     decoded,
     line_word,
+    merge_facts,
     metadata_key,
     metric_facts,
     of_kind,
     own_metrics,
     setting_facts,
-    settle,
 )
 from registry.registration.failed_runs import PARENT_PARAMETER, line_of
 from registry.registration.job_facts import channel_uri
@@ -79,7 +79,7 @@ class UnknownFactsError(RegistrationError):
 
 
 @dataclass(frozen=True)
-class Findings:
+class ArtifactFacts:
     """What an artifact says about its model.
 
     Attributes:
@@ -96,7 +96,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Statement:
     """What a person says about a model.
 
     Attributes:
@@ -116,8 +116,8 @@ class Asked:
     by: str = ""
 
 
-def tells_itself(deployment: Deployment, job: Mapping[str, Any]) -> bool:
-    """Whether a job of ours says what its model is, so that nobody else has to."""
+def registers_itself(deployment: Deployment, job: Mapping[str, Any]) -> bool:
+    """Whether a job of this deployment wrote what its model is, so that no person has to say it."""
     output = job.get("OutputDataConfig", {}).get("S3OutputPath", "")
     if not output.rstrip("/").startswith(
         f"s3://{deployment.training_bucket}/{JOBS_PREFIX.rstrip('/')}"
@@ -132,7 +132,7 @@ def tells_itself(deployment: Deployment, job: Mapping[str, Any]) -> bool:
 
 
 def registered_as(deployment: Deployment, job: Mapping[str, Any]) -> PackageSummary | None:
-    """The version that a training job was registered as, under whatever name."""
+    """The version that a training job was registered as, under any name."""
     this = Filters(where=((TRAINING_JOB, job["TrainingJobName"]),), since=job["CreationTime"])
     return next(
         (
@@ -181,7 +181,7 @@ def jobs_by_registration(
 
 
 def register(
-    deployment: Deployment, job: Mapping[str, Any], found: Findings, asked: Asked
+    deployment: Deployment, job: Mapping[str, Any], found: ArtifactFacts, statement: Statement
 ) -> Registration:
     """Registers a finished job's model; repeated, it finds the version that it made.
 
@@ -189,10 +189,10 @@ def register(
         deployment: Clients and names.
         job: DescribeTrainingJob's answer.
         found: What is in the job's artifact.
-        asked: What the person says who asks for it.
+        statement: What a person states about the model.
 
     Raises:
-        UnknownFactsError: Required keys that nobody knows; every one is named.
+        UnknownFactsError: Required keys that no source has; every one is named.
         RegistrationError: The job is not completed, sources contradict each other, a student has
             no parent or a wrong one, or the name is not known.
         MetadataError: A value is of the wrong form.
@@ -209,38 +209,38 @@ def register(
         {each["MetricName"]: each["Value"] for each in job.get("FinalMetricDataList") or []}
     )
     facts = [
-        *(Fact(key, value, "the kind") for key, value in of_kind(asked.model_type).items()),
+        *(Fact(key, value, "the kind") for key, value in of_kind(statement.model_type).items()),
         *found.facts,
         *setting_facts(job.get("HyperParameters") or {}, "hyper-parameter"),
         *metric_facts(measured, "the job's metric"),
     ]
-    stage = _stage(label, facts, asked)
-    parent = _parent(deployment, label, job, stage, asked)
+    stage = _stage(label, facts, statement)
+    parent = _parent(deployment, label, job, stage, statement)
     if parent:
         facts += _parent_facts(deployment.sagemaker, parent)
-    metadata = _account(label, facts, found.counted, stage, asked)
-    line = (asked.model_type, _architecture(label, metadata, found, asked), stage)
+    metadata = _merged_metadata(label, facts, found.counted, stage, statement)
+    line = (statement.model_type, _architecture(label, metadata, found, statement), stage)
     cards = channel_uri(job, CARDS_CHANNEL)
     if cards:
         metadata[CARD_SET_URI] = cards
     if parent:
         metadata |= {PARENT_ARN: parent.arn, PARENT_NAME: parent.label}
-    metrics = _reported({**measured, **found.metrics}, metadata, asked)
+    metrics = _reported({**measured, **found.metrics}, metadata, statement)
     return register_version(deployment, job, line, metadata, metrics)
 
 
-def _stage(label: str, facts: Sequence[Fact], asked: Asked) -> str:
-    """The stage that is asked for or that a source says; two that differ are refused."""
-    stages = _TRAINED[asked.model_type]
+def _stage(label: str, facts: Sequence[Fact], statement: Statement) -> str:
+    """The stage that is stated or that a source says; two that differ are refused."""
+    stages = _TRAINED[statement.model_type]
     word = stages[0].rstrip("0123456789")
-    said = [Fact("Stage", asked.stage, "--stage")] if asked.stage else []
+    said = [Fact("Stage", statement.stage, "--stage")] if statement.stage else []
     for fact in facts:
         if fact.key == "Stage":
             value = f"{word}{fact.value}" if fact.value.isdigit() else fact.value
             said.append(Fact("Stage", value, fact.source))
     known = [fact for fact in said if fact.value in stages]
-    if asked.stage and asked.stage not in stages:
-        raise RegistrationError(f"--stage {asked.stage}: is none of {', '.join(stages)}")
+    if statement.stage and statement.stage not in stages:
+        raise RegistrationError(f"--stage {statement.stage}: is none of {', '.join(stages)}")
     for other in known[1:]:
         if other.value != known[0].value:
             raise RegistrationError(
@@ -249,18 +249,18 @@ def _stage(label: str, facts: Sequence[Fact], asked: Asked) -> str:
             )
     if known:
         return known[0].value
-    if asked.model_type == TEACHER:
+    if statement.model_type == TEACHER:
         return _FINISHED_TEACHER
     raise RegistrationError(f"{label}: does not say its stage: --stage stage1 or --stage stage2")
 
 
 def _parent(
-    deployment: Deployment, label: str, job: Mapping[str, Any], stage: str, asked: Asked
+    deployment: Deployment, label: str, job: Mapping[str, Any], stage: str, statement: Statement
 ) -> Package | None:
     """The version that a student was made from, checked to be one that it can be made from."""
-    if asked.model_type != STUDENT:
+    if statement.model_type != STUDENT:
         return None
-    parent = asked.parent
+    parent = statement.parent
     if parent is None:
         arn = str(decoded((job.get("HyperParameters") or {}).get(PARENT_PARAMETER, "")))
         parent = describe(deployment.sagemaker, arn) if arn.startswith("arn:") else None
@@ -286,22 +286,22 @@ def _parent_facts(sagemaker: Any, parent: Package) -> list[Fact]:
     return []
 
 
-def _account(
-    label: str, facts: Sequence[Fact], counted: Sequence[Fact], stage: str, asked: Asked
+def _merged_metadata(
+    label: str, facts: Sequence[Fact], counted: Sequence[Fact], stage: str, statement: Statement
 ) -> dict[str, str]:
     """Everything that is known, agreed and complete."""
-    schema = SCHEMAS[asked.model_type, stage]
-    _check_statements(asked.stated, set(schema))
-    stated = [Fact(key, value, "what is stated") for key, value in asked.stated.items()]
+    schema = SCHEMAS[statement.model_type, stage]
+    _check_statements(statement.stated, set(schema))
+    stated = [Fact(key, value, "what is stated") for key, value in statement.stated.items()]
     said = [fact for fact in facts if fact.key != "Stage"]
     try:
         # Shapes come last: of what means the same, a configuration's words are preferred.
-        account = settle([Fact("Stage", stage, "the name"), *said, *stated, *counted], schema)
+        merged = merge_facts([Fact("Stage", stage, "the name"), *said, *stated, *counted], schema)
     except ContradictionError as error:
         raise RegistrationError(
             f"{label}: {error}; find out which is right first, nothing is registered"
         ) from None
-    wrong = [key for key, value in asked.stated.items() if not schema[key].form.fits(value)]
+    wrong = [key for key, value in statement.stated.items() if not schema[key].form.fits(value)]
     if wrong:
         raise RegistrationError(
             "; ".join(f"--set {key}: is not {schema[key].form.words}" for key in wrong)
@@ -309,26 +309,26 @@ def _account(
     # A figure that was measured and is of no use must not be lost in silence.
     lost = [
         key
-        for key in account.unusable
-        if key not in account.metadata and schema[key].form in (SHARE, COSINE)
+        for key in merged.unusable
+        if key not in merged.metadata and schema[key].form in (SHARE, COSINE)
     ]
-    missing = tuple(dict.fromkeys([*account.missing, *lost]))
+    missing = tuple(dict.fromkeys([*merged.missing, *lost]))
     if missing:
-        why = "".join(f"; {line}" for line in account.unusable.values())
+        why = "".join(f"; {line}" for line in merged.unusable.values())
         raise UnknownFactsError(
             f"{label}: neither the job nor its artifact says {', '.join(missing)}{why}; "
             "state what you know: " + " ".join(f"--set {key}=…" for key in missing),
             missing,
         )
-    metadata = dict(account.metadata)
+    metadata = dict(merged.metadata)
     known = {
         fact.key
         for fact in (*said, *counted)
         if fact.key in schema and schema[fact.key].form.fits(fact.value)
     }
-    alone = sorted(set(asked.stated) - known)
+    alone = sorted(set(statement.stated) - known)
     if alone:
-        metadata |= {STATED: shortened(" ".join(alone)), STATED_BY: shortened(plain(asked.by))}
+        metadata |= {STATED: shortened(" ".join(alone)), STATED_BY: shortened(plain(statement.by))}
     return metadata
 
 
@@ -344,15 +344,17 @@ def _check_statements(stated: Mapping[str, str], known: set[str]) -> None:
         raise RegistrationError(f"--set {key}: the schema has no such key{hint}")
 
 
-def _architecture(label: str, metadata: Mapping[str, str], found: Findings, asked: Asked) -> str:
+def _architecture(
+    label: str, metadata: Mapping[str, str], found: ArtifactFacts, statement: Statement
+) -> str:
     """The architecture's word in the name."""
     text = metadata["Architecture"]
-    word = asked.architecture or found.architecture or line_word(text)
+    word = statement.architecture or found.architecture or line_word(text)
     counted = [fact.value for fact in found.counted if fact.key == "Architecture"]
     seen = f" (the artifact is a {counted[0]})" if counted else ""
     try:
         if word:
-            check_line(asked.model_type, word, STAGES[asked.model_type][0])
+            check_line(statement.model_type, word, STAGES[statement.model_type][0])
             return word
     except ModelNameError as error:
         raise RegistrationError(f"--architecture: {error}") from None
@@ -363,12 +365,12 @@ def _architecture(label: str, metadata: Mapping[str, str], found: Findings, aske
 
 
 def _reported(
-    metrics: Mapping[str, float], metadata: Mapping[str, str], asked: Asked
+    metrics: Mapping[str, float], metadata: Mapping[str, str], statement: Statement
 ) -> dict[str, float]:
     """Metrics for the quality report; a statement stands for what was of no use."""
     stated = {
         name: float(metadata[metadata_key(name)])
         for name in {*metrics, "top1", "top5", "queries"}
-        if metadata_key(name) in asked.stated
+        if metadata_key(name) in statement.stated
     }
     return {**metrics, **stated}

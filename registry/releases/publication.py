@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from registry.aws import is_missing, put_once
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
-from registry.compilation.jobs import FIDELITY_REPORT, CompilationError, read_report, verdict
+from registry.compilation.jobs import FIDELITY_REPORT, CompilationError, gate_verdict, read_report
 from registry.compilers import compiler_of_stage
 from registry.contract import Contract
 from registry.convergence import Verdict
@@ -93,7 +93,7 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
     """
     assert source.name is not None
     report, fidelity = _reports(deployment, source, job_name)
-    if verdict(fidelity) is not Verdict.PASSED:
+    if gate_verdict(fidelity) is not Verdict.PASSED:
         raise CompilationError(f"{job_name}: its fidelity gate did not pass; nothing is published")
     files = files_of(report, f"{job_name}: {COMPILATION_REPORT}")
     shipped = _shipped(report, files, job_name)

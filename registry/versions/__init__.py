@@ -11,16 +11,16 @@ A name, its parts, and the description that leads with it:
 
 Whether a version may be approved is computed from its metadata alone:
 
-    >>> from registry.versions.validation import verdict
+    >>> from registry.versions.validation import validate
     >>> measured = {"Queries": "920", "Top1": "0.883", "NumClasses": "17592"}
-    >>> verdict(name, {**measured, "BestSimilarity": "0.92", "HailoCompatible": "true"}).passed
+    >>> validate(name, {**measured, "BestSimilarity": "0.92", "HailoCompatible": "true"}).passed
     True
-    >>> verdict(name, measured).faults[0]
+    >>> validate(name, measured).faults[0]
     'BestSimilarity is missing or no cosine'
 
 With boto3 clients, a version is found and approved like this::
 
-    row = queries.named(sagemaker, group, name)
+    row = queries.find_by_name(sagemaker, group, name)
     package = packages.describe(sagemaker, row.arn)
     approval.apply(sagemaker, package, packages.APPROVED, reason="top-1 above 0.88", who=arn)
 """

@@ -1,4 +1,4 @@
-"""A person's decision on a version: may it be taken, and what is written down about it.
+"""A person's decision on a version: whether it is allowed, and what is recorded about it.
 
 SageMaker keeps the decision: ``ModelApprovalStatus``, and who, when and why in
 ``ApprovalDescription`` (at most 1,024 characters of one line). The automation looks at the status
@@ -21,18 +21,18 @@ from registry.aws import error_code
 from registry.names import STUDENT, ModelName
 from registry.versions.metadata import FAILURE_REASON, shortened
 from registry.versions.packages import APPROVED, REJECTED, Package, describe
-from registry.versions.validation import standing
+from registry.versions.validation import current_validation
 
 DESCRIPTION_LIMIT = 1024
-#: Room in the description for what validation said, where it was overridden.
+#: Characters of the description for the faults of validation, where it was overridden.
 _FAULTS_LIMIT = 300
-#: Seconds before each look at whether an update has arrived.
-_LOOKS = (0.0, 0.5, 1.0, 2.0)
+#: Seconds before each attempt to read an update back.
+_READ_DELAYS = (0.0, 0.5, 1.0, 2.0)
 _VERB = {APPROVED: "Approved", REJECTED: "Rejected"}
 
 
 class ApprovalError(ValueError):
-    """A decision that may not be taken, or was not kept; names the version and the remedy."""
+    """A decision that is not allowed, or was not kept; names the version and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Decision:
     Attributes:
         status: ``Approved`` or ``Rejected``.
         description: Who decided, when and why: one line.
-        overridden: What validation had against the version that is approved all the same.
+        overridden: Faults of validation in a version that is approved in spite of them.
     """
 
     status: str
@@ -51,8 +51,8 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of it.
+class ApprovalResult:
+    """The result of a decision.
 
     Attributes:
         package: The version as it is now.
@@ -102,10 +102,10 @@ def decide(
     # Faults repeat what others wrote (a job's last words); SageMaker takes one line.
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     if len(text) > DESCRIPTION_LIMIT:
-        room = DESCRIPTION_LIMIT - (len(text) - len(reason))
+        limit = DESCRIPTION_LIMIT - (len(text) - len(reason))
         raise ApprovalError(
             f"{package.label}: the reason has {len(reason)} characters and SageMaker keeps "
-            f"{room} beside who and when; shorten it"
+            f"{limit} beside who and when; shorten it"
         )
     return Decision(status, text, overridden)
 
@@ -120,12 +120,12 @@ def apply(
     override: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], None] = time.sleep,
-) -> Outcome:
+) -> ApprovalResult:
     """Decides, writes the decision into the version, and reads it back.
 
     SageMaker has no conditional update: of two people at once the later one wins. So what was
-    written is read back, and whose decision stands is told. An update whose answer is lost is
-    found in the same way.
+    written is read back, and another person's decision is reported. An update whose response was
+    lost is found in the same way.
 
     Args:
         sagemaker: A boto3 SageMaker client.
@@ -138,11 +138,11 @@ def apply(
         sleep: Waits so many seconds.
 
     Raises:
-        ApprovalError: It may not be done, somebody else decided meanwhile, or the version is gone.
+        ApprovalError: It is not allowed, another person decided meanwhile, or the version is gone.
     """
     decision = decide(package, status, reason=reason, who=who, when=now(), override=override)
     if decision is None:
-        return Outcome(package, package.approval, None)
+        return ApprovalResult(package, package.approval, None)
     lost: Exception | None = None
     try:
         sagemaker.update_model_package(
@@ -156,20 +156,20 @@ def apply(
         if error_code(error) != "ConflictException":
             raise
         lost = error
-    for delay in _LOOKS:
+    for delay in _READ_DELAYS:
         sleep(delay)
         seen = describe(sagemaker, package.arn)
         if seen is None:
             raise ApprovalError(f"{package.label}: was deleted meanwhile")
         if (seen.approval, seen.approval_description) == (decision.status, decision.description):
-            return Outcome(seen, package.approval, decision)
+            return ApprovalResult(seen, package.approval, decision)
         if (seen.approval, seen.approval_description) != (
             package.approval,
             package.approval_description,
         ):
             raise ApprovalError(
                 f"{package.label}: is {seen.approval} by a decision of "
-                f"{seen.modified_by or 'somebody else'} taken meanwhile "
+                f"{seen.modified_by or 'another person'} taken meanwhile "
                 f"({seen.approval_description or 'no reason given'}); look at it and decide again"
             )
     if lost:
@@ -181,7 +181,7 @@ def apply(
 
 
 def leads_to(name: ModelName | None) -> str:
-    """What approving a version sets going, for people and logs."""
+    """What approving a version starts, for people and logs."""
     if name is None:
         return "nothing is released from a version without a name by the convention"
     if name.releasable:
@@ -211,10 +211,10 @@ def _checked(reason: str, label: str) -> str:
 
 
 def _faults(package: Package) -> tuple[str, ...]:
-    """What validation has against a version that may be approved.
+    """Faults of validation in a version that may be approved.
 
     Raises:
-        ApprovalError: There is nothing to approve, whatever anybody says.
+        ApprovalError: There is nothing to approve, also with an override.
     """
     if FAILURE_REASON in package.metadata:
         raise ApprovalError(
@@ -231,4 +231,4 @@ def _faults(package: Package) -> tuple[str, ...]:
         raise ApprovalError(
             f"{package.arn}: has no name by the convention; register it under one and approve that"
         )
-    return standing(package.name, package.metadata).faults
+    return current_validation(package.name, package.metadata).faults

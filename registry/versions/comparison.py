@@ -1,4 +1,4 @@
-"""Versions side by side: what differs, what is better, and what is no more than noise."""
+"""Compares versions: what differs, what is better, and which differences are within noise."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _OF_THE_SDK = "sagemaker_"
 
 
 @dataclass(frozen=True)
-class Run:
+class TrackedRun:
     """A tracked run, as MLflow has it.
 
     Attributes:
@@ -77,7 +77,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ComparedVersion:
     """One of the versions that are compared.
 
     Attributes:
@@ -88,7 +88,7 @@ class Subject:
     label: str
     metadata: Mapping[str, str]
     hyperparameters: Mapping[str, str] | None = None
-    run: Run | None = None
+    run: TrackedRun | None = None
 
 
 @dataclass(frozen=True)
@@ -128,17 +128,17 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(subjects: Sequence[Subject]) -> Comparison:
+def compare(versions: Sequence[ComparedVersion]) -> Comparison:
     """Puts versions side by side; rows in an order that does not depend on theirs."""
-    metric_keys = [key for key in METRICS if any(key in each.metadata for each in subjects)]
-    # An interval whose metric nobody measured is shown as it is.
+    metric_keys = [key for key in METRICS if any(key in each.metadata for each in versions)]
+    # An interval without its metric is shown as it is.
     hidden = {bound for key in metric_keys for bound in METRICS[key].bounds if bound} | {MODEL_NAME}
     sections = {
-        "Metrics": tuple(_metric_row(key, subjects) for key in metric_keys),
-        "Hyper-parameters": _plain_rows(subjects, lambda each: each.hyperparameters or {}),
-        "MLflow": _plain_rows(subjects, _run_facts),
+        "Metrics": tuple(_metric_row(key, versions) for key in metric_keys),
+        "Hyper-parameters": _plain_rows(versions, lambda each: each.hyperparameters or {}),
+        "MLflow": _plain_rows(versions, _run_facts),
         "Metadata": _plain_rows(
-            subjects,
+            versions,
             lambda each: {
                 key: value
                 for key, value in each.metadata.items()
@@ -147,9 +147,9 @@ def compare(subjects: Sequence[Subject]) -> Comparison:
         ),
     }
     return Comparison(
-        labels=tuple(each.label for each in subjects),
+        labels=tuple(each.label for each in versions),
         sections={title: rows for title, rows in sections.items() if rows},
-        notes=tuple(_notes(subjects)),
+        notes=tuple(_notes(versions)),
     )
 
 
@@ -172,10 +172,10 @@ def training_hyperparameters(sagemaker: Any, package: Package) -> Mapping[str, s
     }
 
 
-def _metric_row(key: str, subjects: Sequence[Subject]) -> Row:
+def _metric_row(key: str, versions: Sequence[ComparedVersion]) -> Row:
     metric = METRICS[key]
-    values = tuple(each.metadata.get(key) for each in subjects)
-    rates = tuple(_rate(metric, key, each.metadata) for each in subjects)
+    values = tuple(each.metadata.get(key) for each in versions)
+    rates = tuple(_rate(metric, key, each.metadata) for each in versions)
     known = [(place, number(value)) for place, value in enumerate(values)]
     ranked = sorted(
         ((value * metric.better, place) for place, value in known if value is not None),
@@ -210,29 +210,29 @@ def _within_noise(one: Rate | None, other: Rate | None) -> bool:
 
 
 def _plain_rows(
-    subjects: Sequence[Subject], facts: Callable[[Subject], Mapping[str, str]]
+    versions: Sequence[ComparedVersion], facts: Callable[[ComparedVersion], Mapping[str, str]]
 ) -> tuple[Row, ...]:
-    each = [facts(subject) for subject in subjects]
+    each = [facts(version) for version in versions]
     keys = sorted({key for one in each for key in one})
     return tuple(Row(key, tuple(one.get(key) for one in each)) for key in keys)
 
 
-def _run_facts(subject: Subject) -> Mapping[str, str]:
-    if subject.run is None:
+def _run_facts(version: ComparedVersion) -> Mapping[str, str]:
+    if version.run is None:
         return {}
     return {
-        "run": subject.run.run_id,
-        "status": subject.run.status,
-        **{key: f"{value:.6g}" for key, value in subject.run.metrics.items()},
+        "run": version.run.run_id,
+        "status": version.run.status,
+        **{key: f"{value:.6g}" for key, value in version.run.metrics.items()},
     }
 
 
-def _notes(subjects: Sequence[Subject]) -> list[str]:
+def _notes(versions: Sequence[ComparedVersion]) -> list[str]:
     notes = []
-    digests = {each.metadata.get(CARD_SET_DIGEST) for each in subjects} - {None}
+    digests = {each.metadata.get(CARD_SET_DIGEST) for each in versions} - {None}
     if len(digests) > 1:
         notes.append("measured on different card sets: their metrics answer different questions")
-    elif len({each.metadata.get("Queries") for each in subjects} - {None}) > 1:
+    elif len({each.metadata.get("Queries") for each in versions} - {None}) > 1:
         notes.append("measured on different numbers of views: compare the intervals")
     return notes
 

@@ -1,7 +1,7 @@
-"""What each kind of model must say about itself, and SageMaker's limits on saying it.
+"""Which metadata each kind of model must have, and SageMaker's limits on metadata.
 
-Values come from the resolved configuration and from measurement; nobody types them. The keys are
-the guide's. Limits: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
+Values come from the resolved configuration and from measurement, never from typed text. The keys
+are the guide's. Limits: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackage.html
 (CustomerMetadataProperties: at most 50 pairs, keys of 1 to 128 and values of 1 to 256 characters).
 """
 
@@ -31,7 +31,7 @@ CARD_SET_DIGEST = "CardSetDigest"
 MLFLOW_RUN = "MlflowRunId"
 COMPILE_FAILURE = "CompileFailure"
 COMPILE_FAILED_JOB = "CompileFailedJob"
-#: The release that was made from a version, once people were told of it.
+#: The release that was made from a version, once its notice was sent.
 RELEASE = "Release"
 #: Why the run failed that a version was registered for; such a version has no model.
 FAILURE_REASON = "FailureReason"
@@ -108,7 +108,7 @@ def kept_metrics(model_type: str, stage: str, metrics: Mapping[str, float]) -> d
 def faults(model_type: str, stage: str, metadata: Mapping[str, str]) -> list[str]:
     """Every reason why this metadata may not be registered; empty when there is none.
 
-    Metadata with a FailureReason is of a run that failed, whatever it was to become.
+    Metadata with a FailureReason is of a run that failed, of any type and stage.
     """
     schema = FAILED if FAILURE_REASON in metadata else SCHEMAS.get((model_type, stage))
     if schema is None:

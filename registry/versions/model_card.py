@@ -2,7 +2,7 @@
 
 Schema: https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html#model-card-schema
 (a model card without the package's own details). Everything in it comes from the version's
-metadata, its job and its metrics; what nobody measured or configured is left out.
+metadata, its job and its metrics; what was not measured or configured is left out.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ class PackageSummary:
         known = (self.metadata or {}).get(FAILURE_REASON)
         if known:
             return known
-        told = self.approval == REJECTED and FAILED in self.summary
-        return self.summary.partition(FAILED)[2] if told else None
+        failed = self.approval == REJECTED and FAILED in self.summary
+        return self.summary.partition(FAILED)[2] if failed else None
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Package:
 
     Attributes:
         version: The group's own number, from the ARN.
-        name: The convention's name; None for a version that somebody registered without one.
+        name: The convention's name; None for a version that was registered without one.
         approval: ``Approved``, ``Rejected`` or ``PendingManualApproval``.
         model_data_url: Where its ``model.tar.gz`` lies, or an empty string.
         image: The inference container's image, or an empty string.
         metadata: CustomerMetadataProperties.
-        approval_description: Why it was approved or rejected, in whatever words were given.
+        approval_description: Why it was approved or rejected, as it was written.
         modified: When it was last changed; None where it never was.
         modified_by: ARN of who changed it last, where SageMaker says so.
         generated_by: ARN of the job that made it, or an empty string.
@@ -236,7 +236,7 @@ def find(
 def create(sagemaker: Any, group: str, package: NewPackage) -> str:
     """Registers a model and returns the ARN of its version.
 
-    The description tells name and kind first: SageMaker filters by neither name nor metadata, so
+    The description starts with name and kind: SageMaker filters by neither name nor metadata, so
     these words are what a version is searched by (:mod:`registry.versions.queries`).
 
     Tags are not passed: SageMaker refuses them for a version, they belong to the group. The

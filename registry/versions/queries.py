@@ -4,9 +4,9 @@ What answers what:
 
 * ``ListModelPackages`` is up to date, filters by approval and time, and has no metadata.
 * ``Search`` has the metadata, and its filters are documented for a package's own properties only,
-  not for the keys of its metadata. It reads an index that follows behind. So whatever asks about
-  metadata reads its pages and is filtered here.
-* ``BatchDescribeModelPackage`` tells the approval of up to 100 versions as it is now.
+  not for the keys of its metadata. It reads an index that follows behind. So queries for
+  metadata read its pages and filter them here.
+* ``BatchDescribeModelPackage`` gives the approval of up to 100 versions as it is now.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Search.html
 """
@@ -125,14 +125,14 @@ class Filters:
                 raise QueryError(f"stage {self.stage!r}{of} is none of {', '.join(stages)}")
 
     @property
-    def ask_metadata(self) -> bool:
+    def needs_metadata(self) -> bool:
         """Whether the rows must come with their metadata."""
         return bool(self.thresholds or self.where or self.text)
 
     @property
-    def judged_here(self) -> bool:
+    def filtered_locally(self) -> bool:
         """Whether rows that SageMaker gives may still be left out."""
-        return bool(self.model_type or self.stage or self.line or self.ask_metadata)
+        return bool(self.model_type or self.stage or self.line or self.needs_metadata)
 
     def keep(self, row: PackageSummary) -> bool:
         """Whether a row is one of those asked for; a version without a name has no type."""
@@ -186,7 +186,7 @@ def pages(
 ) -> Iterator[Page]:
     """The versions that are asked for, newest first, one call a page."""
     filters = filters or Filters()
-    read = _search_pages if filters.ask_metadata else _list_pages
+    read = _search_pages if filters.needs_metadata else _list_pages
     for rows, more in read(sagemaker, group, filters, page_size):
         yield Page(tuple(row for row in rows if filters.keep(row)), len(rows), more)
 
@@ -209,13 +209,13 @@ def latest(
         return first.rows[0] if first.rows else None
     words = ModelName(model_type, "any", stage, 1).kind
     for rows, _ in _search_pages(sagemaker, group, filters, PAGE_LIMIT, words):
-        found = [row for row in _as_they_are(sagemaker, rows, filters) if filters.keep(row)]
+        found = [row for row in _described_now(sagemaker, rows, filters) if filters.keep(row)]
         if found:
             return max(found, key=lambda row: (row.created, row.version))
     return None
 
 
-def named(sagemaker: Any, group: str, name: ModelName) -> PackageSummary | None:
+def find_by_name(sagemaker: Any, group: str, name: ModelName) -> PackageSummary | None:
     """The version of a name, or None.
 
     It is looked for among the newest, then by a search, and page by page where the search does
@@ -369,10 +369,10 @@ def _search_pages(
         query["NextToken"] = token
 
 
-def _as_they_are(
+def _described_now(
     sagemaker: Any, rows: list[PackageSummary], filters: Filters
 ) -> list[PackageSummary]:
-    """What a search found, described anew; whatever is gone by now is left out."""
+    """The versions that a search found, described again; deleted ones are left out."""
     wanted = [row.arn for row in rows if filters.keep(row)]
     if not wanted:
         return []

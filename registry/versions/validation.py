@@ -1,8 +1,8 @@
-"""Whether a version was validated: the figures that must be there, and what they must say.
+"""Whether a version was validated: the metrics that must be there, and their limits.
 
 The verdict is written into the version when it is registered (``Validation``,
-``ValidationFaults``), so that a console shows it. Whoever approves asks :func:`standing`, which
-also sees what was found out since.
+``ValidationFaults``), so that a console shows it. Approval reads
+:func:`current_validation`, which also includes what was found later.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Validation:
     """A verdict.
 
     Attributes:
-        passed: Whether the version may be approved without anybody's override.
+        passed: Whether the version may be approved without an override.
         faults: Every reason against it; empty when it passed.
     """
 
@@ -45,14 +45,14 @@ class Validation:
     faults: tuple[str, ...] = ()
 
     def metadata(self) -> dict[str, str]:
-        """The verdict as it stands in a version's metadata."""
+        """The verdict as a version's metadata."""
         if self.passed:
             return {VALIDATION: PASSED}
         return {VALIDATION: FAILED, VALIDATION_FAULTS: shortened(plain("; ".join(self.faults)))}
 
 
-def verdict(name: ModelName, metadata: Mapping[str, str]) -> Validation:
-    """Judges a version by what was measured.
+def validate(name: ModelName, metadata: Mapping[str, str]) -> Validation:
+    """Computes the verdict on a version from its measurements.
 
     A version passes when it recognises held-out views better than by chance, and its kind's own
     conditions hold: a student that shall be compiled has the similarity to its teacher measured
@@ -76,11 +76,11 @@ def verdict(name: ModelName, metadata: Mapping[str, str]) -> Validation:
     return Validation(not found, tuple(found))
 
 
-def standing(name: ModelName, metadata: Mapping[str, str]) -> Validation:
-    """The verdict as it stands now: recorded at registration, and not refuted since."""
+def current_validation(name: ModelName, metadata: Mapping[str, str]) -> Validation:
+    """The verdict now: as recorded at registration, unless later metadata contradicts it."""
     recorded = metadata.get(VALIDATION)
     if FAILURE_REASON in metadata or recorded == PASSED:
-        return verdict(name, metadata)
+        return validate(name, metadata)
     if recorded == FAILED:
         faults = metadata.get(VALIDATION_FAULTS, "its validation failed")
         return Validation(False, (faults,))

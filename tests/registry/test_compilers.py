@@ -115,7 +115,7 @@ from registry.compilation.compile_recipe import CompileRecipe
 from registry.lineage.graph import MADE_BY, model_artifact
 from registry.names import parse_name
 from registry.versions.metadata_schema import SCHEMAS
-from registry.versions.validation import verdict
+from registry.versions.validation import validate
 
 name = parse_name("student-x-fp16-v1")
 arn = "arn:aws:sagemaker:us-east-2:123456789012:model-package/group/1"
@@ -123,7 +123,7 @@ assert model_artifact(arn, name).properties["Format"] == "NCNN"
 assert MADE_BY["fp16"] == "Compilation"
 assert {"Toolchain", "CalibrationImages"} <= set(SCHEMAS["student", "fp16"])
 assert SCHEMAS["student", "fp16"]["Stage"].meaning == "onnx, int8, hailo8l or fp16"
-assert "its fidelity gate is not recorded" in verdict(name, {}).faults
+assert "its fidelity gate is not recorded" in validate(name, {}).faults
 assert CompileRecipe.from_json('{"compiler": "ncnn-fp16"}', "image").kind is THIRD
 assert compiler("ncnn-fp16", "a deadline") == "a deadline"
 image = "123456789012.dkr.ecr.us-east-2.amazonaws.com/ncnn:1"

@@ -36,7 +36,7 @@ def test_parse_and_format_are_inverse(name: ModelName) -> None:
 
 
 @given(st.text(max_size=60))
-def test_any_text_that_is_taken_is_given_back_unchanged(text: str) -> None:
+def test_accepted_text_is_formatted_unchanged(text: str) -> None:
     try:
         name = parse_name(text)
     except ModelNameError:
@@ -54,7 +54,7 @@ def test_any_text_that_is_taken_is_given_back_unchanged(text: str) -> None:
         "student-efficientnet-lite0-hailo8l-v1",
     ],
 )
-def test_the_guides_names_are_taken(name: str) -> None:
+def test_names_of_the_guide_are_accepted(name: str) -> None:
     assert str(parse_name(name)) == name
 
 

@@ -23,7 +23,7 @@ from typing import IO, Any
 from registry.contract import Contract, ContractError
 from registry.names import STUDENT
 from registry.registration.facts import Fact, metric_facts, own_metrics, setting_facts, text_of
-from registry.registration.retroactive import Findings
+from registry.registration.retroactive import ArtifactFacts
 from training.artifacts.weight_shapes import Shape, ShapeFacts, Shapes, shape_facts
 
 _JSON_LIMIT = 16 * 1024**2
@@ -45,7 +45,7 @@ class InspectionError(ValueError):
 
 
 @dataclass(frozen=True)
-class Inspection(Findings):
+class Inspection(ArtifactFacts):
     """What an artifact says.
 
     Attributes:

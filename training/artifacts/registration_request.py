@@ -20,10 +20,10 @@ from registry.registration.facts import (
     ContradictionError,
     Fact,
     line_word,
+    merge_facts,
     metric_facts,
     of_kind,
     own_metrics,
-    settle,
     slug,
     stage_word,
     text_of,
@@ -166,13 +166,13 @@ def _metadata(
     kind = [Fact(key, value, "the kind") for key, value in of_kind(STUDENT).items()]
     everything = [*kind, *facts, *found.facts, *found.counted]
     try:
-        account = settle(everything, SCHEMAS[STUDENT, stage])
+        merged = merge_facts(everything, SCHEMAS[STUDENT, stage])
     except ContradictionError as error:
         problems.append(str(error))
         return {}
-    problems += account.unusable.values()
-    problems += [f"{key} is missing" for key in account.missing]
-    return dict(account.metadata)
+    problems += merged.unusable.values()
+    problems += [f"{key} is missing" for key in merged.missing]
+    return dict(merged.metadata)
 
 
 def _contract(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from registry.names import PARAMETERS, parameter_name
+from registry.names import KEEP_ALL, PARAMETERS, parameter_name
 from tests.cli.command import cards, refused
 from tests.running_cloud import Account, Client
 
@@ -30,7 +30,7 @@ def client(account: Account) -> Iterator[Client]:
             patch.setenv(name, value)
         ours = account.client
         for key in PARAMETERS:
-            value = GROUP if key == "group-name" else "unused"
+            value = {"group-name": GROUP, "keep-releases": KEEP_ALL}.get(key, "unused")
             ours("ssm").put_parameter(Name=parameter_name("dev", key), Value=value, Type="String")
         for group in (GROUP, "somebody-elses"):
             ours("sagemaker").create_model_package_group(ModelPackageGroupName=group)

@@ -210,10 +210,11 @@ def client(account: Account) -> Iterator[Client]:
         ours("s3").create_bucket(
             Bucket=RELEASES, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
         )
-        from registry.names import PARAMETERS
+        from registry.names import KEEP_ALL, PARAMETERS
 
         for key in PARAMETERS:
-            value = {"group-name": GROUP, "release-bucket": RELEASES}.get(key, "unused")
+            known = {"group-name": GROUP, "release-bucket": RELEASES, "keep-releases": KEEP_ALL}
+            value = known.get(key, "unused")
             ours("ssm").put_parameter(Name=parameter_name("dev", key), Value=value, Type="String")
         yield ours
 

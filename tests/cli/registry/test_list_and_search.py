@@ -13,8 +13,8 @@ import pytest
 from cli import paged_table
 from cli.aws import AwsSession
 from cli.registry.compare_plot import page
-from registry.names import PARAMETERS, parameter_name
-from registry.versions.comparison import Subject, compare
+from registry.names import KEEP_ALL, PARAMETERS, parameter_name
+from registry.versions.comparison import ComparedVersion, compare
 from tests.cli.command import cards, refused
 from tests.running_cloud import Account, Client
 
@@ -43,7 +43,8 @@ def client(account: Account) -> Iterator[Client]:
         for environment, group in (("dev", GROUP), ("empty", EMPTY)):
             ours("sagemaker").create_model_package_group(ModelPackageGroupName=group)
             for key in PARAMETERS:
-                value = {"group-name": group, "mlflow-uri": "none"}.get(key, "unused")
+                known = {"group-name": group, "mlflow-uri": "none", "keep-releases": KEEP_ALL}
+                value = known.get(key, "unused")
                 ours("ssm").put_parameter(
                     Name=parameter_name(environment, key), Value=value, Type="String"
                 )
@@ -302,7 +303,9 @@ def test_a_comparison_goes_into_a_picture_or_a_page(client: Client, tmp_path: Pa
 
 def test_what_strangers_wrote_is_text_on_the_page() -> None:
     hostile = "<script>x</script>"
-    compared = compare([Subject(hostile, {"Note": hostile, hostile: "1"}), Subject("b", {})])
+    compared = compare(
+        [ComparedVersion(hostile, {"Note": hostile, hostile: "1"}), ComparedVersion("b", {})]
+    )
     text = page(b"picture", compared)
     assert "<script>" not in text
     assert text.count("&lt;script&gt;") >= 5

@@ -53,7 +53,7 @@ def test_job_is_started_with_its_own_run_time_limit() -> None:
     assert words[words.index("--max-runtime-seconds") + 1] == "7200"
 
 
-def test_only_our_own_jobs_names_are_read() -> None:
+def test_names_of_other_jobs_are_not_parsed() -> None:
     name = parse_name("student-efficientnet-lite0-stage2-v12")
     assert parse_compile_job(f"compile-{name}-0123abcd-3") == (name, "0123abcd", 3)
     for other in (

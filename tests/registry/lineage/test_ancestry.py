@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import registry.lineage as lineage
 from localcloud import LocalCloud
+from registry.lineage import ancestry
 from registry.lineage.ancestry import LineageError, ancestors, descendants
 from registry.lineage.record import record_version
 from tests.faults import Faults
@@ -41,7 +41,7 @@ def sagemaker(client: Client, caretaker: Any) -> Iterator[Any]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes every version for one whose lineage has long been written."""
-    monkeypatch.setattr(lineage, "SETTLING", timedelta(hours=-1))
+    monkeypatch.setattr(ancestry, "SETTLING", timedelta(hours=-1))
 
 
 def names(packages: list[Any]) -> list[str]:
@@ -54,7 +54,7 @@ def test_ancestors_come_nearest_first(sagemaker: Any, group: str) -> None:
     assert names(ancestors(sagemaker, made["int8"])) == expected
 
 
-def test_a_line_ends_at_a_deleted_parent(sagemaker: Any, group: str) -> None:
+def test_chain_ends_at_a_deleted_parent(sagemaker: Any, group: str) -> None:
     made = family(sagemaker, group)
     sagemaker.delete_model_package(ModelPackageName=made["stage1"].arn)
     assert names(ancestors(sagemaker, made["int8"])) == [NAMES["onnx"], NAMES["stage2"]]
@@ -83,7 +83,7 @@ def test_descendants_are_found_while_their_lineage_is_not_written_yet(
     assert names(descendants(sagemaker, made["stage1"])) == expected
 
 
-def test_descendants_cost_what_they_are_and_not_what_the_group_is(
+def test_number_of_calls_grows_with_descendants_not_with_the_group(
     sagemaker: Any, group: str, faults: Faults, settled: None
 ) -> None:
     made = family(sagemaker, group)
@@ -106,8 +106,8 @@ def test_descendants_cost_what_they_are_and_not_what_the_group_is(
 def test_a_family_of_many_pages_and_more_generations_than_a_query_has(
     sagemaker: Any, group: str, monkeypatch: pytest.MonkeyPatch, settled: None
 ) -> None:
-    monkeypatch.setattr(lineage, "QUERY_PAGE", 2)
-    monkeypatch.setattr(lineage, "QUERY_DEPTH", 2)
+    monkeypatch.setattr(ancestry, "QUERY_PAGE", 2)
+    monkeypatch.setattr(ancestry, "QUERY_DEPTH", 2)
     made = [register(sagemaker, group, "student-x-stage1-v1")]
     for number in range(7):
         made.append(register(sagemaker, group, f"student-x-stage1-v{number + 2}", made[-1]))
@@ -118,17 +118,17 @@ def test_a_family_of_many_pages_and_more_generations_than_a_query_has(
     assert len(descendants(sagemaker, made[0])) == 14
 
 
-def test_what_lineage_says_without_the_versions_word_is_not_believed(
+def test_lineage_edge_without_matching_metadata_is_ignored(
     sagemaker: Any, group: str, settled: None
 ) -> None:
     made = family(sagemaker, group)
-    stranger = register(sagemaker, group, "student-y-stage1-v1")
-    for package in (*made.values(), stranger):
+    unrelated = register(sagemaker, group, "student-y-stage1-v1")
+    for package in (*made.values(), unrelated):
         record_version(sagemaker, package)
-    artifact = lineage.artifact_of
+    artifact = ancestry.artifact_of
     sagemaker.add_association(
         SourceArn=artifact(sagemaker, made["int8"].arn),
-        DestinationArn=artifact(sagemaker, stranger.arn),
+        DestinationArn=artifact(sagemaker, unrelated.arn),
         AssociationType="DerivedFrom",
     )
     assert names(descendants(sagemaker, made["onnx"])) == [NAMES["int8"]]

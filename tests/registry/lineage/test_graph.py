@@ -11,7 +11,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.lineage.graph import Job, version_graph
+from registry.lineage.graph import JobRecord, version_graph
 from registry.lineage.record import _creation
 from registry.names import STAGES, ModelName
 from registry.versions.packages import Package
@@ -19,7 +19,7 @@ from registry.versions.packages import Package
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:us-east-2:111122223333:model-package/models/7"
 PARENT = "arn:aws:sagemaker:us-east-2:111122223333:model-package/models/6"
-JOB = Job(
+JOB = JobRecord(
     arn="arn:aws:sagemaker:us-east-2:111122223333:training-job/student-1",
     kind="TrainingJob",
     status="Completed",
@@ -62,7 +62,9 @@ def packages(draw: Any) -> Package:
 
 
 @given(packages(), st.sampled_from([JOB, None]))
-def test_whatever_a_version_says_fits_sagemakers_model(package: Package, job: Job | None) -> None:
+def test_graph_of_any_version_fits_sagemakers_api_model(
+    package: Package, job: JobRecord | None
+) -> None:
     graph = version_graph(package, job)
     for action in graph.actions:
         request = _creation(action)
@@ -124,7 +126,7 @@ def test_the_same_name_in_another_group_is_another_action() -> None:
         ("hailo8l", "Compilation", "HEF"),
     ],
 )
-def test_a_stage_tells_what_was_done_and_what_it_is(stage: str, action: str, form: str) -> None:
+def test_stage_decides_action_type_and_format(stage: str, action: str, form: str) -> None:
     kind = "teacher" if stage == "phase2" else "student"
     graph = version_graph(replace(STUDENT, name=ModelName(kind, "x", stage, 1)), JOB)
     assert graph.actions[0].type == action
@@ -141,14 +143,14 @@ def test_an_actions_status_is_the_runs(failure: str, job_status: str, status: st
     assert graph.actions[0].status == status
 
 
-def test_a_version_without_a_name_or_a_job_is_recorded_all_the_same() -> None:
+def test_version_without_name_or_job_has_a_graph() -> None:
     graph = version_graph(replace(STUDENT, name=None, metadata={}), None)
     assert graph.actions[0].type == "Registration"
     assert graph.actions[0].source_uri == ARN
     assert [edge.type for edge in graph.associations] == ["Produced"]
 
 
-def test_a_graph_that_ends_keeps_what_does_not_hang_there() -> None:
+def test_graph_without_an_artifact_keeps_all_other_edges() -> None:
     graph = version_graph(STUDENT, JOB).without(PARENT)
     assert PARENT not in {each.source_uri for each in graph.artifacts}
     assert [edge.type for edge in graph.associations] == ["ContributedTo", "Produced"]

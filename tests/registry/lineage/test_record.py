@@ -137,7 +137,7 @@ def test_the_whole_family_is_one_graph(sagemaker: Any, group: str) -> None:
     assert len(artifacts) == 5 + 1
 
 
-def test_job_image_commit_and_cards_stand_on_the_action(
+def test_action_has_job_image_commit_and_cards(
     sagemaker: Any, group: str, bucket: str, training_job: str
 ) -> None:
     package = register(
@@ -240,7 +240,7 @@ def test_every_decision_is_kept_and_a_later_change_of_metadata_is_none(
     assert len(rows) == 3
 
 
-def test_what_a_version_learns_later_is_written_into_its_action(sagemaker: Any, group: str) -> None:
+def test_later_metadata_updates_the_action(sagemaker: Any, group: str) -> None:
     package = register(sagemaker, group, NAMES["stage1"])
     record_version(sagemaker, package)
     sagemaker.update_model_package(
@@ -282,7 +282,7 @@ def test_a_deleted_parent_that_lineage_knows_stays_in_the_graph(
     assert (NAMES["stage1"], "DerivedFrom", NAMES["stage2"]) in edges(sagemaker)
 
 
-def test_a_parent_that_the_version_does_not_record_is_told_and_left(
+def test_unrecorded_parent_is_reported_and_not_removed(
     sagemaker: Any, group: str, student: Package
 ) -> None:
     record_version(sagemaker, student)
@@ -299,7 +299,7 @@ def test_a_parent_that_the_version_does_not_record_is_told_and_left(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_throttling_is_waited_out(
+def test_throttled_calls_are_retried(
     sagemaker: Any, student: Package, faults: Faults, operation: str
 ) -> None:
     faults.client(sagemaker)
@@ -310,7 +310,7 @@ def test_throttling_is_waited_out(
 
 
 @pytest.mark.parametrize("operation", ["CreateArtifact", "CreateAction", "AddAssociation"])
-def test_a_lost_answer_makes_nothing_twice(
+def test_lost_response_creates_nothing_twice(
     sagemaker: Any, student: Package, client: Client, operation: str
 ) -> None:
     record_version(sagemaker, student)
@@ -323,7 +323,7 @@ def test_a_lost_answer_makes_nothing_twice(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_recording_that_is_ended_anywhere_is_taken_up_again(
+def test_interrupted_recording_is_completed_by_the_next(
     sagemaker: Any, student: Package, client: Client, operation: str
 ) -> None:
     record_version(sagemaker, student)
@@ -373,7 +373,7 @@ def test_two_at_once_end_in_one_graph(sagemaker: Any, student: Package, client: 
 
 
 @pytest.mark.parametrize("operation", ["CreateArtifact", "CreateAction", "AddAssociation"])
-def test_another_who_is_first_between_looking_and_writing_is_no_failure(
+def test_entity_created_between_read_and_write_is_used(
     sagemaker: Any, student: Package, client: Client, operation: str
 ) -> None:
     slow = client("sagemaker")
@@ -391,24 +391,20 @@ def test_another_who_is_first_between_looking_and_writing_is_no_failure(
     assert everything(sagemaker) == whole
 
 
-def test_a_request_that_is_wrong_is_not_taken_for_one_that_was_made_already(
-    sagemaker: Any, student: Package
-) -> None:
+def test_invalid_request_is_not_treated_as_existing(sagemaker: Any, student: Package) -> None:
     """SageMaker gives both the same code."""
     Faults().fail(sagemaker, "CreateAction", "ValidationException", "1 validation error")
     with pytest.raises(ClientError, match="1 validation error"):
         record_version(sagemaker, student)
 
 
-def test_an_account_whose_lineage_is_full_is_told_the_remedy(
-    sagemaker: Any, student: Package
-) -> None:
+def test_full_lineage_raises_with_the_remedy(sagemaker: Any, student: Package) -> None:
     Faults().fail(sagemaker, "AddAssociation", "ResourceLimitExceeded", "6000", times=9)
     with pytest.raises(LineageError, match="AWS Support"):
         record_version(sagemaker, student)
 
 
-def test_a_denial_is_passed_on(sagemaker: Any, student: Package) -> None:
+def test_access_denied_raises(sagemaker: Any, student: Package) -> None:
     Faults().fail(sagemaker, "CreateArtifact", "AccessDeniedException")
     with pytest.raises(ClientError) as caught:
         record_version(sagemaker, student)

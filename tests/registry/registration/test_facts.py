@@ -13,11 +13,11 @@ from registry.registration.facts import (
     ContradictionError,
     Fact,
     line_word,
+    merge_facts,
     metric_facts,
     of_kind,
     own_metrics,
     setting_facts,
-    settle,
 )
 from registry.versions.metadata_schema import SCHEMAS
 
@@ -40,8 +40,8 @@ def one(key: str, *values: str) -> list[Fact]:
         ("TeacherModel", ("dinov3-vitl16", "dinov3_vitl16")),
     ],
 )
-def test_the_first_of_those_that_agree_is_kept(key: str, values: tuple[str, ...]) -> None:
-    settled = settle(one(key, *values), SCHEMA).metadata
+def test_first_of_agreeing_values_is_kept(key: str, values: tuple[str, ...]) -> None:
+    settled = merge_facts(one(key, *values), SCHEMA).metadata
     assert settled[key].split() == values[0].replace("(", " ").replace(")", " ").split()
 
 
@@ -62,31 +62,31 @@ def test_the_first_of_those_that_agree_is_kept(key: str, values: tuple[str, ...]
 )
 def test_mistake_12_contradictory_sources_are_both_named(key: str, values: tuple[str, ...]) -> None:
     with pytest.raises(ContradictionError) as refused:
-        settle(one(key, *values), SCHEMA)
+        merge_facts(one(key, *values), SCHEMA)
     for number, value in enumerate(values):
         assert f"{value} by source {number}" in str(refused.value)
 
 
 def test_every_contradiction_is_named_at_once() -> None:
     with pytest.raises(ContradictionError, match=r"EmbeddingDim.*;.*Seed|Seed.*;.*EmbeddingDim"):
-        settle(one("EmbeddingDim", "1", "2") + one("Seed", "3", "4"), SCHEMA)
+        merge_facts(one("EmbeddingDim", "1", "2") + one("Seed", "3", "4"), SCHEMA)
 
 
-def test_what_nobody_says_is_missing_and_what_is_of_no_form_is_unusable() -> None:
-    account = settle([Fact("Top1", "96.8", "the job's metric top1_acc")], SCHEMA)
-    assert "Top1" in account.missing and "Top1" not in account.metadata
-    assert set(account.missing) == {key for key, field in SCHEMA.items() if field.required}
-    assert account.unusable == {
+def test_absent_values_are_missing_and_malformed_ones_unusable() -> None:
+    merged = merge_facts([Fact("Top1", "96.8", "the job's metric top1_acc")], SCHEMA)
+    assert "Top1" in merged.missing and "Top1" not in merged.metadata
+    assert set(merged.missing) == {key for key, field in SCHEMA.items() if field.required}
+    assert merged.unusable == {
         "Top1": "the job's metric top1_acc says '96.8', not a number from 0 to 1 "
         "(it may be in per cent)"
     }
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=20) | st.integers() | st.floats()))
-def test_whatever_settings_hold_they_say_only_what_is_known(settings: dict[str, object]) -> None:
-    account = settle(setting_facts(settings, "hyper-parameter"), SCHEMA)
-    assert set(account.metadata) <= set(SCHEMA)
-    assert all(value for value in account.metadata.values())
+def test_only_known_settings_become_facts(settings: dict[str, object]) -> None:
+    merged = merge_facts(setting_facts(settings, "hyper-parameter"), SCHEMA)
+    assert set(merged.metadata) <= set(SCHEMA)
+    assert all(value for value in merged.metadata.values())
 
 
 @pytest.mark.parametrize("spelled", ["embedding_dim", "embedding-dim", "Embedding.Dim"])
@@ -97,18 +97,18 @@ def test_settings_are_read_as_the_sdk_sends_them(spelled: str, value: object) ->
     assert fact.source == f"hyper-parameter {spelled}"
 
 
-def test_a_vits_width_is_not_taken_for_the_embedding() -> None:
+def test_width_of_a_vit_is_not_the_embedding_length() -> None:
     assert setting_facts({"embed_dim": 1024, "width": 1024}, "hyper-parameter") == []
 
 
-def test_a_validation_metric_is_not_taken_for_the_test_s() -> None:
+def test_validation_metric_is_not_a_test_metric() -> None:
     metrics = own_metrics({"val_top1": 0.9, "train_top1": 0.99, "top1_acc": 0.8, "loss": 0.1})
     assert metrics == {"validation_top1": 0.9, "train_top1": 0.99, "top1": 0.8, "loss": 0.1}
-    keys = settle(metric_facts(metrics, "metric"), SCHEMA).metadata
+    keys = merge_facts(metric_facts(metrics, "metric"), SCHEMA).metadata
     assert keys == {"ValidationTop1": "0.9", "Top1": "0.8"}
 
 
-def test_metrics_that_are_no_finite_number_are_none() -> None:
+def test_metrics_without_finite_value_are_left_out() -> None:
     assert own_metrics({"a": float("nan"), "b": float("inf"), "c": True, "d": "1"}) == {}
 
 
@@ -125,7 +125,7 @@ def test_metrics_that_are_no_finite_number_are_none() -> None:
         ("ViT patch 8, width 64, depth 1", None),
     ],
 )
-def test_a_rule_makes_the_word_in_the_name_or_none_does(
+def test_architecture_becomes_the_part_of_the_name_or_none(
     architecture: str, word: str | None
 ) -> None:
     assert line_word(architecture) == word

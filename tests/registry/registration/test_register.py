@@ -144,7 +144,7 @@ def test_killed_before_any_call_and_repeated_it_is_one_version(
 
 
 @pytest.mark.parametrize(("service", "operation"), CALLS)
-def test_an_answer_that_is_lost_makes_no_second_version(
+def test_lost_response_creates_no_second_version(
     cloud: LocalCloud, jobs: TrainingJobs, group: str, completed: str, service: str, operation: str
 ) -> None:
     faults = Faults()
@@ -157,7 +157,7 @@ def test_an_answer_that_is_lost_makes_no_second_version(
 
 
 @pytest.mark.parametrize(("service", "operation"), CALLS)
-def test_throttling_is_waited_out(
+def test_throttled_calls_are_retried(
     cloud: LocalCloud, jobs: TrainingJobs, group: str, completed: str, service: str, operation: str
 ) -> None:
     faults = Faults()
@@ -167,7 +167,7 @@ def test_throttling_is_waited_out(
     assert len(versions(client_of(cloud), group)) == 1
 
 
-def test_what_aws_refuses_for_the_moment_is_raised_and_not_registered_as_failed(
+def test_temporary_aws_error_raises_and_registers_nothing(
     cloud: LocalCloud, jobs: TrainingJobs, group: str, completed: str
 ) -> None:
     clients = {name: client_of(cloud)(name) for name in ("s3", "sagemaker")}
@@ -262,16 +262,16 @@ def test_a_completed_job_with_a_damaged_request_is_registered_as_failed(
     assert words in version.description
 
 
-def test_a_job_that_failed_without_a_line_is_an_error_and_not_silence(
-    client: Client, jobs: TrainingJobs, group: str
-) -> None:
+def test_failed_job_without_a_line_raises(client: Client, jobs: TrainingJobs, group: str) -> None:
     job = jobs.run(request(), fails="bad", line="")
     with pytest.raises(RegistrationError, match="CARDS_MODEL_LINE"):
         register(client, jobs, group, job)
     assert versions(client, group) == []
 
 
-def test_somebody_elses_job_is_left_alone(client: Client, jobs: TrainingJobs, group: str) -> None:
+def test_job_of_another_deployment_is_ignored(
+    client: Client, jobs: TrainingJobs, group: str
+) -> None:
     job = jobs.run(request(), prefix="elsewhere")
     assert register(client, jobs, group, job).outcome == "not ours"
     assert register(client, jobs, group, "no-such-job").outcome == "not ours"
@@ -293,7 +293,7 @@ def test_an_older_version_s_name_is_not_searched_for_in_the_whole_group(
     assert [params["CreationTimeAfter"] for params in seen] == [job["CreationTime"]]
 
 
-def test_clients_with_other_retries_do_as_well(
+def test_clients_with_other_retry_settings_work(
     cloud: LocalCloud, jobs: TrainingJobs, group: str, completed: str
 ) -> None:
     """Lambda's own configuration may choose another retry mode."""

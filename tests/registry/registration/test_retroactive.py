@@ -14,8 +14,8 @@ from registry.names import ModelName
 from registry.registration.facts import Fact
 from registry.registration.register import RegistrationError
 from registry.registration.retroactive import (
-    Asked,
-    Findings,
+    ArtifactFacts,
+    Statement,
     UnknownFactsError,
     jobs_by_registration,
     register,
@@ -34,8 +34,8 @@ COUNTED = (
     Fact("EmbeddingDim", "768", "the weights in best.pth"),
     Fact("Architecture", "vit_large_patch16", "the weights in best.pth"),
 )
-FOUND = Findings(counted=COUNTED)
-TEACHER = Asked("teacher", stated=STATED, by=ME)
+FOUND = ArtifactFacts(counted=COUNTED)
+TEACHER = Statement("teacher", stated=STATED, by=ME)
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -79,10 +79,10 @@ def versions(deployment: Deployment) -> int:
     return len(answer["ModelPackageSummaryList"])
 
 
-def refused(deployment: Deployment, told: dict[str, Any], *words: str, asked: Asked = TEACHER,
-            found: Findings = FOUND) -> None:  # fmt: skip
+def refused(deployment: Deployment, told: dict[str, Any], *words: str,
+            statement: Statement = TEACHER, found: ArtifactFacts = FOUND) -> None:  # fmt: skip
     with pytest.raises((RegistrationError, MetadataError)) as error:
-        register(deployment, told, found, asked)
+        register(deployment, told, found, statement)
     for word in words:
         assert word in str(error.value)
     assert versions(deployment) == 0
@@ -91,8 +91,8 @@ def refused(deployment: Deployment, told: dict[str, Any], *words: str, asked: As
     )
 
 
-def asks(**changes: Any) -> Asked:
-    return Asked(**{"model_type": "teacher", "stated": STATED, "by": ME, **changes})
+def asks(**changes: Any) -> Statement:
+    return Statement(**{"model_type": "teacher", "stated": STATED, "by": ME, **changes})
 
 
 def test_mistake_02_retroactive_artifact_address_is_the_jobs(deployment: Deployment) -> None:
@@ -121,15 +121,15 @@ def test_a_teacher_of_another_product_gets_the_guide_s_name(deployment: Deployme
     assert b'"loss"' in report["Body"].read(), "every metric is reported"
 
 
-def test_what_is_stated_and_found_as_well_counts_as_found(deployment: Deployment) -> None:
+def test_value_both_stated_and_found_counts_as_found(deployment: Deployment) -> None:
     stated = {**STATED, "EmbeddingDim": "768"}
     made = register(deployment, job(), FOUND, asks(stated=stated))
     assert described(deployment, made.arn).metadata["Stated"] == "NumClasses TrainingApproach"
 
 
-def test_an_artifact_that_says_everything_leaves_nothing_to_state(deployment: Deployment) -> None:
+def test_complete_artifact_needs_no_statement(deployment: Deployment) -> None:
     says = {"NumClasses": "180", "TrainingApproach": "arcface 1", "Stage": "phase1"}
-    found = Findings(
+    found = ArtifactFacts(
         tuple(Fact(key, value, "config.json") for key, value in says.items()),
         COUNTED,
         {"top1": 0.9681, "queries": 920.0},
@@ -144,7 +144,7 @@ def test_an_artifact_that_says_everything_leaves_nothing_to_state(deployment: De
 
 
 @pytest.mark.parametrize(
-    ("changes", "asked", "words"),
+    ("changes", "statement", "words"),
     [
         (
             {},
@@ -190,18 +190,18 @@ def test_an_artifact_that_says_everything_leaves_nothing_to_state(deployment: De
          ["says NumClasses, TrainingApproach, Top1"]),
     ],
 )  # fmt: skip
-def test_what_contradicts_itself_or_is_not_known_is_refused(
-    deployment: Deployment, changes: dict[str, Any], asked: dict[str, Any], words: list[str]
+def test_contradictory_or_unknown_values_are_refused(
+    deployment: Deployment, changes: dict[str, Any], statement: dict[str, Any], words: list[str]
 ) -> None:
-    refused(deployment, job(**changes), *words, asked=asks(**asked))
+    refused(deployment, job(**changes), *words, statement=asks(**statement))
 
 
 def test_an_architecture_that_no_rule_names_is_asked_for_with_the_evidence(
     deployment: Deployment,
 ) -> None:
     told = job(HyperParameters={})
-    found = Findings(counted=(*COUNTED[:2], Fact("Architecture", "ViT patch 8, width 64, depth 1",
-                                                 "the weights in x")))  # fmt: skip
+    architecture = Fact("Architecture", "ViT patch 8, width 64, depth 1", "the weights in x")
+    found = ArtifactFacts(counted=(*COUNTED[:2], architecture))
     refused(deployment, told, "the artifact is a ViT patch 8", "--architecture", found=found)
     made = register(deployment, told, found, asks(architecture="vit-tiny"))
     assert made.name == "teacher-vit-tiny-phase2-v1"
@@ -211,13 +211,13 @@ def test_an_architecture_that_no_rule_names_is_asked_for_with_the_evidence(
     )
 
 
-def test_all_that_is_missing_is_listed_for_who_asks(deployment: Deployment) -> None:
+def test_all_missing_values_are_listed_at_once(deployment: Deployment) -> None:
     with pytest.raises(UnknownFactsError) as error:
-        register(deployment, job(FinalMetricDataList=[]), Findings(), asks(stated={}))
+        register(deployment, job(FinalMetricDataList=[]), ArtifactFacts(), asks(stated={}))
     assert error.value.missing == ("Parameters", "NumClasses", "TrainingApproach", "Top1")
 
 
-def test_a_figure_that_may_be_missing_is_not_lost_in_silence(deployment: Deployment) -> None:
+def test_malformed_optional_metric_is_reported(deployment: Deployment) -> None:
     given = [{"MetricName": "top1", "Value": 0.968}, {"MetricName": "top5", "Value": 99.9}]
     refused(deployment, job(FinalMetricDataList=given), "top5 says '99.9'", "--set Top5=…")
     made = register(deployment, job(FinalMetricDataList=given), FOUND,
@@ -257,7 +257,7 @@ STUDENT_FACTS = {
     "Parameters": "4700000", "EmbeddingDim": "768", "Architecture": "efficientnet_lite0",
     "Normalization": "BatchNorm", "HailoCompatible": "true",
 }  # fmt: skip
-STUDENT_FOUND = Findings(
+STUDENT_FOUND = ArtifactFacts(
     counted=tuple(Fact(key, value, "the weights in x") for key, value in STUDENT_FACTS.items())
 )
 MEASURED = [{"MetricName": "best_similarity", "Value": 0.9234}, {"MetricName": "top1", "Value": 1}]
@@ -297,25 +297,25 @@ def test_a_student_is_registered_under_its_parent(deployment: Deployment) -> Non
 def test_mistake_04_parent_of_the_wrong_kind_is_refused(
     deployment: Deployment, stage: str | None, parent: ModelName | None, words: str
 ) -> None:
-    asked = asks(model_type="student", stage=stage,
+    statement = asks(model_type="student", stage=stage,
                  parent=version(deployment, parent) if parent else None)  # fmt: skip
     with pytest.raises(RegistrationError, match=words):
-        register(deployment, job(), STUDENT_FOUND, asked)
+        register(deployment, job(), STUDENT_FOUND, statement)
 
 
 def test_mistake_12_other_name_for_the_teacher_is_refused(deployment: Deployment) -> None:
     teacher = version(deployment, ModelName("teacher", "dinov3-vitl16", "phase2", 1))
     told = job(HyperParameters={"teacher_model": "dinov2_vitb14"}, FinalMetricDataList=MEASURED)
-    asked = asks(model_type="student", stage="stage1", parent=teacher)
+    statement = asks(model_type="student", stage="stage1", parent=teacher)
     with pytest.raises(RegistrationError, match=r"dinov2_vitb14 by .* and dinov3-vitl16 by its pa"):
-        register(deployment, told, STUDENT_FOUND, asked)
+        register(deployment, told, STUDENT_FOUND, statement)
 
 
-def test_a_job_is_registered_once_under_whatever_name(deployment: Deployment) -> None:
+def test_job_is_registered_once_under_any_name(deployment: Deployment) -> None:
     told = job()
     made = register(deployment, told, FOUND, TEACHER)
-    for asked in (TEACHER, asks(architecture="another"), asks(stage="phase1")):
-        again = register(deployment, told, FOUND, asked)
+    for statement in (TEACHER, asks(architecture="another"), asks(stage="phase1")):
+        again = register(deployment, told, FOUND, statement)
         assert (again.outcome, again.arn, again.name) == ("already registered", made.arn, made.name)
     assert versions(deployment) == 1
     found = registered_as(deployment, told)
@@ -324,7 +324,9 @@ def test_a_job_is_registered_once_under_whatever_name(deployment: Deployment) ->
 
 
 @pytest.mark.parametrize("operation", ["CreateModelPackage", "Search"])
-def test_throttling_is_waited_out(deployment: Deployment, faults: Faults, operation: str) -> None:
+def test_throttled_calls_are_retried(
+    deployment: Deployment, faults: Faults, operation: str
+) -> None:
     faults.throttle(faults.client(deployment.sagemaker), operation, times=2)
     assert register(deployment, job(), FOUND, TEACHER).outcome == "registered"
     assert faults.calls[operation] == 3
@@ -337,7 +339,7 @@ def test_a_lost_answer_makes_no_second_version(deployment: Deployment, faults: F
     assert versions(deployment) == 1
 
 
-def test_an_interrupted_registration_is_taken_up_again(
+def test_interrupted_registration_is_completed_by_the_next(
     deployment: Deployment, faults: Faults
 ) -> None:
     told = job()
@@ -349,7 +351,7 @@ def test_an_interrupted_registration_is_taken_up_again(
     assert (made.outcome, made.name) == ("registered", "teacher-dinov3-vitl16-phase2-v1")
 
 
-def test_a_refusal_by_aws_is_not_swallowed(deployment: Deployment, faults: Faults) -> None:
+def test_error_of_aws_raises(deployment: Deployment, faults: Faults) -> None:
     faults.fail(deployment.sagemaker, "CreateModelPackage", "AccessDeniedException", "may not")
     with pytest.raises(ClientError, match="may not"):
         register(deployment, job(), FOUND, TEACHER)

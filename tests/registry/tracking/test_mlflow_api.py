@@ -87,14 +87,12 @@ def test_hosts_and_headers_are_the_plug_in_s(
     assert provider.construct_tracking_server_url() == host
 
 
-def test_a_refusal_is_told(session: boto3.Session, told: list[dict[str, Any]]) -> None:
+def test_refused_request_raises(session: boto3.Session, told: list[dict[str, Any]]) -> None:
     with pytest.raises(MlflowError, match=r"400: .*no such run"):
         set_tags(session, APP, "refused", {"k": "v"})
 
 
-def test_a_server_that_is_not_there_is_told(
-    session: boto3.Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreachable_server_raises(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(MlflowError, match="cannot be reached"):
         set_tags(session, APP, "run", {"k": "v"})

@@ -51,7 +51,7 @@ def test_the_guide_s_address_stands_for_the_default_deployment(ssm: Any) -> None
     assert (found.uri, found.artifacts, found.stands_for) == (APP, "s3://runs/mlflow", True)
 
 
-def test_a_bucket_of_the_guide_s_name_is_meant_itself(ssm: Any) -> None:
+def test_existing_bucket_with_the_guides_name_is_used(ssm: Any) -> None:
     deploy(ssm, "dev", "runs", APP)
     deploy(ssm, "prod", "pokemon-card-training-us-east-2", OTHER)
     found = resolve(ssm, GUIDE, "us-east-2")

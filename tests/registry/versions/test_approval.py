@@ -17,7 +17,7 @@ from registry.names import parse_name
 from registry.versions.approval import (
     DESCRIPTION_LIMIT,
     ApprovalError,
-    Outcome,
+    ApprovalResult,
     apply,
     decide,
     leads_to,
@@ -77,7 +77,7 @@ def test_a_version_without_a_passed_validation_is_refused_with_its_faults_and_th
         decided(failed)
 
 
-def test_an_override_is_taken_and_written_down() -> None:
+def test_override_is_applied_and_recorded() -> None:
     decision = decided(UNVALIDATED, override=True, reason="demo for the fair")
     assert decision.description == (
         "Approved without a passed validation (no validation is recorded) "
@@ -86,7 +86,7 @@ def test_an_override_is_taken_and_written_down() -> None:
     assert decision.overridden == ("no validation is recorded",)
 
 
-def test_an_override_that_was_not_needed_is_not_written_down() -> None:
+def test_unneeded_override_is_not_recorded() -> None:
     assert "without" not in decided(override=True).description
 
 
@@ -112,12 +112,12 @@ def test_a_version_without_a_name_cannot_be_approved_but_rejected() -> None:
     assert decided(nameless, REJECTED).status == REJECTED
 
 
-def test_anything_may_be_rejected() -> None:
+def test_every_version_can_be_rejected() -> None:
     decision = decided(UNVALIDATED, REJECTED, reason="mixes reprints")
     assert decision.description.startswith(f"Rejected by {WHO} on ")
 
 
-def test_what_has_the_status_already_needs_no_decision() -> None:
+def test_version_with_the_same_status_needs_no_decision() -> None:
     assert decided(replace(UNVALIDATED, approval=APPROVED)) is None
     assert decided(replace(PACKAGE, approval=REJECTED), REJECTED) is None
 
@@ -126,7 +126,7 @@ def test_what_has_the_status_already_needs_no_decision() -> None:
     "reason",
     ["two\nlines", "a\ttab", "bell\x07", "\u202eright to left", "half\ud800", "a\u2028line"],
 )
-def test_a_reason_that_is_no_line_of_text_is_refused(reason: str) -> None:
+def test_reason_of_more_than_one_line_is_refused(reason: str) -> None:
     with pytest.raises(ApprovalError, match=r"cannot be shown \(U\+"):
         decided(reason=reason)
 
@@ -138,7 +138,7 @@ def test_an_empty_reason_is_refused(reason: str) -> None:
 
 
 @given(st.text(max_size=1500), st.booleans(), st.text(max_size=400))
-def test_what_is_written_is_one_line_that_sagemaker_takes(
+def test_description_is_one_line_that_sagemaker_accepts(
     reason: str, override: bool, faults: str
 ) -> None:
     package = replace(
@@ -153,7 +153,7 @@ def test_what_is_written_is_one_line_that_sagemaker_takes(
     assert decision.description.endswith(f": {reason.strip()}")
 
 
-def test_a_reason_that_is_too_long_is_told_how_much_room_there_is() -> None:
+def test_too_long_reason_is_refused_with_the_limit() -> None:
     with pytest.raises(ApprovalError, match="2000 characters and SageMaker keeps") as error:
         decided(reason="x" * 2000)
     room = int(str(error.value).partition("keeps ")[2].split()[0])
@@ -162,7 +162,7 @@ def test_a_reason_that_is_too_long_is_told_how_much_room_there_is() -> None:
         decided(reason="x" * (room + 1))
 
 
-def test_stage_1_is_said_to_release_nothing() -> None:
+def test_message_for_stage_1_says_that_nothing_is_released() -> None:
     assert "intermediate checkpoint" in leads_to(parse_name("student-x-stage1-v1"))
     assert "nothing is released" in leads_to(parse_name("teacher-x-phase2-v1"))
     assert "compilation starts by itself" in leads_to(parse_name(NAME))
@@ -197,12 +197,14 @@ def package(sagemaker: Any, group: str) -> Package:
     return reread(sagemaker, arn)
 
 
-def approved(sagemaker: Any, package: Package, status: str = APPROVED, **given: Any) -> Outcome:
+def approved(
+    sagemaker: Any, package: Package, status: str = APPROVED, **given: Any
+) -> ApprovalResult:
     options = {"reason": "good", "who": WHO, "now": lambda: WHEN, "sleep": lambda _: None}
     return apply(sagemaker, package, status, **{**options, **given})
 
 
-def test_the_decision_stands_in_the_version(sagemaker: Any, package: Package) -> None:
+def test_decision_is_recorded_in_the_version(sagemaker: Any, package: Package) -> None:
     outcome = approved(sagemaker, package)
     assert (outcome.previous, outcome.package.approval) == (PENDING, APPROVED)
     seen = sagemaker.describe_model_package(ModelPackageName=package.arn)
@@ -219,13 +221,13 @@ def test_approving_twice_changes_nothing(sagemaker: Any, package: Package, fault
     assert again and again.approval_description == first.package.approval_description
 
 
-def test_throttling_is_waited_out(sagemaker: Any, package: Package, faults: Faults) -> None:
+def test_throttled_calls_are_retried(sagemaker: Any, package: Package, faults: Faults) -> None:
     faults.throttle(sagemaker, "UpdateModelPackage", times=2)
     assert approved(sagemaker, package).package.approval == APPROVED
     assert faults.calls["UpdateModelPackage"] == 3
 
 
-def test_an_answer_that_is_lost_is_found_by_looking(
+def test_lost_response_is_found_by_reading_back(
     sagemaker: Any, package: Package, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As often as botocore tries.
@@ -250,9 +252,7 @@ def test_a_request_that_never_arrived_is_an_error(
     assert seen and seen.approval == PENDING
 
 
-def test_somebody_elses_decision_meanwhile_is_told_and_not_hidden(
-    sagemaker: Any, package: Package
-) -> None:
+def test_concurrent_decision_of_another_person_raises(sagemaker: Any, package: Package) -> None:
     def reject(**_: Any) -> None:
         sagemaker.update_model_package(
             ModelPackageArn=package.arn,
@@ -278,7 +278,7 @@ def test_somebody_elses_decision_meanwhile_is_told_and_not_hidden(
         approved(Interrupted(), package)
 
 
-def test_a_conflict_with_an_update_at_the_same_moment_is_no_success(
+def test_conflict_with_a_concurrent_update_raises(
     sagemaker: Any, package: Package, faults: Faults
 ) -> None:
     faults.fail(sagemaker, "UpdateModelPackage", "ConflictException", "being modified")
@@ -286,7 +286,7 @@ def test_a_conflict_with_an_update_at_the_same_moment_is_no_success(
         approved(sagemaker, package)
 
 
-def test_a_version_that_is_deleted_meanwhile_is_told(sagemaker: Any, package: Package) -> None:
+def test_version_deleted_meanwhile_raises(sagemaker: Any, package: Package) -> None:
     def delete(**_: Any) -> None:
         sagemaker.delete_model_package(ModelPackageName=package.arn)
 
@@ -301,7 +301,7 @@ def test_a_missing_right_is_an_error(sagemaker: Any, package: Package, faults: F
         approved(sagemaker, package)
 
 
-def test_the_console_and_the_aws_cli_lead_to_the_same_step(
+def test_approval_by_console_or_aws_cli_gives_the_same_step(
     sagemaker: Any, client: Client, package: Package, bucket: str
 ) -> None:
     """The automation sees a status; who set it, and by what, makes no difference."""
@@ -323,7 +323,7 @@ def test_the_console_and_the_aws_cli_lead_to_the_same_step(
     assert by_cli.approval is Approval.APPROVED and by_cli.releasable
 
 
-def test_approving_stage_1_sets_nothing_going(
+def test_approving_stage_1_starts_nothing(
     sagemaker: Any, client: Client, group: str, bucket: str
 ) -> None:
     from registry.automation.actions import converge
@@ -347,7 +347,7 @@ def test_approving_stage_1_sets_nothing_going(
     assert "stage 1 is an intermediate checkpoint" in outcome.result
 
 
-def test_no_clock_but_utc_is_written() -> None:
+def test_times_are_recorded_in_utc() -> None:
     east = datetime(2026, 3, 1, 23, 30, tzinfo=timezone(timedelta(hours=9)))
     assert "2026-03-01T14:30:00Z" in decided(when=east).description
     assert "2026-03-01T23:30:00Z" in decided(when=east.replace(tzinfo=UTC)).description

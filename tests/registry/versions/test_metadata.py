@@ -44,7 +44,7 @@ def test_every_stage_of_a_name_has_a_schema() -> None:
     assert set(SCHEMAS) == {(kind, stage) for kind, stages in STAGES.items() for stage in stages}
 
 
-def test_complete_metadata_is_taken_and_unknown_keys_are_kept() -> None:
+def test_complete_metadata_is_accepted_with_unknown_keys() -> None:
     assert check("student", "stage1", {**STUDENT, "FromAnOlderVersion": "x"}) == {
         **STUDENT,
         "FromAnOlderVersion": "x",
@@ -77,7 +77,7 @@ def test_what_sagemaker_or_the_schema_refuses_is_refused(key: str, value: str, f
     assert any(fault in found for found in faults("student", "stage1", {**STUDENT, key: value}))
 
 
-def test_more_pairs_than_sagemaker_takes_are_refused() -> None:
+def test_more_pairs_than_sagemaker_accepts_are_refused() -> None:
     many = {**STUDENT, **{f"Key{i}": "x" for i in range(PAIR_LIMIT)}}
     assert any("SageMaker takes 50" in fault for fault in faults("student", "stage1", many))
 

@@ -27,7 +27,7 @@ def test_versions_count_within_a_line(client: Client, bucket: str) -> None:
     assert str(other) == "teacher-vit-tiny-phase2-v1"
 
 
-def test_a_source_keeps_its_name(client: Client, bucket: str) -> None:
+def test_repeated_claim_gets_the_same_name(client: Client, bucket: str) -> None:
     s3 = client("s3")
     first = claim(s3, bucket, "a")
     claim(s3, bucket, "b")
@@ -52,7 +52,7 @@ def test_two_claims_at_the_same_moment_are_two_names(cloud: LocalCloud, bucket: 
 
 
 @pytest.mark.parametrize("code", ["PreconditionFailed", "ConditionalRequestConflict"])
-def test_a_conflict_is_looked_into(client: Client, bucket: str, code: str) -> None:
+def test_conflict_without_an_owner_is_retried(client: Client, bucket: str, code: str) -> None:
     faults, s3 = Faults(), client("s3")
     faults.client(s3)
     faults.fail(s3, "PutObject", code, status=409 if code.startswith("Cond") else 412)
@@ -61,7 +61,7 @@ def test_a_conflict_is_looked_into(client: Client, bucket: str, code: str) -> No
     assert faults.calls["PutObject"] == 2
 
 
-def test_a_claim_whose_answer_was_lost_is_one_s_own(client: Client, bucket: str) -> None:
+def test_claim_with_lost_response_belongs_to_the_claimer(client: Client, bucket: str) -> None:
     faults, s3 = Faults(), client("s3")
     faults.client(s3)
     faults.lose_answer(s3, "PutObject")
@@ -69,7 +69,7 @@ def test_a_claim_whose_answer_was_lost_is_one_s_own(client: Client, bucket: str)
     assert claim(s3, bucket, "b") == "student-efficientnet-lite0-stage1-v2"
 
 
-def test_a_claimer_that_is_killed_leaves_nothing_half_claimed(client: Client, bucket: str) -> None:
+def test_claimer_killed_before_writing_claims_nothing(client: Client, bucket: str) -> None:
     faults, s3 = Faults(), client("s3")
     faults.die_before(s3, "PutObject")
     with pytest.raises(Killed):
@@ -89,7 +89,7 @@ def test_more_claims_than_a_page(client: Client, bucket: str) -> None:
     assert claim(s3, bucket, "source 3") == names[3]
 
 
-def test_a_damaged_claim_is_somebody_elses(client: Client, bucket: str) -> None:
+def test_unreadable_claim_belongs_to_another(client: Client, bucket: str) -> None:
     s3 = client("s3")
     s3.put_object(
         Bucket=bucket, Key="names/student-efficientnet-lite0-stage1/v1.json", Body=b"not JSON"

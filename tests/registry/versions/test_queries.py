@@ -20,10 +20,10 @@ from registry.versions.queries import (
     Filters,
     QueryError,
     Threshold,
+    find_by_name,
     kind_of,
     latest,
     lines,
-    named,
     pages,
     parse_since,
     parse_where,
@@ -143,7 +143,7 @@ def test_latest_looks_on_where_a_page_of_the_search_holds_other_kinds_only(
     assert newest and newest.arn == arn
 
 
-def test_latest_does_not_believe_an_index_that_has_fallen_behind(many: InProcess) -> None:
+def test_latest_rechecks_results_of_an_outdated_index(many: InProcess) -> None:
     older = register(student(1))
     rejected = register(student(2))
     deleted = register(student(3))
@@ -174,7 +174,7 @@ def test_other_kinds_can_be_asked_for(many: InProcess) -> None:
         kind_of("teacher", "stage2")
 
 
-def test_a_version_that_we_register_is_described_by_the_words_that_latest_searches(
+def test_registered_version_is_found_by_the_search_of_latest(
     many: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packages, "check", lambda _type, _stage, metadata: dict(metadata))
@@ -249,7 +249,7 @@ def test_a_version_without_a_name_is_listed_and_has_no_type(many: InProcess) -> 
     assert found(many.client, Filters(model_type="student")) == []
 
 
-def test_a_throttled_page_is_asked_for_again(client: Client, group: str, faults: Faults) -> None:
+def test_throttled_page_is_retried(client: Client, group: str, faults: Faults) -> None:
     sagemaker = client("sagemaker")
     for version in (1, 2, 3):
         sagemaker.create_model_package(
@@ -274,7 +274,7 @@ def test_a_name_among_thousands_is_found_in_two_calls(many: InProcess) -> None:
     arn = register(student(1))
     for version in range(2, 1000):
         register(student(version))
-    hit = named(many.client, GROUP, parse_name(student(1)))
+    hit = find_by_name(many.client, GROUP, parse_name(student(1)))
     assert hit and hit.arn == arn
     assert sum(many.calls.values()) <= 2 + 10  # -v1 also begins -v10 … -v199
 
@@ -283,9 +283,9 @@ def test_a_name_that_the_index_does_not_know_yet_is_found_page_by_page(many: InP
     arn = register(student(1))
     teachers(250)
     many.operations["Search"] = lambda _: {"Results": []}
-    hit = named(many.client, GROUP, parse_name(student(1)))
+    hit = find_by_name(many.client, GROUP, parse_name(student(1)))
     assert hit and hit.arn == arn
-    assert named(many.client, GROUP, parse_name(student(2))) is None
+    assert find_by_name(many.client, GROUP, parse_name(student(2))) is None
 
 
 # --- lines of names
@@ -334,14 +334,14 @@ def row(
         ("cosine worst<-0.1", "CosineWorst", "<", -0.1),
     ],
 )
-def test_a_bound_is_read(text: str, key: str, sign: str, bound: float) -> None:
+def test_bound_is_parsed(text: str, key: str, sign: str, bound: float) -> None:
     assert Threshold.parse(text) == Threshold(key, sign, bound)
 
 
 @pytest.mark.parametrize(
     "text", ["", "Top1", "Top1>=", ">=0.8", "Top1=>0.8", "Top1>=nan", "Top1>inf", "a<b<1"]
 )
-def test_what_is_no_bound_is_refused(text: str) -> None:
+def test_malformed_bound_is_refused(text: str) -> None:
     with pytest.raises(QueryError, match="is no bound"):
         Threshold.parse(text)
 
@@ -378,7 +378,7 @@ def test_a_time_is_a_date_or_an_age(text: str, moment: datetime) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "7", "-7d", "999999w", "2026-13-01", "7٣d"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_malformed_time_is_refused(text: str) -> None:
     with pytest.raises(QueryError, match="7d"):
         parse_since(text, NOW)
 
@@ -394,7 +394,7 @@ def test_a_metadata_condition_is_a_key_and_a_value() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"approval": "Yes"}, {"model_type": "robot"}, {"stage": "stage9"}]
 )
-def test_a_filter_for_what_does_not_exist_is_refused(wrong: dict[str, str]) -> None:
+def test_filter_for_unknown_type_or_stage_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(QueryError, match="is none of"):
         Filters(**wrong)
 

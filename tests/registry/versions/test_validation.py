@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from registry.intervals import wilson_interval
 from registry.names import STAGES, ModelName, parse_name
 from registry.versions.metadata import VALUE_LIMIT
-from registry.versions.validation import standing, verdict
+from registry.versions.validation import current_validation, validate
 
 MEASURED = {"Queries": "300", "Top1": "0.8", "NumClasses": "32"}
 KINDS: dict[str, dict[str, str]] = {
@@ -27,8 +27,8 @@ names = st.builds(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_version_with_all_its_figures_passes(name: str) -> None:
-    validation = verdict(parse_name(name), KINDS[name])
+def test_version_with_all_metrics_passes(name: str) -> None:
+    validation = validate(parse_name(name), KINDS[name])
     assert validation.passed and not validation.faults
     assert validation.metadata() == {"Validation": "passed"}
 
@@ -36,9 +36,9 @@ def test_a_version_with_all_its_figures_passes(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "key"), [(name, key) for name, metadata in KINDS.items() for key in metadata]
 )
-def test_a_version_without_one_of_them_does_not(name: str, key: str) -> None:
+def test_version_without_one_metric_fails(name: str, key: str) -> None:
     metadata = {k: v for k, v in KINDS[name].items() if k != key}
-    validation = verdict(parse_name(name), metadata)
+    validation = validate(parse_name(name), metadata)
     assert not validation.passed
     words = {"FidelityGate": "fidelity gate", "Cards": "NumClasses"}
     assert words.get(key, key) in " ".join(validation.faults)
@@ -62,17 +62,17 @@ def test_a_version_without_one_of_them_does_not(name: str, key: str) -> None:
         ({"Top1": "0.03"}, "not above chance (0.031)"),
     ],
 )
-def test_a_figure_that_says_nothing_is_a_fault(changes: dict[str, str], fault: str) -> None:
+def test_metric_without_a_usable_value_is_a_fault(changes: dict[str, str], fault: str) -> None:
     metadata = {**KINDS["student-x-stage2-v1"], **changes}
-    validation = verdict(parse_name("student-x-stage2-v1"), metadata)
+    validation = validate(parse_name("student-x-stage2-v1"), metadata)
     assert not validation.passed
     assert len(validation.faults) == 1
     assert fault in validation.faults[0]
 
 
-def test_a_failed_gate_is_told_from_one_that_is_not_recorded() -> None:
+def test_failed_gate_differs_from_missing_gate() -> None:
     name = parse_name("student-x-int8-v1")
-    assert verdict(name, {**KINDS[str(name)], "FidelityGate": "failed"}).faults == (
+    assert validate(name, {**KINDS[str(name)], "FidelityGate": "failed"}).faults == (
         "its fidelity gate failed",
     )
 
@@ -80,8 +80,8 @@ def test_a_failed_gate_is_told_from_one_that_is_not_recorded() -> None:
 def test_few_views_cannot_show_that_a_model_is_better_than_chance() -> None:
     # 2 of 4 at two classes is a coin's work, 200 of 400 at 32 classes is not.
     name = parse_name("teacher-x-phase2-v1")
-    assert not verdict(name, {"Queries": "4", "Top1": "0.5", "NumClasses": "2"}).passed
-    assert verdict(name, {"Queries": "400", "Top1": "0.5", "NumClasses": "32"}).passed
+    assert not validate(name, {"Queries": "4", "Top1": "0.5", "NumClasses": "2"}).passed
+    assert validate(name, {"Queries": "400", "Top1": "0.5", "NumClasses": "32"}).passed
 
 
 @given(st.integers(1, 5000), st.integers(2, 20_000), st.data())
@@ -90,7 +90,7 @@ def test_what_passes_is_above_chance_by_the_lower_end_of_its_interval(
 ) -> None:
     hits = data.draw(st.integers(0, queries))
     metadata = {"Queries": str(queries), "Top1": repr(hits / queries), "NumClasses": str(classes)}
-    passed = verdict(parse_name("teacher-x-phase2-v1"), metadata).passed
+    passed = validate(parse_name("teacher-x-phase2-v1"), metadata).passed
     assert passed == (wilson_interval(hits, queries)[0] > 1 / classes)
 
 
@@ -99,21 +99,21 @@ def test_what_passes_is_above_chance_by_the_lower_end_of_its_interval(
 def test_any_metadata_gets_a_verdict_that_sagemaker_can_keep(
     name: ModelName, metadata: dict[str, str]
 ) -> None:
-    validation = verdict(name, metadata)
+    validation = validate(name, metadata)
     assert validation.passed == (not validation.faults)
     assert all(1 <= len(value) <= VALUE_LIMIT for value in validation.metadata().values())
 
 
-def test_what_stands_is_the_recorded_verdict_and_what_was_found_since() -> None:
+def test_current_validation_includes_later_failures() -> None:
     name, metadata = parse_name("student-x-stage2-v1"), KINDS["student-x-stage2-v1"]
-    assert standing(name, metadata).faults == ("no validation is recorded",)
-    assert standing(name, {**metadata, "Validation": "passed"}).passed
+    assert current_validation(name, metadata).faults == ("no validation is recorded",)
+    assert current_validation(name, {**metadata, "Validation": "passed"}).passed
     failed = {**metadata, "Validation": "failed", "ValidationFaults": "Top1 is not above chance"}
-    assert standing(name, failed).faults == ("Top1 is not above chance",)
+    assert current_validation(name, failed).faults == ("Top1 is not above chance",)
     later = {**metadata, "Validation": "passed", "CompileFailure": "the gate failed"}
-    assert standing(name, later).faults == ("its compilation failed: the gate failed",)
-    assert standing(name, {"FailureReason": "stopped"}).faults == (
+    assert current_validation(name, later).faults == ("its compilation failed: the gate failed",)
+    assert current_validation(name, {"FailureReason": "stopped"}).faults == (
         "its training run failed: stopped",
     )
     # Nobody talks a failed run into a passed one by editing its metadata.
-    assert not standing(name, {"Validation": "passed", "FailureReason": "stopped"}).passed
+    assert not current_validation(name, {"Validation": "passed", "FailureReason": "stopped"}).passed

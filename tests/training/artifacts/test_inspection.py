@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from safetensors.torch import save
 
 from registry.archives import ArchiveError, walk
-from registry.registration.retroactive import Findings
+from registry.registration.retroactive import ArtifactFacts
 from training.artifacts.inspection import InspectionError, files_of, inspect
 from training.config import resolve
 from training.models.networks import build_model, parameter_count
@@ -39,7 +39,9 @@ def packed(files: Mapping[str, bytes]) -> io.BytesIO:
     return body
 
 
-def look(files: Mapping[str, bytes], model_type: str = "teacher", weights: str = "") -> Findings:
+def look(
+    files: Mapping[str, bytes], model_type: str = "teacher", weights: str = ""
+) -> ArtifactFacts:
     return inspect(walk(packed(files)), model_type, weights)
 
 
@@ -49,7 +51,7 @@ def checkpoint(content: object) -> bytes:
     return body.getvalue()
 
 
-def said(found: Findings) -> dict[str, str]:
+def said(found: ArtifactFacts) -> dict[str, str]:
     return {fact.key: fact.value for fact in (*found.facts, *found.counted)}
 
 
