@@ -98,7 +98,6 @@ def run(work: Experiment) -> dict[str, Any]:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from registry.names import STUDENT, TEACHER
     from training.artifacts.model_archive import load_model, write_model
-    from training.config import resolve
     from training.data.batches import CardDataset
     from training.distributed.machine import placed, prepare_machine
     from training.distributed.ranks import SINGLE_PROCESS
@@ -106,6 +105,7 @@ def run(work: Experiment) -> dict[str, Any]:
     from training.jobs.teacher_training import teach
     from training.loop.training_loop import TrainingContext
     from training.models.networks import build_model
+    from training.recipe import resolve
     from training.reporting.evaluation import ModelEmbedder, evaluate_model
 
     begun = time.monotonic()

@@ -31,8 +31,8 @@ CALIBRATION_CARDS, VIEWS = 64, 4
 def student(size: int) -> Any:
     """EfficientNet-Lite0 to 768, as the recipes have it, with random weights."""
     from registry.names import STUDENT
-    from training.config import resolve
     from training.models.networks import build_model
+    from training.recipe import resolve
 
     config = resolve("full", STUDENT, "stage2", {"image_size": size, "pretrained": False})
     return build_model(config).eval(), config

@@ -59,7 +59,6 @@ class Bench:
         self, recipe: str, stage: str, cards: Path, settings: dict[str, Any], steps: int
     ) -> None:
         from registry.names import STUDENT, TEACHER
-        from training.config import resolve
         from training.data.batches import CardDataset
         from training.data.gpu_batches import batches_on
         from training.data.normaliser import Normaliser
@@ -69,6 +68,7 @@ class Bench:
         from training.jobs.teacher_training import random_directions
         from training.losses.criterion import Criterion
         from training.models.networks import build_model
+        from training.recipe import resolve
         from training.reporting.evaluation import ModelEmbedder
 
         kind = TEACHER if stage == "phase2" else STUDENT

@@ -1,19 +1,16 @@
-"""The configuration of a training run: defaults < recipe < hyper-parameters.
+"""The configuration of a training run: every setting, its default and its limits.
 
-A recipe is a JSON file in ``training/recipes``: ``all`` holds what every stage shares, and
-``phase2`` (the teacher), ``stage1`` and ``stage2`` (the student) hold their own settings. A key
-that no field takes, or a value that a field cannot hold, stops the job before it costs money.
+``training/recipe.py`` puts one together: defaults < recipe < hyper-parameters. A key that no field
+takes, or a value that a field cannot hold, stops the job before it costs money.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from recognition.acceptance import FALSE_ACCEPTS
@@ -24,7 +21,6 @@ from training.losses.term import Need
 from training.losses.terms import SETTINGS as LOSS_SETTINGS
 from training.losses.terms import TERMS, terms_of
 
-RECIPES = Path(__file__).resolve().parent / "recipes"
 TEACHER_STAGES = ("phase2",)
 STUDENT_STAGES = ("stage1", "stage2")
 MAP_STRIDES = (2, 4, 8, 16, 32)
@@ -260,6 +256,13 @@ class TrainingConfig:
         return {**document, **losses}
 
     @classmethod
+    def from_settings(cls, values: Mapping[str, Any]) -> TrainingConfig:
+        """The configuration of typed settings, those of the loss terms beside the others."""
+        losses = {key: value for key, value in values.items() if key in LOSS_SETTINGS}
+        others = {key: value for key, value in values.items() if key not in LOSS_SETTINGS}
+        return cls(**others, losses=losses)
+
+    @classmethod
     def from_dict(cls, document: Any, label: str = "config.json") -> TrainingConfig:
         """Reads :meth:`to_dict`'s form back.
 
@@ -269,8 +272,10 @@ class TrainingConfig:
         if not isinstance(document, Mapping):
             raise ConfigError(f"{label}: is no JSON object")
         try:
-            values = {key: _convert(key, value, f"{label}: ") for key, value in document.items()}
-            return cls(**_grouped(values))
+            values = {
+                key: convert_setting(key, value, f"{label}: ") for key, value in document.items()
+            }
+            return cls.from_settings(values)
         except TypeError as error:
             raise ConfigError(f"{label}: {error}") from None
 
@@ -318,75 +323,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
-#: What a job finds out; nobody sets it.
-_BY_JOB = {"initial_weights"}
-
-
-def recipe_names() -> tuple[str, ...]:
-    """The recipes that there are."""
-    return tuple(sorted(path.stem for path in RECIPES.glob("*.json")))
-
-
-def resolve(
-    recipe: str, model_type: str, stage: str, overrides: Mapping[str, Any]
-) -> TrainingConfig:
-    """Lays hyper-parameters over a recipe over the defaults.
-
-    Args:
-        recipe: One of :func:`recipe_names`.
-        model_type: ``teacher`` or ``student``.
-        stage: The stage; the recipe must have a section of that name.
-        overrides: Values by key, as text or typed. Hyphens in keys count as underscores.
-
-    Raises:
-        ConfigError: No such recipe, an unknown key, or a value that a field cannot hold.
-    """
-    if recipe not in recipe_names():
-        raise ConfigError(f"recipe {recipe!r}: is none of {', '.join(recipe_names())}")
-    document = json.loads((RECIPES / f"{recipe}.json").read_text(encoding="utf-8"))
-    if stage not in document:
-        raise ConfigError(f"recipe {recipe}: has no section {stage!r}")
-    values: dict[str, Any] = {}
-    for section in ("all", stage):
-        for key, value in document[section].items():
-            values[key] = _convert(key, value, f"recipe {recipe}, {section}: ")
-    fixed = {"recipe": recipe, "model_type": model_type, "stage": stage}
-    lengths = {"steps", "epochs"} & {given.replace("-", "_") for given in overrides}
-    if len(lengths) == 1:
-        # A length that is asked for replaces the recipe's, in whichever unit that has it.
-        values |= {"steps": 0, "epochs": 0.0}
-    for given, value in overrides.items():
-        key = given.replace("-", "_")
-        if key in fixed or key in _BY_JOB:
-            raise ConfigError(f"hyper-parameter {given}: is decided by the job and its recipe")
-        values[key] = _convert(key, value, "hyper-parameter ")
-    return TrainingConfig(**_grouped({**values, **fixed}))
-
-
-def parse_arguments(arguments: Sequence[str]) -> dict[str, str]:
-    """Hyper-parameters as SageMaker's script mode passes them: ``--key value`` or ``--key=value``.
-
-    Raises:
-        ConfigError: An argument that is no ``--key``, a key without value, or a key given twice.
-    """
-    found: dict[str, str] = {}
-    waiting = list(arguments)
-    while waiting:
-        word = waiting.pop(0)
-        if not word.startswith("--") or len(word) < 3:
-            raise ConfigError(f"argument {word!r}: expected --key value")
-        key, equals, value = word[2:].partition("=")
-        if not equals:
-            if not waiting:
-                raise ConfigError(f"argument --{key}: has no value")
-            value = waiting.pop(0)
-        key = key.replace("-", "_")
-        if key in found:
-            raise ConfigError(f"argument --{key}: is given twice")
-        found[key] = value
-    return found
-
-
 @functools.cache
 def _kinds() -> dict[str, Any]:
     fields = get_type_hints(TrainingConfig)
@@ -394,15 +330,17 @@ def _kinds() -> dict[str, Any]:
     return {**fields, **dict.fromkeys(LOSS_SETTINGS, float)}
 
 
-def _grouped(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as the constructor takes them: those of the loss terms under ``losses``."""
-    losses = {key: value for key, value in values.items() if key in LOSS_SETTINGS}
-    others = {key: value for key, value in values.items() if key not in LOSS_SETTINGS}
-    return {**others, "losses": losses}
+def convert_setting(key: str, value: Any, where: str) -> Any:
+    """A value in its field's type; numbers and booleans may come as text.
 
+    Args:
+        key: The setting's name.
+        value: Text, a number or a boolean.
+        where: What an error begins with.
 
-def _convert(key: str, value: Any, where: str) -> Any:
-    """A value in its field's type; numbers and booleans may come as text."""
+    Raises:
+        ConfigError: No such setting, or a value that it cannot hold.
+    """
     kinds = _kinds()
     if key not in kinds:
         near = difflib.get_close_matches(key, kinds, n=1)

@@ -90,7 +90,7 @@ def _prepare(
     from cli.external_commands import tools
     from recognition.card_sets.card_set import read_card_set, split_cards
     from registry.contract import Contract
-    from training.config import recipe_names
+    from training.recipe import recipe_names
 
     low, high = SUPPORTED_PYTHON
     if not low <= sys.version_info[:2] <= high:

@@ -118,7 +118,8 @@ def total(values: Sequence[float | None]) -> float | None:
 def _teacher(config: TrainingConfig) -> TrainingConfig | None:
     """The teacher that the recipe itself would train; the very one may be another."""
     from registry.names import TEACHER
-    from training.config import ConfigError, resolve
+    from training.config import ConfigError
+    from training.recipe import resolve
 
     if config.model_type == TEACHER:
         return None

@@ -91,7 +91,7 @@ def plan_jobs(
 
 
 def _config(request: TrainingRequest, kind: str, stage: int | None) -> TrainingConfig:
-    from training.config import resolve
+    from training.recipe import resolve
     from training.submission.submit import STUDENT_STAGES
 
     name = STUDENT_STAGES[stage] if stage else "phase2"

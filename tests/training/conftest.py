@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from recognition.sample_cards.drawing import draw_card_set
-from training.config import TrainingConfig, resolve
+from training.config import TrainingConfig
 from training.data.batches import CardDataset
+from training.recipe import resolve
 
 CARDS = 12
 

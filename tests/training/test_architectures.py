@@ -12,8 +12,9 @@ import torch
 from registry.names import STUDENT, TEACHER
 from training.architectures import STUDENTS, VitShape, is_backbone, vit_shape
 from training.artifacts.weight_shapes import shape_facts
-from training.config import ConfigError, resolve
+from training.config import ConfigError
 from training.models.torchvision_without_cuda import mend_torchvision
+from training.recipe import resolve
 from training.submission.estimate import estimate
 from training.submission.training_plan import Compute
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import config as module
-from training.config import ConfigError, TrainingConfig, parse_arguments, recipe_names, resolve
+from training import recipe as module
+from training.config import ConfigError, TrainingConfig
+from training.recipe import parse_arguments, recipe_names, resolve
 
 STAGES = [("teacher", "phase2"), ("student", "stage1"), ("student", "stage2")]
 

@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from training.config import ConfigError, TrainingConfig, parse_arguments, resolve
+from training.config import ConfigError, TrainingConfig
 from training.environment import ChannelError, JobEnvironment
+from training.recipe import parse_arguments, resolve
 
 #: SageMaker shows this much of a failure file.
 _FAILURE_LIMIT = 1024

@@ -32,12 +32,18 @@ from registry.names import (
 from registry.registration.failed_runs import MODEL_LINE
 from registry.registration.register import COMMIT, INFERENCE_IMAGE
 from registry.versions.packages import Package
-from training.config import TrainingConfig, resolve
+from training.config import TrainingConfig
 from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
 from training.losses.terms import TERMS
+from training.recipe import resolve
+from training.submission.framework_images import (
+    FRAMEWORK_VERSION,
+    PYTHON_VERSION,
+    framework_image,
+    inference_image,
+)
 from training.submission.sdk_session import (
     configuration_checked_once,
-    quiet_sdk,
     sdk_session,
     takes_disk_key,
 )
@@ -52,8 +58,6 @@ from training.submission.training_plan import (
 
 __all__ = ["Compute", "SubmitError", "TrainingPlan", "plan", "request", "submit"]
 
-FRAMEWORK_VERSION = "2.8.0"
-PYTHON_VERSION = "py312"
 ENTRY_POINTS = {
     TEACHER: "training/jobs/train_teacher.py",
     STUDENT: "training/jobs/train_student_distillation.py",
@@ -114,11 +118,11 @@ def plan(
         ConfigError: No such recipe, or a hyper-parameter that it cannot take.
     """
     parent = _checked_parent(kind, stage, teacher, initial)
-    compute = _placed(compute or default_compute(recipe), deployment)
+    compute = _with_network(compute or default_compute(recipe), deployment)
     distributed = is_distributed(compute)
     job_name = _job_name(kind, stage, recipe, now or datetime.now())
-    image = _image(region, compute.instance_type, "training")
-    inference, notes = _inference_image(region, image)
+    image = framework_image(region, compute.instance_type, "training")
+    inference, notes = inference_image(region, image)
     notes += _checked_key(compute)
     bucket = f"s3://{deployment.training_bucket}"
     channels = {CARDS_CHANNEL: cards_uri.rstrip("/") + "/"}
@@ -189,7 +193,7 @@ def default_compute(recipe: str) -> Compute:
 def request(plan: TrainingPlan) -> dict[str, Any]:
     """The CreateTrainingJob request that :func:`submit` would send; sends and uploads nothing.
 
-    It is made by the SDK itself, told that the code is in S3 already.
+    The SDK itself makes it, given an address in S3 for the code.
     """
     import boto3
 
@@ -234,7 +238,7 @@ def _check_pack(cards_uri: str, config: TrainingConfig) -> None:
         )
 
 
-def _placed(compute: Compute, deployment: DeployedNames) -> Compute:
+def _with_network(compute: Compute, deployment: DeployedNames) -> Compute:
     """The machines in the deployment's network, where it has one and no other was given."""
     if compute.subnets or deployment.job_subnets == NO_NETWORK:
         return compute
@@ -323,43 +327,6 @@ def _job_name(kind: str, stage: int | None, recipe: str, now: datetime) -> str:
     parts = [kind, *([STUDENT_STAGES[stage]] if stage else []), recipe]
     stamp = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     return f"{'-'.join(parts)}-{stamp}"[:JOB_NAME_LIMIT]
-
-
-def _image(region: str, instance_type: str, scope: str) -> str:
-    quiet_sdk()
-    from sagemaker import image_uris
-
-    try:
-        return str(
-            image_uris.retrieve(
-                "pytorch",
-                region,
-                version=FRAMEWORK_VERSION,
-                py_version=PYTHON_VERSION,
-                instance_type=instance_type,
-                image_scope=scope,
-            )
-        )
-    except ValueError as error:
-        raise SubmitError(
-            f"no PyTorch {FRAMEWORK_VERSION} {scope} image for {instance_type} in {region}: {error}"
-        ) from None
-
-
-def _inference_image(region: str, training_image: str) -> tuple[str, tuple[str, ...]]:
-    """The image to serve the model with: the same framework version, in the same region.
-
-    AWS publishes no inference image of every version. An image of another version must not
-    stand in: it may not load the weights. The training image of the version can.
-    """
-    try:
-        return _image(region, "ml.m5.xlarge", "inference"), ()
-    except SubmitError:
-        note = (
-            f"the SDK knows no inference image of PyTorch {FRAMEWORK_VERSION}; "
-            "the package names the training image of that version"
-        )
-        return training_image, (note,)
 
 
 def _fit(plan: TrainingPlan, session: Any, source: str) -> None:

@@ -339,7 +339,8 @@ def test_a_chain_that_breaks_after_stage_1_goes_on_with_stage_2(
 def test_a_setting_that_only_the_last_job_refuses_is_found_before_the_first_is_paid_for(
     aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.config import ConfigError, resolve
+    from training.config import ConfigError
+    from training.recipe import resolve
 
     setting = "backbone=vit_small_patch16_dinov3"
     given = dict([setting.split("=")])
@@ -416,7 +417,7 @@ def test_the_help_names_recipes_that_there_are() -> None:
     from typing import get_args
 
     from cli.train.options import Recipe
-    from training.config import recipe_names
+    from training.recipe import recipe_names
 
     named = re.findall(r"\w+", get_args(Recipe)[1].help.partition(": ")[2].partition(", or")[0])
     assert named and set(named) <= set(recipe_names())

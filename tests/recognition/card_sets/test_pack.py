@@ -71,8 +71,8 @@ def test_a_pack_is_the_card_set(
 
 
 def test_training_sees_the_same_pixels(card_set: CardSet, folder: Path, tmp_path: Path) -> None:
-    from training.config import resolve
     from training.data.batches import Batches, CardDataset
+    from training.recipe import resolve
 
     config = resolve("tiny", "teacher", "phase2", {"image_size": SIZE})
     write_pack(card_set, tmp_path, SIZE)

@@ -21,8 +21,8 @@ from safetensors.torch import save
 from registry.archives import ArchiveError, walk
 from registry.registration.retroactive import ArtifactFacts
 from training.artifacts.inspection import InspectionError, files_of, inspect
-from training.config import resolve
 from training.models.networks import build_model, parameter_count
+from training.recipe import resolve
 
 MODEL = {"backbone.conv.weight": torch.zeros(4, 3, 2, 2), "head.weight": torch.zeros(5, 4)}
 COUNT = str(4 * 3 * 2 * 2 + 5 * 4)

@@ -143,7 +143,7 @@ def test_parent_and_card_set_are_the_jobs_own_where_nobody_says_them(
 
 
 def test_beside_a_folder_as_ours_the_guide_s_own_keys_suffice(job: JobEnvironment) -> None:
-    from training.config import resolve
+    from training.recipe import resolve
 
     config = resolve("tiny", "student", "stage1", {})
     folder = job.model_dir

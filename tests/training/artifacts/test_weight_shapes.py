@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from training.artifacts.weight_shapes import Shape, ShapeFacts, shape_facts
-from training.config import resolve
 from training.models.networks import build_model, parameter_count
 from training.models.torchvision_without_cuda import mend_torchvision
+from training.recipe import resolve
 
 
 def shapes(module: torch.nn.Module) -> dict[str, Shape]:

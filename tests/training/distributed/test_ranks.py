@@ -29,7 +29,7 @@ Tiny = Callable[..., TrainingConfig]
 
 @given(world=st.integers(1, 16), per_process=st.integers(1, 8), share=st.sampled_from([0.5, 1]))
 def test_every_row_of_a_batch_is_one_processs(world: int, per_process: int, share: float) -> None:
-    from training.config import resolve
+    from training.recipe import resolve
 
     size = 2 * world * per_process
     config = resolve("tiny", "teacher", "phase2", {"batch_size": size, "scan_share": share})
@@ -109,7 +109,7 @@ import sys
 import torch
 from torch import nn
 from training.loop.averaging import recalibrate
-from training.config import resolve
+from training.recipe import resolve
 from training.data.batches import Batch
 from training.losses.criterion import Criterion
 from training.losses.term import LossInputs

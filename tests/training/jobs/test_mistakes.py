@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import TrainingConfig, resolve
+from training.config import TrainingConfig
 from training.data.batches import Batches, CardDataset
 from training.distributed.ranks import Ranks
 from training.environment import JobEnvironment
@@ -20,6 +20,7 @@ from training.losses.criterion import Criterion
 from training.losses.shares import IdleTermError, ShareWatch, gradient_shares
 from training.losses.term import LossInputs
 from training.models.networks import Teacher, build_model
+from training.recipe import resolve
 from training.reporting.evaluation import ModelEmbedder
 
 Tiny = Callable[..., TrainingConfig]

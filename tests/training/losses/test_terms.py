@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from registry.names import STUDENT, TEACHER
-from training.config import ConfigError, resolve
+from training.config import ConfigError
 from training.losses import terms
 from training.losses.criterion import Criterion
 from training.losses.term import LossInputs, LossTerm, Need, Setting, TermError, checked
 from training.losses.terms import SETTINGS, TERMS, terms_of
+from training.recipe import resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 SOUND = LossTerm("norm", frozenset({TEACHER}), lambda batch, settings, module: batch.views.sum())

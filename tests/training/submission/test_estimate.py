@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.config import recipe_names, resolve
+from training.recipe import recipe_names, resolve
 from training.submission.estimate import accelerators, estimate, instance_price
 from training.submission.training_plan import Compute, SubmitError
 

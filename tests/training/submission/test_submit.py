@@ -424,7 +424,7 @@ def test_the_console_finds_every_figure_that_the_log_has() -> None:
     report = ConsoleObserver("student stage1", Tracker(), stream)
     figures = {name: float(number) for number, name in enumerate(submit.METRICS, start=1)}
     report.step(40, 300, 1600)
-    report.figures(40, figures)
+    report.metrics(40, figures)
     line = stream.getvalue().strip()
     assert line.startswith("student stage1: step=40/300 loss=1 ")
     definitions = request_of("teacher")["AlgorithmSpecification"]["MetricDefinitions"]
