@@ -16,6 +16,7 @@ import boto3
 from localcloud import LocalCloud
 from localcloud.ports import free_port
 from localcloud.supervisor import ACCOUNT
+from registry.names import KEEP_ALL, PARAMETERS, parameter_name
 
 ROOT = Path(__file__).resolve().parents[1]
 Client = Callable[[str], Any]
@@ -69,6 +70,25 @@ class Account:
         """Makes clients of this account."""
         secret = self.cloud.env()["AWS_SECRET_ACCESS_KEY"]
         return client_of(self.cloud, aws_access_key_id=self.number, aws_secret_access_key=secret)
+
+
+def publish_parameters(client: Client, environment: str = "dev", **values: str) -> None:
+    """Writes the SSM parameters that a deployment publishes; the others say "none".
+
+    Args:
+        client: Makes clients of the account.
+        environment: The deployment's.
+        values: By parameter, with ``_`` for ``-``.
+    """
+    given = {name.replace("_", "-"): value for name, value in values.items()}
+    assert given.keys() <= set(PARAMETERS), given
+    usual = {"keep-releases": KEEP_ALL}
+    for key in PARAMETERS:
+        client("ssm").put_parameter(
+            Name=parameter_name(environment, key),
+            Value=given.get(key, usual.get(key, "none")),
+            Type="String",
+        )
 
 
 def make_role(

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from localcloud import LocalCloud
-from registry.names import parameter_name
-from tests.running_cloud import Account
+from tests.running_cloud import Account, publish_parameters
 
 REGION = "us-east-2"
 TRAINING_BUCKET = "training-bucket"
@@ -37,23 +36,21 @@ class Stack:
 def stack(cloud: LocalCloud) -> Stack:
     """Buckets, a signing key and the parameters of environment ``dev``."""
     account = Account.new(cloud)
-    s3, kms, ssm = (account.client(name) for name in ("s3", "kms", "ssm"))
+    s3, kms = account.client("s3"), account.client("kms")
     for bucket in (TRAINING_BUCKET, RELEASE_BUCKET):
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
-    values = {
-        "group-name": "pokemon-card-recognition-models",
-        "training-bucket": TRAINING_BUCKET,
-        "mlflow-bucket": "mlflow-bucket",
-        "mlflow-uri": "none",
-        "release-bucket": RELEASE_BUCKET,
-        "training-role-arn": f"arn:aws:iam::{account.number}:role/training",
-        "compile-role-arn": f"arn:aws:iam::{account.number}:role/compile",
-        "signing-key-arn": key,
-        "compiler": "onnx-int8",
-    }
-    for name, value in values.items():
-        ssm.put_parameter(Name=parameter_name("dev", name), Value=value, Type="String")
+    publish_parameters(
+        account.client,
+        group_name="pokemon-card-recognition-models",
+        training_bucket=TRAINING_BUCKET,
+        mlflow_bucket="mlflow-bucket",
+        release_bucket=RELEASE_BUCKET,
+        training_role_arn=f"arn:aws:iam::{account.number}:role/training",
+        compile_role_arn=f"arn:aws:iam::{account.number}:role/compile",
+        signing_key_arn=key,
+        compiler="onnx-int8",
+    )
     return Stack(account, key)
 
 

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from localcloud import LocalCloud
-from registry.names import PARAMETERS
 from tests.registry.registration.training_jobs import TrainingJobs
-from tests.running_cloud import Client, client_of
+from tests.running_cloud import Client, client_of, publish_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -97,10 +96,7 @@ def place(cloud: LocalCloud) -> Place:
     )
     client("sagemaker").create_model_package_group(ModelPackageGroupName=group)
     jobs = TrainingJobs.in_bucket(client, bucket)
-    values = dict.fromkeys(PARAMETERS, "none")
-    values |= {"training-bucket": bucket, "group-name": group, "training-role-arn": jobs.role}
-    for key, value in values.items():
-        client("ssm").put_parameter(
-            Name=f"/cards/{unique}/{key}", Value=value, Type="String", Overwrite=True
-        )
+    publish_parameters(
+        client, unique, training_bucket=bucket, group_name=group, training_role_arn=jobs.role
+    )
     return Place(client, jobs, group, {**cloud.env(), "CARDS_ENVIRONMENT": unique})

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from registry.names import KEEP_ALL, PARAMETERS, parameter_name
 from tests.cli.command import cards, refused
-from tests.running_cloud import Account, Client
+from tests.running_cloud import Account, Client, publish_parameters
 
 GROUP = "pokemon-card-recognition-models"
 FIGURES = {
@@ -29,9 +28,7 @@ def client(account: Account) -> Iterator[Client]:
         for name, value in account.variables.items():
             patch.setenv(name, value)
         ours = account.client
-        for key in PARAMETERS:
-            value = {"group-name": GROUP, "keep-releases": KEEP_ALL}.get(key, "unused")
-            ours("ssm").put_parameter(Name=parameter_name("dev", key), Value=value, Type="String")
+        publish_parameters(ours, group_name=GROUP)
         for group in (GROUP, "somebody-elses"):
             ours("sagemaker").create_model_package_group(ModelPackageGroupName=group)
         yield ours

@@ -26,11 +26,11 @@ from cli.registry.lineage_drawing import (
     tree,
 )
 from cli.registry.lineage_svg import layout, svg
-from registry.names import parameter_name, parse_name
+from registry.names import parse_name
 from registry.versions.packages import Package
 from tests.cli.command import cards, refused
 from tests.registry.lineage.lineage_family import NAMES, everything, family, forget, register
-from tests.running_cloud import Account, Client
+from tests.running_cloud import Account, Client, publish_parameters
 
 GROUP = "pokemon-card-recognition-models"
 RELEASES = "lineage-releases"
@@ -210,12 +210,7 @@ def client(account: Account) -> Iterator[Client]:
         ours("s3").create_bucket(
             Bucket=RELEASES, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
         )
-        from registry.names import KEEP_ALL, PARAMETERS
-
-        for key in PARAMETERS:
-            known = {"group-name": GROUP, "release-bucket": RELEASES, "keep-releases": KEEP_ALL}
-            value = known.get(key, "unused")
-            ours("ssm").put_parameter(Name=parameter_name("dev", key), Value=value, Type="String")
+        publish_parameters(ours, group_name=GROUP, release_bucket=RELEASES)
         yield ours
 
 

@@ -13,10 +13,10 @@ import pytest
 from cli import paged_table
 from cli.aws import AwsSession
 from cli.registry.compare_plot import page
-from registry.names import KEEP_ALL, PARAMETERS, parameter_name
+from registry.names import parameter_name
 from registry.versions.comparison import ComparedVersion, compare
 from tests.cli.command import cards, refused
-from tests.running_cloud import Account, Client
+from tests.running_cloud import Account, Client, publish_parameters
 
 GROUP = "pokemon-card-recognition-models"
 EMPTY = "empty"
@@ -42,12 +42,7 @@ def client(account: Account) -> Iterator[Client]:
         ours = account.client
         for environment, group in (("dev", GROUP), ("empty", EMPTY)):
             ours("sagemaker").create_model_package_group(ModelPackageGroupName=group)
-            for key in PARAMETERS:
-                known = {"group-name": group, "mlflow-uri": "none", "keep-releases": KEEP_ALL}
-                value = known.get(key, "unused")
-                ours("ssm").put_parameter(
-                    Name=parameter_name(environment, key), Value=value, Type="String"
-                )
+            publish_parameters(ours, environment, group_name=group)
         register(ours, TEACHER, "Approved", Top1="0.95", Queries="500")
         for version in range(1, STUDENTS + 1):
             register(
