@@ -164,5 +164,16 @@ class DeployedNames:
 
 
 def kept_count(text: str) -> int | None:
-    """The number of releases to keep by the parameter or variable that says it; None for all."""
-    return None if text == KEEP_ALL else int(text)
+    """The number of releases to keep by the parameter or variable that says it; None for all.
+
+    Raises:
+        DeploymentError: It is neither a whole number nor ``all``.
+    """
+    if text == KEEP_ALL:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise DeploymentError(
+            f"keep-releases {text!r}: must be a whole number or {KEEP_ALL!r}; deploy again with "
+            "-c cards.keep_releases=…"
+        )
+    return int(text)
