@@ -106,7 +106,7 @@ def test_arguments_as_sagemaker_passes_them() -> None:
         (["--"], "expected --key value"),
     ],
 )
-def test_bad_arguments(arguments: list[str], message: str) -> None:
+def test_parse_arguments_malformed_raises(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_arguments(arguments)
 
@@ -129,7 +129,7 @@ def test_epochs_become_steps() -> None:
         max_leaves=6,
     )
 )
-def test_a_strangers_configuration_never_raises_anything_else(document: object) -> None:
+def test_from_dict_arbitrary_document_raises_only_config_error(document: object) -> None:
     good = resolve("tiny", "teacher", "phase2", {}).to_dict()
     for candidate in (document, {**good, **document} if isinstance(document, dict) else document):
         try:

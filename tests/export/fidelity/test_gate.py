@@ -118,7 +118,10 @@ def test_the_worst_views_are_named(exported: Exported, collect: Judge) -> None:
     inputs = collect(exported.int8.path, exported.int8.calibration)
     worst = apply_gate(inputs, Thresholds()).worst
     cosines = (inputs.compiled.queries * inputs.onnx.queries).sum(axis=1)
-    assert [case["query"] for case in worst] == list(np.argsort(cosines)[:10])
+    named = [case["query"] for case in worst]
+    assert len(set(named)) == 10
+    # By value: which of two equal ones comes first is a matter of rounding.
+    np.testing.assert_allclose(cosines[named], np.sort(cosines)[:10], atol=1e-6)
     assert worst[0]["card_id"] == inputs.query_ids[worst[0]["query"]]
     assert worst[0]["cosine"] == pytest.approx(cosines.min(), abs=1e-6)
 

@@ -78,7 +78,7 @@ def test_parameters_are_counted_in_the_model_alone(files: dict[str, bytes]) -> N
     assert said(look(files))["Parameters"] == COUNT
 
 
-def test_what_runs_code_is_not_unpickled(tmp_path: Path) -> None:
+def test_inspect_pickle_with_code_is_refused(tmp_path: Path) -> None:
     class Harm:
         def __reduce__(self) -> tuple[object, tuple[str, str]]:
             return Path.write_text, (str(tmp_path / "ran"), "x")
@@ -110,7 +110,7 @@ def test_what_runs_code_is_not_unpickled(tmp_path: Path) -> None:
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else value,
 )
-def test_what_cannot_be_read_is_named(files: dict[str, bytes], words: str) -> None:
+def test_inspect_unreadable_file_is_named(files: dict[str, bytes], words: str) -> None:
     with pytest.raises(InspectionError) as refused:
         look(files)
     assert words in str(refused.value)
@@ -118,7 +118,7 @@ def test_what_cannot_be_read_is_named(files: dict[str, bytes], words: str) -> No
 
 @given(st.binary(max_size=200))
 @settings(max_examples=50)
-def test_bytes_of_any_kind_are_refused_in_our_words(content: bytes) -> None:
+def test_inspect_arbitrary_bytes_raises_inspection_error(content: bytes) -> None:
     for name in ("m.safetensors", "m.pth"):
         with pytest.raises(InspectionError):
             look({name: content})
@@ -133,7 +133,7 @@ def test_of_several_models_the_named_one_is_counted() -> None:
         look(files, weights="c.pth")
 
 
-def test_an_archive_is_not_followed_out_of_itself() -> None:
+def test_archive_member_outside_the_folder_is_refused() -> None:
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w:gz") as archive:
         member = tarfile.TarInfo("m.safetensors")
@@ -146,13 +146,13 @@ def test_an_archive_is_not_followed_out_of_itself() -> None:
         look({"../m.safetensors": save(MODEL)})
 
 
-def test_an_archive_that_grows_beyond_the_limit_is_left() -> None:
+def test_archive_beyond_the_size_limit_is_refused() -> None:
     body = packed({"m.safetensors": save(MODEL), "zeros": bytes(10_000)})
     with pytest.raises(ArchiveError, match="more than 5000 bytes"):
         inspect(walk(body, limit_bytes=5000), "teacher")
 
 
-def test_files_of_ours_beside_the_weights_speak() -> None:
+def test_inspect_reads_own_files_beside_the_weights() -> None:
     config = resolve("tiny", "teacher", "phase2", {})
     model = build_model(config)
     found = look(
@@ -178,7 +178,7 @@ def test_files_of_ours_beside_the_weights_speak() -> None:
         look({"m.safetensors": save(MODEL), "config.json": document(**config.to_dict())}, "student")
 
 
-def test_another_s_configuration_is_read_by_the_names_that_are_known() -> None:
+def test_inspect_foreign_configuration_reads_known_keys() -> None:
     says = said(look({"m.safetensors": save(MODEL),
                       "config.json": document(backbone="vit_large_patch16_dinov3", lr=1,
                                               num_classes=17592, nested={"a": 1})}))  # fmt: skip
@@ -213,7 +213,7 @@ def test_of_a_student_the_graph_that_ships_is_counted_and_linted(
         look({**files, "model.onnx": b"\xff\xff\xff"}, "student")
 
 
-def test_a_folder_says_what_its_archive_says(tmp_path: Path) -> None:
+def test_inspect_folder_and_archive_agree(tmp_path: Path) -> None:
     files = {"a/model.safetensors": save(MODEL), "config.json": document(num_classes=5)}
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

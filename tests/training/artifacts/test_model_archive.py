@@ -89,13 +89,13 @@ def test_a_damaged_configuration_is_one_clear_line(teacher: Path, text: str) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_archive(tmp_path: Path) -> None:
+def test_load_model_damaged_archive_raises(tmp_path: Path) -> None:
     (tmp_path / "model.tar.gz").write_bytes(b"not a tar")
     with pytest.raises(ModelArchiveError, match=r"model\.tar\.gz: not a readable tar"):
         load_model(tmp_path, "teacher")
 
 
-def test_nan_never_reaches_a_json_file(tmp_path: Path) -> None:
+def test_write_json_with_nan_raises(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})
     assert not list(tmp_path.iterdir())

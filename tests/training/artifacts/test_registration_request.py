@@ -130,7 +130,7 @@ def test_a_model_that_is_not_uploaded_is_refused(job: JobEnvironment, tmp_path: 
         register_student_model(job.model_dir / "final.safetensors", FULL, job)
 
 
-def test_parent_and_card_set_are_the_jobs_own_where_nobody_says_them(
+def test_register_takes_parent_and_card_set_from_the_job(
     job: JobEnvironment, card_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SM_HPS", json.dumps({"parent-model-package-arn": PARENT, "lr": 1}))
@@ -142,7 +142,7 @@ def test_parent_and_card_set_are_the_jobs_own_where_nobody_says_them(
     assert document["mlflow_run_id"] == "9d5e"
 
 
-def test_beside_a_folder_as_ours_the_guide_s_own_keys_suffice(job: JobEnvironment) -> None:
+def test_register_with_own_files_needs_the_guides_keys_only(job: JobEnvironment) -> None:
     from training.recipe import resolve
 
     config = resolve("tiny", "student", "stage1", {})

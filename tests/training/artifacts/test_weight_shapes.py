@@ -40,13 +40,13 @@ def test_mistake_11_parameters_are_those_of_the_network_that_ships(kind: str, st
     assert counted.parameters == parameter_count(model)
 
 
-def test_a_teacher_is_told_by_its_patches_width_and_depth(teacher: dict[str, Shape]) -> None:
+def test_teacher_is_recognised_by_patch_width_and_depth(teacher: dict[str, Shape]) -> None:
     found = shape_facts(teacher)
     assert found.architecture == "ViT patch 8, width 64, depth 1"
     assert (found.embedding_dim, found.classes, found.normalization) == (768, None, None)
 
 
-def test_a_student_is_told_by_its_blocks_and_statistics(student: dict[str, Shape]) -> None:
+def test_student_is_recognised_by_blocks_and_statistics(student: dict[str, Shape]) -> None:
     found = shape_facts(student)
     assert (found.architecture, found.normalization) == ("efficientnet_lite0", "BatchNorm")
     assert found.embedding_dim == 768
@@ -81,7 +81,7 @@ def test_classes_are_counted_whichever_way_the_matrix_lies(
 
 @pytest.mark.parametrize("classes", [{"arcface.weight": (200, 512)}, {"arcface.weight": (768, 768)},
                                      {"arcface.a": (9, 768), "arcface.b": (8, 768)}])  # fmt: skip
-def test_classes_that_shapes_do_not_tell_are_not_guessed(
+def test_shape_facts_ambiguous_classes_are_none(
     teacher: dict[str, Shape], classes: dict[str, Shape]
 ) -> None:
     assert shape_facts(teacher | classes).classes is None
@@ -101,7 +101,7 @@ def test_layers_that_could_be_of_any_normalisation_are_not_named(
     assert shape_facts({**student, "last.weight": (768,)}).normalization is None
 
 
-def test_hugging_face_s_layout_is_known() -> None:
+def test_shape_facts_read_hugging_face_layout() -> None:
     width = 384
     given: dict[str, Shape] = {
         "embeddings.cls_token": (1, 1, width),

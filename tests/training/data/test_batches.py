@@ -110,7 +110,7 @@ def test_views_per_card() -> None:
     assert [views_per_card(n, 10) for n in (1, 14, 16, 100)] == [1, 1, 2, 10]
 
 
-def test_too_few_cards(
+def test_card_set_with_too_few_cards_raises(
     card_folder: Path, tmp_path: Path, tiny: Callable[..., TrainingConfig]
 ) -> None:
     for card in sorted(card_folder.iterdir())[:3]:

@@ -64,13 +64,13 @@ def test_a_view_is_the_same_by_either_renderer(scans: np.ndarray) -> None:
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
 
 
-def test_and_after_jpeg(scans: np.ndarray) -> None:
+def test_view_after_jpeg_is_the_same_by_either_renderer(scans: np.ndarray) -> None:
     ours, theirs = both(scans, [drawn(i) for i in range(VIEWS)])
     difference = np.abs(ours - theirs).mean(axis=(1, 2, 3))
     assert difference.max() < 4 and difference.mean() < 2, difference
 
 
-def test_a_view_is_itself_in_whatever_batch(scans: np.ndarray) -> None:
+def test_view_does_not_depend_on_its_batch(scans: np.ndarray) -> None:
     parameters = [drawn(i) for i in range(VIEWS)]
     pixels = torch.from_numpy(scans)
     whole = render_views(pixels, parameters, SIZE).int()
@@ -137,7 +137,7 @@ def test_a_plain_view_is_the_scan(scans: np.ndarray) -> None:
     assert np.abs(seen[inner] - small[inner]).mean() < 6
 
 
-def test_noise_is_the_banks(scans: np.ndarray) -> None:
+def test_gpu_noise_equals_the_noise_bank(scans: np.ndarray) -> None:
     quiet = plain_view()
     # A stretch that runs over the bank's end, too.
     loud = [replace(quiet, noise=Noise(5.0, start)) for start in (0, 2**20 - 100)]

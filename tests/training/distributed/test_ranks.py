@@ -41,7 +41,7 @@ def test_every_row_of_a_batch_is_one_processs(world: int, per_process: int, shar
     assert {len(ranks.rows(config)) for ranks in parts} == {size // world}
 
 
-def test_the_parts_of_a_batch_are_the_batch(tiny_cards: Callable[..., CardDataset]) -> None:
+def test_accumulated_parts_equal_the_whole_batch(tiny_cards: Callable[..., CardDataset]) -> None:
     cards = tiny_cards()
     whole = Batches(cards, 1).batch(0)
     parts = [Batches(cards, 1, ranks=Ranks(rank, 2, rank)).batch(0) for rank in range(2)]
@@ -151,13 +151,13 @@ def forward(model, batch):
 
 class Silent:
     def step(self, *_): pass
-    def figures(self, *_): pass
+    def metrics(self, *_): pass
 
 model, criterion = Model(), Criterion(config, torch.eye(8, 6))
 with joined(ranks, torch.device("cpu")), shared_statistics(model, ranks):
     share_weights(model, ranks)
-    around = TrainingContext(Silent(), ranks)
-    model, history = train(model, criterion, batches, forward, config, 5, around)
+    context = TrainingContext(Silent(), ranks)
+    model, history = train(model, criterion, batches, forward, config, 5, context)
     measured = {f"trained {name}": value.clone() for name, value in model.named_buffers()}
     recalibrate(model, (torch.from_numpy(b.views) for b in batches(0)), model)
 if ranks.first:
@@ -216,7 +216,7 @@ def test_two_processes_distil_the_student_that_one_distils(
     assert made[1]["metrics"]["top1"] == pytest.approx(made[2]["metrics"]["top1"], abs=0.051)
 
 
-def test_a_process_that_is_told_to_stop_stops_them_all(card_folder: Path, tmp_path: Path) -> None:
+def test_sigterm_to_one_process_stops_all(card_folder: Path, tmp_path: Path) -> None:
     variables = {
         "SM_MODEL_DIR": str(tmp_path / "model"),
         "SM_OUTPUT_DATA_DIR": str(tmp_path / "output" / "data"),

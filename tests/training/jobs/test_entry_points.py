@@ -80,7 +80,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def test_what_is_left_behind(made: dict[str, Path]) -> None:
+def test_jobs_write_all_files(made: dict[str, Path]) -> None:
     common = {"model.safetensors", "config.json", "contract.json", "evaluation.json", "split.json"}
     extra = {"model.onnx", "reference.npz"}
     for name, folder in made.items():

@@ -28,7 +28,7 @@ def targets(cards: CardDataset, tiny: Callable[..., TrainingConfig]) -> TeacherT
     return TeacherTargets(ModelEmbedder(model, config, CPU), model, cards)
 
 
-def test_kept_answers_are_the_live_ones(
+def test_cached_teacher_answers_equal_computed_ones(
     tiny_cards: Load, tiny: Callable[..., TrainingConfig]
 ) -> None:
     cards = tiny_cards("stage1", teacher_views=3, **SETTINGS)
@@ -50,7 +50,7 @@ def test_kept_answers_are_the_live_ones(
     assert kept.asked <= 10 * 3 * 2 + 10 < live.asked
 
 
-def test_views_come_round(tiny_cards: Load) -> None:
+def test_teacher_views_repeat_after_their_number(tiny_cards: Load) -> None:
     cards = tiny_cards("stage1", teacher_views=2, batch_size=10, scan_share=0.5, **SETTINGS)
     assert len(cards.split.known) == 10
     passes = [Batches(cards, 8).batch(step) for step in range(4)]

@@ -77,7 +77,7 @@ def test_another_runs_checkpoint_is_refused(
     assert words in str(refusal.value) and "a checkpoint folder of its own" in str(refusal.value)
 
 
-def test_a_faster_machine_may_go_on(tmp_path: Path, tiny: Tiny) -> None:
+def test_resume_with_other_machine_settings_continues(tmp_path: Path, tiny: Tiny) -> None:
     Checkpoints(tmp_path, identity(tiny()), SINGLE_PROCESS).save(1, {})
     faster = identity(tiny(render_threads=8, checkpoint_minutes=1, threads=2))
     assert Checkpoints(tmp_path, faster, SINGLE_PROCESS).load(CPU) is not None
@@ -105,7 +105,7 @@ def test_a_checkpoint_cannot_run_code(
 
 
 @pytest.mark.parametrize("how", ["write", "sync"])
-def test_a_full_disk_keeps_the_one_before(
+def test_full_disk_keeps_the_previous_checkpoint(
     tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     kept = Checkpoints(tmp_path, identity(tiny()), SINGLE_PROCESS)
@@ -129,7 +129,7 @@ def test_a_full_disk_keeps_the_one_before(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_disk_that_is_really_full(tmp_path: Path, tiny: Tiny) -> None:
+def test_checkpoint_on_a_full_disk_raises(tmp_path: Path, tiny: Tiny) -> None:
     kept = Checkpoints(tmp_path, identity(tiny()), SINGLE_PROCESS)
     (tmp_path / "step-000000002.partial").symlink_to("/dev/full")
     with pytest.raises(TrainingError, match="No space left on device"):
@@ -203,7 +203,7 @@ STUDENT = (
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_teacher_ends_as_if_it_had_not_been(
+def test_killed_teacher_resumes_to_the_same_result(
     card_folder: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     whole = Job(tmp_path / "whole", "train_teacher.py", *TEACHER, cards=card_folder)
@@ -224,7 +224,7 @@ def test_a_killed_teacher_ends_as_if_it_had_not_been(
     assert job.result() == whole.result()
 
 
-def test_a_killed_student_ends_as_if_it_had_not_been(card_folder: Path, tmp_path: Path) -> None:
+def test_killed_student_resumes_to_the_same_result(card_folder: Path, tmp_path: Path) -> None:
     Job(tmp_path / "t", "train_teacher.py", "--recipe", "tiny", cards=card_folder).finish()
     channels = {"cards": card_folder, "teacher": tmp_path / "t" / "model"}
     script = "train_student_distillation.py"

@@ -108,7 +108,7 @@ def run(config: TrainingConfig, count: int, given: list[Batch] | None = None, **
     return *result, report
 
 
-def test_it_learns_and_reports(tiny: Tiny) -> None:
+def test_train_lowers_the_loss_and_reports(tiny: Tiny) -> None:
     config = tiny(learning_rate=0.05, log_seconds=0.01, ema_decay=0)
     model, history, report = run(config, 60, batches(1) * 60)
     assert history.steps == 60 and history.images == 60 * 16
@@ -122,7 +122,7 @@ def test_two_runs_are_equal_bit_for_bit(tiny: Tiny) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_average_is_what_is_returned(tiny: Tiny) -> None:
+def test_train_returns_the_averaged_weights(tiny: Tiny) -> None:
     seen: list[Tensor] = []
 
     def spy(model: nn.Module, batch: Batch) -> LossInputs:

@@ -22,7 +22,7 @@ def test_shapes_and_no_normalisation_inside(tiny: Tiny) -> None:
         assert (embeddings.norm(dim=1) - 1).abs().min() > 0.01
 
 
-def test_what_ships_is_counted(tiny: Tiny) -> None:
+def test_parameter_count_is_without_the_classifier(tiny: Tiny) -> None:
     student = build_model(tiny("stage1"))
     # EfficientNet-Lite0 without its classifier has 3,371,008; not the classifier's 4.7 million.
     assert parameter_count(student) == 3_371_008 + 1280 * 768 + 2 * 768

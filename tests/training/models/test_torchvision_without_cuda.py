@@ -25,7 +25,7 @@ def test_timm_imports_whatever_torchvision_is_installed() -> None:
     assert answer.stdout.split()[1] == "False"
 
 
-def test_the_mend_is_still_needed_where_it_is_applied() -> None:
+def test_torchvision_patch_is_still_needed() -> None:
     """Fails when a matching torchvision is served for CPU, so that the mend can go."""
     bare = run("import torchvision")
     if bare.returncode == 0:

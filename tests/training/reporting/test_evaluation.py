@@ -40,7 +40,9 @@ def test_a_model_that_answers_nan_is_not_evaluated(tiny: Tiny) -> None:
         )
 
 
-def test_a_perfect_and_a_blind_model(tiny_cards: Callable[..., CardDataset]) -> None:
+def test_evaluate_model_with_informative_and_constant_embeddings(
+    tiny_cards: Callable[..., CardDataset],
+) -> None:
     """The figures come from the model's answers and from the right cards."""
     cards = tiny_cards()
 

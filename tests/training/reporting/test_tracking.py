@@ -12,7 +12,7 @@ def start() -> Tracker:
     return Tracker.start("a-run", {"seed": 1, "long": "x" * 10_000}, {"stage": "stage1"})
 
 
-def test_without_a_server_it_says_so_and_does_nothing(
+def test_tracker_without_server_logs_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -41,7 +41,7 @@ def test_a_server_out_of_reach_is_one_warning_and_soon(
     assert time.monotonic() - began < 60
 
 
-def test_a_run_is_logged(
+def test_tracker_logs_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/runs.db")

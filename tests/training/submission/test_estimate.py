@@ -78,7 +78,7 @@ def test_machines_that_are_kept_warm_cost_as_if_they_ran() -> None:
     recipe=st.sampled_from(recipe_names()),
     instance=st.sampled_from(["ml.m5.xlarge", "ml.g5.2xlarge", "ml.g5.12xlarge", "ml.p5.48xlarge"]),
 )
-def test_more_work_never_takes_less(steps: int, scans: int, recipe: str, instance: str) -> None:
+def test_estimate_grows_with_the_work(steps: int, scans: int, recipe: str, instance: str) -> None:
     config = resolve(recipe, "teacher", "phase2", {"steps": steps})
     one = estimate(config, Compute(instance), scans, instance_price=1.0)
     more = estimate(replace(config, steps=steps + 1), Compute(instance), scans, instance_price=1.0)
@@ -88,7 +88,7 @@ def test_more_work_never_takes_less(steps: int, scans: int, recipe: str, instanc
     assert one.price is not None and one.price > 0
 
 
-def test_asking_the_teacher_once_is_less_work() -> None:
+def test_estimate_with_cached_teacher_answers_is_lower() -> None:
     once = estimate(FULL, P4D, 17_592, teacher=TEACHER)
     live = estimate(replace(FULL, teacher_views=0), P4D, 17_592, teacher=TEACHER)
     assert live.seconds and once.seconds and once.seconds < live.seconds
@@ -107,12 +107,12 @@ def test_what_is_not_known_is_said(config, instance: str, words: str) -> None:
     assert found.seconds is None and found.price is None and words in found.note
 
 
-def test_a_job_that_would_be_stopped_is_told_of() -> None:
+def test_estimate_longer_than_the_run_limit_is_noted() -> None:
     slow = estimate(FULL, Compute("ml.g4dn.xlarge", max_run_seconds=900), 17_592, teacher=TEACHER)
     assert "longer than the job may run: raise --max-run-hours" in slow.note
 
 
-def test_accelerators() -> None:
+def test_accelerators_of_an_instance_type() -> None:
     assert [accelerators(f"ml.{name}") for name in ("g5.12xlarge", "p4d.24xlarge", "g6.xlarge",
             "p5.4xlarge", "m5.xlarge", "p4d.xlarge")] == [4, 8, 1, 1, 0, None]  # fmt: skip
 
@@ -155,7 +155,7 @@ def test_the_price_is_awss_own() -> None:
         (["{"], "not understood"),
     ],
 )
-def test_a_price_list_that_says_nothing_gives_no_price(rows: list[str], words: str) -> None:
+def test_price_list_without_a_price_raises(rows: list[str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         priced(rows)
 

@@ -58,7 +58,7 @@ def test_the_same_job_goes_on_from_its_checkpoints() -> None:
     assert differing == {"sagemaker_job_name"}
 
 
-def test_it_is_sent_under_a_name_of_its_own_with_the_tags() -> None:
+def test_resume_uses_a_new_name_and_keeps_the_tags() -> None:
     client = boto3.client("sagemaker", "us-east-2", aws_access_key_id="a",
                           aws_secret_access_key="b")  # fmt: skip
     tags = [{"Key": "Recipe", "Value": "demo"}]
@@ -92,7 +92,7 @@ def test_it_is_sent_under_a_name_of_its_own_with_the_tags() -> None:
         (described(CheckpointConfig={"S3Uri": "s3://b/x"}) | {"CheckpointConfig": {}}, "kept no"),
     ],
 )
-def test_what_cannot_be_resumed(job: dict[str, Any], words: str) -> None:
+def test_resume_of_a_job_that_cannot_continue_raises(job: dict[str, Any], words: str) -> None:
     class Client:
         def describe_training_job(self, **_: str) -> dict[str, Any]:
             return job

@@ -290,7 +290,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changes", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_does_not_fit_is_refused(changes: dict[str, Any], words: str) -> None:
+def test_plan_contradicting_arguments_raises(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(submit.SubmitError, match=words):
         plan(**changes)
 
