@@ -62,7 +62,7 @@ class Site:
     def __init__(self, cloud: LocalCloud, folder: Path) -> None:
         self.variables = {**os.environ, **cloud.env()}
         self._folder = folder
-        self._session = boto3.Session(
+        self._session: Any = boto3.Session(
             aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
             region_name=self.variables["AWS_REGION"],

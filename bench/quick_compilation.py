@@ -8,11 +8,15 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.contract import Contract
 from registry.deployment import DeployedNames
 from registry.names import GROUP, parse_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
+    from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
 
 #: What the versions are called, before their number.
 LINE = "student-efficientnet-lite0-stage2-v"
@@ -78,7 +82,12 @@ def quick_compilation(client: Callable[[str], Any], deployment: DeployedNames) -
         client("s3").put_object(Bucket=deployment.training_bucket, Key=name, Body=b"nothing")
 
 
-def register(sagemaker: Any, deployment: DeployedNames, number: int, status: str) -> str:
+def register(
+    sagemaker: SageMakerClient,
+    deployment: DeployedNames,
+    number: int,
+    status: ModelApprovalStatusType,
+) -> str:
     """Makes a stage-2 student with what its compilation needs; returns its ARN."""
     name = parse_name(f"{LINE}{number}")
     bucket = deployment.training_bucket

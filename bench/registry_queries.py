@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -28,6 +28,9 @@ from localcloud import LocalCloud
 from localcloud.ports import free_port
 from registry.names import GROUP, parse_name
 from registry.versions.queries import latest, pages
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK_RUNS, SLOW_RUNS = 25, 6
@@ -67,7 +70,7 @@ class Timed:
 # --- the guide's blocks, with `list-model-packages` spelt as Python takes it
 
 
-def guide_latest(sm_client: Any) -> str:
+def guide_latest(sm_client: SageMakerClient) -> str:
     """'Get Latest Approved Student Model'."""
     response = sm_client.list_model_packages(
         ModelPackageGroupName=GROUP,
@@ -85,7 +88,7 @@ def guide_latest(sm_client: Any) -> str:
     return str(latest_student["ModelPackageDescription"]).partition(":")[0]
 
 
-def guide_all(sm_client: Any) -> str:
+def guide_all(sm_client: SageMakerClient) -> str:
     """'Get All Model Versions'."""
     paginator = sm_client.get_paginator("list_model_packages")
     all_models: list[Any] = []
@@ -97,19 +100,19 @@ def guide_all(sm_client: Any) -> str:
 # --- ours
 
 
-def our_latest(sm_client: Any) -> str:
+def our_latest(sm_client: SageMakerClient) -> str:
     """``cards registry latest``."""
     found = latest(sm_client, GROUP)
     return str(found.name) if found else "none"
 
 
-def our_first_page(sm_client: Any) -> str:
+def our_first_page(sm_client: SageMakerClient) -> str:
     """``cards registry list``."""
     page = next(pages(sm_client, GROUP, page_size=50))
     return f"{len(page.rows)} versions, more: {page.more}"
 
 
-def our_all(sm_client: Any) -> str:
+def our_all(sm_client: SageMakerClient) -> str:
     """``cards registry list --all``."""
     return f"{sum(len(page.rows) for page in pages(sm_client, GROUP))} versions"
 
@@ -117,7 +120,7 @@ def our_all(sm_client: Any) -> str:
 # --- the group
 
 
-def seed(sagemaker: Any, versions: int) -> None:
+def seed(sagemaker: SageMakerClient, versions: int) -> None:
     """One approved student, and then nothing but teachers and what was made from that student."""
     register(sagemaker, FIRST, "made from teacher-x-phase2-v1")
     for number in range(2, versions + 1):
@@ -128,7 +131,7 @@ def seed(sagemaker: Any, versions: int) -> None:
         register(sagemaker, name, words)
 
 
-def register(sagemaker: Any, name: str, words: str) -> None:
+def register(sagemaker: SageMakerClient, name: str, words: str) -> None:
     """Registers a version, described as the registry describes it."""
     sagemaker.create_model_package(
         ModelPackageGroupName=GROUP,
@@ -144,7 +147,9 @@ def register(sagemaker: Any, name: str, words: str) -> None:
 # --- measuring
 
 
-def alternate(sagemaker: Any, sides: Sequence[Callable[[Any], str]], runs: int) -> list[Timed]:
+def alternate(
+    sagemaker: Callable[[], SageMakerClient], sides: Sequence[Callable[[Any], str]], runs: int
+) -> list[Timed]:
     """Runs each side in turn, ``runs`` times, after one run that is not counted."""
     counted = [Counted(sagemaker()) for _ in sides]
     seconds: list[list[float]] = [[] for _ in sides]
@@ -178,7 +183,7 @@ def report(title: str, right: str, theirs: Timed, ours: Timed) -> None:
     print(f"  guide / ours, time: {middle:.2f} [{low:.2f}, {high:.2f}], {len(ratios)} runs")
 
 
-def measure(sagemaker: Any, versions: int) -> None:
+def measure(sagemaker: Callable[[], SageMakerClient], versions: int) -> None:
     """Runs and prints every comparison; ``sagemaker`` makes a client."""
     theirs, ours = alternate(sagemaker, (guide_latest, our_latest), QUICK_RUNS)
     report("latest approved student; all newer approved ones are of other kinds", FIRST, theirs,
@@ -216,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 region_name=variables["AWS_REGION"],
             )
 
-            def sagemaker() -> Any:
+            def sagemaker() -> SageMakerClient:
                 return session.client("sagemaker", endpoint_url=cloud.endpoint)
 
             client = sagemaker()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.aws import AwsSession
 from cli.errors import CliError, one_line
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs.client import CloudWatchLogsClient
 
 _MINUTES_BACK = 30
 
@@ -68,7 +71,7 @@ def _log_group(aws: AwsSession, function: str) -> str:
     return str(configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{names[0]}")
 
 
-def _last_error_line(logs: Any, group: str) -> str:
+def _last_error_line(logs: CloudWatchLogsClient, group: str) -> str:
     since = round((time.time() - _MINUTES_BACK * 60) * 1000)
     lines = [
         line

@@ -71,7 +71,9 @@ class AwsSession:
         """A boto3 client of the session, one a service."""
         clients: dict[str, Any] = self.__dict__.setdefault("clients", {})
         if service not in clients:
-            clients[service] = self.session.client(service)
+            # boto3's stubs know services by literal names alone.
+            session: Any = self.session
+            clients[service] = session.client(service)
         return clients[service]
 
     @cached_property

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.automation.observation import VersionRef
 from registry.compilation.jobs import source_of
 from registry.names import name_in_description, parse_compile_job
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 _NAME_LIMIT = 256
 
@@ -34,7 +37,7 @@ def detail(event: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def version_ref(event: Mapping[str, Any], sagemaker: Any) -> VersionRef | None:
+def version_ref(event: Mapping[str, Any], sagemaker: SageMakerClient) -> VersionRef | None:
     """The version that an event is about: it names a version, or a compile job of one.
 
     Args:

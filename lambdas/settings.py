@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import boto3
 
@@ -41,8 +42,10 @@ def deployment(*, signing_key_arn: str = "", keep_releases: int | None = None) -
         keep_releases: :func:`kept_releases`, for a function that retires releases or finds those
             to retire.
     """
+    # boto3's stubs know services by literal names alone.
+    client: Any = boto3.client
     return Deployment(
-        boto3.client,
+        client,
         group_name=required("GROUP_NAME"),
         training_bucket=required("TRAINING_BUCKET"),
         release_bucket=required("RELEASE_BUCKET"),

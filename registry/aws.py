@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 
 def error_code(error: ClientError) -> str:
@@ -27,7 +30,7 @@ def is_missing(error: ClientError) -> bool:
     )
 
 
-def put_once(s3: Any, bucket: str, key: str, body: bytes, **more: Any) -> bool:
+def put_once(s3: S3Client, bucket: str, key: str, body: bytes, **more: Any) -> bool:
     """Writes an object unless there is one, by S3's own condition; says whether it was written.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.names import (
     BY_APPROVAL,
@@ -18,6 +18,12 @@ from registry.names import (
     PARAMETER_ROOT,
     PARAMETERS,
 )
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_sagemaker.client import SageMakerClient
+    from mypy_boto3_ssm.client import SSMClient
 
 DEFAULT_ENVIRONMENT = "dev"
 
@@ -62,19 +68,22 @@ class Deployment:
     now: Callable[[], datetime] = utc_now
 
     @cached_property
-    def sagemaker(self) -> Any:
+    def sagemaker(self) -> SageMakerClient:
         """The boto3 SageMaker client."""
-        return self.client("sagemaker")
+        client: SageMakerClient = self.client("sagemaker")
+        return client
 
     @cached_property
-    def s3(self) -> Any:
+    def s3(self) -> S3Client:
         """The boto3 S3 client."""
-        return self.client("s3")
+        client: S3Client = self.client("s3")
+        return client
 
     @cached_property
-    def kms(self) -> Any:
+    def kms(self) -> KMSClient:
         """The boto3 KMS client."""
-        return self.client("kms")
+        client: KMSClient = self.client("kms")
+        return client
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ class DeployedNames:
         )
 
     @classmethod
-    def read(cls, ssm: Any, environment: str = DEFAULT_ENVIRONMENT) -> DeployedNames:
+    def read(cls, ssm: SSMClient, environment: str = DEFAULT_ENVIRONMENT) -> DeployedNames:
         """Reads ``/cards/<environment>/*``.
 
         Args:

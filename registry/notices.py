@@ -11,7 +11,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns.client import SNSClient
 
 #: SNS's own limits: a subject's characters, and bytes of a message, of which we use far fewer.
 _SUBJECT_LIMIT, _TEXT_LIMIT = 100, 4000
@@ -94,7 +97,7 @@ class Notifier:
         count: Called with each notice, to count it.
     """
 
-    sns: Any
+    sns: SNSClient
     topic: str
     environment: str
     count: Callable[[Notice], None] = lambda notice: None

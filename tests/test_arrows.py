@@ -60,10 +60,27 @@ FOLDERS = {
 LAMBDA_RUNTIME = {"boto3", "botocore"}
 
 
-def imports(file: Path) -> set[str]:
-    """Top-level names of every module that a file imports, also inside functions."""
+class WithoutTypeChecking(ast.NodeTransformer):
+    """Removes what only the type checker imports."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        self.generic_visit(node)
+        only_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if only_types else node
+
+
+def imports(file: Path, *, runtime_only: bool = False) -> set[str]:
+    """Names of every module that a file imports, also inside functions.
+
+    Args:
+        file: Python source.
+        runtime_only: Leave out imports below ``if TYPE_CHECKING``.
+    """
+    tree: ast.AST = ast.parse(file.read_text())
+    if runtime_only:
+        tree = WithoutTypeChecking().visit(tree)
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -87,9 +104,24 @@ def test_a_room_imports_only_the_rooms_that_it_may(room: str) -> None:
 @pytest.mark.parametrize("room", ["registry", "lambdas"])
 def test_a_lambda_carries_nothing_but_its_runtime(room: str) -> None:
     for file in files(room):
-        names = {name.partition(".")[0] for name in imports(file)}
+        names = {name.partition(".")[0] for name in imports(file, runtime_only=True)}
         extra = names - set(sys.stdlib_module_names) - LAMBDA_RUNTIME - {"registry", "lambdas"}
         assert not extra, f"{file.relative_to(ROOT)} imports {', '.join(sorted(extra))}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_stubs_are_imported_for_type_checking_only(room: str) -> None:
+    """Stubs of boto3's clients are installed for development alone."""
+    for file in files(room):
+        stubs = {name for name in imports(file, runtime_only=True) if name.startswith("mypy_")}
+        assert not stubs, f"{file.relative_to(ROOT)} imports {', '.join(sorted(stubs))} at run time"
+
+
+def test_import_for_type_checking_is_no_runtime_import(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text("import a\nif TYPE_CHECKING:\n    import b\ndef f():\n    import c\n")
+    assert imports(file) == {"a", "b", "c"}
+    assert imports(file, runtime_only=True) == {"a", "c"}
 
 
 #: What the CDK may read of the registry: modules that hold nothing but constants.

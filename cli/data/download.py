@@ -8,10 +8,13 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cli.console import bar
 from cli.errors import CliError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 _THREADS = 16
 ShowProgress = Callable[[str], None]
@@ -23,7 +26,7 @@ def source_folder(uri: str, out: Path) -> Path:
     return out.parent / f".{out.name}-{digest[:8]}-source"
 
 
-def fetch(s3: Any, uri: str, folder: Path, show_progress: ShowProgress) -> None:
+def fetch(s3: S3Client, uri: str, folder: Path, show_progress: ShowProgress) -> None:
     """Makes a folder what a prefix holds; a file that is there at its size is not fetched again.
 
     Args:
@@ -75,7 +78,7 @@ def remove_source(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sizes(s3: Any, bucket: str, prefix: str, uri: str) -> dict[str, int]:
+def _sizes(s3: S3Client, bucket: str, prefix: str, uri: str) -> dict[str, int]:
     from recognition.card_sets.pack import PACK
 
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.errors import CliError
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
     from recognition.card_sets.pack import AnySet
 
 #: Written last. A leading dot keeps it from being taken for a card.
@@ -77,7 +79,7 @@ def card_set_uri(bucket: str, cards: AnySet) -> str:
 
 
 def push(
-    s3: Any, bucket: str, cards: AnySet, progress: UploadProgress = lambda done, total: None
+    s3: S3Client, bucket: str, cards: AnySet, progress: UploadProgress = lambda done, total: None
 ) -> Upload:
     """Uploads the usable images of a card set, or its pack, unless the very set is there already.
 
@@ -119,7 +121,7 @@ def push(
     return Upload(uri, cards.digest, len(cards.cards), cards.images, len(missing))
 
 
-def resolve(s3: Any, bucket: str, cards: str, progress: UploadProgress) -> str:
+def resolve(s3: S3Client, bucket: str, cards: str, progress: UploadProgress) -> str:
     """What `--cards` means: an S3 prefix as it is, a folder after it has been pushed.
 
     Raises:
@@ -137,7 +139,7 @@ def resolve(s3: Any, bucket: str, cards: str, progress: UploadProgress) -> str:
     return push(s3, bucket, trainable(Path(cards)), progress).uri
 
 
-def newest(s3: Any, bucket: str) -> str | None:
+def newest(s3: S3Client, bucket: str) -> str | None:
     """The prefix of the card set that was pushed last and completely; None without any."""
     from registry.names import CARDS_PREFIX
 
@@ -174,12 +176,12 @@ def trainable(folder: Path) -> AnySet:
     return cards
 
 
-def _put(s3: Any, bucket: str, key: str, path: Path) -> None:
+def _put(s3: S3Client, bucket: str, key: str, path: Path) -> None:
     # In parts where it is large: a shard has 256 MiB.
     s3.upload_file(str(path), bucket, key)
 
 
-def _marker(s3: Any, bucket: str, prefix: str) -> str | None:
+def _marker(s3: S3Client, bucket: str, prefix: str) -> str | None:
     from botocore.exceptions import ClientError
 
     from registry.aws import is_missing
@@ -196,6 +198,6 @@ def _marker(s3: Any, bucket: str, prefix: str) -> str | None:
         return "unreadable marker"
 
 
-def _sizes(s3: Any, bucket: str, prefix: str) -> dict[str, int]:
+def _sizes(s3: S3Client, bucket: str, prefix: str) -> dict[str, int]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return {row["Key"]: row["Size"] for page in pages for row in page.get("Contents", [])}

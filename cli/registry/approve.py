@@ -10,6 +10,8 @@ from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson, Name
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
+
     from registry.versions.approval import ApprovalResult
     from registry.versions.packages import Package
 
@@ -95,7 +97,7 @@ def reject(
 
 
 def _decide(
-    aws: AwsSession, name: str, status: str, reason: str, override: bool = False
+    aws: AwsSession, name: str, status: ModelApprovalStatusType, reason: str, override: bool = False
 ) -> ApprovalResult:
     from cli.errors import CliError
     from cli.find_version import package as find

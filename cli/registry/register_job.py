@@ -13,6 +13,8 @@ from cli.aws import AwsSession
 from cli.errors import CliError, one_line
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
     from registry.deployment import Deployment
     from registry.registration.register import Registration
     from registry.registration.retroactive import ArtifactFacts, Statement
@@ -119,7 +121,7 @@ def _described(aws: AwsSession, job_name: str) -> dict[str, Any]:
         raise
 
 
-def _newest(deployment: Deployment, model_type: str, as_json: bool) -> dict[str, Any] | None:
+def _newest(deployment: Deployment, model_type: str, as_json: bool) -> Mapping[str, Any] | None:
     """The newest job that is not registered and says what it is; None, and it is said, where
     each one is registered."""
     from cli.console import print_json, print_line
@@ -182,7 +184,9 @@ def _register(
             statement = replace(statement, stated={**statement.stated, **_prompted(error.missing)})
 
 
-def _inspected(s3: Any, job: Mapping[str, Any], model_type: str, weights: str) -> ArtifactFacts:
+def _inspected(
+    s3: S3Client, job: Mapping[str, Any], model_type: str, weights: str
+) -> ArtifactFacts:
     """Reads the artifact from S3 as it comes; nothing of it is unpacked to disk but pickles."""
     from botocore.exceptions import ClientError
 
@@ -198,7 +202,8 @@ def _inspected(s3: Any, job: Mapping[str, Any], model_type: str, weights: str) -
         )
     bucket, key = split_s3_uri(uri)
     try:
-        stream = s3.get_object(Bucket=bucket, Key=key)["Body"]
+        # The stubs give a body no type of the standard library, though it is read like a file.
+        stream: Any = s3.get_object(Bucket=bucket, Key=key)["Body"]
     except ClientError as error:
         if is_missing(error):
             raise CliError(f"{uri}: is not there any more, so there is no model") from None

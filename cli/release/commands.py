@@ -14,6 +14,8 @@ from cli.release import diff, move_channel, retry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_s3.client import S3Client
+
 app = typer.Typer(
     no_args_is_help=True,
     help="""
@@ -202,7 +204,7 @@ def pull_release(
     )
 
 
-def releases(s3: Any, bucket: str) -> list[tuple[Any, str]]:
+def releases(s3: S3Client, bucket: str) -> list[tuple[Any, str]]:
     """The complete releases, newest first: (when, id)."""
     from registry.releases.folders import folders
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
     from cli.aws import AwsSession
 
 
@@ -60,7 +62,7 @@ def verify_signature(pem: bytes, signature: bytes, message: bytes) -> None:
         ) from None
 
 
-def _read(s3: Any, bucket: str, key: str, limit: int) -> bytes:
+def _read(s3: S3Client, bucket: str, key: str, limit: int) -> bytes:
     from botocore.exceptions import ClientError
 
     from cli.errors import CliError

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.automation_functions import last_error
 from cli.aws import AwsSession
 from cli.errors import CliError
 
 if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
+
     from registry.versions.packages import Package
     from training.submission.watch import JobUpdate
 
@@ -77,7 +79,7 @@ def _beside_a_newer(aws: AwsSession, package: Package) -> str | None:
     return own if compute(aws.deployment).package_arn != package.arn else None
 
 
-def _newest_job(sagemaker: Any, stem: str) -> str | None:
+def _newest_job(sagemaker: SageMakerClient, stem: str) -> str | None:
     answer = sagemaker.list_processing_jobs(
         NameContains=stem, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
     )

@@ -195,7 +195,7 @@ def _compare(operator: str, have: Any, wanted: Any) -> bool:
 # --- properties
 
 
-def _type_of(shape: Shape, name: str) -> str:
+def _type_of(shape: Any, name: str) -> str:
     """The type of a property, by botocore's model; ``by key`` for a value of a map.
 
     Raises:

@@ -29,7 +29,8 @@ def operation(name: str) -> OperationModel:
     """
     if name not in service_model().operation_names:
         raise AwsError("UnknownOperationException", f"SageMaker has no operation {name!r}")
-    return service_model().operation_model(name)
+    model: OperationModel = service_model().operation_model(name)
+    return model
 
 
 def check_request(name: str, request: Mapping[str, Any]) -> None:
@@ -43,12 +44,12 @@ def check_request(name: str, request: Mapping[str, Any]) -> None:
 
 def trim_response(name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     """Keeps of an answer what the operation's output has."""
-    shape = operation(name).output_shape
+    shape: Any = operation(name).output_shape
     members = shape.members if shape else {}
     return {key: value for key, value in answer.items() if key in members and value is not None}
 
 
-def _faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
+def _faults(shape: Any, value: Any, path: str) -> Iterator[str]:
     """Faults in AWS's words, each with the path of the member."""
     kind = shape.type_name
     expected = {
@@ -81,7 +82,7 @@ def _faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
             yield from _range_faults(shape, value, path)
 
 
-def _structure_faults(shape: Shape, value: Mapping[str, Any], path: str) -> Iterator[str]:
+def _structure_faults(shape: Any, value: Mapping[str, Any], path: str) -> Iterator[str]:
     for name in shape.required_members:
         if value.get(name) is None:
             yield (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry import channels
 from registry.automation.observation import VersionRef, VersionState, observe
@@ -30,6 +30,9 @@ from registry.versions.metadata import (
     shortened,
 )
 from registry.versions.packages import APPROVED, describe
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ def publish_actions(
     }
 
 
-def _is_approved(sagemaker: Any, state: VersionState) -> bool:
+def _is_approved(sagemaker: SageMakerClient, state: VersionState) -> bool:
     package = describe(sagemaker, state.version.arn)
     return package is not None and package.approval == APPROVED
 
@@ -239,10 +242,11 @@ def _announce(
     obsolete = [
         key for key in (COMPILE_FAILED_JOB, COMPILE_FAILURE) if key in state.package.metadata
     ]
+    removal: dict[str, Any] = {"CustomerMetadataPropertiesToRemove": obsolete} if obsolete else {}
     deployment.sagemaker.update_model_package(
         ModelPackageArn=state.package.arn,
         CustomerMetadataProperties={RELEASE: release},
-        **({"CustomerMetadataPropertiesToRemove": obsolete} if obsolete else {}),
+        **removal,
     )
     return "announced"
 

@@ -7,10 +7,10 @@ channels' histories. Nothing is written for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +23,9 @@ from registry.releases import pointers
 from registry.releases.folders import folders
 from registry.versions.metadata import COMPILE_FAILURE
 from registry.versions.packages import APPROVED, PENDING, Package
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs.client import CloudWatchLogsClient
 
 _DECIDED = re.compile(r" on (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ): ")
 
@@ -56,6 +59,8 @@ def trace(deployment: Deployment, package: Package) -> list[Entry]:
 
 def _made(deployment: Deployment, package: Package) -> Iterator[Entry]:
     kind, _, name = package.generated_by.rpartition(":")[2].partition("/")
+    times: tuple[datetime | None, datetime | None] = (None, None)
+    job: Mapping[str, Any]
     try:
         if kind == "training-job":
             job = deployment.sagemaker.describe_training_job(TrainingJobName=name)
@@ -63,12 +68,9 @@ def _made(deployment: Deployment, package: Package) -> Iterator[Entry]:
         elif kind == "processing-job":
             job = deployment.sagemaker.describe_processing_job(ProcessingJobName=name)
             times = (job.get("ProcessingStartTime"), job.get("ProcessingEndTime"))
-        else:
-            job, times = {}, (None, None)
     except ClientError as error:
         if not is_missing(error):
             raise
-        job, times = {}, (None, None)
     words = ("started", "ended")
     for when, word in zip(times, words, strict=True):
         if when:
@@ -155,7 +157,9 @@ def _time(text: str) -> datetime | None:
     return when if when.tzinfo else None
 
 
-def log_lines(logs: Any, groups: list[str], label: str, since: datetime) -> Iterator[Entry]:
+def log_lines(
+    logs: CloudWatchLogsClient, groups: list[str], label: str, since: datetime
+) -> Iterator[Entry]:
     """What the functions logged about a version, oldest first within each function.
 
     Args:

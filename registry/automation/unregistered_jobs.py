@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from registry.deployment import Deployment
 from registry.names import JOBS_PREFIX, NAMES_PREFIX
 from registry.registration.failed_runs import line_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 _ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
@@ -60,7 +63,7 @@ def _claims(deployment: Deployment, since: datetime) -> dict[str, str]:
     return found
 
 
-def _claim(s3: Any, bucket: str, key: str) -> tuple[str, str] | None:
+def _claim(s3: S3Client, bucket: str, key: str) -> tuple[str, str] | None:
     try:
         document = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read(4096))
         return str(document["source"]), str(document["name"])

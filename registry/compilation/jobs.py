@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +23,10 @@ from registry.names import (
 )
 from registry.versions.metadata import CARD_SET_URI
 from registry.versions.packages import Package
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 SOURCE_ARN = "CARDS_SOURCE_PACKAGE_ARN"
 FIDELITY_REPORT = "fidelity.json"
@@ -98,7 +102,7 @@ class CompileJobs:
         return replace(self, newest=replace(self.newest, reason=reason)) if reason else self
 
 
-def jobs_of(sagemaker: Any, source: ModelName, recipe: CompileRecipe) -> CompileJobs:
+def jobs_of(sagemaker: SageMakerClient, source: ModelName, recipe: CompileRecipe) -> CompileJobs:
     """Finds the compile jobs of a version."""
     newest, running, created = CompileJob(), [], []
     for row in list_jobs(sagemaker, f"{COMPILE_JOB_PREFIX}{source}-"):
@@ -115,7 +119,7 @@ def jobs_of(sagemaker: Any, source: ModelName, recipe: CompileRecipe) -> Compile
 
 
 def list_jobs(
-    sagemaker: Any, contains: str = COMPILE_JOB_PREFIX, state: JobState | None = None
+    sagemaker: SageMakerClient, contains: str = COMPILE_JOB_PREFIX, state: JobState | None = None
 ) -> Iterator[Mapping[str, Any]]:
     """The processing jobs with some words in their names, newest first."""
     query: dict[str, Any] = {"NameContains": contains, "StatusEquals": state and state.value}
@@ -138,7 +142,11 @@ def _job(row: Mapping[str, Any], attempt: int) -> CompileJob:
 
 
 def start(
-    sagemaker: Any, source: Package, recipe: CompileRecipe, settings: CompileSettings, attempt: int
+    sagemaker: SageMakerClient,
+    source: Package,
+    recipe: CompileRecipe,
+    settings: CompileSettings,
+    attempt: int,
 ) -> str:
     """Starts a compile job and returns its name; a job that is there already is the same job.
 
@@ -216,7 +224,7 @@ def start(
     return job_name
 
 
-def stop(sagemaker: Any, job_name: str) -> None:
+def stop(sagemaker: SageMakerClient, job_name: str) -> None:
     """Stops a compile job; one that has just ended by itself is no error."""
     try:
         sagemaker.stop_processing_job(ProcessingJobName=job_name)
@@ -225,7 +233,7 @@ def stop(sagemaker: Any, job_name: str) -> None:
             raise
 
 
-def source_of(sagemaker: Any, job_name: str) -> str | None:
+def source_of(sagemaker: SageMakerClient, job_name: str) -> str | None:
     """The ARN of the version that a compile job was started for; None for any other job."""
     try:
         job = sagemaker.describe_processing_job(ProcessingJobName=job_name)
@@ -237,7 +245,7 @@ def source_of(sagemaker: Any, job_name: str) -> str | None:
     return str(arn) if arn else None
 
 
-def read_report(s3: Any, bucket: str, job_name: str, file: str) -> dict[str, Any]:
+def read_report(s3: S3Client, bucket: str, job_name: str, file: str) -> dict[str, Any]:
     """Reads a JSON report (``fidelity.json``, ``compilation.json``) of a completed compile job.
 
     Raises:

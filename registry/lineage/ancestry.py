@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.versions.packages import Package, describe, iterate
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 DEPTH_LIMIT = 32
 #: QueryLineage walks no further:
@@ -26,7 +29,7 @@ class LineageError(ValueError):
     """Lineage that cannot be right, or cannot be written; names the version or the limit."""
 
 
-def ancestors(sagemaker: Any, package: Package) -> list[Package]:
+def ancestors(sagemaker: SageMakerClient, package: Package) -> list[Package]:
     """The versions that a version was made from, nearest first.
 
     The chain ends early where a parent has been deleted.
@@ -49,7 +52,7 @@ def ancestors(sagemaker: Any, package: Package) -> list[Package]:
     return chain
 
 
-def descendants(sagemaker: Any, package: Package) -> list[Package]:
+def descendants(sagemaker: SageMakerClient, package: Package) -> list[Package]:
     """The versions that were made from a version, directly or not, oldest first.
 
     The number of calls grows with the descendants, not with the group; only where Lineage knows
@@ -81,7 +84,7 @@ def descendants(sagemaker: Any, package: Package) -> list[Package]:
     return sorted(family, key=lambda each: each.version)
 
 
-def artifact_of(sagemaker: Any, source_uri: str) -> str | None:
+def artifact_of(sagemaker: SageMakerClient, source_uri: str) -> str | None:
     """The ARN of the lineage artifact that stands for an address, or None.
 
     There is one for each address, as SageMaker's documentation has it; of several the oldest
@@ -96,14 +99,14 @@ def artifact_of(sagemaker: Any, source_uri: str) -> str | None:
     return None
 
 
-def _add_described(sagemaker: Any, arn: str, found: dict[str, Package]) -> None:
+def _add_described(sagemaker: SageMakerClient, arn: str, found: dict[str, Package]) -> None:
     if arn not in found:
         package = describe(sagemaker, arn)
         if package:
             found[arn] = package
 
 
-def _query(sagemaker: Any, start: str) -> Iterator[str]:
+def _query(sagemaker: SageMakerClient, start: str) -> Iterator[str]:
     """The artifacts below an artifact, to the depth that a query has."""
     request: dict[str, Any] = {
         "StartArns": [start],
@@ -122,7 +125,7 @@ def _query(sagemaker: Any, start: str) -> Iterator[str]:
         request["NextToken"] = page["NextToken"]
 
 
-def _source_uri(sagemaker: Any, artifact: str) -> str:
+def _source_uri(sagemaker: SageMakerClient, artifact: str) -> str:
     return str(sagemaker.describe_artifact(ArtifactArn=artifact)["Source"]["SourceUri"])
 
 

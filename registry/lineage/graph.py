@@ -17,7 +17,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.compilers import COMPILERS, ONNX_FORMAT, ONNX_STAGE
 from registry.names import CARDS_CHANNEL, LINEAGE_ACTION_PREFIX, ModelName, name_in_description
@@ -31,6 +31,9 @@ from registry.versions.metadata import (
     shortened,
 )
 from registry.versions.packages import PENDING, Package
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import ActionStatusType, AssociationEdgeTypeType
 
 ENTITY_NAME_LIMIT = 120
 DESCRIPTION_LIMIT = 3072
@@ -84,7 +87,7 @@ class Action:
     type: str
     source_uri: str
     source_type: str
-    status: str
+    status: ActionStatusType
     description: str
     properties: Mapping[str, str]
     commit: str = ""
@@ -98,7 +101,7 @@ class Association:
 
     source: str
     destination: str
-    type: str
+    type: AssociationEdgeTypeType
 
 
 @dataclass(frozen=True)

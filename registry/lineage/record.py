@@ -11,9 +11,9 @@ wrong; only reading again distinguishes the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -29,6 +29,11 @@ from registry.lineage.graph import (
     version_graph,
 )
 from registry.versions.packages import Package, describe
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
+    from mypy_boto3_sagemaker.literals import AssociationEdgeTypeType
+    from mypy_boto3_sagemaker.type_defs import AssociationSummaryTypeDef
 
 _TAKEN = frozenset({"ValidationException", "ResourceInUse", "ConflictException"})
 _FULL = "ResourceLimitExceeded"
@@ -56,7 +61,7 @@ class Change:
     name: str
 
 
-def record_version(sagemaker: Any, package: Package) -> list[Change]:
+def record_version(sagemaker: SageMakerClient, package: Package) -> list[Change]:
     """Makes Lineage hold what a version records; returns what was missing or differed.
 
     Where a parent is neither in Lineage nor in the registry any more, the graph ends.
@@ -77,9 +82,10 @@ def record_version(sagemaker: Any, package: Package) -> list[Change]:
     return _GraphWriter(sagemaker, found).write(graph)
 
 
-def job_of(sagemaker: Any, package: Package) -> JobRecord | None:
+def job_of(sagemaker: SageMakerClient, package: Package) -> JobRecord | None:
     """The job that a version says it was made by; None where SageMaker knows none such."""
     kind, _, name = package.generated_by.rpartition(":")[2].partition("/")
+    answer: Mapping[str, Any]
     try:
         if kind == "training-job":
             answer = sagemaker.describe_training_job(TrainingJobName=name)
@@ -102,7 +108,7 @@ class _GraphWriter:
         found: The ARN of each artifact that is there, by its address.
     """
 
-    def __init__(self, sagemaker: Any, found: dict[str, str | None]) -> None:
+    def __init__(self, sagemaker: SageMakerClient, found: dict[str, str | None]) -> None:
         self._sagemaker = sagemaker
         self._arns = {key: arn for key, arn in found.items() if arn}
         self._names = dict[str, str]()
@@ -114,7 +120,7 @@ class _GraphWriter:
             self._artifact(artifact)
         for action in graph.actions:
             self._action(action)
-        sources_of = dict[str, dict[str, str]]()
+        sources_of: dict[str, dict[str, AssociationEdgeTypeType]] = {}
         for edge in graph.associations:
             sources_of.setdefault(edge.destination, {})[edge.source] = edge.type
         for destination, sources in sources_of.items():
@@ -158,14 +164,15 @@ class _GraphWriter:
             )
             self._changes.append(Change(UPDATED, "action", wanted.name))
 
-    def _edges(self, destination: str, wanted: dict[str, str], *, strict: bool) -> None:
+    def _edges(
+        self, destination: str, wanted: dict[str, AssociationEdgeTypeType], *, strict: bool
+    ) -> None:
         """Associates sources with a destination; other edges to it are reported where strict."""
         destination_arn = self._arns[destination]
-        present: dict[str, dict[str, Any]] = {}
+        present: dict[str, AssociationSummaryTypeDef] = {}
         if destination_arn not in self._new:
             present = {
-                each["SourceArn"]: each
-                for each in self._associations(DestinationArn=destination_arn)
+                each["SourceArn"]: each for each in self._associations(destination=destination_arn)
             }
         for source, kind in wanted.items():
             if not present.pop(self._arns[source], None) and self._associate(
@@ -180,12 +187,19 @@ class _GraphWriter:
                 name = f"{source} → {self._names[destination]} (DerivedFrom)"
                 self._changes.append(Change(UNEXPECTED, "association", name))
 
-    def _associate(self, source: str, destination: str, kind: str) -> bool:
+    def _associate(self, source: str, destination: str, kind: AssociationEdgeTypeType) -> bool:
         """Adds one edge; returns whether this call added it."""
-        ends = {"SourceArn": source, "DestinationArn": destination}
         _, made = self._create_or_find(
-            lambda: dict(self._sagemaker.add_association(AssociationType=kind, **ends)),
-            lambda: next(self._associations(**ends), None),
+            lambda: self._sagemaker.add_association(
+                SourceArn=source, DestinationArn=destination, AssociationType=kind
+            )["DestinationArn"],
+            lambda: next(
+                (
+                    each["DestinationArn"]
+                    for each in self._associations(source=source, destination=destination)
+                ),
+                None,
+            ),
         )
         return made
 
@@ -222,8 +236,15 @@ class _GraphWriter:
                 return None
             raise
 
-    def _associations(self, **ends: str) -> Iterator[dict[str, Any]]:
-        pages = self._sagemaker.get_paginator("list_associations").paginate(**ends)
+    def _associations(
+        self, *, destination: str, source: str = ""
+    ) -> Iterator[AssociationSummaryTypeDef]:
+        listed = self._sagemaker.get_paginator("list_associations")
+        pages = (
+            listed.paginate(SourceArn=source, DestinationArn=destination)
+            if source
+            else listed.paginate(DestinationArn=destination)
+        )
         for page in pages:
             yield from page["AssociationSummaries"]
 

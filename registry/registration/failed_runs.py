@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.names import ModelName, ModelNameError, parse_name
 from registry.registration.job_facts import channel_uri, machine_facts
@@ -21,6 +21,9 @@ from registry.versions.metadata import (
     shortened,
 )
 from registry.versions.packages import FAILED, REJECTED, NewPackage, describe
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 #: Environment variable of a training job: what its model is to be called, without the version.
 MODEL_LINE = "CARDS_MODEL_LINE"
@@ -37,7 +40,7 @@ def line_of(job: Mapping[str, Any]) -> ModelName | None:
 
 
 def failed_version(
-    sagemaker: Any, group: str, job: Mapping[str, Any], name: ModelName, reason: str
+    sagemaker: SageMakerClient, group: str, job: Mapping[str, Any], name: ModelName, reason: str
 ) -> NewPackage:
     """The version that stands for a run without a model.
 

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -55,6 +55,10 @@ from registry.versions.packages import (
     find,
 )
 from registry.versions.validation import validate
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 REQUEST_FILE = "registration.json"
 REQUEST_LIMIT = 256 * 1024
@@ -337,7 +341,7 @@ def summarise(metadata: Mapping[str, str], metrics: Mapping[str, float], parent:
     return ", ".join(parts)
 
 
-def read_request(s3: Any, job: Mapping[str, Any]) -> RegistrationRequest:
+def read_request(s3: S3Client, job: Mapping[str, Any]) -> RegistrationRequest:
     """What a completed training job says about its model.
 
     Raises:
@@ -348,7 +352,8 @@ def read_request(s3: Any, job: Mapping[str, Any]) -> RegistrationRequest:
     output_key = f"{key.rpartition('/')[0]}/output.tar.gz"
     label = f"training job {job_name}: {REQUEST_FILE}"
     try:
-        stream = s3.get_object(Bucket=bucket, Key=output_key)["Body"]
+        # The stubs give a body no type of the standard library, though it is read like a file.
+        stream: Any = s3.get_object(Bucket=bucket, Key=output_key)["Body"]
     except ClientError as error:
         if is_missing(error):
             raise RegistrationError(
@@ -363,7 +368,7 @@ def read_request(s3: Any, job: Mapping[str, Any]) -> RegistrationRequest:
 
 
 def _parent_metadata(
-    sagemaker: Any, request: RegistrationRequest, group: str, job_name: str
+    sagemaker: SageMakerClient, request: RegistrationRequest, group: str, job_name: str
 ) -> dict[str, str]:
     if request.parent_arn is None:
         return {}

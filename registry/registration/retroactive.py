@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.deployment import Deployment
 from registry.lineage.ancestry import ancestors
@@ -57,6 +57,9 @@ from registry.versions.metadata import (
 from registry.versions.metadata_schema import COSINE, SCHEMAS, SHARE
 from registry.versions.packages import Package, PackageSummary, describe
 from registry.versions.queries import Filters, pages
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 #: The stage of a teacher's job that does not say another.
 _FINISHED_TEACHER = "phase2"
@@ -146,7 +149,7 @@ def registered_as(deployment: Deployment, job: Mapping[str, Any]) -> PackageSumm
 
 def jobs_by_registration(
     deployment: Deployment, model_type: str
-) -> Iterator[tuple[dict[str, Any] | None, str]]:
+) -> Iterator[tuple[Mapping[str, Any] | None, str]]:
     """The deployment's completed jobs of a type, newest first.
 
     Yields:
@@ -279,7 +282,7 @@ def _parent(
     return parent
 
 
-def _parent_facts(sagemaker: Any, parent: Package) -> list[Fact]:
+def _parent_facts(sagemaker: SageMakerClient, parent: Package) -> list[Fact]:
     for each in (parent, *ancestors(sagemaker, parent)):
         if each.name and each.name.model_type == TEACHER:
             return [Fact("TeacherModel", each.name.architecture, f"its parent {each.name}")]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -152,7 +153,7 @@ def move(deployment: Deployment, channel: str = STABLE_CHANNEL) -> Pointer:
             "history": [{**asdict(each.pointer), "since": each.since} for each in before]
             [:HISTORY_LIMIT],
         }  # fmt: skip
-        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        condition: dict[str, Any] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
             deployment.s3.put_object(
                 Bucket=deployment.release_bucket,

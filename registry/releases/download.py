@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -26,6 +26,9 @@ from registry.releases.manifest import (
 )
 from registry.releases.pointers import read as read_pointer
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
 PUBLIC_KEY = "signing-key.pem"
 _SIGNATURE_LIMIT = 1024
 _CHUNK = 1024**2
@@ -38,7 +41,7 @@ class DownloadError(RuntimeError):
     """A release that cannot be had; names it, the cause and the remedy."""
 
 
-def release_in_channel(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> str:
+def release_in_channel(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> str:
     """The id of the release that a channel points to.
 
     Raises:
@@ -55,7 +58,7 @@ def release_in_channel(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> s
 
 
 def pull(
-    s3: Any,
+    s3: S3Client,
     bucket: str,
     release: str,
     into: Path,
@@ -136,7 +139,7 @@ def verify_folder(folder: Path, *, public_key: bytes, verify: Verify) -> dict[st
     return manifest
 
 
-def _get(s3: Any, bucket: str, key: str, limit: int, release: str) -> bytes:
+def _get(s3: S3Client, bucket: str, key: str, limit: int, release: str) -> bytes:
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read(limit + 1)
     except ClientError as error:
@@ -151,7 +154,7 @@ def _get(s3: Any, bucket: str, key: str, limit: int, release: str) -> bytes:
     return bytes(body)
 
 
-def _download(s3: Any, bucket: str, key: str, path: Path, file: File, release: str) -> None:
+def _download(s3: S3Client, bucket: str, key: str, path: Path, file: File, release: str) -> None:
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"]
     except ClientError as error:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from registry.names import RELEASES_PREFIX, RETIRED
 from registry.releases.manifest import MANIFEST, SIGNATURE
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 
 @dataclass(frozen=True)
@@ -41,23 +44,23 @@ class Folder:
         return self.release.partition(".")[0]
 
 
-def is_complete(s3: Any, bucket: str, release: str) -> bool:
+def is_complete(s3: S3Client, bucket: str, release: str) -> bool:
     """Whether a release is there: its manifest, which is written last, exists, and no mark."""
     found = folder(s3, bucket, release)
     return found is not None and found.published is not None
 
 
-def folder(s3: Any, bucket: str, release: str) -> Folder | None:
+def folder(s3: S3Client, bucket: str, release: str) -> Folder | None:
     """One release's folder; None where there is none."""
     return next(_listed(s3, bucket, f"{RELEASES_PREFIX}{release}/"), None)
 
 
-def folders(s3: Any, bucket: str, name: str = "") -> Iterator[Folder]:
+def folders(s3: S3Client, bucket: str, name: str = "") -> Iterator[Folder]:
     """The releases' folders by id; those of one version where ``name`` is given."""
     yield from _listed(s3, bucket, f"{RELEASES_PREFIX}{name}." if name else RELEASES_PREFIX)
 
 
-def _listed(s3: Any, bucket: str, prefix: str) -> Iterator[Folder]:
+def _listed(s3: S3Client, bucket: str, prefix: str) -> Iterator[Folder]:
     current, files = "", dict[str, datetime]()
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Contents", []):
@@ -83,11 +86,11 @@ def complete(folders: Iterable[Folder]) -> list[str]:
     return [release for _, release in sorted(found, reverse=True)]
 
 
-def releases_of(s3: Any, bucket: str, name: str) -> list[str]:
+def releases_of(s3: S3Client, bucket: str, name: str) -> list[str]:
     """The ids of a version's complete releases, newest first."""
     return complete(folders(s3, bucket, name))
 
 
-def newest_release(s3: Any, bucket: str, name: str) -> str | None:
+def newest_release(s3: S3Client, bucket: str, name: str) -> str | None:
     """The id of a version's newest complete release, or None."""
     return next(iter(releases_of(s3, bucket, name)), None)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from registry.aws import is_missing
 from registry.names import CHANNELS_PREFIX, STABLE_CHANNEL
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 _POINTER_LIMIT = 64 * 1024
 
@@ -73,7 +76,9 @@ def hold_key(channel: str) -> str:
     return f"{CHANNELS_PREFIX}{channel}.hold.json"
 
 
-def read(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> tuple[Pointer | None, str | None]:
+def read(
+    s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL
+) -> tuple[Pointer | None, str | None]:
     """Reads a pointer and its ETag; (None, None) before the first release.
 
     Raises:
@@ -85,7 +90,7 @@ def read(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> tuple[Pointer |
     return _pointer(document, f"channel {channel}: s3://{bucket}/{pointer_key(channel)}"), etag
 
 
-def history(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> list[Move]:
+def history(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> list[Move]:
     """Where a channel points and has pointed, newest first; empty before the first release.
 
     Raises:
@@ -97,7 +102,7 @@ def history(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> list[Move]:
     return moves_of(document, f"channel {channel}: s3://{bucket}/{pointer_key(channel)}")
 
 
-def read_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> Hold | None:
+def read_hold(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> Hold | None:
     """The hold on a channel, or None.
 
     Raises:
@@ -114,7 +119,7 @@ def read_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> Hold | Non
     return Hold(_pointer(document, label), *map(str, words))
 
 
-def hold(s3: Any, bucket: str, wanted: Hold, channel: str = STABLE_CHANNEL) -> None:
+def hold(s3: S3Client, bucket: str, wanted: Hold, channel: str = STABLE_CHANNEL) -> None:
     """Writes down that a channel is to stay at a release."""
     body = {**asdict(wanted.pointer), "by": wanted.by, "at": wanted.at, "reason": wanted.reason}
     s3.put_object(
@@ -125,12 +130,12 @@ def hold(s3: Any, bucket: str, wanted: Hold, channel: str = STABLE_CHANNEL) -> N
     )
 
 
-def release_hold(s3: Any, bucket: str, channel: str = STABLE_CHANNEL) -> None:
+def release_hold(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> None:
     """Lets a channel go where it goes by itself."""
     s3.delete_object(Bucket=bucket, Key=hold_key(channel))
 
 
-def read_object(s3: Any, bucket: str, key: str) -> tuple[Mapping[str, Any] | None, str | None]:
+def read_object(s3: S3Client, bucket: str, key: str) -> tuple[Mapping[str, Any] | None, str | None]:
     """An object and its ETag; (None, None) for none, an empty one for what is no JSON."""
     try:
         answer = s3.get_object(Bucket=bucket, Key=key)

@@ -12,7 +12,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -47,7 +47,10 @@ from registry.releases.manifest import (
 from registry.versions.metadata import COMPILE_JOB
 from registry.versions.packages import Package, describe
 
-SIGNING_ALGORITHM = "ECDSA_SHA_256"
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+
+SIGNING_ALGORITHM: Final = "ECDSA_SHA_256"
 _CHUNK = 1024**2
 
 
@@ -138,7 +141,7 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
     return release
 
 
-def sign(kms: Any, key: str, body: bytes) -> bytes:
+def sign(kms: KMSClient, key: str, body: bytes) -> bytes:
     """Signs a manifest: ECDSA over P-256 with SHA-256, DER-encoded, as KMS gives it."""
     answer = kms.sign(
         KeyId=key,
@@ -149,7 +152,7 @@ def sign(kms: Any, key: str, body: bytes) -> bytes:
     return bytes(answer["Signature"])
 
 
-def public_key_pem(kms: Any, key: str) -> bytes:
+def public_key_pem(kms: KMSClient, key: str) -> bytes:
     """The public half of the signing key, as PEM (SubjectPublicKeyInfo)."""
     der = base64.b64encode(kms.get_public_key(KeyId=key)["PublicKey"]).decode()
     lines = "\n".join(der[at : at + 64] for at in range(0, len(der), 64))

@@ -122,7 +122,7 @@ def _host(uri: str, region: str) -> _Host:
 
 
 def _send(request: AWSRequest, uri: str) -> bytes:
-    prepared = request.prepare()
+    prepared: Any = request.prepare()
     sent = urllib.request.Request(  # noqa: S310 (_host lets https and http alone through)
         prepared.url, data=prepared.body, headers=dict(prepared.headers), method=prepared.method
     )

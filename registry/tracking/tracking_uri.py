@@ -8,11 +8,14 @@ which bucket its MLflow uses, and which App or server that is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from registry.aws import split_s3_uri
 from registry.deployment import DEFAULT_ENVIRONMENT
 from registry.names import NO_MLFLOW, PARAMETER_ROOT
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm.client import SSMClient
 
 #: Where an App or server of ours keeps artifacts, within its bucket.
 ARTIFACT_PREFIX = "mlflow"
@@ -41,7 +44,7 @@ class TrackingStore:
     stands_for: bool = False
 
 
-def resolve(ssm: Any, address: str, region: str) -> TrackingStore:
+def resolve(ssm: SSMClient, address: str, region: str) -> TrackingStore:
     """Finds the MLflow that an address means.
 
     Args:
@@ -75,7 +78,7 @@ def resolve(ssm: Any, address: str, region: str) -> TrackingStore:
     return found
 
 
-def _stores(ssm: Any) -> list[TrackingStore]:
+def _stores(ssm: SSMClient) -> list[TrackingStore]:
     """Every deployment's MLflow, in the order of their names."""
     found: dict[str, dict[str, str]] = {}
     pages = ssm.get_paginator("get_parameters_by_path").paginate(

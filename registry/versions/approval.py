@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, HTTPClientError
 
@@ -22,6 +22,10 @@ from registry.names import STUDENT, ModelName
 from registry.versions.metadata import FAILURE_REASON, shortened
 from registry.versions.packages import APPROVED, REJECTED, Package, describe
 from registry.versions.validation import current_validation
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
+    from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
 
 DESCRIPTION_LIMIT = 1024
 #: Characters of the description for the faults of validation, where it was overridden.
@@ -45,7 +49,7 @@ class Decision:
         overridden: Faults of validation in a version that is approved in spite of them.
     """
 
-    status: str
+    status: ModelApprovalStatusType
     description: str
     overridden: tuple[str, ...] = ()
 
@@ -66,7 +70,13 @@ class ApprovalResult:
 
 
 def decide(
-    package: Package, status: str, *, reason: str, who: str, when: datetime, override: bool = False
+    package: Package,
+    status: ModelApprovalStatusType,
+    *,
+    reason: str,
+    who: str,
+    when: datetime,
+    override: bool = False,
 ) -> Decision | None:
     """Judges a decision; None where the version has that status already.
 
@@ -111,9 +121,9 @@ def decide(
 
 
 def apply(
-    sagemaker: Any,
+    sagemaker: SageMakerClient,
     package: Package,
-    status: str,
+    status: ModelApprovalStatusType,
     *,
     reason: str,
     who: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -14,6 +14,9 @@ from registry.intervals import Rate, differ, wilson_interval
 from registry.versions.metadata import CARD_SET_DIGEST, MODEL_NAME, TRAINING_JOB
 from registry.versions.packages import Package
 from registry.versions.queries import number
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,9 @@ def compare(versions: Sequence[ComparedVersion]) -> Comparison:
     )
 
 
-def training_hyperparameters(sagemaker: Any, package: Package) -> Mapping[str, str] | None:
+def training_hyperparameters(
+    sagemaker: SageMakerClient, package: Package
+) -> Mapping[str, str] | None:
     """What a version's training job was given; None for a version that no job trained, or whose
     job is gone."""
     job = package.metadata.get(TRAINING_JOB)

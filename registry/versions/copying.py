@@ -9,7 +9,7 @@ already is not copied again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -27,6 +27,9 @@ from registry.versions.metadata import (
 )
 from registry.versions.name_claims import claim_exact_name
 from registry.versions.packages import APPROVED, PENDING, NewPackage, Package, create, find
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 #: Metadata of the version: the ARN that it was copied from.
 PROMOTED_FROM = "PromotedFrom"
@@ -148,7 +151,7 @@ def _copy(
         )
 
 
-def _size(s3: Any, bucket: str, key: str) -> int | None:
+def _size(s3: S3Client, bucket: str, key: str) -> int | None:
     try:
         return int(s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
     except ClientError as error:
@@ -157,7 +160,7 @@ def _size(s3: Any, bucket: str, key: str) -> int | None:
         raise
 
 
-def _listed(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+def _listed(s3: S3Client, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Contents", []):
             yield str(entry["Key"]), int(entry["Size"])

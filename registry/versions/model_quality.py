@@ -12,9 +12,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.names import MODEL_QUALITY_PREFIX, ModelName
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 
 def report(name: ModelName, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -41,13 +44,13 @@ def report(name: ModelName, metrics: Mapping[str, float]) -> dict[str, Any]:
     return document
 
 
-def put(s3: Any, bucket: str, name: ModelName, metrics: Mapping[str, float]) -> str:
+def put(s3: S3Client, bucket: str, name: ModelName, metrics: Mapping[str, float]) -> str:
     """Writes the report and returns its S3 address."""
     body = json.dumps(report(name, metrics), indent=2, allow_nan=False).encode()
     return put_report(s3, bucket, name, body)
 
 
-def put_report(s3: Any, bucket: str, name: ModelName, body: bytes) -> str:
+def put_report(s3: S3Client, bucket: str, name: ModelName, body: bytes) -> str:
     """Writes a report that was made before and returns its S3 address."""
     key = f"{MODEL_QUALITY_PREFIX}{name}.json"
     s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

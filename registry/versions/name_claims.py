@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, put_once
 from registry.names import NAMES_PREFIX, ModelName, parse_name
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
 
 def claim_name(
-    s3: Any,
+    s3: S3Client,
     bucket: str,
     model_type: str,
     architecture: str,
@@ -56,7 +59,7 @@ def claim_name(
             return name
 
 
-def claim_exact_name(s3: Any, bucket: str, name: ModelName, source: str) -> str:
+def claim_exact_name(s3: S3Client, bucket: str, name: ModelName, source: str) -> str:
     """Claims one particular name for ``source``, unless it has an owner.
 
     Args:
@@ -88,7 +91,7 @@ def _version(key: str, line: str) -> int:
     return name.version
 
 
-def _source(s3: Any, bucket: str, key: str) -> str | None:
+def _source(s3: S3Client, bucket: str, key: str) -> str | None:
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read(4096)
     except ClientError as error:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -24,9 +24,12 @@ from registry.versions.metadata import (
 )
 from registry.versions.model_card import content
 
-APPROVED = "Approved"
-REJECTED = "Rejected"
-PENDING = "PendingManualApproval"
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
+
+APPROVED: Final = "Approved"
+REJECTED: Final = "Rejected"
+PENDING: Final = "PendingManualApproval"
 #: A version's approval -> what its card's status is when both are made.
 _CARD_STATUS = {APPROVED: "Approved", REJECTED: "Draft", PENDING: "PendingReview"}
 #: What the summary of a version begins with that stands for a run that failed.
@@ -142,7 +145,7 @@ class NewPackage:
     card: Mapping[str, Any] | None = None
 
 
-def describe(sagemaker: Any, arn: str) -> Package | None:
+def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
     """Describes a version; None when it does not exist (any more)."""
     try:
         answer = sagemaker.describe_model_package(ModelPackageName=arn)
@@ -181,7 +184,7 @@ def describe(sagemaker: Any, arn: str) -> Package | None:
 
 
 def iterate(
-    sagemaker: Any,
+    sagemaker: SageMakerClient,
     group: str,
     *,
     approval: str | None = None,
@@ -224,7 +227,11 @@ def summary_of(row: Mapping[str, Any]) -> PackageSummary:
 
 
 def find(
-    sagemaker: Any, group: str, name: ModelName, *, created_after: datetime | None = None
+    sagemaker: SageMakerClient,
+    group: str,
+    name: ModelName,
+    *,
+    created_after: datetime | None = None,
 ) -> PackageSummary | None:
     """The version of that name, or None. Reads from the newest page on, until it is found."""
     for row in iterate(sagemaker, group, created_after=created_after):
@@ -233,7 +240,7 @@ def find(
     return None
 
 
-def create(sagemaker: Any, group: str, package: NewPackage) -> str:
+def create(sagemaker: SageMakerClient, group: str, package: NewPackage) -> str:
     """Registers a model and returns the ARN of its version.
 
     The description starts with name and kind: SageMaker filters by neither name nor metadata, so

@@ -20,11 +20,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.names import RELEASABLE_STAGE, STAGES, STUDENT, TEACHER, ModelName
 from registry.versions.metadata import metric_key
 from registry.versions.packages import APPROVED, PENDING, REJECTED, PackageSummary, find, summary_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 PAGE_LIMIT = 100
 STATUSES = (PENDING, APPROVED, REJECTED)
@@ -182,7 +185,11 @@ class Line:
 
 
 def pages(
-    sagemaker: Any, group: str, filters: Filters | None = None, *, page_size: int = PAGE_LIMIT
+    sagemaker: SageMakerClient,
+    group: str,
+    filters: Filters | None = None,
+    *,
+    page_size: int = PAGE_LIMIT,
 ) -> Iterator[Page]:
     """The versions that are asked for, newest first, one call a page."""
     filters = filters or Filters()
@@ -192,7 +199,7 @@ def pages(
 
 
 def latest(
-    sagemaker: Any, group: str, model_type: str = STUDENT, stage: str = RELEASABLE_STAGE
+    sagemaker: SageMakerClient, group: str, model_type: str = STUDENT, stage: str = RELEASABLE_STAGE
 ) -> PackageSummary | None:
     """The newest approved version of a type and stage, by its parsed name; None without one.
 
@@ -215,7 +222,7 @@ def latest(
     return None
 
 
-def find_by_name(sagemaker: Any, group: str, name: ModelName) -> PackageSummary | None:
+def find_by_name(sagemaker: SageMakerClient, group: str, name: ModelName) -> PackageSummary | None:
     """The version of a name, or None.
 
     It is looked for among the newest, then by a search, and page by page where the search does
@@ -311,7 +318,7 @@ def _mentions(row: PackageSummary, text: str) -> bool:
 
 
 def _list_pages(
-    sagemaker: Any, group: str, filters: Filters, page_size: int
+    sagemaker: SageMakerClient, group: str, filters: Filters, page_size: int
 ) -> Iterator[tuple[list[PackageSummary], bool]]:
     query: dict[str, Any] = {
         "ModelPackageGroupName": group,
@@ -333,7 +340,7 @@ def _list_pages(
 
 
 def _search_pages(
-    sagemaker: Any, group: str, filters: Filters, page_size: int, words: str = ""
+    sagemaker: SageMakerClient, group: str, filters: Filters, page_size: int, words: str = ""
 ) -> Iterator[tuple[list[PackageSummary], bool]]:
     wanted = [{"Name": "ModelPackageGroupName", "Operator": "Equals", "Value": group}]
     if filters.approval:
@@ -370,7 +377,7 @@ def _search_pages(
 
 
 def _described_now(
-    sagemaker: Any, rows: list[PackageSummary], filters: Filters
+    sagemaker: SageMakerClient, rows: list[PackageSummary], filters: Filters
 ) -> list[PackageSummary]:
     """The versions that a search found, described again; deleted ones are left out."""
     wanted = [row.arn for row in rows if filters.keep(row)]

@@ -13,13 +13,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recognition.file_digest import file_sha256
 from training.config import ConfigError, TrainingConfig
 from training.environment import TOKEN_SECRET, JobEnvironment
 from training.environment import WEIGHTS_CHANNEL as CHANNEL
 from training.models.networks import CardModel, build_model
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 _TOKEN = "HF_TOKEN"  # noqa: S105 (a variable's name)
 #: Read without running code from them: safetensors, or torch's own format as weights alone.
@@ -64,7 +67,9 @@ def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardMode
 
 
 @contextmanager
-def hub_token(variables: Mapping[str, str], client: Any = None) -> Iterator[None]:
+def hub_token(
+    variables: Mapping[str, str], client: SecretsManagerClient | None = None
+) -> Iterator[None]:
     """Gives the hub's client its token for as long as the weights are fetched.
 
     Args:
@@ -85,7 +90,7 @@ def hub_token(variables: Mapping[str, str], client: Any = None) -> Iterator[None
         os.environ.pop(_TOKEN, None)
 
 
-def _read_token(name: str, client: Any) -> str:
+def _read_token(name: str, client: SecretsManagerClient | None) -> str:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -11,12 +11,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from registry.names import TEACHER
 from training.architectures import STUDENTS, vit_shape
 from training.config import TrainingConfig
 from training.submission.training_plan import Compute
+
+if TYPE_CHECKING:
+    from mypy_boto3_pricing.client import PricingClient
 
 #: TFLOP/s that one accelerator (of CPUs: one vCPU) sustains in a ViT's forward pass in bf16, and
 #: how many of them an instance has. GPUs: about 40 % of the data sheet's dense figure; CPUs as
@@ -115,7 +118,7 @@ def estimate(
     return Estimate(steps, images, seconds, hourly, ceiling, note)
 
 
-def instance_price(pricing: Any, region: str, instance_type: str) -> float:
+def instance_price(pricing: PricingClient, region: str, instance_type: str) -> float:
     """AWS's list price of a training instance, USD an hour.
 
     Args:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code
 from registry.names import JOB_NAME_LIMIT
 from training.submission.training_plan import SubmitError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 _RESUMABLE = ("Stopped", "Failed")
 #: What CreateTrainingJob takes back of what DescribeTrainingJob answers.
@@ -29,7 +33,7 @@ _KEPT = (
 _STAMP = re.compile(r"(-\d{8}-\d{6}-[0-9a-f]{4})+$")
 
 
-def resume(sagemaker: Any, job_name: str, now: datetime | None = None) -> str:
+def resume(sagemaker: SageMakerClient, job_name: str, now: datetime | None = None) -> str:
     """Starts the job anew.
 
     Args:
@@ -69,7 +73,7 @@ def resume(sagemaker: Any, job_name: str, now: datetime | None = None) -> str:
     return name
 
 
-def request(job: dict[str, Any], name: str) -> dict[str, Any]:
+def request(job: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The CreateTrainingJob request of a described job, under another name."""
     given = {key: job[key] for key in _KEPT if job.get(key)}
     algorithm = dict(given["AlgorithmSpecification"])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
 from registry.versions.metadata import TRAINING_JOB
 from registry.versions.packages import Package, describe, iterate
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs.client import CloudWatchLogsClient
+    from mypy_boto3_sagemaker.client import SageMakerClient
 
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 PROCESSING_LOGS = "/aws/sagemaker/ProcessingJobs"
@@ -55,7 +59,7 @@ class JobLog:
         job_name: Streams are named ``<job name>/…``, one an instance.
     """
 
-    logs: Any
+    logs: CloudWatchLogsClient
     group: str
     job_name: str
     _tokens: dict[str, str] = field(default_factory=dict)
@@ -100,8 +104,8 @@ class Watcher:
         interval: Seconds between two looks; SageMaker throttles an account that asks too often.
     """
 
-    sagemaker: Any
-    logs: Any
+    sagemaker: SageMakerClient
+    logs: CloudWatchLogsClient
     interval: float = 10.0
 
     def wait_for_training(self, job_name: str, progress: Progress) -> dict[str, Any]:
@@ -162,6 +166,7 @@ class Watcher:
         """
         log = JobLog(self.logs, PROCESSING_LOGS, job_name)
         while True:
+            job: Mapping[str, Any]
             try:
                 job = self.sagemaker.describe_processing_job(ProcessingJobName=job_name)
             except ClientError as error:
@@ -208,7 +213,7 @@ def log_command(group: str, prefix: str) -> str:
 
 
 def _check_ended(
-    what: str, job_name: str, status: str, job: dict[str, Any], log_group: str
+    what: str, job_name: str, status: str, job: Mapping[str, Any], log_group: str
 ) -> None:
     if status == "Completed":
         return

@@ -85,7 +85,8 @@ class CheckContext:
                 read_timeout=_READ,
                 retries={"total_max_attempts": _TRIES, "mode": "standard"},
             )
-            self._clients[service] = self.aws.session.client(service, config=settings)
+            session: Any = self.aws.session
+            self._clients[service] = session.client(service, config=settings)
         return self._clients[service]
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.operations.checks.check import (
     Check,
@@ -21,6 +21,8 @@ from cli.operations.checks.check import (
 )
 
 if TYPE_CHECKING:
+    from mypy_boto3_iam.client import IAMClient
+
     from registry.deployment import DeployedNames
 
 _APPROVING = (("sagemaker:ModelApprovalStatus", "Approved"),)
@@ -161,7 +163,7 @@ class Rights:
         }
 
 
-def simulate(iam: Any, principal: str, rights: Iterable[Right]) -> dict[Right, bool]:
+def simulate(iam: IAMClient, principal: str, rights: Iterable[Right]) -> dict[Right, bool]:
     """Asks whether a principal may do each of several things.
 
     Args:

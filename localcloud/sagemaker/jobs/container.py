@@ -98,12 +98,13 @@ class Container:
         # Clients may be shared by threads; making them may not.
         with self._making:
             if service not in self._clients:
-                self._clients[service] = boto3.Session(
+                session: Any = boto3.Session(
                     aws_access_key_id=self.credentials["AWS_ACCESS_KEY_ID"],
                     aws_secret_access_key=self.credentials["AWS_SECRET_ACCESS_KEY"],
                     aws_session_token=self.credentials["AWS_SESSION_TOKEN"],
                     region_name=self.region,
-                ).client(
+                )
+                self._clients[service] = session.client(
                     service,
                     endpoint_url=settings().endpoint,
                     config=Config(retries={"max_attempts": 2}),
