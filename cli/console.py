@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from registry.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.tree import Tree
@@ -55,7 +57,7 @@ def safe_text(text: str) -> str:
     Line ends and tabs stay. What the stream's encoding cannot hold is replaced when it is written,
     see :func:`_write`.
     """
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+    return printable(text, keep="\n\t")
 
 
 def print_line(line: str = "") -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
+
+from registry.text import one_line
 
 #: Where our own exceptions come from: their message is written for people.
 _OURS = ("cli.", "registry.", "recognition.", "export.", "training.", "localcloud.")
@@ -26,11 +27,6 @@ _HINT = (
 
 class CliError(Exception):
     """An expected failure of a command; its message is the whole line that is printed."""
-
-
-def one_line(text: str) -> str:
-    """Text with every run of blanks and line ends made one space."""
-    return re.sub(r"\s+", " ", text).strip()
 
 
 def debugging() -> bool:

@@ -50,6 +50,7 @@ from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_
 from registry.compilers import ONNX_STAGE, compiler_names
 from registry.contract import ContractError
 from registry.names import ModelNameError, parse_name
+from registry.text import one_line
 
 INDEX_FILES = ("embeddings.npy", "usearch.index", "index.json", "metadata.json")
 FIDELITY, FIDELITY_PAGE, COMPILATION = "fidelity.json", "fidelity.html", "compilation.json"
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         # SageMaker shows no more of a failed job than this line.
         refused = isinstance(error, _REFUSALS) and not isinstance(error, CompileFault)
-        line = " ".join(str(error).split()) or type(error).__name__
+        line = one_line(str(error)) or type(error).__name__
         if not isinstance(error, (*_REFUSALS, OSError)):
             traceback.print_exc()
             line = f"unexpected {type(error).__name__}: {line}"

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mypy_boto3_sns.client import SNSClient
 
+from registry.text import aws_line, one_line
+
 #: SNS's own limits: a subject's characters, and bytes of a message, of which we use far fewer.
 _SUBJECT_LIMIT, _TEXT_LIMIT = 100, 4000
 
@@ -52,15 +54,16 @@ class Notice:
     @property
     def subject(self) -> str:
         """One line of at most 100 characters."""
-        return _line(f"Cards: {self.version} {self.kind.value}")[:_SUBJECT_LIMIT]
+        return one_line(f"Cards: {self.version} {self.kind.value}")[:_SUBJECT_LIMIT]
 
     @property
     def text(self) -> str:
         """For a mailbox."""
-        steps = "\n".join(f"    {_line(step)}" for step in self.next_steps)
+        steps = "\n".join(f"    {one_line(step)}" for step in self.next_steps)
         body = (
-            f"{_line(self.version)}: {self.kind.value}.\n\n{_line(self.why)}\n\nNext:\n{steps}\n\n"
-            f"Version: {_line(self.arn)}\n"
+            f"{one_line(self.version)}: {self.kind.value}.\n\n{one_line(self.why)}\n\n"
+            f"Next:\n{steps}\n\n"
+            f"Version: {one_line(self.arn)}\n"
         )
         return body[:_TEXT_LIMIT]
 
@@ -73,14 +76,14 @@ class Notice:
             "content": {
                 "textType": "client-markdown",
                 "title": self.subject,
-                "description": _line(self.why)[:_TEXT_LIMIT],
-                "nextSteps": [f"`{step}`" for step in self.next_steps],
+                "description": one_line(self.why)[:_TEXT_LIMIT],
+                "nextSteps": [f"`{one_line(step)}`" for step in self.next_steps],
             },
             "metadata": {
-                "threadId": self.version,
+                "threadId": one_line(self.version),
                 "summary": self.kind.value,
                 "eventType": self.kind.value,
-                "relatedResources": [self.arn],
+                "relatedResources": [one_line(self.arn)],
             },
         }
         return json.dumps(document)
@@ -117,11 +120,10 @@ class Notifier:
             Message=json.dumps(texts),
             MessageAttributes={
                 "kind": {"DataType": "String", "StringValue": notice.kind.value},
-                "version": {"DataType": "String", "StringValue": notice.version[:256]},
+                "version": {
+                    "DataType": "String",
+                    # SNS refuses an empty attribute.
+                    "StringValue": aws_line(notice.version, 256) or "-",
+                },
             },
         )
-
-
-def _line(text: str) -> str:
-    """One line without what a terminal or a mail header would act on."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -149,6 +149,6 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 
 
 def _no_graph(file: Path, why: object) -> CliError:
-    from recognition.card_sets.card_set import printable
+    from registry.text import printable
 
     return CliError(f"{file}: is no ONNX graph ({printable(' '.join(str(why).split()))[:200]})")

@@ -12,6 +12,7 @@ import typer
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.errors import CliError
 from cli.options import AsJson
+from registry.text import one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -175,7 +176,7 @@ def why(message: Mapping[str, Any]) -> str:
         for key in ("ERROR_CODE", "ErrorCode", "ERROR_MESSAGE", "ErrorMessage")
         if "StringValue" in attributes.get(key, {})
     ]
-    return " ".join(" ".join(words).split())[:500] or "no reason is recorded"
+    return one_line(" ".join(words))[:500] or "no reason is recorded"
 
 
 def _waiting(aws: AwsSession, queue: Queue) -> int:

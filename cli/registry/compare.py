@@ -9,6 +9,7 @@ import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
+from registry.text import one_line
 
 if TYPE_CHECKING:
     from registry.versions.comparison import ComparedVersion, Comparison, Row
@@ -169,7 +170,7 @@ def _letter(at: int) -> str:
 def _cells(row: Row) -> list[str]:
     cells = []
     for at, value in enumerate(row.values):
-        text = "–" if value is None else " ".join(value.split())
+        text = "–" if value is None else one_line(value)
         rate = row.rates[at] if row.rates else None
         if rate:
             text = f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]"

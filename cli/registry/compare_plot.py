@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from cli.errors import CliError
 from recognition.atomic_files import write_atomically
+from registry.text import html_text
 from registry.versions.comparison import METRICS, ComparedVersion, Comparison, Row
 from registry.versions.queries import number
 
@@ -71,15 +71,15 @@ def draw(compared: Comparison, subjects: Sequence[ComparedVersion]) -> bytes:
 
 def page(picture: bytes, compared: Comparison) -> str:
     """A self-contained HTML page: no script, nothing that is fetched."""
-    head = "".join(f"<th>{html.escape(label)}</th>" for label in compared.labels)
+    head = "".join(f"<th>{html_text(label)}</th>" for label in compared.labels)
     tables = "".join(
-        f"<h2>{html.escape(title)}</h2><table><tr><th></th>{head}</tr>"
+        f"<h2>{html_text(title)}</h2><table><tr><th></th>{head}</tr>"
         + "".join(_table_row(row) for row in rows)
         + "</table>"
         for title, rows in compared.sections.items()
     )
-    notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in compared.notes)
-    title = html.escape(" · ".join(compared.labels))
+    notes = "".join(f"<p class=note>{html_text(note)}</p>" for note in compared.notes)
+    title = html_text(" · ".join(compared.labels))
     image = base64.b64encode(picture).decode()
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -113,9 +113,9 @@ def _table_row(row: Row) -> str:
         text = "–" if value is None else value
         if rate:
             text = f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
-        cells.append(f'<td class="{kind}">{html.escape(text)}</td>')
+        cells.append(f'<td class="{kind}">{html_text(text)}</td>')
     return (
-        f'<tr class="{"differs" if row.differs else ""}"><td>{html.escape(row.key)}</td>'
+        f'<tr class="{"differs" if row.differs else ""}"><td>{html_text(row.key)}</td>'
         f"{''.join(cells)}</tr>"
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from registry.text import one_line
+
 if TYPE_CHECKING:
     from registry.versions.packages import Package
 
@@ -205,11 +207,6 @@ def document(drawn: Drawing) -> dict[str, Any]:
 def package_line(package: Package) -> str:
     """One version in one line of a tree: its name, status and first figure."""
     return f"{package.label} ({_detail(package)})"
-
-
-def one_line(text: str) -> str:
-    """Text without line ends and control characters, whatever somebody registered."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _detail(package: Package) -> str:

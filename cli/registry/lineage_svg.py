@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
 from cli.registry.lineage_drawing import CARDS, COLOURS, Drawing, LineageNode, telling_edges
+from registry.text import html_text
 
 #: Every monospace font in use is 0.6 em wide, so a box's width follows from its text.
 FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -92,7 +93,7 @@ def svg(drawn: Drawing) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family={quoteattr(FONT)} font-size="{FONT_SIZE}">',
-        f"<title>Lineage of {escape(asked)}</title>",
+        f"<title>Lineage of {html_text(asked)}</title>",
         _TIP,
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
@@ -145,13 +146,13 @@ def _box(node: LineageNode, box: Box) -> str:
     middle = box.x + box.width / 2
     thick = 3 if node.asked else 1.2
     return (
-        f"<g><title>{escape(node.title)}&#10;{escape(node.detail)}</title>"
+        f"<g><title>{html_text(node.title)}&#10;{html_text(node.detail)}</title>"
         f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
         f'rx="8" fill="{fill}" stroke="{stroke}" stroke-width="{thick}"/>'
         f'<text x="{middle:.1f}" y="{box.y + 21:.1f}" text-anchor="middle" font-weight="600" '
-        f'fill="#1b1b1b">{escape(title)}</text>'
+        f'fill="#1b1b1b">{html_text(title)}</text>'
         f'<text x="{middle:.1f}" y="{box.y + 38:.1f}" text-anchor="middle" '
-        f'fill="#4b5563">{escape(detail)}</text></g>'
+        f'fill="#4b5563">{html_text(detail)}</text></g>'
     )
 
 
@@ -179,5 +180,5 @@ def _label(placed: Layout, target: str, label: str) -> str:
         x, y, anchor = box.x - 10, box.y + box.height / 2 - 7, "end"
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="10" fill="#6b7280" '
-        f'stroke="#ffffff" stroke-width="3" paint-order="stroke">{escape(label)}</text>'
+        f'stroke="#ffffff" stroke-width="3" paint-order="stroke">{html_text(label)}</text>'
     )

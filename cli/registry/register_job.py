@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.aws import AwsSession
-from cli.errors import CliError, one_line
+from cli.errors import CliError
+from registry.text import one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

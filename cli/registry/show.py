@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson, Name
+from registry.text import one_line
 
 if TYPE_CHECKING:
     from registry.versions.comparison import Row
@@ -90,7 +91,7 @@ def facts(package: Package) -> list[tuple[str, str]]:
         ("Model card", package.card_status),
         ("ARN", package.arn),
     ]
-    return [(key, " ".join(value.split())) for key, value in found if value]
+    return [(key, one_line(value)) for key, value in found if value]
 
 
 def _shown_as_facts() -> set[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from registry.text import one_line
+
 if TYPE_CHECKING:
     from registry.versions.packages import PackageSummary
     from registry.versions.queries import Filters
@@ -29,7 +31,7 @@ def cells(row: PackageSummary, chosen: Filters) -> list[str]:
         "failed" if row.failure else STATUS_WORDS.get(row.approval, row.approval),
         f"{row.created.astimezone(UTC):%Y-%m-%d %H:%M}",
         *(metadata.get(key, "–") for key in asked),
-        " ".join(row.summary.split()),
+        one_line(row.summary),
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image
 from export.calibration import CalibrationRecord, Pixels
 from export.fidelity.gate import GateResult
 from export.fidelity.gate_images import GateImages
+from registry.text import html_text
 
 #: Fewer calibration images than these are worth a warning.
 ADVISED_IMAGES = 1024
@@ -71,27 +71,27 @@ def fidelity_page(report: Mapping[str, Any], name: str, model: str) -> str:
         model: The compiled model's file.
     """
     passed = report["verdict"] == "passed"
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in report["reasons"])
+    reasons = "".join(f"<li>{html_text(reason)}</li>" for reason in report["reasons"])
     thresholds = report["thresholds"]
     figures = "".join(
-        f"<tr><td>{html.escape(key)}</td><td>{_number(value)}</td></tr>"
+        f"<tr><td>{html_text(key)}</td><td>{_number(value)}</td></tr>"
         for key, value in sorted(report["figures"].items())
     )
     limits = "".join(
-        f"<tr><td>{html.escape(key)}</td><td>{_number(value)}</td></tr>"
+        f"<tr><td>{html_text(key)}</td><td>{_number(value)}</td></tr>"
         for key, value in sorted(thresholds.items())
     )
     worst = "".join(
-        f"<figure><img alt='camera view' src='{html.escape(case['view'])}'>"
-        f"<img alt='scan' src='{html.escape(case['scan'])}'>"
-        f"<figcaption>{html.escape(case['card_id'])}<br>cosine {case['cosine']:.4f}</figcaption>"
+        f"<figure><img alt='camera view' src='{html_text(case['view'])}'>"
+        f"<img alt='scan' src='{html_text(case['scan'])}'>"
+        f"<figcaption>{html_text(case['card_id'])}<br>cosine {case['cosine']:.4f}</figcaption>"
         "</figure>"
         for case in report["worst"]
     )
     calibration = report["calibration"]
-    warning = f" ({html.escape(calibration['warning'])})" if calibration["warning"] else ""
+    warning = f" ({html_text(calibration['warning'])})" if calibration["warning"] else ""
     return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{html.escape(name)}: {report["verdict"]}</title>
+<html lang="en"><meta charset="utf-8"><title>{html_text(name)}: {report["verdict"]}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #1e2026; margin: 2rem auto; max-width: 60rem }}
 h1 span {{ color: {"#1c8448" if passed else "#be282c"} }}
@@ -102,8 +102,8 @@ figure {{ display: inline-block; margin: 0 1rem 1rem 0; width: 150px; font-size:
 figure img {{ margin-right: 4px; border-radius: 3px }}
 figcaption {{ overflow-wrap: anywhere }}
 </style>
-<h1>{html.escape(name)}: <span>{report["verdict"]}</span></h1>
-<p>{html.escape(model)} against PyTorch and ONNX, on views that nothing was trained or calibrated
+<h1>{html_text(name)}: <span>{report["verdict"]}</span></h1>
+<p>{html_text(model)} against PyTorch and ONNX, on views that nothing was trained or calibrated
 on.</p>
 <ul>{reasons}</ul>
 <div class="tables">
@@ -111,7 +111,7 @@ on.</p>
 <div><h2>Limits</h2><table>{limits}</table>
 <h2>Calibration</h2><p>{calibration["images"]} images{warning}<br>
 mean {_three(calibration["mean"])}, deviation {_three(calibration["std"])} of 255<br>
-SHA-256 {html.escape(calibration["sha256"][:16])}…</p></div>
+SHA-256 {html_text(calibration["sha256"][:16])}…</p></div>
 </div>
 <h2>The views that the compiled model moved most</h2>
 <p>Left the camera view, right the scan.</p>

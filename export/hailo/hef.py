@@ -18,6 +18,7 @@ from pathlib import Path
 import xxhash
 
 from registry.contract import Contract
+from registry.text import printable
 
 MAGIC = b"\x01HEF"
 LARGEST_FILE = 1024**3
@@ -244,7 +245,7 @@ class _Message:
             return ""
         if len(found[-1]) > _TEXT_LIMIT:
             raise _Wire(f"a name of {len(found[-1])} bytes")
-        return "".join(c if c.isprintable() else "?" for c in bytes(found[-1]).decode())
+        return printable(bytes(found[-1]).decode())
 
     def real(self, number: int) -> float:
         """The last 32-bit float of a field."""

@@ -20,6 +20,7 @@ import numpy as np
 
 from recognition.card_sets.scan import Scan, ScanError, decode_image, load_scan, read_image_bytes
 from registry.contract import Contract
+from registry.text import printable
 
 __all__ = [
     "Card",
@@ -322,11 +323,6 @@ def _stays_inside(path: Path, resolved_root: Path) -> bool:
 def _relative(path: Path, root: Path) -> str:
     """A printable name: control characters in file names must not reach a terminal."""
     return printable(str(path.relative_to(root)))
-
-
-def printable(text: str) -> str:
-    """Text with what could command a terminal, or could not be encoded, made question marks."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _check(path: Path, contract: Contract) -> _Checked:

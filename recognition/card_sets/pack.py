@@ -33,13 +33,13 @@ from recognition.card_sets.card_set import (
     CardSetError,
     ListedCards,
     Problem,
-    printable,
     read_card_set,
 )
 from recognition.card_sets.pack_shard import is_whole, map_shard
 from recognition.card_sets.scan import Scan, ScanError, decode_image, read_image_bytes, stretch
 from recognition.file_digest import file_sha256
 from registry.contract import Contract
+from registry.text import printable
 
 PACK = "pack.json"
 FORMAT = 1

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from registry.contract import Contract
+from registry.text import one_line
 
 Scan = NDArray[np.uint8]
 
@@ -119,7 +120,7 @@ def decode_image(content: bytes) -> Scan:
         except ScanError:
             raise
         except Exception as error:  # Pillow's decoders raise many types on broken data
-            detail = " ".join(str(error).split())[:120] or type(error).__name__
+            detail = one_line(str(error))[:120] or type(error).__name__
             raise ScanError(f"broken image: {detail}") from None
     return pixels
 

@@ -21,13 +21,13 @@ from registry.notices import Notice, NoticeKind, Notifier
 from registry.releases import channel_targets, retention
 from registry.releases import publication as releases
 from registry.releases.manifest import ManifestError
+from registry.text import shortened
 from registry.versions.approval import leads_to
 from registry.versions.metadata import (
     COMPILE_FAILED_JOB,
     COMPILE_FAILURE,
     RELEASE,
     plain,
-    shortened,
 )
 from registry.versions.packages import APPROVED, describe
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.compilers import COMPILERS, ONNX_FORMAT, ONNX_STAGE
 from registry.names import CARDS_CHANNEL, LINEAGE_ACTION_PREFIX, ModelName, name_in_description
+from registry.text import aws_line
 from registry.versions.metadata import (
     APPROVAL_REASON,
     CARD_SET_DIGEST,
@@ -28,7 +29,6 @@ from registry.versions.metadata import (
     FAILURE_REASON,
     MLFLOW_RUN,
     PARENT_NAME,
-    shortened,
 )
 from registry.versions.packages import PENDING, Package
 
@@ -172,7 +172,7 @@ def version_graph(package: Package, job: JobRecord | None) -> Graph:
     made = _production(package, job)
     artifacts, edges = [model], []
     uri, digest = card_set(package)
-    uri = uri or (job.cards_uri if job else "")
+    uri = uri or (aws_line(job.cards_uri, URI_LIMIT) if job else "")
     if uri:
         data = _data_set(uri, digest)
         artifacts.append(data)
@@ -197,7 +197,7 @@ def version_graph(package: Package, job: JobRecord | None) -> Graph:
 def card_set(package: Package) -> tuple[str, str]:
     """Address and digest of the cards that a version was trained on; empty where not recorded."""
     known = package.metadata
-    return _one_line(known.get(CARD_SET_URI, ""), URI_LIMIT), known.get(CARD_SET_DIGEST, "")
+    return aws_line(known.get(CARD_SET_URI, ""), URI_LIMIT), known.get(CARD_SET_DIGEST, "")
 
 
 def parent_of(package: Package) -> str:
@@ -233,14 +233,14 @@ def _production(package: Package, job: JobRecord | None) -> Action:
     failure = package.metadata.get(FAILURE_REASON, "")
     uri, digest = card_set(package)
     stopped = bool(job and job.status == "Stopped")
-    origin = job.arn if job else _one_line(package.generated_by, ORIGIN_LIMIT)
+    origin = job.arn if job else aws_line(package.generated_by, ORIGIN_LIMIT)
     return Action(
         name=LINEAGE_ACTION_PREFIX + _entity_name(kind.lower(), _short(package), package.arn),
         type=kind,
         source_uri=origin or package.arn,
         source_type=job.kind if job else ("Job" if origin else "ModelPackage"),
         status=("Stopped" if stopped else "Failed") if failure else "Completed",
-        description=_one_line(package.description, DESCRIPTION_LIMIT),
+        description=aws_line(package.description, DESCRIPTION_LIMIT),
         properties=_nonempty(
             {
                 "ModelPackageArn": package.arn,
@@ -253,7 +253,7 @@ def _production(package: Package, job: JobRecord | None) -> Action:
                 FAILURE_REASON: failure,
             }
         ),
-        commit=_one_line(package.commit, ORIGIN_LIMIT),
+        commit=aws_line(package.commit, ORIGIN_LIMIT),
         generated_by=origin,
     )
 
@@ -284,7 +284,7 @@ def _approval(package: Package) -> Action | None:
         source_uri=package.arn,
         source_type="ModelPackage",
         status="Completed",
-        description=_one_line(
+        description=aws_line(
             f"{package.approval}: {reason or 'no reason given'}", DESCRIPTION_LIMIT
         ),
         properties=_nonempty(
@@ -325,9 +325,4 @@ def _entity_name(*words: str) -> str:
 
 def _nonempty(properties: Mapping[str, str]) -> dict[str, str]:
     """The properties that have a value, within SageMaker's limits."""
-    return {key: _one_line(value, PROPERTY_LIMIT) for key, value in properties.items() if value}
-
-
-def _one_line(text: str, limit: int) -> str:
-    """One line: Lineage's pattern for text is ``.*``, which has no line ends in it."""
-    return shortened(" ".join(text.split()), limit)
+    return {key: aws_line(value, PROPERTY_LIMIT) for key, value in properties.items() if value}

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from registry.names import ModelName, ModelNameError, parse_name
 from registry.registration.job_facts import channel_uri, machine_facts
+from registry.text import one_line, shortened
 from registry.versions.metadata import (
     CARD_SET_URI,
     FAILURE_REASON,
     PARENT_ARN,
     PARENT_NAME,
     TRAINING_JOB,
-    shortened,
 )
 from registry.versions.packages import FAILED, REJECTED, NewPackage, describe
 
@@ -51,7 +51,7 @@ def failed_version(
         name: The name that was claimed for it.
         reason: Why there is no model.
     """
-    reason = " ".join(reason.split()) or "no reason was given"
+    reason = one_line(reason) or "no reason was given"
     metadata = {
         "ModelType": name.model_type,
         "Stage": name.stage,

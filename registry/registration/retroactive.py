@@ -43,6 +43,7 @@ from registry.registration.register import (
     read_request,
     register_version,
 )
+from registry.text import shortened
 from registry.versions.metadata import (
     CARD_SET_URI,
     PARENT_ARN,
@@ -52,7 +53,6 @@ from registry.versions.metadata import (
     STATED_BY,
     TRAINING_JOB,
     plain,
-    shortened,
 )
 from registry.versions.metadata_schema import COSINE, SCHEMAS, SHARE
 from registry.versions.packages import Package, PackageSummary, describe

@@ -19,7 +19,8 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from registry.aws import error_code
 from registry.names import STUDENT, ModelName
-from registry.versions.metadata import FAILURE_REASON, shortened
+from registry.text import DESCRIPTION_LIMIT, one_line, shortened
+from registry.versions.metadata import FAILURE_REASON
 from registry.versions.packages import APPROVED, REJECTED, Package, describe
 from registry.versions.validation import current_validation
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
     from mypy_boto3_sagemaker.literals import ModelApprovalStatusType
 
-DESCRIPTION_LIMIT = 1024
 #: Characters of the description for the faults of validation, where it was overridden.
 _FAULTS_LIMIT = 300
 #: Seconds before each attempt to read an update back.
@@ -110,7 +110,7 @@ def decide(
     day = when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = f"{_VERB[status]}{without} by {who} on {day}: {reason}"
     # Faults repeat what others wrote (a job's last words); SageMaker takes one line.
-    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    text = one_line(text)
     if len(text) > DESCRIPTION_LIMIT:
         limit = DESCRIPTION_LIMIT - (len(text) - len(reason))
         raise ApprovalError(

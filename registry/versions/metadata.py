@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry.names import TEACHER
+from registry.text import METADATA_VALUE_LIMIT
 from registry.versions.metadata_schema import FAILED, SCHEMAS
 
 PAIR_LIMIT = 50
 KEY_LIMIT = 128
-VALUE_LIMIT = 256
-DESCRIPTION_LIMIT = 1024
+VALUE_LIMIT = METADATA_VALUE_LIMIT
 
 #: Keys that this package writes itself; a job may not set them.
 MODEL_NAME = "ModelName"
@@ -164,11 +164,6 @@ def check(model_type: str, stage: str, metadata: Mapping[str, str]) -> dict[str,
     if found:
         raise MetadataError(f"metadata of a {model_type} of {stage}: {'; '.join(found)}")
     return dict(metadata)
-
-
-def shortened(text: str, limit: int = VALUE_LIMIT) -> str:
-    """Text cut to a limit, with the cut shown."""
-    return text if len(text) <= limit else text[: limit - 3] + "..." if limit > 3 else text[:limit]
 
 
 def plain(text: str) -> str:

@@ -12,15 +12,14 @@ from botocore.exceptions import ClientError
 
 from registry.aws import is_missing
 from registry.names import ModelName, name_in_description, package_version
+from registry.text import aws_line, shortened
 from registry.versions.metadata import (
     APPROVAL_REASON,
-    DESCRIPTION_LIMIT,
     FAILURE_REASON,
     MODEL_NAME,
     PARENT_ARN,
     check,
     plain,
-    shortened,
 )
 from registry.versions.model_card import content
 
@@ -259,18 +258,16 @@ def create(sagemaker: SageMakerClient, group: str, package: NewPackage) -> str:
         # ApprovalDescription can be set by an update only, and an update is another right.
         given[APPROVAL_REASON] = shortened(plain(package.approval_reason))
     metadata = check(name.model_type, name.stage, given)
-    # One line: SageMaker refuses control characters.
-    description = " ".join(f"{name}: {name.kind}, {package.summary}".split())
     request: dict[str, Any] = {
         "ModelPackageGroupName": group,
-        "ModelPackageDescription": shortened(description, DESCRIPTION_LIMIT),
+        "ModelPackageDescription": aws_line(f"{name}: {name.kind}, {package.summary}"),
         "ModelApprovalStatus": package.approval,
         "CustomerMetadataProperties": metadata,
         "MetadataProperties": {"GeneratedBy": package.generated_by},
         "ClientToken": hashlib.sha256(f"{group}/{name}".encode()).hexdigest()[:36],
     }
     if package.commit:
-        request["MetadataProperties"]["CommitId"] = package.commit
+        request["MetadataProperties"]["CommitId"] = aws_line(package.commit)
     if package.model_data_url:
         request["InferenceSpecification"] = {
             "Containers": [{"Image": package.image, "ModelDataUrl": package.model_data_url}],

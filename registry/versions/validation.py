@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from registry.compilers import compiled_stages
 from registry.intervals import wilson_interval
 from registry.names import STUDENT, ModelName
+from registry.text import shortened
 from registry.versions.metadata import (
     COMPILE_FAILURE,
     FAILURE_REASON,
@@ -21,7 +22,6 @@ from registry.versions.metadata import (
     VALIDATION,
     VALIDATION_FAULTS,
     plain,
-    shortened,
 )
 
 PASSED = "passed"

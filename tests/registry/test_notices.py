@@ -42,8 +42,27 @@ def test_mail_and_chat_get_their_own_text_and_it_is_counted() -> None:
 
 @given(st.text(max_size=6000), st.text(max_size=400))
 @example("", "\x1b[31m")
+@example("\x1b]0;title\x07", "a\u202eb\x9b\ud800")
 def test_hostile_words_stay_one_line_and_within_the_limits_of_sns(why: str, name: str) -> None:
     notice = Notice(NoticeKind.RELEASED, name, "arn", why, STEPS)
     assert len(notice.subject) <= 100 and notice.subject.isprintable()
     assert len(notice.text) <= 4000 and "\x1b" not in notice.text
+    assert notice.text.replace("\n", "").isprintable()
     assert json.loads(notice.chat)["content"]["description"].isprintable()
+
+
+@given(st.text(st.characters(codec=None), max_size=400))
+@example("\x1b[2J")
+def test_every_field_of_what_is_published_can_be_shown(text: str) -> None:
+    sns = Sns()
+    Notifier(sns, "arn:topic", "dev").publish(
+        Notice(NoticeKind.RELEASED, text, f"arn:{text}", text, (f"cards trace {text}",))
+    )
+    (sent,) = sns.sent
+    value = sent["MessageAttributes"]["version"]["StringValue"]
+    assert value and value.isprintable() and len(value) <= 256
+    texts = json.loads(sent["Message"])
+    chat = json.loads(texts["https"])
+    shown = [sent["Subject"], texts["email"].replace("\n", ""), chat["metadata"]["threadId"]]
+    shown += [*chat["content"].values(), *chat["metadata"]["relatedResources"]]
+    assert all(str(each).isprintable() for each in shown)

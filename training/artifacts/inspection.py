@@ -24,6 +24,7 @@ from registry.contract import Contract, ContractError
 from registry.names import STUDENT
 from registry.registration.facts import Fact, metric_facts, own_metrics, setting_facts, text_of
 from registry.registration.retroactive import ArtifactFacts
+from registry.text import one_line
 from training.artifacts.weight_shapes import Shape, ShapeFacts, Shapes, shape_facts
 
 _JSON_LIMIT = 16 * 1024**2
@@ -251,7 +252,7 @@ def _pickled_shapes(path: str, content: IO[bytes]) -> Shapes:
                 "torch.save(model.state_dict()) or as safetensors"
             ) from None
         except Exception as error:  # of every kind, for a file that is none of its own
-            cause = " ".join(str(error).split())[:200]
+            cause = one_line(str(error))[:200]
             raise InspectionError(f"{path}: PyTorch cannot read it ({cause})") from None
         shapes = dict(_tensors(torch, loaded, ""))
     if not shapes:

@@ -23,6 +23,7 @@ from torch import nn
 from recognition.atomic_files import atomic_file, write_atomically
 from registry.archives import ArchiveError, extract
 from registry.registration.facts import of_kind
+from registry.text import one_line
 from training.config import ConfigError, TrainingConfig
 from training.data.batches import CardDataset
 from training.models.networks import CardModel, build_model, parameter_count
@@ -98,7 +99,7 @@ def _load_unpacked(
     except (ConfigError, SafetensorError, RuntimeError, ValueError) as error:
         if isinstance(error, ModelArchiveError):
             raise
-        cause = " ".join(str(error).split())[:300]
+        cause = one_line(str(error))[:300]
         raise ModelArchiveError(f"{label}: cannot be loaded: {cause}") from error
     return model.eval(), config
 

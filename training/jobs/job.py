@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from registry.text import one_line
 from training.config import ConfigError, TrainingConfig
 from training.environment import ChannelError, JobEnvironment
 from training.recipe import parse_arguments, resolve
@@ -53,7 +54,7 @@ def run_job(
     except Exception as error:
         if not _is_expected(error):
             traceback.print_exc()
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(str(error)) or type(error).__name__
         if not _is_expected(error):
             reason = f"{type(error).__name__}: {reason}"
         print(f"error: {reason}", file=sys.stderr, flush=True)

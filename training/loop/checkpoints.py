@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from registry.text import one_line
 from training.config import TrainingConfig
 from training.distributed.ranks import Ranks, share_bytes
 from training.errors import TrainingError
@@ -162,7 +163,7 @@ class Checkpoints:
 def _why(path: Path, error: Exception) -> str:
     number = error.errno if isinstance(error, OSError) else None
     full = number in (errno.ENOSPC, errno.EDQUOT) or "PytorchStreamWriter" in str(error)
-    cause = os.strerror(errno.ENOSPC) if full else " ".join(str(error).split())
+    cause = os.strerror(errno.ENOSPC) if full else one_line(str(error))
     remedy = "give the job a larger volume (--volume-gb)" if full else "check the folder"
     return (
         f"checkpoint {path}: cannot be written ({cause}); {remedy}. The one before it is whole: "

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.names import EXPERIMENT
+from registry.text import one_line
 
 _URI = "MLFLOW_TRACKING_URI"
 _EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
@@ -133,7 +134,7 @@ class Tracker:
     def _lost(self, error: Exception) -> None:
         """Says what happened and goes on without tracking; a run that exists keeps its id."""
         self._client = None
-        cause = " ".join(str(error).split())[:300] or type(error).__name__
+        cause = one_line(str(error))[:300] or type(error).__name__
         left = f"run {self.run_id} stays unfinished" if self.run_id else "no run was made"
         print(
             f"warning: tracking: MLflow at {os.environ.get(_URI)} failed ({cause}); {left}, "

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cli.aws import AwsSession
-from cli.errors import describe, one_line
+from cli.errors import describe
+from registry.text import one_line
 
 if TYPE_CHECKING:
     from registry.deployment import DeployedNames, Deployment

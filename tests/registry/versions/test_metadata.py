@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.names import STAGES
+from registry.text import shortened
 from registry.versions.metadata import (
     PAIR_LIMIT,
     VALUE_LIMIT,
@@ -16,7 +17,6 @@ from registry.versions.metadata import (
     metric_key,
     metric_value,
     plain,
-    shortened,
     template,
     template_text,
 )
