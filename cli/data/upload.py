@@ -182,19 +182,12 @@ def _put(s3: S3Client, bucket: str, key: str, path: Path) -> None:
 
 
 def _marker(s3: S3Client, bucket: str, prefix: str) -> str | None:
-    from botocore.exceptions import ClientError
-
-    from registry.aws import is_missing
+    from registry.stored_json import StoredJsonError, read_json
 
     try:
-        body = s3.get_object(Bucket=bucket, Key=prefix + MARKER)["Body"].read(4096)
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
-    try:
-        return str(json.loads(body)["digest"])
-    except (ValueError, KeyError, TypeError):
+        found = read_json(s3, bucket, prefix + MARKER, 4096)
+        return str(found.document["digest"]) if found else None
+    except (StoredJsonError, KeyError):
         return "unreadable marker"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.console import print_line, seconds
 
@@ -148,12 +148,11 @@ def _price(request: TrainingRequest, plan: TrainingPlan) -> tuple[float | None, 
 
 def _scans(request: TrainingRequest, cards_uri: str) -> int | None:
     """How many scans a card set has, by the marker that pushing it left."""
-    import json
-
     from botocore.exceptions import BotoCoreError, ClientError
 
     from cli.data.upload import MARKER
     from registry.aws import split_s3_uri
+    from registry.stored_json import read_json
 
     if request.dry_run and not request.cards.startswith("s3://"):
         from pathlib import Path
@@ -163,7 +162,7 @@ def _scans(request: TrainingRequest, cards_uri: str) -> int | None:
         return read_cards(Path(request.cards)).images
     bucket, prefix = split_s3_uri(cards_uri.rstrip("/") + "/")
     try:
-        answer: Any = request.aws.client("s3").get_object(Bucket=bucket, Key=prefix + MARKER)
-        return int(json.loads(answer["Body"].read(4096))["images"])
-    except (ClientError, BotoCoreError, ValueError, KeyError, TypeError):
+        marker = read_json(request.aws.client("s3"), bucket, prefix + MARKER, 4096)
+        return int(marker.document["images"]) if marker else None
+    except (ClientError, BotoCoreError, ValueError, KeyError, TypeError, OverflowError):
         return None

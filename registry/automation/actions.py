@@ -14,7 +14,8 @@ from registry import channels
 from registry.automation.observation import VersionRef, VersionState, observe
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_recipe import CompileRecipe
-from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
+from registry.compilation.compiled_versions import register_compiled
+from registry.compilation.reports import COMPILATION_REPORT
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
 from registry.deployment import Deployment
 from registry.notices import Notice, NoticeKind, Notifier

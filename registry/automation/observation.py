@@ -10,7 +10,8 @@ from typing import Any
 from registry import channels
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_recipe import CompileRecipe
-from registry.compilation.jobs import FIDELITY_REPORT, CompilationError
+from registry.compilation.jobs import CompilationError
+from registry.compilation.reports import FIDELITY_REPORT
 from registry.convergence import Approval, JobState, Observation, Verdict
 from registry.deployment import Deployment
 from registry.names import ModelName, compile_job_name, release_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING
 from registry.deployment import Deployment
 from registry.names import JOBS_PREFIX, NAMES_PREFIX
 from registry.registration.failed_runs import line_of
+from registry.stored_json import StoredJsonError, read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+_CLAIM_LIMIT = 4096
 _ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
 
@@ -65,7 +66,9 @@ def _claims(deployment: Deployment, since: datetime) -> dict[str, str]:
 
 def _claim(s3: S3Client, bucket: str, key: str) -> tuple[str, str] | None:
     try:
-        document = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read(4096))
-        return str(document["source"]), str(document["name"])
-    except (ValueError, KeyError, TypeError):
+        found = read_json(s3, bucket, key, _CLAIM_LIMIT)
+    except StoredJsonError:
         return None
+    document = found.document if found else {}
+    source, name = document.get("source"), document.get("name")
+    return (source, name) if isinstance(source, str) and isinstance(name, str) else None

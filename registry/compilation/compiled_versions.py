@@ -7,6 +7,7 @@ from typing import Any
 
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.jobs import CompilationError, gate_verdict
+from registry.compilation.reports import COMPILATION_REPORT
 from registry.compilers import ONNX_STAGE
 from registry.convergence import Verdict
 from registry.deployment import Deployment
@@ -22,8 +23,6 @@ from registry.versions.metadata import (
 from registry.versions.name_claims import claim_name
 from registry.versions.packages import APPROVED, REJECTED, NewPackage, Package, create, find
 from registry.versions.validation import validate
-
-COMPILATION_REPORT = "compilation.json"
 
 
 def register_compiled(

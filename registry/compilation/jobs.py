@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
+from registry.compilation import reports
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.last_words import is_refusal
 from registry.convergence import JobState, Verdict
@@ -21,6 +21,7 @@ from registry.names import (
     compile_job_name,
     parse_compile_job,
 )
+from registry.stored_json import StoredJsonError, read_json
 from registry.versions.metadata import CARD_SET_URI
 from registry.versions.packages import Package
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
 
 SOURCE_ARN = "CARDS_SOURCE_PACKAGE_ARN"
-FIDELITY_REPORT = "fidelity.json"
 _ROOT = "/opt/ml/processing"
 _REPORT_LIMIT = 4 * 1024**2
 # Unpacks the code that `cdk deploy` uploaded, installs what the container lacks, and hands over.
@@ -249,25 +249,21 @@ def read_report(s3: S3Client, bucket: str, job_name: str, file: str) -> dict[str
     """Reads a JSON report (``fidelity.json``, ``compilation.json``) of a completed compile job.
 
     Raises:
-        CompilationError: Missing, too long, or no JSON object.
+        CompilationError: Missing, too long, no JSON object, or a field has the wrong type.
     """
     key = f"{COMPILATIONS_PREFIX}{job_name}/{file}"
     try:
-        answer = s3.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if is_missing(error):
-            raise CompilationError(f"{job_name}: s3://{bucket}/{key} does not exist") from None
+        found = read_json(s3, bucket, key, _REPORT_LIMIT)
+        if found is None:
+            raise CompilationError(f"{job_name}: s3://{bucket}/{key} does not exist")
+        reports.check(file, found.document)
+    except CompilationError:
         raise
-    body = answer["Body"].read(_REPORT_LIMIT + 1)
-    try:
-        document = json.loads(body) if len(body) <= _REPORT_LIMIT else None
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise CompilationError(
-            f"{job_name}: {file} is no JSON object of at most {_REPORT_LIMIT} bytes"
-        )
-    return document
+    except StoredJsonError as error:
+        raise CompilationError(f"{job_name}: {error}") from None
+    except ValueError as error:
+        raise CompilationError(f"{job_name}: {file}: {error}") from None
+    return found.document
 
 
 def gate_verdict(report: Mapping[str, Any]) -> Verdict:

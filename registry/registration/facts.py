@@ -8,7 +8,6 @@ has are listed as missing. No value is invented.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.compilers import HAILO
+from registry.json_object import parse_value
 from registry.names import STUDENT, TEACHER
 from registry.versions.metadata import metric_key, metric_value, plain
 from registry.versions.metadata_schema import COUNT, SHARE, WHOLE, Field, Fields
@@ -206,7 +206,7 @@ def decoded(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return parse_value(value)
     except ValueError:
         return value
 

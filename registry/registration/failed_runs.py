@@ -6,10 +6,10 @@ environment which line of names its model was to have (``CARDS_MODEL_LINE``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from registry.json_object import parse_value
 from registry.names import ModelName, ModelNameError, parse_name
 from registry.registration.job_facts import channel_uri, machine_facts
 from registry.text import one_line, shortened
@@ -88,7 +88,7 @@ def _decoded(value: object) -> str:
     if not isinstance(value, str):
         return ""
     try:
-        decoded = json.loads(value)
+        decoded = parse_value(value)
     except ValueError:
         return value
     return decoded if isinstance(decoded, str) else value

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.contract import Contract, ContractError
+from registry.json_object import JsonObjectError, parse_object
 from registry.names import RELEASE_MANIFEST
 
 MANIFEST = RELEASE_MANIFEST
@@ -79,13 +80,12 @@ def parse(body: bytes, label: str) -> dict[str, Any]:
         ManifestError: Not a manifest that this code can follow.
     """
     try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise ManifestError(f"{label}: not JSON ({error})") from None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        document = parse_object(body, MANIFEST_LIMIT)
+    except JsonObjectError as error:
+        raise ManifestError(f"{label}: {error}") from None
+    if document.get("schema") != SCHEMA:
         raise ManifestError(
-            f"{label}: schema {document.get('schema') if isinstance(document, dict) else None!r}, "
-            f"this code follows {SCHEMA}"
+            f"{label}: schema {document.get('schema')!r}, this code follows {SCHEMA}"
         )
     files = files_of(document, label)
     if document.get("model") not in files:

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from registry.aws import is_missing
 from registry.names import CHANNELS_PREFIX, STABLE_CHANNEL
+from registry.stored_json import StoredJsonError, read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -138,16 +136,10 @@ def release_hold(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> No
 def read_object(s3: S3Client, bucket: str, key: str) -> tuple[Mapping[str, Any] | None, str | None]:
     """An object and its ETag; (None, None) for none, an empty one for what is no JSON."""
     try:
-        answer = s3.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if is_missing(error):
-            return None, None
-        raise
-    try:
-        document = json.loads(answer["Body"].read(_POINTER_LIMIT))
-    except ValueError:
-        document = None
-    return document if isinstance(document, Mapping) else {}, str(answer["ETag"])
+        found = read_json(s3, bucket, key, _POINTER_LIMIT)
+    except StoredJsonError as error:
+        return {}, error.etag
+    return (found.document, found.etag) if found else (None, None)
 
 
 def _pointer(document: object, label: str) -> Pointer:

@@ -18,8 +18,9 @@ from botocore.exceptions import ClientError
 
 from registry.aws import is_missing, put_once
 from registry.compilation.compile_recipe import CompileRecipe
-from registry.compilation.compiled_versions import COMPILATION_REPORT, register_compiled
-from registry.compilation.jobs import FIDELITY_REPORT, CompilationError, gate_verdict, read_report
+from registry.compilation.compiled_versions import register_compiled
+from registry.compilation.jobs import CompilationError, gate_verdict, read_report
+from registry.compilation.reports import COMPILATION_REPORT, FIDELITY_REPORT
 from registry.compilers import compiler_of_stage
 from registry.contract import Contract
 from registry.convergence import Verdict

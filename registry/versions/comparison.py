@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from registry.aws import is_missing
 from registry.intervals import Rate, differ, wilson_interval
+from registry.json_object import parse_value
 from registry.versions.metadata import CARD_SET_DIGEST, MODEL_NAME, TRAINING_JOB
 from registry.versions.packages import Package
 from registry.versions.queries import number
@@ -245,7 +245,7 @@ def _notes(versions: Sequence[ComparedVersion]) -> list[str]:
 def _unquoted(value: str) -> str:
     """A hyper-parameter as it was meant: SageMaker's SDK writes each as JSON."""
     try:
-        read = json.loads(value)
+        read = parse_value(value)
     except ValueError:
         return value
     return read if isinstance(read, str) else value

@@ -12,10 +12,11 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from registry.aws import error_code, put_once
+from registry.aws import put_once
 from registry.names import NAMES_PREFIX, ModelName, parse_name
+from registry.stored_json import StoredJsonError, read_json
+
+_CLAIM_LIMIT = 4096
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -72,7 +73,7 @@ def claim_exact_name(s3: S3Client, bucket: str, name: ModelName, source: str) ->
         Who owns the name now: ``source``, another source, or an empty string where the claim that
         is there cannot be read.
     """
-    key = f"{NAMES_PREFIX}{name.line}/v{name.version}.json"
+    key = _key(name)
     claim = json.dumps({"name": str(name), "source": source}).encode()
     while True:
         if put_once(s3, bucket, key, claim, ContentType="application/json"):
@@ -81,6 +82,18 @@ def claim_exact_name(s3: S3Client, bucket: str, name: ModelName, source: str) ->
         owner = _source(s3, bucket, key)
         if owner is not None:
             return owner
+
+
+def owner_of(s3: S3Client, bucket: str, name: ModelName) -> str | None:
+    """Who a name was given to: a source as in :func:`claim_name`.
+
+    None where nobody has claimed it; an empty string where its claim cannot be read.
+    """
+    return _source(s3, bucket, _key(name))
+
+
+def _key(name: ModelName) -> str:
+    return f"{NAMES_PREFIX}{name.line}/v{name.version}.json"
 
 
 def _version(key: str, line: str) -> int:
@@ -93,12 +106,10 @@ def _version(key: str, line: str) -> int:
 
 def _source(s3: S3Client, bucket: str, key: str) -> str | None:
     try:
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read(4096)
-    except ClientError as error:
-        if error_code(error) == "NoSuchKey":
-            return None
-        raise
-    try:
-        return str(json.loads(body)["source"])
-    except (ValueError, KeyError, TypeError):
+        found = read_json(s3, bucket, key, _CLAIM_LIMIT)
+    except StoredJsonError:
         return ""
+    if found is None:
+        return None
+    source = found.document.get("source", "")
+    return source if isinstance(source, str) else ""

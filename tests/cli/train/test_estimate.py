@@ -65,7 +65,7 @@ class Account(AwsSession):
         import io
 
         text = b"{" if self.scans is None else b'{"images": %d}' % self.scans
-        return {"Body": io.BytesIO(text)}
+        return {"Body": io.BytesIO(text), "ETag": "1"}
 
 
 def all_jobs(given: TrainingRequest) -> list[PlannedJob]:
