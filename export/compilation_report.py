@@ -89,6 +89,7 @@ def compilation(
         "toolchain": made.toolchain,
         "notes": list(made.notes),
         "recipe": dict(source.recipe),
+        "model_archive_sha256": artifact.sha256,
         "contract": artifact.contract.to_dict(),
         "card_set": dict(card_set),
         "acceptance_threshold": evaluations[made.stage].threshold,

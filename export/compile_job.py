@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import sys
@@ -97,12 +98,12 @@ def run(options: argparse.Namespace) -> str:
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        artifact = read_artifact(options.model, Path(scratch))
+        artifact = read_artifact(options.model, Path(scratch), options.model_sha256)
         graph = _graph(artifact.model)
         if findings := lint(graph, artifact.contract):
             raise CompileError(f"{name}: {'; '.join(map(str, findings))}")
         _say(f"{name}: {artifact.contract.size} px, {len(artifact.split.known)} known cards")
-        gate_images = render_gate_images(options.cards, artifact, images)
+        gate_images = render_gate_images(options.cards, artifact, images, options.cards_digest)
         _say(f"{len(gate_images.queries)} query views, {len(gate_images.calibration)} to calibrate")
         if not artifact.views_digest:
             _say("reference.npz has no views_digest: that these are PyTorch's views is not checked")
@@ -266,6 +267,12 @@ def _say(line: str) -> None:
     print(f"[{time.monotonic() - _began:6.1f} s] {line}", flush=True)
 
 
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII):
+        raise ValueError("not a SHA-256 in hexadecimal")
+    return text
+
+
 def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
@@ -279,6 +286,17 @@ def _parser() -> argparse.ArgumentParser:
         description="Compiles an approved student, applies the fidelity gate, builds its index.",
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of model.tar.gz")
+    parser.add_argument(
+        "--model-sha256",
+        type=_sha256,
+        metavar="HEX",
+        help="SHA-256 of the model.tar.gz that was approved; another one is refused",
+    )
+    parser.add_argument(
+        "--cards-digest",
+        metavar="DIGEST",
+        help="digest of the card set that the student was trained on; another one is refused",
+    )
     parser.add_argument("--cards", type=Path, required=True, help="folder of the card set")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--compiler", required=True, help=" or ".join(compiler_names()))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recognition.acceptance import FALSE_ACCEPTS
 from recognition.card_sets.card_set import Split
+from recognition.file_digest import file_sha256
 from registry.archives import extract
 from registry.contract import Contract
 
@@ -48,6 +49,9 @@ class StudentArtifact:
         unseen_views: Views of the held-out cards of each part, in all.
         false_accepts: Share of unknown cards' views that the threshold may accept.
         top1: What the training job measured with PyTorch.
+        sha256: Of the archive, in hex.
+        scans_digest: Of every scan of the cards, as training read them
+            (:func:`recognition.views.digest.scans_digest`); empty where the artifact does not say.
     """
 
     model: Path
@@ -62,22 +66,31 @@ class StudentArtifact:
     unseen_views: int
     false_accepts: float
     top1: float
+    sha256: str = ""
+    scans_digest: str = ""
 
 
-def read_artifact(folder: Path, into: Path) -> StudentArtifact:
+def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) -> StudentArtifact:
     """Unpacks and checks the student's archive.
 
     Args:
         folder: Holds ``model.tar.gz``.
         into: Where to unpack it.
+        expected_sha256: Hex digest of the archive that was approved; None where nobody says.
 
     Raises:
-        StudentArtifactError: A file is missing or not what it should be.
+        StudentArtifactError: It is another archive; a file is missing or not what it should be.
         ArchiveError: The archive is damaged or unsafe.
     """
     archive = folder / ARCHIVE
     if not archive.is_file():
         raise StudentArtifactError(f"{archive}: is missing")
+    sha256 = file_sha256(archive)
+    if expected_sha256 is not None and sha256 != expected_sha256:
+        raise StudentArtifactError(
+            f"{archive.name}: has the digest {sha256[:12]}…, and what was registered and approved "
+            f"has {expected_sha256[:12]}…; somebody has replaced it, train it again"
+        )
     extract(archive, into, _LIMIT)
     model = into / "model.onnx"
     if not model.is_file():
@@ -99,6 +112,7 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
             ids = [str(card_id) for card_id in saved["card_ids"]]
             seed, per_card = int(saved["seed"]), int(saved["per_card"])
             views_digest = str(saved["views_digest"]) if "views_digest" in saved else ""
+            scans_digest = str(saved["scans_digest"]) if "scans_digest" in saved else ""
         unseen_views, backbone = int(config["unseen_views"]), str(config["backbone"])
         # Students from before there was such a setting have the default.
         false_accepts = float(config.get("false_accepts", FALSE_ACCEPTS))
@@ -121,10 +135,9 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
             f"{archive.name}: config.json: false_accepts is {false_accepts}, must be above 0 and "
             "below 1"
         )
-    if views_digest and not _SHA256.fullmatch(views_digest):
-        raise StudentArtifactError(
-            f"{archive.name}: reference.npz: views_digest is no SHA-256 in hex"
-        )
+    for key, digest in (("views_digest", views_digest), ("scans_digest", scans_digest)):
+        if digest and not _SHA256.fullmatch(digest):
+            raise StudentArtifactError(f"{archive.name}: reference.npz: {key} is no SHA-256 in hex")
     if reference.shape != (len(ids), contract.embedding_dim) or not len(ids):
         raise StudentArtifactError(
             f"{archive.name}: reference.npz holds {reference.shape} for {len(ids)} views of "
@@ -149,6 +162,8 @@ def read_artifact(folder: Path, into: Path) -> StudentArtifact:
         unseen_views=unseen_views,
         false_accepts=false_accepts,
         top1=top1,
+        sha256=sha256,
+        scans_digest=scans_digest,
     )
 
 

@@ -22,6 +22,7 @@ from infra.network_stack import NetworkStack
 from infra.registry_stack import RegistryStack
 from infra.settings import Settings
 from registry.names import (
+    APPROVED_PREFIX,
     CARDS_PREFIX,
     COMPILATIONS_PREFIX,
     JOBS_PREFIX,
@@ -72,11 +73,11 @@ class AccessStack(cdk.Stack):
         self.compile_role = SageMakerRole(
             self,
             "CompileRole",
-            description="Compile jobs: read cards and a model, write the compilation",
+            description="Compile jobs: read cards and an approved model, write the compilation",
             statements=[
-                objects(bucket, READ, CARDS_PREFIX, JOBS_PREFIX),
+                objects(bucket, READ, CARDS_PREFIX, APPROVED_PREFIX),
                 objects(bucket, WRITE, COMPILATIONS_PREFIX),
-                listing(bucket, CARDS_PREFIX, JOBS_PREFIX, COMPILATIONS_PREFIX),
+                listing(bucket, CARDS_PREFIX, APPROVED_PREFIX, COMPILATIONS_PREFIX),
                 *joining,
                 *job_runtime(
                     self,

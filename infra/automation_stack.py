@@ -63,6 +63,9 @@ class AutomationStack(cdk.Stack):
             pattern=patterns.ended_training_jobs(registry.training_bucket.bucket_name),
             environment=variables.register(),
             statements=grants.register_statements(registry),
+            # Reads the whole archive for its digest: a large teacher's has some gigabytes.
+            timeout=cdk.Duration.minutes(15),
+            memory_mib=1769,
         )
         publish = function(
             "PublishRelease",
@@ -86,6 +89,8 @@ class AutomationStack(cdk.Stack):
             statements=grants.compile_statements(
                 registry, access.compile_role, publish.function.function_arn
             ),
+            # Copies the archive, and hashes one whose digest is not recorded.
+            timeout=cdk.Duration.minutes(10),
         )
         # At a job's end one function publishes or records, and the other tries again.
         compile_.handle_events_of(publish.rule)

@@ -35,6 +35,9 @@ SOURCE_PREFIX = "source/"
 WEIGHTS_PREFIX = "weights/"
 NAMES_PREFIX = "names/"
 COMPILATIONS_PREFIX = "compilations/"
+#: The very models that compile jobs read, and the record of each job that was started. Only the
+#: function that starts compile jobs may write here.
+APPROVED_PREFIX = "approved/"
 MODEL_QUALITY_PREFIX = "model-quality/"
 RECONCILER_PREFIX = "reconciler/"
 # Release bucket:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from recognition.file_digest import file_sha256
 
 _OPT_ML = Path("/opt/ml")
 #: Holds a backbone's checkpoint to begin with.
 WEIGHTS_CHANNEL = "weights"
+#: Begins the variables that hold what a channel must be: the card set's digest, or the SHA-256 of
+#: the ``model.tar.gz`` of a teacher or a stage-1 student.
+CHANNEL_DIGEST = "CARDS_CHANNEL_DIGEST_"
+ARCHIVE = "model.tar.gz"
 #: Names the secret that holds the token for published weights; see training/models/pretrained.py.
 TOKEN_SECRET = "CARDS_HUB_TOKEN_SECRET"  # noqa: S105 (a variable's name)
 
@@ -30,6 +36,7 @@ class JobEnvironment:
         failure_file: The reason of a failure; SageMaker shows its beginning.
         channels: Folder by lower-case channel name.
         job_name: SageMaker's name of the job; empty outside of it.
+        digests: What a channel must hold, by its lower-case name; see :data:`CHANNEL_DIGEST`.
     """
 
     model_dir: Path
@@ -38,6 +45,7 @@ class JobEnvironment:
     failure_file: Path
     channels: Mapping[str, Path]
     job_name: str
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> JobEnvironment:
@@ -58,7 +66,30 @@ class JobEnvironment:
                 if name.startswith(prefix) and value
             },
             job_name=given.get("TRAINING_JOB_NAME", ""),
+            digests={
+                name.removeprefix(CHANNEL_DIGEST).lower(): value
+                for name, value in given.items()
+                if name.startswith(CHANNEL_DIGEST) and value
+            },
         )
+
+    def model_channel(self, name: str, holds: str) -> Path:
+        """The folder of a channel that holds another job's archive.
+
+        Raises:
+            ChannelError: As :meth:`channel`; or the archive is not the one that was registered.
+        """
+        path = self.channel(name, holds)
+        expected = self.digests.get(name)
+        if expected:
+            archive = path / ARCHIVE
+            found = file_sha256(archive) if archive.is_file() else "none"
+            if found != expected:
+                raise ChannelError(
+                    f"channel {name}: {ARCHIVE} has the digest {found[:12]}… and the registered "
+                    f"model has {expected[:12]}…; somebody has replaced it, train it again"
+                )
+        return path
 
     def channel(self, name: str, holds: str) -> Path:
         """The folder of a channel.

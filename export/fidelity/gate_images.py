@@ -16,9 +16,10 @@ import numpy as np
 
 from export.calibration import CalibrationRecord, Pixels, Recorder
 from export.student_artifact import StudentArtifact, StudentArtifactError
+from recognition.card_sets.card_set import require_digest
 from recognition.card_sets.pack import AnySet, open_card_set
 from recognition.views.camera import Stream, camera_views
-from recognition.views.digest import card_digest, views_digest
+from recognition.views.digest import card_digest, scans_digest, views_digest
 
 #: Views are rendered from scans of this multiple of the network's input, against aliasing.
 SCAN_SCALE = 2
@@ -104,16 +105,27 @@ class GateImages:
 
 
 def render_gate_images(
-    folder: Path, artifact: StudentArtifact, calibration_images: int
+    folder: Path,
+    artifact: StudentArtifact,
+    calibration_images: int,
+    cards_digest: str | None = None,
 ) -> GateImages:
     """Reads the card set and says how each view is rendered; the queries' are checked at once.
 
+    Args:
+        folder: The card set.
+        artifact: The student's.
+        calibration_images: How many views the quantiser is shown.
+        cards_digest: Digest of the card set that the version was registered with; None where
+            nobody says.
+
     Raises:
-        CardSetError: The folder holds no card set.
-        StudentArtifactError: Not the card set that the student was trained on, or its query
-            views come out differently here.
+        CardSetError: The folder holds no card set, or another than that.
+        StudentArtifactError: Not the scans that the student was trained on, or its query views
+            come out differently here.
     """
     cards = open_card_set(folder, artifact.contract)
+    require_digest(cards, cards_digest)
     split = artifact.split
     wanted = {*split.known, *split.unseen_validation, *split.unseen_test}
     missing = sorted(wanted - set(cards.card_ids))
@@ -122,6 +134,7 @@ def render_gate_images(
             f"the card set lacks {len(missing)} of the {len(wanted)} cards that the student was "
             f"trained and tested on ({', '.join(missing[:3])} …); compile with that card set"
         )
+    _require_same_scans(cards.only(wanted), artifact)
     queries = _views(cards, artifact, split.known, "query", artifact.views_per_card)
     if queries.card_ids != artifact.reference_ids:
         raise StudentArtifactError(
@@ -148,6 +161,16 @@ def render_gate_images(
         digest=cards.digest,
         cards=len(cards.cards),
     )
+
+
+def _require_same_scans(cards: AnySet, artifact: StudentArtifact) -> None:
+    """Refuses a scan that was added, removed or changed: each becomes a row of the index."""
+    found = scans_digest(cards.cards)
+    if artifact.scans_digest and found != artifact.scans_digest:
+        raise StudentArtifactError(
+            f"the scans of the student's cards ({found[:12]}…) are not those that it was trained "
+            f"with ({artifact.scans_digest[:12]}…); compile with that card set"
+        )
 
 
 def _require_same_views(queries: CardImages, artifact: StudentArtifact) -> CalibrationRecord:

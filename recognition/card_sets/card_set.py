@@ -178,6 +178,24 @@ def split_cards(card_ids: Sequence[str], seed: int, share: float = UNSEEN_SHARE)
     return Split(known, tuple(sorted(validation)), tuple(sorted(test)))
 
 
+def require_digest(cards: ListedCards, expected: str | None) -> None:
+    """Refuses another card set than the one that was registered or submitted.
+
+    Args:
+        cards: What was read.
+        expected: Its digest; None where nobody says which set it should be.
+
+    Raises:
+        CardSetError: The set has another digest: a scan was added, removed or changed.
+    """
+    if expected and cards.digest != expected:
+        raise CardSetError(
+            f"the card set has the digest {cards.digest[:12]}… and {printable(expected)[:12]}… is "
+            f"expected: a scan was added, removed or changed; push the right set to a place of its "
+            "own with cards data push, and remove what does not belong there"
+        )
+
+
 def read_card_set(
     root: Path,
     contract: Contract,

@@ -107,6 +107,7 @@ def compile_actions(
         assert state.package and state.jobs
         job = compilation.start(
             deployment.sagemaker,
+            deployment.s3,
             state.package,
             recipe,
             settings,
@@ -116,7 +117,9 @@ def compile_actions(
         if not _is_approved(deployment.sagemaker, state):
             compilation.stop(deployment.sagemaker, job)
             return f"{job}, and stopped: the version was rejected meanwhile"
-        return job
+        ignored = state.jobs.newest
+        foreign = ignored.name and ignored.state is JobState.NONE
+        return f"{job}; {ignored.reason}" if foreign else job
 
     def stop(state: VersionState) -> str:
         assert state.jobs
@@ -315,7 +318,8 @@ def _record_failure(
             deployment,
             notifier,
             state,
-            "its model artifact or its card set is not recorded, so it cannot be compiled; "
+            job.reason
+            or "its model artifact or its card set is not recorded, so it cannot be compiled; "
             "register it from its training job",
         )
     attempts = f"{job.attempt} attempt{'s' if job.attempt != 1 else ''}"

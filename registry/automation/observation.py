@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from registry import channels
+from registry.compilation import approved_model, job_identity
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.jobs import CompilationError
@@ -20,6 +21,9 @@ from registry.releases import folders as release_folders
 from registry.releases.pointers import ChannelError, Pointer, read
 from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
 from registry.versions.packages import Package, describe
+
+#: States of the newest job in which another one may be started.
+_BEFORE_A_START = (JobState.NONE, JobState.STOPPED, JobState.FAILED)
 
 
 @dataclass(frozen=True)
@@ -118,14 +122,20 @@ def observe(
     foreign = package is not None and package.group != deployment.group_name
     if name is None or foreign or not name.releasable:
         return VersionState(Observation(approval, releasable=False), version, package, name)
-    jobs = compilation.jobs_of(deployment.sagemaker, name, recipe)
-    newest = jobs.newest
     folders = list(release_folders.folders(deployment.s3, deployment.release_bucket, str(name)))
     releases = tuple(release_folders.complete(folders))
     ours = release_id(name, recipe.compiler, recipe.id)
     approved = approval is Approval.APPROVED
+    unpublished = approved and ours not in releases
+    jobs = compilation.jobs_of(deployment.sagemaker, name, recipe)
+    if unpublished:
+        jobs = _without_foreign_job(deployment, jobs)
+    newest = jobs.newest
     fidelity, fault = None, ""
-    if newest.state is JobState.COMPLETED and approved and ours not in releases:
+    if unpublished and package and newest.state in _BEFORE_A_START and package.model_data_url:
+        fault = approved_model.fault(deployment.s3, package)
+    archive_intact = not fault
+    if newest.state is JobState.COMPLETED and unpublished:
         try:
             fidelity = compilation.read_report(
                 deployment.s3, deployment.training_bucket, newest.name, FIDELITY_REPORT
@@ -153,6 +163,7 @@ def observe(
         approval=approval,
         releasable=True,
         compilable=package is not None
+        and archive_intact
         and bool(package.model_data_url and metadata.get(CARD_SET_URI)),
         job=JobState.RUNNING if jobs.running and not approved else newest.state,
         attempts=newest.attempt,
@@ -179,6 +190,24 @@ def observe(
         mark,
         moment,
     )
+
+
+def _without_foreign_job(
+    deployment: Deployment, jobs: compilation.CompileJobs
+) -> compilation.CompileJobs:
+    """The same jobs; a newest one that this deployment did not start counts as none.
+
+    Its number is taken all the same, so that the next one has a name of its own.
+    """
+    if not jobs.newest.name:
+        return jobs
+    job = deployment.sagemaker.describe_processing_job(ProcessingJobName=jobs.newest.name)
+    try:
+        job_identity.require_started_here(deployment.s3, deployment.training_bucket, job)
+    except job_identity.ForeignJobError as error:
+        foreign = replace(jobs.newest, state=JobState.NONE, reason=str(error), refused=False)
+        return replace(jobs, newest=foreign)
+    return jobs
 
 
 def observe_channels(deployment: Deployment) -> ObservedChannels:

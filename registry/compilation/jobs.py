@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, is_missing
-from registry.compilation import reports
+from registry.compilation import approved_model, job_identity, reports
+from registry.compilation.approved_model import ApprovedModel
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.last_words import is_refusal
 from registry.convergence import JobState, Verdict
@@ -22,7 +23,7 @@ from registry.names import (
     parse_compile_job,
 )
 from registry.stored_json import StoredJsonError, read_json
-from registry.versions.metadata import CARD_SET_URI
+from registry.versions.metadata import CARD_SET_DIGEST, CARD_SET_URI
 from registry.versions.packages import Package
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
 
 SOURCE_ARN = "CARDS_SOURCE_PACKAGE_ARN"
+#: Arguments by which a job refuses other bytes than those that were registered.
+MODEL_DIGEST_ARGUMENT, CARDS_DIGEST_ARGUMENT = "--model-sha256", "--cards-digest"
 _ROOT = "/opt/ml/processing"
 _REPORT_LIMIT = 4 * 1024**2
 # Unpacks the code that `cdk deploy` uploaded, installs what the container lacks, and hands over.
@@ -143,16 +146,36 @@ def _job(row: Mapping[str, Any], attempt: int) -> CompileJob:
 
 def start(
     sagemaker: SageMakerClient,
+    s3: S3Client,
     source: Package,
     recipe: CompileRecipe,
     settings: CompileSettings,
     attempt: int,
 ) -> str:
-    """Starts a compile job and returns its name; a job that is there already is the same job.
+    """Starts a compile job of the bytes that were registered, and returns its name.
+
+    A job of that name that is there already is taken for the same job; whether it is, its
+    publication checks (:mod:`registry.compilation.job_identity`).
 
     Raises:
         CompilationError: The version lacks what a compilation needs.
     """
+    _require_compilable(source)
+    try:
+        model = approved_model.pin(s3, settings.training_bucket, source)
+    except approved_model.ApprovedModelError as error:
+        raise CompilationError(str(error)) from None
+    request = job_request(source, model, recipe, settings, attempt)
+    job_identity.record_start(s3, settings.training_bucket, request)
+    try:
+        sagemaker.create_processing_job(**request)
+    except ClientError as error:
+        if error_code(error) != "ResourceInUse":
+            raise
+    return str(request["ProcessingJobName"])
+
+
+def _require_compilable(source: Package) -> None:
     if source.name is None:
         raise CompilationError(f"{source.arn}: has no name by the convention; register it again")
     cards_uri = source.metadata.get(CARD_SET_URI)
@@ -162,9 +185,29 @@ def start(
             f"{source.name}: its {missing} is not recorded, so it cannot be compiled; "
             "register it from its training job"
         )
+
+
+def job_request(
+    source: Package,
+    model: ApprovedModel,
+    recipe: CompileRecipe,
+    settings: CompileSettings,
+    attempt: int,
+) -> dict[str, Any]:
+    """CreateProcessingJob's parameters.
+
+    Args:
+        source: The version; has a name and a card set.
+        model: The very archive to compile.
+        recipe: How.
+        settings: Where.
+        attempt: The number of the job among those of its version and recipe, from 1.
+    """
+    assert source.name is not None
     job_name = compile_job_name(source.name, recipe.id, attempt)
     arguments = {
         "--model": f"{_ROOT}/input/model",
+        MODEL_DIGEST_ARGUMENT: model.sha256,
         "--cards": f"{_ROOT}/input/cards",
         "--output": f"{_ROOT}/output",
         "--compiler": recipe.compiler,
@@ -174,6 +217,8 @@ def start(
         "--message": "/opt/ml/output/message",
         "--max-runtime-seconds": str(settings.max_runtime_seconds),
     }
+    if source.metadata.get(CARD_SET_DIGEST):
+        arguments[CARDS_DIGEST_ARGUMENT] = source.metadata[CARD_SET_DIGEST]
     request: dict[str, Any] = {
         "ProcessingJobName": job_name,
         "RoleArn": settings.role_arn,
@@ -192,8 +237,8 @@ def start(
         "StoppingCondition": {"MaxRuntimeInSeconds": settings.max_runtime_seconds},
         "ProcessingInputs": [
             _input("code", settings.code_uri),
-            _input("model", source.model_data_url),
-            _input("cards", cards_uri),
+            _input("model", model.uri),
+            _input("cards", source.metadata[CARD_SET_URI]),
         ],
         "ProcessingOutputConfig": {
             "Outputs": [
@@ -216,12 +261,7 @@ def start(
                 "SecurityGroupIds": [settings.security_group],
             }
         }
-    try:
-        sagemaker.create_processing_job(**request)
-    except ClientError as error:
-        if error_code(error) != "ResourceInUse":
-            raise
-    return job_name
+    return request
 
 
 def stop(sagemaker: SageMakerClient, job_name: str) -> None:

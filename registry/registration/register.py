@@ -8,36 +8,39 @@ DescribeTrainingJob knows is taken from there; the request adds what only the jo
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.archives import ArchiveError, read_member
-from registry.aws import is_missing, split_s3_uri
-from registry.contract import Contract, ContractError
+from registry.aws import is_missing
 from registry.deployment import Deployment
 from registry.names import (
     CARDS_CHANNEL,
     JOBS_PREFIX,
-    STUDENT,
     TEACHER,
     ModelName,
-    check_line,
 )
 from registry.registration.failed_runs import MODEL_LINE, failed_version, line_of
+from registry.registration.job_archives import (
+    MODEL_FILE,
+    OUTPUT_FILE,
+    read_archive,
+    read_output,
+    require_written_by_job,
+)
 from registry.registration.job_facts import channel_uri, machine_facts
+from registry.registration.request import RegistrationError, RegistrationRequest
 from registry.versions import model_card, model_quality
 from registry.versions.metadata import (
     CARD_SET_DIGEST,
     CARD_SET_URI,
     MLFLOW_RUN,
+    MODEL_ARCHIVE,
+    OUTPUT_ARCHIVE,
     PARENT_ARN,
     PARENT_NAME,
-    RESERVED,
     TRAINING_JOB,
     MetadataError,
     check,
@@ -57,11 +60,8 @@ from registry.versions.packages import (
 from registry.versions.validation import validate
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sagemaker.client import SageMakerClient
 
-REQUEST_FILE = "registration.json"
-REQUEST_LIMIT = 256 * 1024
 #: The outcome of registering a run that made no model.
 REGISTERED_AS_FAILED = "registered as failed"
 #: Environment variable of a training job that names the image to serve its model with.
@@ -69,64 +69,6 @@ INFERENCE_IMAGE = "CARDS_INFERENCE_IMAGE"
 COMMIT = "CARDS_COMMIT"
 #: Type, architecture and stage of a name.
 Line = tuple[str, str, str]
-
-
-class RegistrationError(ValueError):
-    """A model that may not be registered; names the job and the cause."""
-
-
-@dataclass(frozen=True)
-class RegistrationRequest:
-    """What a training job says about the model that it made (``registration.json``)."""
-
-    model_type: str
-    architecture: str
-    stage: str
-    parent_arn: str | None
-    metadata: Mapping[str, str]
-    metrics: Mapping[str, float]
-    contract: Contract
-    card_set_digest: str
-    mlflow_run_id: str | None
-
-    @classmethod
-    def from_json(cls, body: bytes, label: str) -> RegistrationRequest:
-        """Reads and checks a request; ``label`` is what an error calls it.
-
-        Raises:
-            RegistrationError: Not JSON, or a field is missing or of the wrong type.
-        """
-        try:
-            document = json.loads(body)
-            request = cls(
-                model_type=document["model_type"],
-                architecture=document["architecture"],
-                stage=document["stage"],
-                parent_arn=document.get("parent_model_package_arn"),
-                metadata=dict(document["metadata"]),
-                metrics={str(k): float(v) for k, v in document["metrics"].items()},
-                contract=Contract.from_dict(document["contract"]),
-                card_set_digest=str(document["card_set"]["digest"]),
-                mlflow_run_id=document.get("mlflow_run_id"),
-            )
-            check_line(request.model_type, request.architecture, request.stage)
-        except KeyError as error:
-            raise RegistrationError(f"{label}: {error.args[0]} is missing") from None
-        except (TypeError, AttributeError, ValueError, ContractError) as error:
-            raise RegistrationError(f"{label}: {error}") from None
-        infinite = [name for name, value in request.metrics.items() if not math.isfinite(value)]
-        reserved = sorted(RESERVED & set(request.metadata))
-        if infinite or reserved:
-            raise RegistrationError(
-                f"{label}: "
-                + "; ".join(
-                    [f"metric {name} is not a finite number" for name in infinite]
-                    + [f"metadata key {key} is written by the registry alone" for key in reserved]
-                )
-            )
-        if request.model_type == STUDENT and not request.parent_arn:
-            raise RegistrationError(f"{label}: a student must name the model that it was made from")
-        return request
 
 
 @dataclass(frozen=True)
@@ -230,13 +172,15 @@ def _register_failure(deployment: Deployment, job: Mapping[str, Any], reason: st
 
 def _register_model(deployment: Deployment, job: Mapping[str, Any]) -> Registration:
     job_name = job["TrainingJobName"]
-    request = read_request(deployment.s3, job)
+    request, output = read_output(deployment.s3, job)
+    require_written_by_job(job, OUTPUT_FILE, output)
     _check_line(request, job)
     metadata = {
         **request.metadata,
         **kept_metrics(request.model_type, request.stage, request.metrics),
         **_parent_metadata(deployment.sagemaker, request, deployment.group_name, job_name),
         CARD_SET_DIGEST: request.card_set_digest,
+        OUTPUT_ARCHIVE: str(output.identity),
     }
     cards_uri = channel_uri(job, CARDS_CHANNEL)
     if cards_uri:
@@ -244,7 +188,9 @@ def _register_model(deployment: Deployment, job: Mapping[str, Any]) -> Registrat
     if request.mlflow_run_id:
         metadata[MLFLOW_RUN] = request.mlflow_run_id
     line = (request.model_type, request.architecture, request.stage)
-    return register_version(deployment, job, line, metadata, request.metrics)
+    return register_version(
+        deployment, job, line, metadata, request.metrics, unchanged_since_job=True
+    )
 
 
 def register_version(
@@ -253,8 +199,13 @@ def register_version(
     line: Line,
     metadata: Mapping[str, str],
     metrics: Mapping[str, float],
+    *,
+    unchanged_since_job: bool = False,
 ) -> Registration:
     """Registers the model of a completed job under its line's next name, once.
+
+    The archive is read to its end, and its SHA-256 and S3 version are recorded: they are what a
+    person approves, whatever is written to the same address afterwards.
 
     Args:
         deployment: Clients and names.
@@ -284,6 +235,10 @@ def register_version(
     existing = _existing(deployment, job, name)
     if existing:
         return Registration("already registered", existing.arn, str(name), mlflow_run_id=run)
+    archive = read_archive(deployment.s3, job)
+    if unchanged_since_job:
+        require_written_by_job(job, MODEL_FILE, archive)
+    metadata[MODEL_ARCHIVE] = str(archive.identity)
     teacher = name.model_type == TEACHER
     arn = create(
         deployment.sagemaker,
@@ -339,32 +294,6 @@ def summarise(metadata: Mapping[str, str], metrics: Mapping[str, float], parent:
     if parent:
         parts.append(f"from {parent}")
     return ", ".join(parts)
-
-
-def read_request(s3: S3Client, job: Mapping[str, Any]) -> RegistrationRequest:
-    """What a completed training job says about its model.
-
-    Raises:
-        RegistrationError: It says nothing, or nothing that could be registered.
-    """
-    job_name = job["TrainingJobName"]
-    bucket, key = split_s3_uri(job["ModelArtifacts"]["S3ModelArtifacts"])
-    output_key = f"{key.rpartition('/')[0]}/output.tar.gz"
-    label = f"training job {job_name}: {REQUEST_FILE}"
-    try:
-        # The stubs give a body no type of the standard library, though it is read like a file.
-        stream: Any = s3.get_object(Bucket=bucket, Key=output_key)["Body"]
-    except ClientError as error:
-        if is_missing(error):
-            raise RegistrationError(
-                f"{label}: s3://{bucket}/{output_key} does not exist; the job wrote no output data"
-            ) from None
-        raise
-    try:
-        body = read_member(stream, REQUEST_FILE, REQUEST_LIMIT, label=output_key)
-    except ArchiveError as error:
-        raise RegistrationError(f"training job {job_name}: {error}") from error
-    return RegistrationRequest.from_json(body, label)
 
 
 def _parent_metadata(

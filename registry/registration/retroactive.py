@@ -36,13 +36,10 @@ from registry.registration.facts import (
     setting_facts,
 )
 from registry.registration.failed_runs import PARENT_PARAMETER, line_of
+from registry.registration.job_archives import read_request
 from registry.registration.job_facts import channel_uri
-from registry.registration.register import (
-    Registration,
-    RegistrationError,
-    read_request,
-    register_version,
-)
+from registry.registration.register import Registration, register_version
+from registry.registration.request import RegistrationError
 from registry.text import shortened
 from registry.versions.metadata import (
     CARD_SET_URI,

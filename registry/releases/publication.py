@@ -19,6 +19,11 @@ from botocore.exceptions import ClientError
 from registry.aws import is_missing, put_once
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.compiled_versions import register_compiled
+from registry.compilation.completed_job import (
+    model_digest,
+    own_job,
+    require_registered_inputs,
+)
 from registry.compilation.jobs import CompilationError, gate_verdict, read_report
 from registry.compilation.reports import COMPILATION_REPORT, FIDELITY_REPORT
 from registry.compilers import compiler_of_stage
@@ -92,11 +97,14 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
         The release's id.
 
     Raises:
-        CompilationError: The job's reports are damaged, of another version, or its gate failed.
+        CompilationError: The job is not this deployment's or compiled other bytes than those
+            that were registered; its reports are damaged, of another version, or its gate failed.
         ManifestError: A file is not what the report says.
     """
     assert source.name is not None
+    job = own_job(deployment, source, recipe, job_name)
     report, fidelity = _reports(deployment, source, job_name)
+    require_registered_inputs(source, job, report)
     if gate_verdict(fidelity) is not Verdict.PASSED:
         raise CompilationError(f"{job_name}: its fidelity gate did not pass; nothing is published")
     files = files_of(report, f"{job_name}: {COMPILATION_REPORT}")
@@ -120,9 +128,7 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
             deployment, f"{COMPILATIONS_PREFIX}{job_name}/{name}", f"{prefix}{name}", file, job_name
         )
     body = canonical(
-        _manifest(
-            deployment, source, recipe, job_name, release, report, fidelity, shipped, packages
-        )
+        _manifest(deployment, source, recipe, job, release, report, fidelity, shipped, packages)
     )
     signature = sign(deployment.kms, deployment.signing_key_arn, body)
     put_public_key(deployment)
@@ -234,14 +240,13 @@ def _manifest(
     deployment: Deployment,
     source: Package,
     recipe: CompileRecipe,
-    job_name: str,
+    job: Mapping[str, Any],
     release: str,
     report: Mapping[str, Any],
     fidelity: Mapping[str, Any],
     shipped: Mapping[str, File],
     packages: Mapping[str, str],
 ) -> dict[str, Any]:
-    job = deployment.sagemaker.describe_processing_job(ProcessingJobName=job_name)
     described = describe(deployment.sagemaker, source.arn)
     chain = ancestors(deployment.sagemaker, described) if described else []
     return {
@@ -260,6 +265,7 @@ def _manifest(
         "contract": Contract.from_dict(report.get("contract", {})).to_dict(),
         "acceptance_threshold": report.get("acceptance_threshold"),
         "card_set": report.get("card_set", {}),
+        "model_archive": {"sha256": model_digest(job)},
         "gate": {"verdict": fidelity["verdict"], "figures": fidelity.get("figures", {})},
         "lineage": [
             {"name": package.label, "arn": package.arn} for package in reversed([source, *chain])

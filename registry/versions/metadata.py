@@ -28,6 +28,10 @@ TRAINING_JOB = "TrainingJob"
 COMPILE_JOB = "CompileJob"
 CARD_SET_URI = "CardSetUri"
 CARD_SET_DIGEST = "CardSetDigest"
+#: SHA-256 and S3 version of the archives as they were when the version was registered
+#: (:class:`registry.stored_object.ObjectIdentity`).
+MODEL_ARCHIVE = "ModelArchive"
+OUTPUT_ARCHIVE = "OutputArchive"
 MLFLOW_RUN = "MlflowRunId"
 COMPILE_FAILURE = "CompileFailure"
 COMPILE_FAILED_JOB = "CompileFailedJob"
@@ -50,6 +54,7 @@ INSTANCE_COUNT = "InstanceCount"
 TRAINING_SECONDS = "TrainingSeconds"
 RESERVED = frozenset(
     {MODEL_NAME, PARENT_ARN, PARENT_NAME, TRAINING_JOB, COMPILE_JOB, CARD_SET_URI}
+    | {MODEL_ARCHIVE, OUTPUT_ARCHIVE}
     | {CARD_SET_DIGEST, MLFLOW_RUN, COMPILE_FAILURE, COMPILE_FAILED_JOB, APPROVAL_REASON, RELEASE}
     | {FAILURE_REASON, VALIDATION, VALIDATION_FAULTS, FIDELITY_GATE}
     | {INSTANCE_TYPE, INSTANCE_COUNT, TRAINING_SECONDS, STATED, STATED_BY}

@@ -45,6 +45,8 @@ NUMBER = Form(re.compile(rf"-?{_DECIMAL}", re.ASCII), "a number")
 BOOLEAN = Form(re.compile(r"true|false"), "true or false")
 DIGEST = Form(re.compile(r"[0-9a-f]{64}"), "a SHA-256 in hexadecimal")
 S3_ADDRESS = Form(re.compile(r"s3://[^/\s]+/\S*"), "an S3 address")
+ARCHIVE = Form(re.compile(r"[0-9a-f]{64}( [\w.:/=+\-@]{1,180})?", re.ASCII),
+               "a SHA-256 in hexadecimal and an S3 version id")  # fmt: skip
 PACKAGE = Form(re.compile(r"arn:\S+:model-package/\S+"), "the ARN of a version")
 VERDICT = Form(re.compile(r"passed|failed"), "passed or failed")
 
@@ -164,6 +166,10 @@ _TRAINED: Fields = {
     "CardSetUri": Field(S3_ADDRESS, "", "The card set that it was trained on", JOB,
                         "s3://bucket/cards/0f3a/"),
     "CardSetDigest": Field(TEXT, "", "Digest of the card list and the images", CARDS, "0f3a"),
+    "ModelArchive": Field(ARCHIVE, "", "SHA-256 and S3 version of model.tar.gz", REGISTRY,
+                          "0" * 64 + " 3sL4kqtJlcpXroDTDmJ-rmSpXd3dIbrH"),
+    "OutputArchive": Field(ARCHIVE, "", "SHA-256 and S3 version of output.tar.gz", REGISTRY,
+                           "0" * 64 + " 3sL4kqtJlcpXroDTDmJ-rmSpXd3dIbrH"),
     "MlflowRunId": Field(TEXT, "", "The run that logged it", CONFIGURATION, "9d5e…"),
     "Stated": Field(TEXT, "", "Keys whose values a person stated: no source says them", REGISTRY,
                     "NumClasses Top1"),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from recognition.card_sets.card_set import CardSet, split_cards
 from recognition.retrieval import l2_normalise
 from recognition.views.camera import camera_views
-from recognition.views.digest import card_digest, views_digest
+from recognition.views.digest import card_digest, scans_digest, views_digest
 from registry.contract import Contract
 
 SEED = 5
@@ -101,6 +101,7 @@ def write_artifact(
         seed=np.int64(SEED),
         per_card=np.int64(QUERY_VIEWS_PER_CARD),
         stream=np.asarray("query"),
+        scans_digest=np.asarray(scans_digest(cards.cards)),
         views_digest=np.asarray(
             views_digest(
                 card_digest(views[i : i + QUERY_VIEWS_PER_CARD])

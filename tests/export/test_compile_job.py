@@ -466,3 +466,23 @@ def test_requirements_are_the_project_s_pins() -> None:
     assert wanted and not any(line.startswith("torch") for line in wanted)
     for line in wanted:
         assert f'"{line}"' in pins, f"{line} differs from pyproject.toml"
+
+
+def test_archive_with_another_digest_than_approved_is_refused(job: Job) -> None:
+    assert job.run(model_sha256="0" * 64) == REFUSED_CODE
+    assert "what was registered and approved" in job.message.read_text()
+    assert not (job.output / "compilation.json").exists()
+
+
+def test_card_set_with_another_digest_than_registered_is_refused(job: Job) -> None:
+    assert job.run(cards_digest="0" * 64) == REFUSED_CODE
+    assert "a scan was added, removed or changed" in job.message.read_text()
+    assert not (job.output / "compilation.json").exists()
+
+
+def test_report_names_the_archive_and_the_card_set_that_were_read(
+    done: Job, exported: Exported
+) -> None:
+    compilation = done.read("compilation.json")
+    assert compilation["model_archive_sha256"] == sha256(done.model / "model.tar.gz")
+    assert compilation["card_set"]["digest"] == exported.cards.digest

@@ -107,7 +107,7 @@ NEEDED = [
     (TRAINER, "sagemaker-mlflow:LogBatch", f"{SAGEMAKER}:mlflow-app/MlflowApp434C8BD0"),
     (TRAINER, "ecr:BatchGetImage", DLC),
     (COMPILER, "s3:GetObject", f"{TRAINING}/cards/0a1b/base1-1/front.png"),
-    (COMPILER, "s3:GetObject", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    (COMPILER, "s3:GetObject", f"{TRAINING}/approved/student-x-stage2-v1/0a1b/model.tar.gz"),
     (COMPILER, "s3:PutObject", f"{TRAINING}/compilations/compile-1/model.int8.onnx"),
     (COMPILER, "ecr:BatchGetImage", DLC),
     (REGISTER, "sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/student-1"),
@@ -124,6 +124,8 @@ NEEDED = [
     (COMPILE, "sagemaker:DescribeProcessingJob", COMPILE_JOB),
     (COMPILE, "sagemaker:StopProcessingJob", COMPILE_JOB),
     (COMPILE, "s3:GetObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
+    (COMPILE, "s3:GetObjectVersion", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    (COMPILE, "s3:PutObject", f"{TRAINING}/approved/student-x-stage2-v1/0a1b/model.tar.gz"),
     (COMPILE, "s3:GetObject", f"{RELEASES}/channels/stable.json"),
     (COMPILE, "s3:GetObject", f"{RELEASES}/releases/x/manifest.json"),
     (COMPILE, "sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/student-1"),
@@ -136,6 +138,8 @@ NEEDED = [
     (PUBLISH, "sagemaker:UpdateModelPackage", PACKAGE),
     (PUBLISH, "sagemaker:DescribeProcessingJob", COMPILE_JOB),
     (PUBLISH, "s3:GetObject", f"{TRAINING}/compilations/compile-1/model.int8.onnx"),
+    (PUBLISH, "s3:GetObject", f"{TRAINING}/approved/student-x-stage2-v1/compile-1/0a1b.json"),
+    (PUBLISH, "s3:GetObjectVersion", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
     (PUBLISH, "s3:PutObject", f"{TRAINING}/names/student-efficientnet-lite0-int8/v1.json"),
     (PUBLISH, "s3:PutObject", f"{RELEASES}/releases/x/manifest.json"),
     (PUBLISH, "s3:PutObject", f"{RELEASES}/channels/stable.json"),
@@ -149,6 +153,8 @@ NEEDED = [
     (RECONCILE, "s3:GetObject", f"{RELEASES}/releases/x/manifest.json"),
     (RECONCILE, "s3:GetObject", f"{TRAINING}/names/student-efficientnet-lite0-int8/v1.json"),
     (RECONCILE, "s3:GetObject", f"{TRAINING}/compilations/compile-1/fidelity.json"),
+    (RECONCILE, "s3:GetObjectVersion", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    (RECONCILE, "s3:GetObject", f"{TRAINING}/approved/student-x-stage2-v1/compile-1/0a1b.json"),
     (RECONCILE, "s3:PutObject", f"{TRAINING}/reconciler/state.json"),
 ]
 
@@ -163,6 +169,15 @@ FORBIDDEN = [
     (TRAINER, "sagemaker-mlflow:DeleteRun", f"{SAGEMAKER}:mlflow-app/MlflowApp434C8BD0"),
     (COMPILER, "s3:PutObject", f"{RELEASES}/releases/x/manifest.json"),
     (COMPILER, "s3:PutObject", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    # What was approved and which jobs were started is written by the one function that starts them.
+    *(
+        (role, "s3:PutObject", f"{TRAINING}/approved/student-x-stage2-v1/0a1b/model.tar.gz")
+        for role in (TRAINER, COMPILER, REGISTER, PUBLISH, RECONCILE)
+    ),
+    (TRAINER, "s3:DeleteObjectVersion", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
+    (TRAINER, "s3:GetObject", f"{TRAINING}/approved/student-x-stage2-v1/0a1b/model.tar.gz"),
+    # A compile job reads the copy that was pinned, never what training jobs may write.
+    (COMPILER, "s3:GetObject", f"{TRAINING}/jobs/student-1/output/model.tar.gz"),
     (COMPILER, "s3:GetObject", f"{TRAINING}/source/student-1/sourcedir.tar.gz"),
     (COMPILER, "sagemaker:UpdateModelPackage", PACKAGE),
     (REGISTER, "sagemaker:UpdateModelPackage", PACKAGE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import sys
@@ -95,10 +96,13 @@ def test_lineage_that_cannot_be_written_keeps_no_compilation_back_and_is_tried_a
 ) -> None:
     sagemaker = client("sagemaker")
     package = register(sagemaker, GROUP, "student-y-stage2-v1")
+    client("s3").put_object(Bucket=BUCKET, Key="jobs/x/model.tar.gz", Body=b"model")
+    archive = f"{hashlib.sha256(b'model').hexdigest()}"
     model = {"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/jobs/x/model.tar.gz"}
     sagemaker.update_model_package(
         ModelPackageArn=package.arn,
         ModelApprovalStatus="Approved",
+        CustomerMetadataProperties={"ModelArchive": archive},
         InferenceSpecification={"Containers": [model]},
     )
     Faults().fail(function._deployment.sagemaker, "CreateArtifact", "AccessDeniedException")

@@ -73,6 +73,10 @@ class MemoryAws:
     packages: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     objects: dict[tuple[str, str], tuple[bytes, str, datetime]] = field(default_factory=dict)
+    #: Everything that was ever written to a place, oldest first; the ids are the numbers.
+    object_versions: dict[tuple[str, str], list[tuple[bytes, str, datetime]]] = field(
+        default_factory=dict
+    )
     clock: datetime = field(default_factory=lambda: datetime.now(UTC))
     _serial: int = 0
 
@@ -213,12 +217,18 @@ class MemoryAws:
     # --- S3, KMS, SNS, Lambda
 
     def _get_object(self, given: dict[str, Any]) -> dict[str, Any]:
-        body, etag, when = self._stored("GetObject", given["Bucket"], given["Key"])
-        return {"Body": _Body(body), "ETag": etag, "LastModified": when}
+        body, etag, when = self._stored("GetObject", given)
+        return {**self._head(given), "Body": _Body(body), "ETag": etag, "LastModified": when}
 
     def _head_object(self, given: dict[str, Any]) -> dict[str, Any]:
-        _, etag, when = self._stored("HeadObject", given["Bucket"], given["Key"])
-        return {"ETag": etag, "LastModified": when}
+        _, etag, when = self._stored("HeadObject", given)
+        return {**self._head(given), "ETag": etag, "LastModified": when}
+
+    def _head(self, given: dict[str, Any]) -> dict[str, Any]:
+        body, _, _ = self._stored("HeadObject", given)
+        written = self.object_versions[given["Bucket"], given["Key"]]
+        newest = str(len(written) - 1)
+        return {"ContentLength": len(body), "VersionId": given.get("VersionId", newest)}
 
     def _put_object(self, given: dict[str, Any]) -> dict[str, Any]:
         place = given["Bucket"], given["Key"]
@@ -233,7 +243,7 @@ class MemoryAws:
 
     def _copy_object(self, given: dict[str, Any]) -> dict[str, Any]:
         source = given["CopySource"]
-        body, etag, _ = self._stored("CopyObject", source["Bucket"], source["Key"])
+        body, etag, _ = self._stored("CopyObject", source)
         if given.get("CopySourceIfMatch", etag) != etag:
             raise error("CopyObject", "PreconditionFailed", status=412)
         self._store((given["Bucket"], given["Key"]), body)
@@ -257,8 +267,13 @@ class MemoryAws:
                 contents.append(row)
         return {"Contents": contents, "CommonPrefixes": [{"Prefix": each} for each in common]}
 
-    def _stored(self, operation: str, bucket: str, key: str) -> tuple[bytes, str, datetime]:
-        found = self.objects.get((bucket, key))
+    def _stored(self, operation: str, given: dict[str, Any]) -> tuple[bytes, str, datetime]:
+        place = given["Bucket"], given["Key"]
+        found = self.objects.get(place)
+        if "VersionId" in given:
+            versions = self.object_versions.get(place, [])
+            number = int(given["VersionId"])
+            found = versions[number] if number < len(versions) else None
         if found is None:
             raise error(operation, "NoSuchKey" if operation != "HeadObject" else "404")
         return found
@@ -266,6 +281,7 @@ class MemoryAws:
     def _store(self, place: tuple[str, str], body: bytes) -> None:
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         self.objects[place] = (body, f'"{etag}"', self.clock)
+        self.object_versions.setdefault(place, []).append(self.objects[place])
 
     def _sign(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"Signature": b"signature of " + given["Message"]}

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from recognition.atomic_files import atomic_file, write_atomically
+from recognition.views.digest import scans_digest
 from registry.archives import ArchiveError, extract
 from registry.registration.facts import of_kind
 from registry.text import one_line
@@ -140,7 +141,8 @@ def write_student_extras(
     ``reference.npz`` lets the compile job compare its ONNX and INT8 builds with PyTorch without
     having PyTorch: ``embeddings`` float32 (Q, D), normalised, of the query views; ``card_ids``
     (Q,); ``seed``, ``per_card`` and ``stream`` by which ``recognition.views.camera`` renders the
-    very views again, and ``views_digest`` by which one knows that it did.
+    very views again, ``views_digest`` by which one knows that it did, and ``scans_digest`` of
+    every scan of the cards, which become the rows of the device's index.
 
     Returns:
         What the export says about the graph: its parameters, and what the Hailo compiler would
@@ -157,6 +159,7 @@ def write_student_extras(
         "per_card": np.int64(len(result.seen.card_ids) // len(cards.split.known)),
         "stream": np.asarray("query"),
         "views_digest": np.asarray(result.seen.digest),
+        "scans_digest": np.asarray(scans_digest(cards.split_cards)),
     }
     with atomic_file(folder / REFERENCE) as partial:
         np.savez(partial, **arrays)

@@ -29,7 +29,7 @@ from registry.registration.facts import (
     text_of,
 )
 from registry.registration.failed_runs import PARENT_PARAMETER
-from registry.registration.register import RegistrationRequest
+from registry.registration.request import RegistrationRequest
 from registry.versions.metadata import RESERVED, metric_key
 from registry.versions.metadata_schema import SCHEMAS
 from training.artifacts.inspection import Inspection, files_of, inspect

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recognition.card_sets.card_set import Split, split_cards
+from recognition.card_sets.card_set import Card, Split, require_digest, split_cards
 from recognition.card_sets.pack import AnySet, PixelRows, open_card_set
 from recognition.card_sets.scan import stretch
 from recognition.views.camera import (
@@ -74,17 +74,30 @@ class CardDataset:
     gallery: Pixels | PixelRows
 
     @classmethod
-    def load(cls, channel: Path, config: TrainingConfig) -> CardDataset:
+    def load(cls, channel: Path, config: TrainingConfig, digest: str | None = None) -> CardDataset:
         """Reads and splits the channel's folder.
 
+        Args:
+            channel: The folder.
+            config: The run's configuration.
+            digest: Of the card set that was submitted; None where nobody says.
+
         Raises:
-            CardSetError: Nothing usable in it, or too few cards to hold any out.
+            CardSetError: Nothing usable in it, too few cards to hold any out, or another set than
+                the one that was submitted.
         """
         card_set = open_card_set(channel, config.contract)
+        require_digest(card_set, digest)
         split = split_cards(card_set.card_ids, config.seed, config.held_out_share)
         known = card_set.only(split.known)
         scans, scan_ids = known.all_scans(config.contract, scale=SCAN_SCALE)
         return cls(config, card_set, split, scans, scan_ids, known.first_scans(config.contract))
+
+    @property
+    def split_cards(self) -> tuple[Card, ...]:
+        """The cards of every part of the split, in the order of their ids."""
+        parts = (self.split.known, self.split.unseen_validation, self.split.unseen_test)
+        return self.card_set.only(card_id for part in parts for card_id in part).cards
 
     def unseen_gallery(self, card_ids: tuple[str, ...]) -> Pixels | PixelRows:
         """uint8 (n, S, S, 3): the first scans of cards that are not known, in order of the ids."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from registry.names import STUDENT, TEACHER
+from registry.names import CARDS_CHANNEL, STUDENT, TEACHER
 from training.artifacts.model_archive import (
     REGISTRATION,
     ModelArchiveError,
@@ -41,7 +41,7 @@ from training.reporting.evaluation import ModelEmbedder, evaluate_model
 def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
     """The whole job: channels ``cards``, ``teacher`` and, for stage 2, ``initial``."""
     cards_channel = environment.channel("cards", "one folder a card, <card_id>/<image>")
-    teacher_channel = environment.channel("teacher", "the teacher's model.tar.gz")
+    teacher_channel = environment.model_channel("teacher", "the teacher's model.tar.gz")
     if not config.parent_model_package_arn:
         raise ConfigError("--parent-model-package-arn: a student needs the ARN of its parent")
     teacher_model, teacher_config = load_model(teacher_channel, TEACHER)
@@ -56,7 +56,7 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
         else:
             model = _stage_1(config, environment)
             learnt_from["initial"] = weights_digest(model)
-        cards = CardDataset.load(cards_channel, config)
+        cards = CardDataset.load(cards_channel, config, environment.digests.get(CARDS_CHANNEL))
         total = config.total_steps(len(cards.scan_ids))
         reporter.describe(cards, total)
         placed(model, config, device)
@@ -134,7 +134,7 @@ def distil(
 
 def _stage_1(config: TrainingConfig, environment: JobEnvironment) -> CardModel:
     """The student that stage 2 goes on with."""
-    folder = environment.channel("initial", "the stage-1 student's model.tar.gz")
+    folder = environment.model_channel("initial", "the stage-1 student's model.tar.gz")
     model, earlier = load_model(folder, STUDENT)
     if (earlier.stage, earlier.backbone) != ("stage1", config.backbone):
         raise ModelArchiveError(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from registry.names import CARDS_CHANNEL
 from training.artifacts.model_archive import REGISTRATION, registration, write_json, write_model
 from training.config import TrainingConfig
 from training.data.batches import Batch, CardDataset
@@ -33,7 +34,7 @@ def train_teacher(config: TrainingConfig, environment: JobEnvironment) -> None:
     device = prepare_machine(config, ranks)
     with JobReporter(config, environment, ranks) as reporter, joined(ranks, device):
         model, config = begin(config, environment)
-        cards = CardDataset.load(channel, config)
+        cards = CardDataset.load(channel, config, environment.digests.get(CARDS_CHANNEL))
         total = config.total_steps(len(cards.scan_ids))
         reporter.describe(cards, total)
         placed(model, config, device)

@@ -16,9 +16,10 @@ from infra.constructs.model_group import (
     UPDATE_PACKAGES,
     jobs,
 )
-from infra.constructs.storage.bucket_access import READ, WRITE, listing, objects
+from infra.constructs.storage.bucket_access import READ, READ_VERSIONS, WRITE, listing, objects
 from infra.registry_stack import RegistryStack
 from registry.names import (
+    APPROVED_PREFIX,
     CHANNELS_PREFIX,
     COMPILATIONS_PREFIX,
     COMPILE_JOB_PREFIX,
@@ -73,8 +74,11 @@ def compile_statements(
             resources=[compile_role.role_arn],
             conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         ),
-        objects(registry.training_bucket, READ, JOBS_PREFIX, COMPILATIONS_PREFIX),
-        listing(registry.training_bucket, JOBS_PREFIX, COMPILATIONS_PREFIX),
+        objects(registry.training_bucket, READ, JOBS_PREFIX, COMPILATIONS_PREFIX, APPROVED_PREFIX),
+        objects(registry.training_bucket, READ_VERSIONS, JOBS_PREFIX),
+        # The archive that a person approved, and the record of each job that was started.
+        objects(registry.training_bucket, WRITE, APPROVED_PREFIX),
+        listing(registry.training_bucket, JOBS_PREFIX, COMPILATIONS_PREFIX, APPROVED_PREFIX),
         objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
         iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[publish_arn]),
@@ -92,7 +96,7 @@ def publish_statements(
         topic_arn: The topic of notices.
         deletes_old_releases: Whether old releases are retired, which deletes their files.
     """
-    training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX)
+    training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX, APPROVED_PREFIX)
     return [
         registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
         registry.group.packages(*UPDATE_PACKAGES, unless_approving=True),
@@ -104,6 +108,7 @@ def publish_statements(
         ),
         _list_jobs(),
         objects(registry.training_bucket, READ, *training),
+        objects(registry.training_bucket, READ_VERSIONS, JOBS_PREFIX),
         objects(registry.training_bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX),
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, (*READ, *WRITE), *_RELEASE_PREFIXES),
@@ -129,7 +134,10 @@ def reconcile_statements(
     registry: RegistryStack, functions: Sequence[str]
 ) -> list[iam.PolicyStatement]:
     """Read everything, and call the functions that repair what is wrong."""
-    training = (COMPILATIONS_PREFIX, NAMES_PREFIX, RECONCILER_PREFIX)
+    training = (
+        *(JOBS_PREFIX, APPROVED_PREFIX),
+        *(COMPILATIONS_PREFIX, NAMES_PREFIX, RECONCILER_PREFIX),
+    )
     return [
         registry.group.packages(*READ_PACKAGES),
         jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
@@ -143,6 +151,7 @@ def reconcile_statements(
             resources=["*"],
         ),
         objects(registry.training_bucket, READ, *training),
+        objects(registry.training_bucket, READ_VERSIONS, JOBS_PREFIX),
         objects(registry.training_bucket, WRITE, RECONCILER_PREFIX),
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),

@@ -8,6 +8,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 READ = ("s3:GetObject",)
+#: A version of an object that was overwritten, by its id.
+READ_VERSIONS = ("s3:GetObjectVersion",)
 # Large objects go up in parts; a failed upload is aborted by the caller that began it.
 WRITE = ("s3:PutObject", "s3:AbortMultipartUpload")
 

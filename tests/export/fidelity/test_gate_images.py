@@ -21,6 +21,7 @@ from export.fidelity.gate_images import (
     views_of_each_card,
 )
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
+from recognition.card_sets.card_set import CardSetError
 from recognition.views.camera import camera_views
 from tests.export.conftest import Exported
 from tests.export.student import SEED, UNSEEN_VIEWS, embedded
@@ -111,8 +112,31 @@ def test_views_that_come_out_differently_here_are_a_fault_not_a_verdict(
     folder = drawn_cards()
     first, second = (folder / card_id for card_id in student.split.known[:2])
     shutil.copytree(first, second, dirs_exist_ok=True)
+    older = dataclasses.replace(student, scans_digest="")
     with pytest.raises(StudentArtifactError, match="not those that PyTorch embedded"):
+        render_gate_images(folder, older, 10)
+
+
+def test_second_scan_beside_a_card_is_refused(
+    student: StudentArtifact, drawn_cards: Callable[[], Path]
+) -> None:
+    """Another card's image as a second scan would answer that card with this one's name."""
+    folder = drawn_cards()
+    known = student.split.known
+    stolen = next((folder / known[1]).iterdir())
+    shutil.copy(stolen, folder / known[0] / f"zz{stolen.suffix}")
+    with pytest.raises(StudentArtifactError, match="scans of the student's cards"):
         render_gate_images(folder, student, 10)
+
+
+def test_card_set_with_another_digest_than_registered_is_refused(
+    exported: Exported, student: StudentArtifact
+) -> None:
+    older = dataclasses.replace(student, scans_digest="")
+    digest = exported.cards.digest
+    assert render_gate_images(exported.cards_folder, older, 10, digest).digest == digest
+    with pytest.raises(CardSetError, match="a scan was added, removed or changed"):
+        render_gate_images(exported.cards_folder, older, 10, "0" * 64)
 
 
 def test_an_artifact_without_the_views_digest_is_still_rendered(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import sys
@@ -15,12 +16,13 @@ from typing import Any
 from unittest.mock import patch
 
 from registry import channels
+from registry.compilation.job_identity import argument
 from registry.convergence import ATTEMPT_LIMIT
 from registry.deployment import Deployment
 from registry.names import RETIRED, name_in_description, parse_compile_job
 from registry.releases import channel_targets, pointers
 from registry.versions.metadata import COMPILE_FAILED_JOB, RELEASE
-from tests.registry.compilation.compiled_files import FILES, report
+from tests.registry.compilation.compiled_files import CARDS, FILES, report
 from tests.registry.memory_aws import (
     ACCOUNT,
     GROUP,
@@ -165,6 +167,11 @@ class World:
         number = len(self.versions) + 1
         name = f"student-efficientnet-lite0-stage2-v{number}"
         metadata = {**request(model_type="student")["metadata"], "Stage": "stage2", "Top1": "0.9"}
+        key = f"jobs/job-{number}/output/model.tar.gz"
+        archive = f"the archive of {name}".encode()
+        self.aws._store((TRAINING, key), archive)
+        version_id = len(self.aws.object_versions[TRAINING, key]) - 1
+        archive_digest = hashlib.sha256(archive).hexdigest()
         answer = self.aws._create_model_package(
             {
                 "ClientToken": name,
@@ -175,9 +182,11 @@ class World:
                     **metadata,
                     "ModelName": name,
                     "CardSetUri": "s3://cards/x",
+                    "CardSetDigest": CARDS,
+                    "ModelArchive": f"{archive_digest} {version_id}",
                 },
                 "InferenceSpecification": {
-                    "Containers": [{"Image": "image", "ModelDataUrl": "s3://jobs/model.tar.gz"}]
+                    "Containers": [{"Image": "image", "ModelDataUrl": f"s3://{TRAINING}/{key}"}]
                 },
             }
         )
@@ -221,9 +230,10 @@ class World:
     def _write_outputs(self, name: str, arn: str, result: str) -> None:
         parsed = parse_compile_job(name)
         assert parsed
+        read = argument(self.aws.jobs[name], "--model-sha256") or ""
         files = {
             **FILES,
-            "compilation.json": json.dumps(report(str(parsed[0]), arn)).encode(),
+            "compilation.json": json.dumps(report(str(parsed[0]), arn, read)).encode(),
             "fidelity.json": json.dumps(
                 {"verdict": "failed" if result == "gate failed" else "passed", "reasons": ["why"]}
             ).encode(),

@@ -11,7 +11,19 @@ from tests.registry.registration.training_jobs import METRICS
 FILES = {name: name.encode() * 20 for name in ("model.int8.onnx", "model.onnx", "index.json")}
 
 
-def report(name: str, arn: str) -> dict[str, Any]:
+#: Digest of the card set that it was compiled with.
+CARDS = hashlib.sha256(b"cards").hexdigest()
+
+
+def report(name: str, arn: str, model_archive: str = "") -> dict[str, Any]:
+    """``compilation.json`` of a version.
+
+    Args:
+        name: Of the version.
+        arn: Its ARN.
+        model_archive: SHA-256 of the archive that the job read.
+    """
+
     def entry(stage: str, file: str) -> dict[str, Any]:
         metadata = {
             "Architecture": "efficientnet_lite0", "Parameters": "4354816", "EmbeddingDim": "768",
@@ -29,6 +41,8 @@ def report(name: str, arn: str) -> dict[str, Any]:
         "source_name": name,
         "source_arn": arn,
         "model": "model.int8.onnx",
+        "model_archive_sha256": model_archive,
+        "card_set": {"digest": CARDS, "cards": 200},
         "contract": Contract().to_dict(),
         "acceptance_threshold": 0.9,
         "ship": list(FILES),

@@ -29,7 +29,7 @@ def started(settings: CompileSettings) -> dict[str, Any]:
         aws: MemoryAws = world.aws
         package = describe(aws.client("sagemaker"), world.register())
         assert package
-        name = start(aws.client("sagemaker"), package, RECIPE, settings, 1)
+        name = start(aws.client("sagemaker"), aws.client("s3"), package, RECIPE, settings, 1)
         assert parse_compile_job(name) == (package.name, RECIPE.id, 1)
         assert package.name
         jobs = jobs_of(aws.client("sagemaker"), package.name, RECIPE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -13,12 +15,14 @@ from botocore.exceptions import ClientError
 
 from localcloud import LocalCloud
 from registry.deployment import Deployment
-from registry.registration.register import Registration, RegistrationError, register_training_job
+from registry.registration import job_archives
+from registry.registration.register import Registration, register_training_job
+from registry.registration.request import RegistrationError
 from registry.versions.metadata import PAIR_LIMIT
 from registry.versions.packages import Package, describe, iterate
 from tests.faults import Faults, Killed
 from tests.registry.registration.training_jobs import TrainingJobs, request
-from tests.running_cloud import Client, client_of
+from tests.running_cloud import Client, client_of, until
 
 #: Every call that a first registration makes.
 CALLS = [
@@ -36,6 +40,9 @@ def jobs(cloud: LocalCloud) -> TrainingJobs:
     client = client_of(cloud)
     client("s3").create_bucket(
         Bucket="jobs-bucket", CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
+    )
+    client("s3").put_bucket_versioning(
+        Bucket="jobs-bucket", VersioningConfiguration={"Status": "Enabled"}
     )
     return TrainingJobs.in_bucket(client, "jobs-bucket")
 
@@ -96,6 +103,41 @@ def test_a_completed_job_is_one_version_with_what_was_measured(
     assert version.commit == "abc123" and version.generated_by == job["TrainingJobArn"]
     assert "top-1 0.900 of 920 unseen views" in version.description
     assert len(version.metadata) <= PAIR_LIMIT
+
+
+def test_registered_version_names_the_bytes_of_both_archives(
+    client: Client, jobs: TrainingJobs, group: str, completed: str
+) -> None:
+    register(client, jobs, group, completed)
+    (version,) = versions(client, group)
+    folder = version.model_data_url.rpartition("/")[0].removeprefix(f"s3://{jobs.bucket}/")
+    for key, file in (("ModelArchive", "model.tar.gz"), ("OutputArchive", "output.tar.gz")):
+        answer = client("s3").get_object(Bucket=jobs.bucket, Key=f"{folder}/{file}")
+        digest = hashlib.sha256(answer["Body"].read()).hexdigest()
+        assert version.metadata[key] == f"{digest} {answer['VersionId']}"
+
+
+@pytest.mark.parametrize("file", ["model.tar.gz", "output.tar.gz"])
+def test_archive_written_after_the_job_has_ended_is_registered_as_failed(
+    client: Client, jobs: TrainingJobs, group: str, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """Another job of the same role may write there; SageMaker itself has finished by then."""
+    monkeypatch.setattr(job_archives, "CLOCK_DIFFERENCE", timedelta(0))
+    job = jobs.run(request())
+    described = client("sagemaker").describe_training_job(TrainingJobName=job)
+    address = described["ModelArtifacts"]["S3ModelArtifacts"]
+    key = f"{address.removeprefix(f's3://{jobs.bucket}/').rpartition('/')[0]}/{file}"
+    body = client("s3").get_object(Bucket=jobs.bucket, Key=key)["Body"].read()
+
+    def written_later() -> bool:
+        client("s3").put_object(Bucket=jobs.bucket, Key=key, Body=body)
+        found = client("s3").head_object(Bucket=jobs.bucket, Key=key)
+        return bool(found["LastModified"] > described["TrainingEndTime"])
+
+    until(written_later, 10)
+    made = register(client, jobs, group, job)
+    assert made.outcome == "registered as failed"
+    assert f"{file} was written at" in made.detail and "after the job had ended" in made.detail
 
 
 def test_the_console_finds_metrics_and_a_model_card(

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from registry.deployment import Deployment
 from registry.names import ModelName
 from registry.registration.facts import Fact
-from registry.registration.register import RegistrationError
+from registry.registration.request import RegistrationError
 from registry.registration.retroactive import (
     ArtifactFacts,
     Statement,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import uuid
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 
 from localcloud import LocalCloud
 from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.job_identity import record_start
 from registry.compilation.jobs import CompilationError
 from registry.deployment import Deployment
 from registry.names import parse_name
@@ -20,15 +22,18 @@ from registry.releases import publication as releases
 from registry.releases.manifest import ManifestError, parse
 from registry.versions.packages import NewPackage, Package, create, describe
 from tests.faults import Faults, Killed
-from tests.registry.compilation.compiled_files import FILES, report
+from tests.registry.compilation.compiled_files import CARDS, FILES, report
 from tests.registry.registration.training_jobs import request
 from tests.running_cloud import Client, client_of, make_role, until
 
 RECIPE = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
+ARCHIVE_DIGEST = "a" * 64
+_NUMBERS = itertools.count(1)
 #: Every call of a publication, in the order in which each is made first.
 CALLS = [
-    ("s3", "GetObject"),
     ("sagemaker", "DescribeProcessingJob"),
+    ("s3", "HeadObject"),
+    ("s3", "GetObject"),
     ("s3", "ListObjectsV2"),
     ("s3", "PutObject"),
     ("sagemaker", "ListModelPackages"),
@@ -81,24 +86,34 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def job(cloud: LocalCloud) -> str:
-    """A processing job that has ended; what it left is put where a compile job leaves it."""
+def role(cloud: LocalCloud) -> str:
     client = client_of(cloud)
-    role = make_role(client, f"compile-{uuid.uuid4().hex[:6]}", "sagemaker.amazonaws.com", [])
-    name = f"compile-student-efficientnet-lite0-stage2-v1-{RECIPE.id}-1"
+    return make_role(client, f"compile-{uuid.uuid4().hex[:6]}", "sagemaker.amazonaws.com", [])
+
+
+def ended_job(client: Client, role: str, bucket: str, source: Package) -> str:
+    """A compile job of a version that has ended, with the record of its start."""
+    name = f"compile-{source.name}-{RECIPE.id}-{next(_NUMBERS)}"
     sagemaker = client("sagemaker")
-    sagemaker.create_processing_job(
-        ProcessingJobName=name,
-        RoleArn=role,
-        AppSpecification={"ImageUri": "image", "ContainerEntrypoint": ["python3", "-c", "pass"]},
-        ProcessingResources={
+    started = {
+        "ProcessingJobName": name,
+        "RoleArn": role,
+        "AppSpecification": {
+            "ImageUri": RECIPE.image,
+            "ContainerEntrypoint": ["python3", "-c", "pass"],
+            "ContainerArguments": ["--model-sha256", ARCHIVE_DIGEST],
+        },
+        "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceCount": 1,
                 "InstanceType": "ml.m5.xlarge",
                 "VolumeSizeInGB": 10,
             }
         },
-    )
+        "Environment": {"CARDS_SOURCE_PACKAGE_ARN": source.arn},
+    }
+    record_start(client("s3"), bucket, started)
+    sagemaker.create_processing_job(**started)
 
     def ended() -> bool:
         answer = sagemaker.describe_processing_job(ProcessingJobName=name)
@@ -109,7 +124,7 @@ def job(cloud: LocalCloud) -> str:
 
 
 @pytest.fixture
-def shop(cloud: LocalCloud, client: Client, group: str, bucket: str, job: str) -> Shop:
+def shop(cloud: LocalCloud, client: Client, group: str, bucket: str, role: str) -> Shop:
     shipped = f"releases-{uuid.uuid4().hex[:12]}"
     client("s3").create_bucket(
         Bucket=shipped, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
@@ -126,17 +141,27 @@ def shop(cloud: LocalCloud, client: Client, group: str, bucket: str, job: str) -
             summary="x",
             model_data_url="s3://bucket/model.tar.gz",
             image="image",
-            metadata={**asked["metadata"], "Stage": "stage2", "Top1": "0.9"},
+            metadata={
+                **asked["metadata"],
+                "Stage": "stage2",
+                "Top1": "0.9",
+                "ModelArchive": f"{ARCHIVE_DIGEST} 1",
+                "CardSetDigest": CARDS,
+            },
             generated_by="x",
         ),
     )
     source = describe(sagemaker, arn)
     assert source is not None
+    job = ended_job(client, role, bucket, source)
     made = Shop(cloud, client, group, bucket, shipped, key["KeyMetadata"]["Arn"], source, job)
     for name, body in FILES.items():
         made.put(name, body)
     made.put("fidelity.json", json.dumps({"verdict": "passed", "figures": {}}).encode())
-    made.put("compilation.json", json.dumps(report(str(source.name), source.arn)).encode())
+    made.put(
+        "compilation.json",
+        json.dumps(report(str(source.name), source.arn, ARCHIVE_DIGEST)).encode(),
+    )
     return made
 
 

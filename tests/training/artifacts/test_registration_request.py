@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from recognition.card_sets.card_set import read_card_set
 from registry.contract import Contract
-from registry.registration.register import RegistrationRequest
+from registry.registration.request import RegistrationRequest
 from training.artifacts.inspection import InspectionError
 from training.artifacts.registration_request import RequestError, register_student_model
 from training.environment import JobEnvironment

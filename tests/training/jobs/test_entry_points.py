@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from registry.registration.register import RegistrationRequest
+from registry.registration.request import RegistrationRequest
 from registry.versions.metadata import check, kept_metrics, plain
 from training.jobs import train_student_distillation, train_teacher
 

@@ -1,0 +1,77 @@
+"""The two archives that a training job leaves: read once, hashed, and checked to be the job's own.
+
+``model.tar.gz`` holds the model and its evaluation, ``output.tar.gz`` the request to register it:
+the digests of the archives cover all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from registry.archives import ArchiveError, read_member
+from registry.aws import split_s3_uri
+from registry.registration.request import (
+    REQUEST_FILE,
+    REQUEST_LIMIT,
+    RegistrationError,
+    RegistrationRequest,
+)
+from registry.stored_object import HashedObject, StoredObject, StoredObjectError, read_stored
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+MODEL_FILE, OUTPUT_FILE = "model.tar.gz", "output.tar.gz"
+#: How far the clocks of S3 and SageMaker may differ.
+CLOCK_DIFFERENCE = timedelta(seconds=10)
+
+
+def read_request(s3: S3Client, job: Mapping[str, Any]) -> RegistrationRequest:
+    """What a completed training job says about its model.
+
+    Raises:
+        RegistrationError: It says nothing, or nothing that could be registered.
+    """
+    return read_output(s3, job)[0]
+
+
+def read_output(s3: S3Client, job: Mapping[str, Any]) -> tuple[RegistrationRequest, StoredObject]:
+    """The request of a job, and the archive that it was read from."""
+    job_name = job["TrainingJobName"]
+    uri = f"{job['ModelArtifacts']['S3ModelArtifacts'].rpartition('/')[0]}/{OUTPUT_FILE}"
+    label = f"training job {job_name}: {REQUEST_FILE}"
+    try:
+        stream = HashedObject(s3, uri)
+        body = read_member(
+            cast(IO[bytes], stream), REQUEST_FILE, REQUEST_LIMIT, label=split_s3_uri(uri)[1]
+        )
+    except StoredObjectError as error:
+        raise RegistrationError(f"{label}: {error}; the job wrote no output data") from None
+    except ArchiveError as error:
+        raise RegistrationError(f"training job {job_name}: {error}") from error
+    return RegistrationRequest.from_json(body, label), stream.finish()
+
+
+def read_archive(s3: S3Client, job: Mapping[str, Any]) -> StoredObject:
+    try:
+        return read_stored(s3, job["ModelArtifacts"]["S3ModelArtifacts"])
+    except StoredObjectError as error:
+        raise RegistrationError(
+            f"training job {job['TrainingJobName']}: {error}; train it again"
+        ) from None
+
+
+def require_written_by_job(job: Mapping[str, Any], file: str, found: StoredObject) -> None:
+    """Refuses bytes that somebody put in the place of the job's own.
+
+    SageMaker uploads both archives before it sets the job's end, so that whatever was written
+    later is not the job's.
+    """
+    end = job.get("TrainingEndTime")
+    if end is not None and found.modified > end + CLOCK_DIFFERENCE:
+        raise RegistrationError(
+            f"training job {job['TrainingJobName']}: {file} was written at "
+            f"{found.modified:%Y-%m-%d %H:%M:%S} UTC, after the job had ended; it is not the job's"
+        )
