@@ -136,10 +136,9 @@ def read_stored(s3: S3Client, uri: str) -> StoredObject:
 def head(s3: S3Client, uri: str, version_id: str = "") -> Mapping[str, Any] | None:
     """HeadObject's answer; None where the object, or that version of it, is not there."""
     bucket, key = split_s3_uri(uri)
+    version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
     try:
-        answer: Mapping[str, Any] = s3.head_object(
-            Bucket=bucket, Key=key, **({"VersionId": version_id} if version_id else {})
-        )
+        answer: Mapping[str, Any] = s3.head_object(Bucket=bucket, Key=key, **version)
     except ClientError as error:
         if is_not_there(error):
             return None

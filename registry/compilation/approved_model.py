@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -33,6 +33,7 @@ from registry.versions.packages import Package
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 ARCHIVE = "model.tar.gz"
 #: The largest archive that is copied, and that a compile job takes.
@@ -115,7 +116,7 @@ def pin(s3: S3Client, bucket: str, package: Package) -> ApprovedModel:
     if reason:
         raise ApprovedModelError(reason)
     prefix = f"{APPROVED_PREFIX}{package.name}/"
-    identity, condition = recorded(package), dict[str, str]()
+    identity, condition = recorded(package), dict[str, Any]()
     if identity is None:
         earlier = _earlier_copy(s3, bucket, prefix)
         if earlier:
@@ -124,12 +125,14 @@ def pin(s3: S3Client, bucket: str, package: Package) -> ApprovedModel:
         identity, condition = found.identity, {"CopySourceIfMatch": found.etag}
     target = f"{prefix}{identity.sha256}/{ARCHIVE}"
     source_bucket, key = split_s3_uri(package.model_data_url)
-    version = {"VersionId": identity.version_id} if identity.version_id else {}
+    copied_version: CopySourceTypeDef = {"Bucket": source_bucket, "Key": key}
+    if identity.version_id:
+        copied_version["VersionId"] = identity.version_id
     try:
         copied = s3.copy_object(
             Bucket=bucket,
             Key=target,
-            CopySource={"Bucket": source_bucket, "Key": key, **version},
+            CopySource=copied_version,
             ChecksumAlgorithm="SHA256",
             **condition,
         )
