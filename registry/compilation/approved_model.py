@@ -20,11 +20,11 @@ from botocore.exceptions import ClientError
 
 from registry.aws import error_code, split_s3_uri
 from registry.names import APPROVED_PREFIX
-from registry.stored_object import (
+from registry.object_identity import (
     HashedObject,
     ObjectIdentity,
-    StoredObject,
-    StoredObjectError,
+    ObjectMissingError,
+    ObjectVersion,
     head,
     is_not_there,
 )
@@ -154,10 +154,10 @@ def pin(s3: S3Client, bucket: str, package: Package) -> ApprovedModel:
     return ApprovedModel(f"s3://{bucket}/{target}", identity.sha256)
 
 
-def _read(s3: S3Client, package: Package) -> StoredObject:
+def _read(s3: S3Client, package: Package) -> ObjectVersion:
     try:
         return HashedObject(s3, package.model_data_url).finish()
-    except StoredObjectError as error:
+    except ObjectMissingError as error:
         raise ApprovedModelError(f"{package.label}: {error}; {_REMEDY}") from None
 
 

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from registry.names import APPROVED_PREFIX, parse_compile_job
-from registry.stored_object import head
+from registry.object_identity import head
+from registry.stored_json import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -138,6 +139,7 @@ def _records(s3: S3Client, bucket: str, job_name: str) -> list[dict[str, Any]]:
     found = []
     answer = s3.list_objects_v2(Bucket=bucket, Prefix=_prefix(job_name), MaxKeys=10)
     for entry in answer.get("Contents", []):
-        body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read(_RECORD_LIMIT)
-        found.append(dict(json.loads(body)))
+        record = read_json(s3, bucket, entry["Key"], _RECORD_LIMIT)
+        if record is not None:
+            found.append(record.document)
     return found

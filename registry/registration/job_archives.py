@@ -12,13 +12,13 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from registry.archives import ArchiveError, read_member
 from registry.aws import split_s3_uri
+from registry.object_identity import HashedObject, ObjectMissingError, ObjectVersion, read_stored
 from registry.registration.request import (
     REQUEST_FILE,
     REQUEST_LIMIT,
     RegistrationError,
     RegistrationRequest,
 )
-from registry.stored_object import HashedObject, StoredObject, StoredObjectError, read_stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -37,7 +37,7 @@ def read_request(s3: S3Client, job: Mapping[str, Any]) -> RegistrationRequest:
     return read_output(s3, job)[0]
 
 
-def read_output(s3: S3Client, job: Mapping[str, Any]) -> tuple[RegistrationRequest, StoredObject]:
+def read_output(s3: S3Client, job: Mapping[str, Any]) -> tuple[RegistrationRequest, ObjectVersion]:
     """The request of a job, and the archive that it was read from."""
     job_name = job["TrainingJobName"]
     uri = f"{job['ModelArtifacts']['S3ModelArtifacts'].rpartition('/')[0]}/{OUTPUT_FILE}"
@@ -47,23 +47,23 @@ def read_output(s3: S3Client, job: Mapping[str, Any]) -> tuple[RegistrationReque
         body = read_member(
             cast(IO[bytes], stream), REQUEST_FILE, REQUEST_LIMIT, label=split_s3_uri(uri)[1]
         )
-    except StoredObjectError as error:
+    except ObjectMissingError as error:
         raise RegistrationError(f"{label}: {error}; the job wrote no output data") from None
     except ArchiveError as error:
         raise RegistrationError(f"training job {job_name}: {error}") from error
     return RegistrationRequest.from_json(body, label), stream.finish()
 
 
-def read_archive(s3: S3Client, job: Mapping[str, Any]) -> StoredObject:
+def read_archive(s3: S3Client, job: Mapping[str, Any]) -> ObjectVersion:
     try:
         return read_stored(s3, job["ModelArtifacts"]["S3ModelArtifacts"])
-    except StoredObjectError as error:
+    except ObjectMissingError as error:
         raise RegistrationError(
             f"training job {job['TrainingJobName']}: {error}; train it again"
         ) from None
 
 
-def require_written_by_job(job: Mapping[str, Any], file: str, found: StoredObject) -> None:
+def require_written_by_job(job: Mapping[str, Any], file: str, found: ObjectVersion) -> None:
     """Refuses bytes that somebody put in the place of the job's own.
 
     SageMaker uploads both archives before it sets the job's end, so that whatever was written

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from registry.contract import Contract, ContractError
+from registry.json_object import parse_object
 from registry.names import STUDENT, check_line
 from registry.versions.metadata import RESERVED
 
@@ -41,7 +41,7 @@ class RegistrationRequest:
             RegistrationError: Not JSON, or a field is missing or of the wrong type.
         """
         try:
-            document = json.loads(body)
+            document = parse_object(body, REQUEST_LIMIT)
             request = cls(
                 model_type=document["model_type"],
                 architecture=document["architecture"],

@@ -29,7 +29,7 @@ COMPILE_JOB = "CompileJob"
 CARD_SET_URI = "CardSetUri"
 CARD_SET_DIGEST = "CardSetDigest"
 #: SHA-256 and S3 version of the archives as they were when the version was registered
-#: (:class:`registry.stored_object.ObjectIdentity`).
+#: (:class:`registry.object_identity.ObjectIdentity`).
 MODEL_ARCHIVE = "ModelArchive"
 OUTPUT_ARCHIVE = "OutputArchive"
 MLFLOW_RUN = "MlflowRunId"

@@ -12,7 +12,7 @@ import pytest
 
 from registry.compilation import approved_model
 from registry.compilation.job_identity import identity
-from registry.stored_object import ObjectIdentity
+from registry.object_identity import ObjectIdentity
 from registry.versions.metadata import COMPILE_FAILURE, MODEL_ARCHIVE, RELEASE
 from registry.versions.packages import Package, describe
 from tests.registry.automation.automation_world import World, functions

@@ -27,8 +27,8 @@ _VERSION_ID = re.compile(r"[\w.:/=+\-@]{1,180}", re.ASCII)
 _NOT_THERE = ("404", "NoSuchKey", "NotFound", "NoSuchVersion", "400", "InvalidArgument")
 
 
-class StoredObjectError(ValueError):
-    """An object that is not there, or is not the one that was asked for; names it and the cause."""
+class ObjectMissingError(ValueError):
+    """An object that does not exist; names it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ObjectIdentity:
 
 
 @dataclass(frozen=True)
-class StoredObject:
+class ObjectVersion:
     """One version of an object, read to its end.
 
     Attributes:
@@ -85,7 +85,7 @@ class HashedObject:
         uri: ``s3://bucket/key``.
 
     Raises:
-        StoredObjectError: There is no such object.
+        ObjectMissingError: There is no such object.
     """
 
     def __init__(self, s3: S3Client, uri: str) -> None:
@@ -94,7 +94,7 @@ class HashedObject:
             self._answer = s3.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if is_not_there(error):
-                raise StoredObjectError(f"{uri} does not exist") from None
+                raise ObjectMissingError(f"{uri} does not exist") from None
             raise
         self._digest = hashlib.sha256()
 
@@ -109,7 +109,7 @@ class HashedObject:
         self._digest.update(chunk)
         return chunk
 
-    def finish(self) -> StoredObject:
+    def finish(self) -> ObjectVersion:
         """Reads the rest and returns the identity of everything that was read."""
         while self.read():
             pass
@@ -117,18 +117,18 @@ class HashedObject:
         # An id that a version's metadata cannot hold is left out; the digest decides anyway.
         if version_id == "null" or not _VERSION_ID.fullmatch(version_id):
             version_id = ""
-        return StoredObject(
+        return ObjectVersion(
             ObjectIdentity(self._digest.hexdigest(), version_id),
             self._answer["LastModified"],
             str(self._answer["ETag"]),
         )
 
 
-def read_stored(s3: S3Client, uri: str) -> StoredObject:
+def read_stored(s3: S3Client, uri: str) -> ObjectVersion:
     """Reads an object to its end for its identity.
 
     Raises:
-        StoredObjectError: There is no such object.
+        ObjectMissingError: There is no such object.
     """
     return HashedObject(s3, uri).finish()
 
