@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -131,9 +132,11 @@ def env(
 ) -> None:
     """Prints the variables that point aws, cdk, boto3 and cards at it, for a shell's eval."""
     from cli.console import print_json, print_line
+    from registry.telemetry import OPT_OUTS
 
     which = cloud(state_dir, port)
-    variables = which.env()
+    # With the opt-outs: cdk, MLflow and a Python of the user's own run in the same shell.
+    variables = which.env() | {name: os.environ[name] for name in OPT_OUTS}
     if as_json:
         print_json(variables)
         return

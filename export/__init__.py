@@ -15,3 +15,7 @@ Example: an ONNX graph with an operation that the Hailo parser refuses.
 ...     print(finding)
 erf: operation Erf; GELU is not taken: train with ReLU or ReLU6
 """
+
+from registry.telemetry import opt_out
+
+opt_out()

@@ -13,3 +13,7 @@ Example: the nearest cards of a query, by embeddings of clean scans.
 >>> best_matches(scans, ["base1-1", "base1-2", "base1-3"], query, k=2).card_ids.tolist()
 [['base1-2', 'base1-1']]
 """
+
+from registry.telemetry import opt_out
+
+opt_out()

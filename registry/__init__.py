@@ -15,3 +15,7 @@ The next step of a version follows from its observed state:
 ... ).value
 'publish the release'
 """
+
+from registry.telemetry import opt_out
+
+opt_out()

@@ -2,3 +2,7 @@
 
 Importing this package imports no framework; ``training.submission.submit`` must start fast.
 """
+
+from registry.telemetry import opt_out
+
+opt_out()

@@ -23,6 +23,7 @@ from registry.names import (
     parse_compile_job,
 )
 from registry.stored_json import StoredJsonError, read_json
+from registry.telemetry import OPT_OUTS
 from registry.versions.metadata import CARD_SET_DIGEST, CARD_SET_URI
 from registry.versions.packages import Package
 
@@ -252,7 +253,7 @@ def job_request(
                 }
             ]
         },
-        "Environment": {SOURCE_ARN: source.arn},
+        "Environment": {**OPT_OUTS, SOURCE_ARN: source.arn},
     }
     if settings.subnets:
         request["NetworkConfig"] = {

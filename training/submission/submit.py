@@ -31,6 +31,7 @@ from registry.names import (
 )
 from registry.registration.failed_runs import MODEL_LINE
 from registry.registration.register import COMMIT, INFERENCE_IMAGE
+from registry.telemetry import OPT_OUTS
 from registry.versions.packages import Package
 from training.config import TrainingConfig
 from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
@@ -144,6 +145,7 @@ def plan(
         if initial:
             channels["initial"] = _artifact(initial)
     environment = {
+        **OPT_OUTS,
         "MLFLOW_EXPERIMENT_NAME": EXPERIMENT,
         INFERENCE_IMAGE: inference,
         # So that a run that fails can be registered under its name.
