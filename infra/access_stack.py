@@ -11,10 +11,11 @@ from infra.constructs.access.operator_grants import (
     parameter_statement,
     releaser_statements,
 )
+from infra.constructs.access.version_grants import deciding_statement
 from infra.constructs.jobs.containers import repository_arn, training_cpu_image
 from infra.constructs.jobs.hub_token import hub_token_statements
 from infra.constructs.jobs.job_runtime import job_runtime
-from infra.constructs.model_group import READ_PACKAGES, UPDATE_PACKAGES
+from infra.constructs.model_group import READ_PACKAGES
 from infra.constructs.published_value import publish_value
 from infra.constructs.service_role import SageMakerRole
 from infra.constructs.storage.bucket_access import READ, WRITE, listing, objects
@@ -110,10 +111,10 @@ class AccessStack(cdk.Stack):
                 parameter_statement(self),
                 registry.group.packages(
                     *READ_PACKAGES,
-                    *UPDATE_PACKAGES,
                     "sagemaker:BatchDescribeModelPackage",
                     "sagemaker:DescribeModelPackageGroup",
                 ),
+                deciding_statement(registry.group),
                 # SageMaker has no resource level for listing groups, which the console begins
                 # with, nor for searching.
                 iam.PolicyStatement(

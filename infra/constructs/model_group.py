@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -54,7 +54,9 @@ class ModelGroup(Construct):
         self.group_name = group_name
         self.arn = group.attr_model_package_group_arn
 
-    def packages(self, *actions: str, unless_approving: bool = False) -> iam.PolicyStatement:
+    def packages(
+        self, *actions: str, conditions: Mapping[str, Mapping[str, object]] | None = None
+    ) -> iam.PolicyStatement:
         """Allows actions on the group's versions.
 
         Versions are authorised by their own ARN or the group's, depending on the action, so both
@@ -62,8 +64,8 @@ class ModelGroup(Construct):
 
         Args:
             actions: For example ``*READ_PACKAGES``.
-            unless_approving: Refuse a request that carries an approval status: approving is a
-                person's, never an automation's.
+            conditions: What the request may hold, by SageMaker's condition keys; None for
+                anything.
         """
         return iam.PolicyStatement(
             actions=list(actions),
@@ -75,9 +77,7 @@ class ModelGroup(Construct):
                     resource_name=f"{self.group_name}/*",
                 ),
             ],
-            conditions=(
-                {"Null": {"sagemaker:ModelApprovalStatus": "true"}} if unless_approving else None
-            ),
+            conditions=conditions,
         )
 
 

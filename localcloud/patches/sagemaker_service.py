@@ -41,7 +41,8 @@ def mount_sagemaker() -> None:
 
     def context(service_name: str, action: str, body: bytes, *rest: Any) -> dict[str, Any]:
         found = dict(tags(service_name, action, body, *rest) or {})
-        return found | service.condition_keys(body) if service_name == "sagemaker" else found
+        own = service.condition_keys(action, body) if service_name == "sagemaker" else {}
+        return found | own
 
     iam_actions.request_tag_context = context
     provisioners._RESOURCE_HANDLERS.update(cloudformation.HANDLERS)

@@ -8,6 +8,7 @@ CustomerMetadataProperties and no previous status.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from localcloud.sagemaker.store import Record
@@ -16,13 +17,21 @@ _PACKAGE = (
     *("ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageStatus"),
     *("ModelApprovalStatus", "ModelPackageDescription", "InferenceSpecification"),
     *("MetadataProperties", "ModelMetrics", "CreationTime", "LastModifiedTime"),
+    *("ModelLifeCycle",),
 )
 _HIDDEN = ("Environment",)
 
 
-def package_changed(package: Record) -> None:
-    """A package was created or updated, in whatever part."""
-    detail = {key: package[key] for key in _PACKAGE if key in package}
+def package_changed(package: Record, updated: Sequence[str] = ()) -> None:
+    """A package was created or updated, in whatever part.
+
+    Args:
+        package: As it is now.
+        updated: The members that an update wrote.
+    """
+    detail: dict[str, Any] = {key: package[key] for key in _PACKAGE if key in package}
+    if updated:
+        detail["UpdatedModelPackageFields"] = list(updated)
     detail["ModelPackageName"] = package["ModelPackageArn"].rpartition("model-package/")[2]
     _put("SageMaker Model Package State Change", detail, package["ModelPackageArn"])
 

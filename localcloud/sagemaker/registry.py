@@ -6,7 +6,7 @@ from typing import Any
 
 from localcloud.sagemaker import events
 from localcloud.sagemaker.errors import AwsError, invalid
-from localcloud.sagemaker.roles import check_action, check_tagging
+from localcloud.sagemaker.roles import caller, check_action, check_tagging
 from localcloud.sagemaker.store import Record, arn, filtered, name_of, now, paginate, store, tag_map
 
 _PAIRS = 50
@@ -32,7 +32,7 @@ def create_model_package_group(request: Record) -> Record:
         "ModelPackageGroupDescription": request.get("ModelPackageGroupDescription"),
         "CreationTime": now(),
         "ModelPackageGroupStatus": "Completed",
-        "CreatedBy": {},
+        "CreatedBy": caller(),
     }
     store().tags[group_arn] = tag_map(request.get("Tags"))
     return {"ModelPackageGroupArn": group_arn}
@@ -125,7 +125,7 @@ def create_model_package(request: Record) -> Record:
         "ModelPackageVersion": version,
         "ModelPackageArn": package_arn,
         "CreationTime": now(),
-        "CreatedBy": {},
+        "CreatedBy": caller(),
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
         "ModelApprovalStatus": request.get("ModelApprovalStatus") or "PendingManualApproval",
@@ -189,8 +189,9 @@ def update_model_package(request: Record) -> Record:
         )
     record["CustomerMetadataProperties"] = metadata
     record["LastModifiedTime"] = now()
-    record["LastModifiedBy"] = {}
-    events.package_changed(record)
+    record["LastModifiedBy"] = caller()
+    updated = [key for key in request if key in (*_UPDATABLE, "CustomerMetadataProperties")]
+    events.package_changed(record, updated)
     return {"ModelPackageArn": record["ModelPackageArn"]}
 
 

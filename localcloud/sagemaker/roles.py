@@ -20,6 +20,19 @@ SERVICE = "sagemaker.amazonaws.com"
 caller_key: ContextVar[str] = ContextVar("caller_key", default="")
 
 
+def caller() -> dict[str, Any]:
+    """The ``UserContext`` of the caller, as SageMaker records who created or changed something.
+
+    Empty where a template's resources are made. Without ``SourceIdentity``: MiniStack does not
+    keep that of a session.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_IamIdentity.html
+    """
+    known = iam_evaluator.resolve_caller_identity(caller_key.get())
+    if not known:
+        return {}
+    return {"IamIdentity": {"Arn": known["userArn"], "PrincipalId": known["userId"]}}
+
+
 def check_pass_role(role_arn: str, resource_arn: str) -> None:
     """What SageMaker checks of a job's role before it accepts the job.
 

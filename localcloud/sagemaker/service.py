@@ -26,6 +26,11 @@ _log = logging.getLogger(__name__)
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
 
 
+#: The actions with condition keys of their own, and the members of a life cycle that have one.
+_VERSION_ACTIONS = frozenset({"sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"})
+_STAGE = ("Stage", "StageStatus")
+
+
 async def handle_request(
     method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Any
 ) -> tuple[int, dict[str, str], bytes]:
@@ -55,14 +60,60 @@ async def handle_request(
         )
 
 
-def condition_keys(body: bytes) -> dict[str, str]:
-    """SageMaker's own condition keys of a request, for IAM.
+def condition_keys(action: str, body: bytes) -> dict[str, str | list[str]]:
+    """SageMaker's condition keys of a request that creates or updates a version, for IAM.
 
+    The service authorization reference gives these two actions alone such keys. It has none for
+    the other members of the request: the artifact's address, the model card, the description.
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+
+    Args:
+        action: As IAM names it, for example ``sagemaker:UpdateModelPackage``.
+        body: Of the request.
+
+    Returns:
+        Values by key. Metadata keys that differ in their case only are one key with many values,
+        since IAM compares names of condition keys without their case.
     """
+    if action not in _VERSION_ACTIONS:
+        return {}
     request = _parsed(body)
-    status = request.get("ModelApprovalStatus")
-    return {"sagemaker:ModelApprovalStatus": status} if isinstance(status, str) else {}
+    stage = request.get("ModelLifeCycle")
+    found = _texts(request, {"ModelApprovalStatus": "ModelApprovalStatus"})
+    found |= _texts(stage, {name: f"ModelLifeCycle:{name}" for name in _STAGE})
+    found |= _metadata_keys(request, "CustomerMetadataProperties")
+    removed = request.get("CustomerMetadataPropertiesToRemove")
+    if isinstance(removed, list) and removed:
+        found["sagemaker:CustomerMetadataPropertiesToRemove"] = [str(key) for key in removed]
+    package = request.get("ModelPackageArn")
+    record = store.find_package(package) if isinstance(package, str) else None
+    if record:
+        current = record.get("ModelLifeCycle")
+        found |= _texts(current, {name: f"CurrentModelLifeCycle{name}" for name in _STAGE})
+        found |= _metadata_keys(
+            {"CurrentCustomerMetadataProperties": record.get("CustomerMetadataProperties")},
+            "CurrentCustomerMetadataProperties",
+        )
+    return found
+
+
+def _texts(value: Any, names: Mapping[str, str]) -> dict[str, str | list[str]]:
+    """Condition keys of an object's members that are text, by their names in IAM."""
+    members = value if isinstance(value, dict) else {}
+    return {
+        f"sagemaker:{name}": members[member]
+        for member, name in names.items()
+        if isinstance(members.get(member), str)
+    }
+
+
+def _metadata_keys(request: Record, name: str) -> dict[str, str | list[str]]:
+    """One condition key for each metadata key."""
+    pairs = request.get(name)
+    values: dict[str, list[str]] = {}
+    for key, value in pairs.items() if isinstance(pairs, dict) else ():
+        values.setdefault(f"sagemaker:{name}/{key}".lower(), []).append(str(value))
+    return {key: found[0] if len(found) == 1 else found for key, found in values.items()}
 
 
 def resource_arn(body: bytes) -> str:

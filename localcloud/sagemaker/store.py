@@ -51,6 +51,20 @@ def every_store() -> dict[str, Store]:
     return _stores
 
 
+def find_package(package: str) -> Record | None:
+    """A version in its owner's tables, which may be another account's; None where there is none.
+
+    Args:
+        package: Its ARN, or ``group/version`` of the caller's.
+    """
+    key = package if package.startswith("arn:") else arn("model-package", package)
+    with LOCK:
+        for tables in _stores.values():
+            if key in tables.packages:
+                return tables.packages[key]
+    return None
+
+
 def dump() -> dict[str, Any]:
     """Everything, for saving."""
     with LOCK:

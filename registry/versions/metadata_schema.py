@@ -237,6 +237,8 @@ FAILED: Fields = {
     **LINKS,
 }
 
+#: Keys that the function writes, or removes, which publishes releases; no other function does.
+PUBLISHER_KEYS = frozenset({"CompileFailedJob", "CompileFailure", "Release"})
 #: Keys of each kind of model, by (model type, stage).
 SCHEMAS: Mapping[tuple[str, str], Fields] = {
     (TEACHER, "phase1"): _TRAINED,
@@ -246,3 +248,5 @@ SCHEMAS: Mapping[tuple[str, str], Fields] = {
     (STUDENT, ONNX_STAGE): _ONNX,
     **{(STUDENT, kind.stage): _QUANTISED for kind in COMPILERS},
 }
+#: Every key that a version of any kind may have.
+SCHEMA_KEYS = frozenset(key for fields in (*SCHEMAS.values(), FAILED) for key in fields)

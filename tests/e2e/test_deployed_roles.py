@@ -26,6 +26,8 @@ from tests.e2e.cloud import Cloud, until
 PROBE = "role-probe"
 #: What the probing versions are called; no automation compiles a teacher.
 NAME = "teacher-probe-phase1-v1"
+STUDENT = "student-probe-stage2-v1"
+COMPILED = "student-probe-onnx-v1"
 FUNCTIONS = ("RegisterModel", "CompileApproved", "PublishRelease", "Reconcile")
 PEOPLE = ("Approver", "Operator", "Releaser", "ImageBuilder")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -51,11 +53,14 @@ class Place:
         """A version of the group that leads to nothing."""
         return self.register(self.cloud.client)
 
-    def register(self, client: Client) -> str:
+    def register(
+        self, client: Client, name: str = NAME, approval: str = "PendingManualApproval"
+    ) -> str:
         arn = client("sagemaker").create_model_package(
             ModelPackageGroupName=self.deployment.group_name,
-            ModelPackageDescription=f"{NAME}: a test's",
-            ModelApprovalStatus="PendingManualApproval",
+            ModelPackageDescription=f"{name}: a test's",
+            ModelApprovalStatus=approval,
+            CustomerMetadataProperties={"ModelName": name},
         )["ModelPackageArn"]
         self.made.append(arn)
         return str(arn)
@@ -272,6 +277,13 @@ def log(kind: str) -> Call:
     )
 
 
+OTHER_MODEL = {
+    "Containers": [{"Image": "image", "ModelDataUrl": "s3://other/model.tar.gz"}],
+    "SupportedContentTypes": ["application/x-npy"],
+    "SupportedResponseMIMETypes": ["application/x-npy"],
+}
+
+
 def new_job() -> str:
     return f"{PROBE}-{uuid.uuid4().hex[:8]}"
 
@@ -289,12 +301,38 @@ CALLS: dict[str, Call] = {
     ),
     "search": lambda c, p: c("sagemaker").search(Resource="ModelPackage"),
     "register": lambda c, p: p.register(c),
+    "register-approved-teacher": lambda c, p: p.register(c, approval="Approved"),
+    "register-approved-student": lambda c, p: p.register(c, STUDENT, "Approved"),
+    "register-compiled": lambda c, p: p.register(c, COMPILED, "Approved"),
     "approve": update(ModelApprovalStatus="Approved"),
     "reject": update(ModelApprovalStatus="Rejected"),
     "approve-with-a-note": update(
         ModelApprovalStatus="Approved", CustomerMetadataProperties={"Note": PROBE}
     ),
     "note": update(CustomerMetadataProperties={"Note": PROBE}),
+    "record-release": update(CustomerMetadataProperties={"Release": PROBE}),
+    "remove-release": update(CustomerMetadataPropertiesToRemove=["Release"]),
+    "rewrite-metrics": update(CustomerMetadataProperties={"Top1": "1"}),
+    "rewrite-metrics-approving": update(
+        ModelApprovalStatus="Approved", CustomerMetadataProperties={"Top1": "1"}
+    ),
+    "rewrite-card-set-approving": update(
+        ModelApprovalStatus="Approved",
+        CustomerMetadataProperties={"CardSetUri": "s3://other/cards/"},
+    ),
+    "remove-metrics-approving": update(
+        ModelApprovalStatus="Approved", CustomerMetadataPropertiesToRemove=["Top1"]
+    ),
+    "replace-model": update(InferenceSpecification=OTHER_MODEL),
+    # SageMaker has no condition key for the artifact's address: its bytes are compared instead.
+    "replace-model-approving": update(
+        ModelApprovalStatus="Approved", InferenceSpecification=OTHER_MODEL
+    ),
+    "set-stage": update(ModelLifeCycle={"Stage": "Stable", "StageStatus": "Released"}),
+    "set-stage-approving": update(
+        ModelApprovalStatus="Approved",
+        ModelLifeCycle={"Stage": "Stable", "StageStatus": "Released"},
+    ),
     "delete-version": lambda c, p: c("sagemaker").delete_model_package(ModelPackageName=p.version),
     # Jobs
     "start-compile-job": lambda c, p: p.start(c, f"compile-{new_job()}"),
@@ -422,12 +460,14 @@ MAY = {
     "training-log describe-mlflow sign-in-to-ecr",
     "CompileRole": "read-cards list-cards read-job write-compilation processing-metric "
     "processing-log sign-in-to-ecr",
-    "RegisterModel": f"{_LOOK_AT_VERSIONS} register describe-training-job read-job read-name "
+    "RegisterModel": f"{_LOOK_AT_VERSIONS} register register-approved-teacher "
+    "describe-training-job read-job read-name "
     "claim-name write-quality",
     "CompileApproved": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} start-compile-job "
     "describe-compile-job stop-compile-job list-compile-jobs describe-training-job write-lineage "
     "list-lineage read-job call-PublishRelease",
-    "PublishRelease": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} register note "
+    "PublishRelease": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} register-compiled note "
+    "record-release remove-release replace-model set-stage "
     "describe-compile-job list-compile-jobs read-job read-name claim-name write-quality "
     "write-release write-manifest withdraw-release write-channel hold-stable write-key sign "
     "read-public-key tell-people",
@@ -435,7 +475,7 @@ MAY = {
     "list-training-jobs describe-compile-job list-compile-jobs list-lineage read-name "
     "write-reconciler call-RegisterModel call-CompileApproved call-PublishRelease",
     "Approver": f"{_LOOK_AT_VERSIONS} describe-group search approve reject approve-with-a-note "
-    "note read-parameters",
+    "replace-model-approving read-parameters",
     "Operator": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-group list-compile-jobs "
     "list-cards list-training-bucket describe-mlflow describe-key describe-function look-at-queue "
     "describe-rule describe-access-stack list-automation-stack read-parameters simulate-rights",

@@ -248,11 +248,6 @@ def test_passing_the_compile_role_is_for_sagemaker_and_that_role_alone(
     assert role.startswith(f"arn:aws:iam::{ACCOUNT}:role/CompileRole")
 
 
-def test_the_publisher_may_note_a_failure_but_not_approve(deployment: Assembly) -> None:
-    statement = statement_with(deployment, PUBLISH, "sagemaker:UpdateModelPackage")
-    assert statement["Condition"] == {"Null": {"sagemaker:ModelApprovalStatus": "true"}}
-
-
 @pytest.mark.parametrize("role", ROLES)
 def test_listing_a_bucket_is_bound_to_prefixes(deployment: Assembly, role: str) -> None:
     for statement in deployment.grants(role):

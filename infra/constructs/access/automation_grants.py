@@ -10,12 +10,11 @@ from collections.abc import Sequence
 
 from aws_cdk import aws_iam as iam
 
-from infra.constructs.model_group import (
-    CREATE_PACKAGES,
-    READ_PACKAGES,
-    UPDATE_PACKAGES,
-    jobs,
+from infra.constructs.access.version_grants import (
+    publishing_statements,
+    registering_statements,
 )
+from infra.constructs.model_group import READ_PACKAGES, jobs
 from infra.constructs.storage.bucket_access import READ, READ_VERSIONS, WRITE, listing, objects
 from infra.registry_stack import RegistryStack
 from registry.names import (
@@ -42,7 +41,8 @@ def register_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
     bucket = registry.training_bucket
     return [
         jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
-        registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
+        registry.group.packages(*READ_PACKAGES),
+        *registering_statements(registry.group),
         objects(bucket, READ, JOBS_PREFIX, NAMES_PREFIX),
         objects(bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX),
         listing(bucket, JOBS_PREFIX, NAMES_PREFIX),
@@ -98,8 +98,8 @@ def publish_statements(
     """
     training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX, APPROVED_PREFIX)
     return [
-        registry.group.packages(*READ_PACKAGES, *CREATE_PACKAGES),
-        registry.group.packages(*UPDATE_PACKAGES, unless_approving=True),
+        registry.group.packages(*READ_PACKAGES),
+        *publishing_statements(registry.group),
         jobs(
             registry,
             "processing-job",
