@@ -19,6 +19,7 @@ from cli.operations.checks.check import (
     unchecked,
     warning,
 )
+from registry.compilers import ONNX_STAGE
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from registry.deployment import DeployedNames
 
 _APPROVING = (("sagemaker:ModelApprovalStatus", "Approved"),)
+_PENDING = (("sagemaker:ModelApprovalStatus", "PendingManualApproval"),)
+_NAME = "sagemaker:CustomerMetadataProperties/ModelName"
 _TO_SAGEMAKER = (("iam:PassedToService", "sagemaker.amazonaws.com"),)
 
 
@@ -42,7 +45,7 @@ class Right:
     context: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return self.action + (" to approve" if self.context == _APPROVING else "")
+        return self.action + (" to approve" if _APPROVING[0] in self.context else "")
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,20 @@ class Rights:
 
     @property
     def register(self) -> tuple[Right, ...]:
-        return (Right("sagemaker:CreateModelPackage", self.version),)
+        """Create a version that a person decides on."""
+        return (Right("sagemaker:CreateModelPackage", self.version, _PENDING),)
+
+    @property
+    def register_approved(self) -> tuple[Right, ...]:
+        """Create a student that is approved already."""
+        context = (*_APPROVING, (_NAME, "student-x-stage2-v1"))
+        return (Right("sagemaker:CreateModelPackage", self.version, context),)
+
+    @property
+    def register_compiled(self) -> tuple[Right, ...]:
+        """Create the version of a compiled model."""
+        context = (*_APPROVING, (_NAME, f"student-x-{ONNX_STAGE}-v1"))
+        return (Right("sagemaker:CreateModelPackage", self.version, context),)
 
     @property
     def approve(self) -> tuple[Right, ...]:
@@ -122,7 +138,10 @@ class Rights:
         output = self._object(training, "jobs/x/output/model.tar.gz")
         compiled = self._object(training, "compilations/x/model.onnx")
         model = self._object(release, "releases/x/model.onnx")
-        nothing_decided = (*self.register, update, *self.approve, *self.release)
+        nothing_decided = (
+            *(*self.register, *self.register_approved, *self.register_compiled),
+            *(update, *self.approve, *self.release),
+        )
         return {
             "training": Duties(
                 must=(
@@ -137,7 +156,7 @@ class Rights:
             ),
             "RegisterModel": Duties(
                 must=(*self.register, *self.look, Right("s3:GetObject", output)),
-                must_not=(*self.approve, *self.release),
+                must_not=(*self.register_approved, update, *self.approve, *self.release),
             ),
             "CompileApproved": Duties(
                 must=(
@@ -149,7 +168,7 @@ class Rights:
             ),
             "PublishRelease": Duties(
                 must=(
-                    *self.register,
+                    *self.register_compiled,
                     update,
                     *self.release,
                     Right("s3:GetObject", compiled),
@@ -157,7 +176,10 @@ class Rights:
                     Right("s3:DeleteObject", self._object(release, "releases/x/manifest.json")),
                     Right("kms:Sign", self.names.signing_key_arn),
                 ),
-                must_not=(*self.approve, Right("s3:DeleteObject", model)),
+                must_not=(
+                    *(*self.register_approved, *self.approve),
+                    Right("s3:DeleteObject", model),
+                ),
             ),
             "Reconcile": Duties(must=self.look, must_not=nothing_decided),
         }
