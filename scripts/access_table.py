@@ -43,17 +43,23 @@ ROWS = (
             "read cards": ("read-cards", "list-cards"),
             "write its own job's output": ("write-job",),
         },
-        {"register": _CREATING, "approve": _DECIDING, "release": _RELEASING},
+        {
+            "write an approved model": ("write-approved",),
+            "register": _CREATING,
+            "approve": _DECIDING,
+            "release": _RELEASING,
+        },
     ),
     Row(
         "compile role",
         "CompileRole",
         {
-            "read cards and a model": ("read-cards", "read-job"),
+            "read cards and an approved model": ("read-cards", "read-approved"),
             "write its compilation": ("write-compilation",),
         },
         {
-            "write a model": ("write-job",),
+            "read or write what training jobs left": ("read-job", "write-job"),
+            "write an approved model": ("write-approved",),
             "register": _CREATING,
             "approve": _DECIDING,
             "release": _RELEASING,
@@ -78,6 +84,7 @@ ROWS = (
         "CompileApproved",
         {
             "start and stop compile jobs": ("start-compile-job", "stop-compile-job"),
+            "copy the approved model for them": ("read-job", "write-approved"),
             "write lineage": ("write-lineage",),
         },
         {
@@ -100,6 +107,7 @@ ROWS = (
         {
             "approve": (*_DECIDING, "register-approved-student"),
             "rewrite what was registered": _REWRITING,
+            "write models": ("write-job", "write-approved"),
             "start jobs": ("start-compile-job", "start-training-job"),
             "delete anything but a manifest (with `keep_releases`: files of releases)": (
                 *("delete-release-file", "delete-channel", "delete-version"),

@@ -203,7 +203,7 @@ def place(deployed: Cloud) -> Iterator[Place]:
     found = Place(deployed)
     s3 = deployed.client("s3")
     for bucket, keys in (
-        (found.training, ("cards/", "jobs/", "source/", "compilations/", "names/")),
+        (found.training, ("cards/", "jobs/", "source/", "compilations/", "names/", "approved/")),
         (found.releases, ("releases/", "channels/")),
     ):
         for key in keys:
@@ -377,6 +377,8 @@ CALLS: dict[str, Call] = {
     "list-training-bucket": lambda c, p: c("s3").list_objects_v2(Bucket=p.training),
     "read-job": get("training", f"jobs/{PROBE}/file"),
     "write-job": put("training", f"jobs/{PROBE}/file"),
+    "read-approved": get("training", f"approved/{PROBE}/file"),
+    "write-approved": put("training", f"approved/{PROBE}/file"),
     "read-source": get("training", f"source/{PROBE}/file"),
     "read-compilation": get("training", f"compilations/{PROBE}/file"),
     "write-compilation": put("training", f"compilations/{PROBE}/file"),
@@ -458,22 +460,22 @@ _LOOK_AT_RELEASES = "read-compilation read-release read-channel"
 MAY = {
     "TrainingRole": "read-cards list-cards read-job write-job read-source training-metric "
     "training-log describe-mlflow sign-in-to-ecr",
-    "CompileRole": "read-cards list-cards read-job write-compilation processing-metric "
+    "CompileRole": "read-cards list-cards read-approved write-compilation processing-metric "
     "processing-log sign-in-to-ecr",
     "RegisterModel": f"{_LOOK_AT_VERSIONS} register register-approved-teacher "
     "describe-training-job read-job read-name "
     "claim-name write-quality",
     "CompileApproved": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} start-compile-job "
     "describe-compile-job stop-compile-job list-compile-jobs describe-training-job write-lineage "
-    "list-lineage read-job call-PublishRelease",
+    "list-lineage read-job read-approved write-approved call-PublishRelease",
     "PublishRelease": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} register-compiled note "
     "record-release remove-release replace-model set-stage "
-    "describe-compile-job list-compile-jobs read-job read-name claim-name write-quality "
+    "describe-compile-job list-compile-jobs read-job read-approved read-name claim-name write-quality "
     "write-release write-manifest withdraw-release write-channel hold-stable write-key sign "
     "read-public-key tell-people",
     "Reconcile": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-training-job "
     "list-training-jobs describe-compile-job list-compile-jobs list-lineage read-name "
-    "write-reconciler call-RegisterModel call-CompileApproved call-PublishRelease",
+    "read-job read-approved write-reconciler call-RegisterModel call-CompileApproved call-PublishRelease",
     "Approver": f"{_LOOK_AT_VERSIONS} describe-group search approve reject approve-with-a-note "
     "replace-model-approving read-parameters",
     "Operator": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-group list-compile-jobs "
