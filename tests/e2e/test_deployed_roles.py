@@ -475,7 +475,8 @@ MAY = {
     "read-public-key tell-people",
     "Reconcile": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-training-job "
     "list-training-jobs describe-compile-job list-compile-jobs list-lineage read-name "
-    "read-job read-approved write-reconciler call-RegisterModel call-CompileApproved call-PublishRelease",
+    "read-job read-approved write-reconciler call-RegisterModel call-CompileApproved "
+    "call-PublishRelease",
     "Approver": f"{_LOOK_AT_VERSIONS} describe-group search approve reject approve-with-a-note "
     "replace-model-approving read-parameters",
     "Operator": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-group list-compile-jobs "
