@@ -98,7 +98,7 @@ ROWS = (
         {
             "write, sign and withdraw releases": (*_RELEASING, "withdraw-release"),
             "move channels": ("write-channel",),
-            "send notices": ("tell-people",),
+            "send notices": ("publish-notice",),
             "create versions of compiled models": ("register-compiled",),
             "record results and the life-cycle stage on a version": (
                 *("record-release", "remove-release", "set-stage"),
@@ -148,12 +148,12 @@ ROWS = (
         "Releaser (people)",
         "Releaser",
         {
-            "set and end a hold of `stable`": ("hold-stable", "let-go-of-stable"),
+            "set and end a hold of `stable`": ("hold-stable", "end-hold-of-stable"),
             "invoke the functions": (
                 *("call-RegisterModel", "call-CompileApproved"),
                 *("call-PublishRelease", "call-Reconcile"),
             ),
-            "empty the queues": ("look-at-queue", "take-from-queue"),
+            "empty the queues": ("describe-queue", "take-from-queue"),
         },
         {
             "approve": _DECIDING,

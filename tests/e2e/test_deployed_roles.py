@@ -396,7 +396,7 @@ CALLS: dict[str, Call] = {
     "write-channel": put("releases", f"channels/{PROBE}.json"),
     "delete-channel": delete("releases", f"channels/{PROBE}.json"),
     "hold-stable": put("releases", "channels/stable.hold.json"),
-    "let-go-of-stable": delete("releases", "channels/stable.hold.json"),
+    "end-hold-of-stable": delete("releases", "channels/stable.hold.json"),
     "write-key": put("releases", f"keys/{PROBE}.pem"),
     # The key, people, functions
     "sign": lambda c, p: c("kms").sign(
@@ -407,7 +407,7 @@ CALLS: dict[str, Call] = {
     ),
     "read-public-key": lambda c, p: c("kms").get_public_key(KeyId=p.deployment.signing_key_arn),
     "describe-key": lambda c, p: c("kms").describe_key(KeyId=p.deployment.signing_key_arn),
-    "tell-people": lambda c, p: c("sns").publish(
+    "publish-notice": lambda c, p: c("sns").publish(
         TopicArn=p.deployment.notice_topic_arn, Message=PROBE
     ),
     **{f"call-{name}": invoke(name) for name in FUNCTIONS},
@@ -417,7 +417,7 @@ CALLS: dict[str, Call] = {
     "change-function": lambda c, p: c("lambda").update_function_configuration(
         FunctionName=p.cloud.function("CompileApproved"), Description=PROBE
     ),
-    "look-at-queue": lambda c, p: c("sqs").get_queue_attributes(QueueUrl=p.queue),
+    "describe-queue": lambda c, p: c("sqs").get_queue_attributes(QueueUrl=p.queue),
     "take-from-queue": lambda c, p: c("sqs").receive_message(QueueUrl=p.queue),
     "describe-rule": lambda c, p: c("events").describe_rule(Name=p.rule),
     "disable-rule": lambda c, p: c("events").disable_rule(Name=p.rule),
@@ -470,9 +470,9 @@ MAY = {
     "list-lineage read-job read-approved write-approved call-PublishRelease",
     "PublishRelease": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} register-compiled note "
     "record-release remove-release replace-model set-stage "
-    "describe-compile-job list-compile-jobs read-job read-approved read-name claim-name write-quality "
-    "write-release write-manifest withdraw-release write-channel hold-stable write-key sign "
-    "read-public-key tell-people",
+    "describe-compile-job list-compile-jobs read-job read-approved read-name claim-name "
+    "write-quality write-release write-manifest withdraw-release write-channel hold-stable write-key sign "
+    "read-public-key publish-notice",
     "Reconcile": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-training-job "
     "list-training-jobs describe-compile-job list-compile-jobs list-lineage read-name "
     "read-job read-approved write-reconciler call-RegisterModel call-CompileApproved "
@@ -480,12 +480,12 @@ MAY = {
     "Approver": f"{_LOOK_AT_VERSIONS} describe-group search approve reject approve-with-a-note "
     "replace-model-approving read-parameters",
     "Operator": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-group list-compile-jobs "
-    "list-cards list-training-bucket describe-mlflow describe-key describe-function look-at-queue "
+    "list-cards list-training-bucket describe-mlflow describe-key describe-function describe-queue "
     "describe-rule describe-access-stack list-automation-stack read-parameters simulate-rights",
     "Releaser": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-training-job "
     "list-training-jobs describe-compile-job list-compile-jobs list-lineage read-name hold-stable "
-    "let-go-of-stable read-public-key call-RegisterModel call-CompileApproved "
-    "call-PublishRelease call-Reconcile describe-function look-at-queue take-from-queue "
+    "end-hold-of-stable read-public-key call-RegisterModel call-CompileApproved "
+    "call-PublishRelease call-Reconcile describe-function describe-queue take-from-queue "
     "list-automation-stack read-parameters",
     "ImageBuilder": "read-parameters sign-in-to-ecr push-image",
 }
