@@ -471,8 +471,8 @@ MAY = {
     "PublishRelease": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} register-compiled note "
     "record-release remove-release replace-model set-stage "
     "describe-compile-job list-compile-jobs read-job read-approved read-name claim-name "
-    "write-quality write-release write-manifest withdraw-release write-channel hold-stable write-key sign "
-    "read-public-key publish-notice",
+    "write-quality write-release write-manifest withdraw-release write-channel hold-stable "
+    "write-key sign read-public-key publish-notice",
     "Reconcile": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-training-job "
     "list-training-jobs describe-compile-job list-compile-jobs list-lineage read-name "
     "read-job read-approved write-reconciler call-RegisterModel call-CompileApproved "
