@@ -141,6 +141,8 @@ class LocalCloud:
             "NO_PROXY": direct,
             "no_proxy": direct,
             "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": self.mlflow_url,
+            # Signing keys that are pinned of this cloud's deployments end with its state.
+            "CARDS_TRUST_STORE": str(self.state_dir / "trusted-keys"),
         }
 
     @staticmethod

@@ -12,6 +12,7 @@ from registry.names import (
     BY_APPROVAL,
     KEEP_ALL,
     LATER_PARAMETERS,
+    NO_KEYS,
     NO_NETWORK,
     NO_REPOSITORY,
     NO_TOKEN,
@@ -55,6 +56,7 @@ class Deployment:
             caller that publishes nothing.
         stable_channel: What moves the stable channel: ``approval`` or ``promotion``.
         keep_releases: How many of the newest releases are kept besides those in use; None for all.
+        environment: For example ``dev`` or ``prod``.
         now: The clock.
     """
 
@@ -65,7 +67,24 @@ class Deployment:
     signing_key_arn: str = ""
     stable_channel: str = BY_APPROVAL
     keep_releases: int | None = None
+    environment: str = DEFAULT_ENVIRONMENT
     now: Callable[[], datetime] = utc_now
+
+    @property
+    def identity(self) -> str:
+        """``<environment>/<account>/<region>``, which channel statements name; account and region
+        are the signing key's.
+
+        Raises:
+            DeploymentError: The signing key is not known.
+        """
+        parts = self.signing_key_arn.split(":")
+        if len(parts) < 6:
+            raise DeploymentError(
+                f"environment {self.environment!r}: the signing key {self.signing_key_arn!r} is no "
+                "ARN of a key; deploy again"
+            )
+        return f"{self.environment}/{parts[4]}/{parts[3]}"
 
     @cached_property
     def sagemaker(self) -> SageMakerClient:
@@ -103,6 +122,8 @@ class DeployedNames:
         register_function: Names of the automation's functions; empty where an earlier state is
             deployed.
         notice_topic_arn: The SNS topic of the notices.
+        signing_key_arns: Every signing key that is deployed, oldest first, joined by commas, or
+            ``none`` where an earlier state is deployed.
         job_subnets: Ids of the subnets that jobs run in, joined by commas, or ``none``.
         job_security_group: Id of their security group, or ``none``.
     """
@@ -126,8 +147,16 @@ class DeployedNames:
     publish_function: str = ""
     reconciler_function: str = ""
     notice_topic_arn: str = ""
+    signing_key_arns: str = NO_KEYS
     job_subnets: str = NO_NETWORK
     job_security_group: str = NO_NETWORK
+
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The ARN of every signing key that is deployed, oldest first."""
+        if self.signing_key_arns == NO_KEYS:
+            return (self.signing_key_arn,)
+        return tuple(self.signing_key_arns.split(","))
 
     def deployment(self, client: ClientFactory) -> Deployment:
         """The deployment with these names.
@@ -143,6 +172,7 @@ class DeployedNames:
             self.signing_key_arn,
             self.stable_channel,
             kept_count(self.keep_releases),
+            self.environment,
         )
 
     @classmethod

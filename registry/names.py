@@ -66,6 +66,8 @@ NO_MLFLOW = "none"
 NO_TOKEN = "none"  # noqa: S105
 #: What stands in parameters and variables where jobs run in no network of ours.
 NO_NETWORK = "none"
+#: What stands in parameters and variables where no list of signing keys is known.
+NO_KEYS = "none"
 #: What stands in parameters and variables where every release is kept.
 KEEP_ALL = "all"
 #: What moves a channel: each approval, or a promotion by a person only.
@@ -82,6 +84,7 @@ PARAMETERS = (
     "training-role-arn",
     "compile-role-arn",
     "signing-key-arn",
+    "signing-key-arns",
     "compiler",
     "hub-token-secret",
     "compiler-repository",
@@ -99,7 +102,7 @@ PARAMETERS = (
 #: What deployments of an earlier state do not have; they are good for everything else.
 LATER_PARAMETERS = frozenset(
     {"hub-token-secret", "compiler-repository", "stable-channel", "notice-topic-arn"}
-    | {"keep-releases"}
+    | {"keep-releases", "signing-key-arns"}
     | {"job-subnets", "job-security-group"}
     | {f"{name}-function" for name in ("register", "compile", "publish", "reconciler")}
 )

@@ -1,19 +1,16 @@
-"""``cards release``: what is released, fetched and checked."""
+"""``cards release``: what is released, and who may move, fetch and check it."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
-from cli.release import diff, move_channel, retry
+from cli.release import diff, move_channel, pull, retry, trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_s3.client import S3Client
 
 app = typer.Typer(
@@ -24,12 +21,14 @@ app = typer.Typer(
     \b
     cards release list                   what there is, and the channels
     cards release show                   the stable one's manifest, verified
+    cards release trust                  pins the signing key on this machine, once
     cards release pull --out release/    onto a device
     cards release verify release/        is it what was signed?
     cards release diff ID                what differs from the stable one
     cards release rollback --reason "…"  stable to the one before
     cards release promote --reason "…"   stable to the candidate
     cards release retry NAME             compile again what failed
+    cards release rotate-key             the next signing key, signed by the one in use
     """,
 )
 app.command("promote", epilog='Example: cards release promote --reason "a week on ten devices"')(
@@ -44,6 +43,13 @@ app.command("retry", epilog="Example: cards release retry student-efficientnet-l
 app.command("diff", epilog="Example: cards release diff student-efficientnet-lite0-stage2-v2.…")(
     diff.diff
 )
+
+app.command("trust", epilog="Example: cards release trust --key dev.trust.json")(trust.trust)
+app.command("pull", epilog="Example: cards release pull --channel stable --out release/")(pull.pull)
+app.command("verify", epilog="Example: cards release verify release/ --key trusted.pem")(
+    pull.verify
+)
+app.command("rotate-key", epilog="Example: cards release rotate-key")(trust.rotate_key)
 
 Channel = Annotated[str, typer.Option(help="Whose release is meant.")]
 STABLE = "stable"
@@ -103,6 +109,7 @@ def show(
 ) -> None:
     """Shows a release's manifest, its signature verified."""
     from cli.console import print_json
+    from cli.release.show_manifest import print_manifest
     from cli.release.verified_manifest import manifest_of
     from registry.releases.download import release_in_channel
 
@@ -117,121 +124,9 @@ def show(
         print_manifest(manifest)
 
 
-@app.command(epilog="Example: cards release pull --channel stable --out release/")
-def pull(
-    out: Annotated[Path, typer.Option(help="The folder to make.")] = Path("release"),
-    channel: Channel = STABLE,
-    release: Annotated[
-        str | None, typer.Option(help="A release's id, in place of the channel's.")
-    ] = None,
-    as_json: AsJson = False,
-    environment: Environment = DEFAULT_ENVIRONMENT,
-) -> None:
-    """Downloads a release, checks signature and digests, and only then puts it in place.
-
-    A release that was pulled to the folder before is replaced; anything else in its place is
-    left alone and refused.
-    """
-    from cli.console import activity, print_json, size
-
-    aws = AwsSession(environment)
-    with activity("pulling") as task:
-        manifest = pull_release(
-            aws, out, channel, release, lambda file, count: task.update(f"{file} ({size(count)})")
-        )
-    if as_json:
-        print_json({"folder": str(out), "manifest": manifest})
-    else:
-        print_manifest(manifest)
-        from cli.console import print_line
-
-        print_line(f"verified, in {out}")
-
-
-@app.command(epilog="Example: cards release verify release/ --key trusted.pem")
-def verify(
-    folder: Annotated[Path, typer.Argument(help="A pulled release.", show_default=False)],
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            help="PEM of the key to trust; by default the deployment's own signing key is asked "
-            "from AWS KMS."
-        ),
-    ] = None,
-    environment: Environment = DEFAULT_ENVIRONMENT,
-) -> None:
-    """Checks a release on disk: the manifest's signature, each file's size and digest.
-
-    The key beside the release proves nothing to somebody who doubts the release, so it is not
-    used: give one that you trust, or let AWS be asked.
-    """
-    from cli.console import print_line
-    from cli.release.verified_manifest import public_key, verify_signature
-    from registry.releases.download import verify_folder
-
-    trusted = key.read_bytes() if key else public_key(AwsSession(environment))
-    manifest = verify_folder(folder, public_key=trusted, verify=verify_signature)
-    print_line(
-        f"{folder}: {manifest['release']} is what was signed, {len(manifest['files'])} files"
-    )
-
-
-def pull_release(
-    aws: AwsSession,
-    out: Path,
-    channel: str = STABLE,
-    release: str | None = None,
-    progress: Callable[[str, int], None] | None = None,
-) -> dict[str, Any]:
-    """Pulls and verifies; returns the manifest.
-
-    Raises:
-        DownloadError: There is no such release.
-        ManifestError: It is not what was signed.
-    """
-    from cli.release.verified_manifest import public_key, verify_signature
-    from registry.releases import download
-
-    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
-    return download.pull(
-        s3,
-        bucket,
-        release or download.release_in_channel(s3, bucket, channel),
-        out,
-        public_key=public_key(aws),
-        verify=verify_signature,
-        progress=progress,
-    )
-
-
 def releases(s3: S3Client, bucket: str) -> list[tuple[Any, str]]:
     """The complete releases, newest first: (when, id)."""
     from registry.releases.folders import folders
 
     found = [(each.published, each.release) for each in folders(s3, bucket) if each.published]
     return sorted(found, reverse=True)
-
-
-def print_manifest(manifest: dict[str, Any]) -> None:
-    """Prints what matters of a manifest."""
-    from cli.console import print_line, print_table, size
-
-    print_line(manifest["release"])
-    card_set = manifest.get("card_set", {})
-    facts = [
-        ["Model", str(manifest.get("name", "–"))],
-        ["Made from", str(manifest.get("source", {}).get("name", "–"))],
-        ["Compiler", str(manifest.get("compiler", "–"))],
-        ["Compiled at", str(manifest.get("compiled_at", "–"))],
-        ["Input", f"{manifest['contract']['size']} px, uint8 RGB NHWC"],
-        ["Accepted from", f"cosine {float(manifest['acceptance_threshold']):.4f}"],
-        ["Cards", f"{card_set.get('cards', '–')} ({str(card_set.get('digest', '–'))[:12]})"],
-        ["Gate", str(manifest.get("gate", {}).get("verdict", "–"))],
-    ]
-    print_table(["FACT", "VALUE"], facts)
-    files = manifest["files"]
-    print_table(
-        ["FILE", "SIZE", "SHA-256"],
-        [[name, size(entry["bytes"]), entry["sha256"][:16]] for name, entry in files.items()],
-        right=[1],
-    )

@@ -55,13 +55,16 @@ def stack(cloud: LocalCloud) -> Stack:
 
 
 @pytest.fixture
-def aws(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """The endpoint, with this process's environment pointing at it."""
+def aws(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Stack:
+    """The endpoint, with this process's environment pointing at it; no signing key is pinned."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
     for name, value in stack.variables.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CARDS_TRUST_STORE", str(tmp_path_factory.mktemp("trusted-keys")))
     return stack
 
 

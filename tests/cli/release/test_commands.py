@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from registry.contract import Contract
 from registry.releases.manifest import canonical
 from registry.releases.publication import public_key_pem, sign
+from registry.releases.statement import Statement
+from registry.releases.statement import sign as sign_statement
 from tests.cli.command import cards, refused
 from tests.cli.conftest import RELEASE_BUCKET, Stack
 
@@ -19,8 +22,11 @@ RELEASE = "student-efficientnet-lite0-stage2-v1.onnx-int8-01234567"
 FILES = {"model.int8.onnx": b"a model" * 100, "metadata.json": b"{}"}
 
 
-def publish(aws: Stack, release: str = RELEASE, channel: bool = True) -> dict[str, Any]:
-    """Writes a release as the automation does, signed by the deployment's key."""
+def publish(
+    aws: Stack, release: str = RELEASE, channel: bool = True, key: str = "", serial: int = 1
+) -> dict[str, Any]:
+    """Writes a release as the automation does, signed by the deployment's key or another."""
+    key = key or aws.signing_key
     manifest = {
         "schema": 1,
         "release": release,
@@ -44,23 +50,45 @@ def publish(aws: Stack, release: str = RELEASE, channel: bool = True) -> dict[st
     objects = {
         **FILES,
         "manifest.json": body,
-        "manifest.sig": sign(aws.client("kms"), aws.signing_key, body),
+        "manifest.sig": sign(aws.client("kms"), key, body),
     }
     for name, content in objects.items():
         s3.put_object(Bucket=RELEASE_BUCKET, Key=f"releases/{release}/{name}", Body=content)
     if channel:
-        pointer = {"release": release, "package_arn": "arn", "name": "n"}
-        s3.put_object(
-            Bucket=RELEASE_BUCKET,
-            Key="channels/stable.json",
-            Body=json.dumps(pointer).encode(),
-        )
+        point(aws, release, hashlib.sha256(body).hexdigest(), key, serial)
     return manifest
+
+
+def point(
+    aws: Stack,
+    release: str,
+    digest: str,
+    key: str,
+    serial: int,
+    lifetime: timedelta = timedelta(days=30),
+) -> None:
+    """Moves stable, with a signed statement."""
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    stated = Statement("stable", deployment_of(aws), serial, release, digest, now, now + lifetime)
+    envelope = sign_statement(stated, lambda message: sign(aws.client("kms"), key, message), "key")
+    pointer = {
+        "release": release, "package_arn": "arn", "name": "n", "statement": envelope.to_dict()
+    }  # fmt: skip
+    aws.client("s3").put_object(
+        Bucket=RELEASE_BUCKET, Key="channels/stable.json", Body=json.dumps(pointer).encode()
+    )
+
+
+def deployment_of(aws: Stack) -> str:
+    return f"dev/{aws.account.number}/us-east-2"
 
 
 @pytest.fixture
 def published(aws: Stack) -> Stack:
+    """A release in stable, whose key is pinned."""
     publish(aws)
+    done = cards("release", "trust", "--yes")
+    assert done.code == 0, done
     return aws
 
 
@@ -137,6 +165,7 @@ def test_a_changed_byte_on_disk_is_found(published: Stack, tmp_path: Path, name:
 
 
 def test_a_channel_that_points_nowhere_says_what_to_do(aws: Stack, tmp_path: Path) -> None:
+    assert cards("release", "trust", "--yes").code == 0
     for channel, words in (("candidate", ["candidate", "approve"]), ("beta", ["'beta'", "stable"])):
         refused(
             cards("release", "pull", "--channel", channel, "--out", str(tmp_path / "r")), *words
@@ -144,6 +173,7 @@ def test_a_channel_that_points_nowhere_says_what_to_do(aws: Stack, tmp_path: Pat
 
 
 def test_an_unknown_release_says_where_to_look(aws: Stack, tmp_path: Path) -> None:
+    assert cards("release", "trust", "--yes").code == 0
     words = ["pull", "--release", "nothing", "--out", str(tmp_path / "r")]
     refused(cards("release", *words), "nothing", "cards release list")
     refused(cards("release", "show", "nothing"), "nothing", "cards release list")

@@ -1,0 +1,275 @@
+"""``cards release trust`` and ``rotate-key``: which signing key counts, and its successor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
+from cli.errors import CliError
+from cli.options import AsJson
+from cli.release import trust_store
+
+if TYPE_CHECKING:
+    from registry.releases.trust import TrustedDeployment
+
+#: ``--deployment`` of the commands that work without the deployment's parameters.
+DeploymentName = Annotated[
+    str | None,
+    typer.Option(
+        "--deployment",
+        envvar="CARDS_DEPLOYMENT",
+        help="Which pinned deployment, as <environment>/<account>/<region>; by default the one "
+        "that the account's parameters name.",
+        rich_help_panel="AWS",
+    ),
+]
+_FINGERPRINT_GROUP = 4
+
+
+def trust(
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="The public key, PEM, or a trust file that --out has written; by default AWS KMS "
+            "is asked for the deployment's key."
+        ),
+    ] = None,
+    fingerprint: Annotated[
+        str | None,
+        typer.Option(help="The fingerprint that the key must have; then nothing is asked."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write a trust file for another machine, and pin nothing here."),
+    ] = None,
+    replace: Annotated[bool, typer.Option(help="Replace the key that is pinned.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask: the fingerprint was compared.")
+    ] = False,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Pins a deployment's signing key on this machine, once.
+
+    `pull` and `verify` accept no other key afterwards, except one that the pinned key has signed
+    for (`cards release rotate-key`). Compare the fingerprint with the one that the same command
+    shows to who administers the deployment.
+    """
+    from cli.console import print_json, print_line
+    from registry.releases.trust import fingerprint as fingerprint_of
+
+    found = _from_file(AwsSession(environment), key) if key else _from_aws(AwsSession(environment))
+    shown = fingerprint_of(found.keys[-1])
+    facts = {"deployment": found.identity, "bucket": found.bucket, "fingerprint": shown}
+    if not as_json:
+        for name, value in facts.items():
+            print_line(f"{name:12}{_grouped(value) if name == 'fingerprint' else value}")
+    if fingerprint is not None and _plain(fingerprint) != shown:
+        raise CliError(f"--fingerprint: the key has the fingerprint {shown}; it is not trusted")
+    if out is not None:
+        out.write_text(trust_store.trust_file(found))
+        if not as_json:
+            print_line(f"written to {out}; there: cards release trust --key {out.name}")
+        else:
+            print_json({**facts, "file": str(out)})
+        return
+    pinned = trust_store.load(found.identity)
+    if pinned == found or (pinned and key is None and _extends(pinned, found)):
+        if not as_json:
+            print_line("is pinned already")
+    else:
+        if pinned and not replace:
+            raise CliError(
+                f"{found.identity}: another key is pinned, {fingerprint_of(pinned.keys[-1])}; "
+                "cards release pull follows a change that the pinned key has signed. To pin this "
+                "one in its place: --replace"
+            )
+        if not yes and fingerprint is None:
+            confirm(found)
+        trust_store.save(found)
+        if not as_json:
+            print_line("pinned; cards release pull accepts this key only")
+    if as_json:
+        print_json(facts)
+
+
+def confirm(found: TrustedDeployment) -> None:
+    """Asks a person whether a key is to be trusted.
+
+    Raises:
+        CliError: Nobody can be asked.
+        typer.Abort: The person declines.
+    """
+    if not sys.stdin.isatty():
+        raise CliError(
+            f"{found.identity}: nobody can be asked to compare the fingerprint; name it with "
+            "--fingerprint, or say --yes"
+        )
+    typer.confirm("Is this the fingerprint of the deployment's signing key?", abort=True)
+
+
+def trusted_deployment(aws: AwsSession, identity: str | None = None) -> TrustedDeployment:
+    """What is pinned of a deployment; on a terminal a first key is shown, and pinned by a person.
+
+    Raises:
+        CliError: Nothing is pinned and nobody can be asked, or the pinned bucket is another.
+    """
+    from cli.console import print_stderr
+    from registry.releases.trust import fingerprint as fingerprint_of
+
+    found = trust_store.pinned_deployment(aws, identity)
+    if found:
+        return found
+    if identity is not None or not sys.stdin.isatty():
+        name = identity or aws.deployment.identity
+        raise CliError(
+            f"{name}: no signing key is pinned on this machine; compare its fingerprint and pin "
+            "it: cards release trust"
+        )
+    offered = _from_aws(aws)
+    print_stderr(f"{offered.identity}: its signing key is not pinned on this machine yet")
+    print_stderr(f"fingerprint {_grouped(fingerprint_of(offered.keys[-1]))}")
+    confirm(offered)
+    trust_store.save(offered)
+    return offered
+
+
+def pin_own(aws: AwsSession) -> TrustedDeployment:
+    """Pins the key of a deployment that the caller has just made."""
+    found = _from_aws(aws)
+    trust_store.save(found)
+    return found
+
+
+def rotate_key(
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Signs the next signing key with the one in use, so that devices accept it.
+
+    \b
+    1  cdk deploy --all -c cards.signing_keys=2     makes the next key; the old one stays
+    2  cards release rotate-key                     the old key signs the new one
+    3  cdk deploy --all -c cards.signing_keys=2 -c cards.signing_key=2
+                                                    from now on the new key signs
+    4  cards release sign --all                     signs what was released before
+
+    It needs kms:Sign with the key in use, kms:GetPublicKey of both and s3:PutObject for keys/ in
+    the release bucket. Repeating it changes nothing.
+    """
+    import json
+    from datetime import UTC, datetime
+
+    from cli.console import print_json, print_line
+    from cli.release.verified_manifest import public_key_of, signature_fits
+    from registry.aws import put_once
+    from registry.releases.publication import sign
+    from registry.releases.trust import (
+        TrustedDeployment,
+        follow_rotation,
+        rotation_key,
+        sign_rotation,
+    )
+    from registry.releases.trust import fingerprint as fingerprint_of
+
+    aws = AwsSession(environment)
+    deployment, kms = aws.deployment, aws.client("kms")
+    old_arn = deployment.signing_key_arn
+    new_arn, number = _next_key(aws, old_arn)
+    old, new = public_key_of(aws, old_arn), public_key_of(aws, new_arn)
+    envelope = sign_rotation(
+        deployment.identity,
+        old,
+        new,
+        lambda message: sign(kms, old_arn, message),
+        datetime.now(UTC),
+    )
+    key = rotation_key(fingerprint_of(old))
+    bucket = deployment.release_bucket
+    body = (json.dumps(envelope.to_dict(), indent=2) + "\n").encode()
+    put_once(aws.client("s3"), bucket, key, body, ContentType="application/json")
+    stored = json.loads(aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    before = TrustedDeployment(deployment.identity, bucket, (old,))
+    after = follow_rotation(before, stored, signature_fits, f"s3://{bucket}/{key}")
+    if after.keys[-1] != new:
+        raise CliError(
+            f"s3://{bucket}/{key}: the key in use has signed another successor, "
+            f"{fingerprint_of(after.keys[-1])}; no second one can follow it"
+        )
+    if as_json:
+        print_json({"old": fingerprint_of(old), "new": fingerprint_of(new), "document": key})
+        return
+    print_line(f"{_grouped(fingerprint_of(old))}")
+    print_line(f"  has signed for {_grouped(fingerprint_of(new))}")
+    print_line(
+        f"next: cdk deploy --all -c cards.signing_keys={number} -c cards.signing_key={number}"
+    )
+
+
+def _next_key(aws: AwsSession, in_use: str) -> tuple[str, int]:
+    """The ARN of the key that follows the one in use, and its number from 1.
+
+    Raises:
+        CliError: None is deployed.
+    """
+    arns = aws.names.signing_keys
+    number = arns.index(in_use) + 1 if in_use in arns else 1
+    if number >= len(arns):
+        raise CliError(
+            f"environment {aws.environment}: no key follows the one in use; make it first: "
+            f"cdk deploy --all -c cards.signing_keys={number + 1}"
+        )
+    return arns[number], number + 1
+
+
+def _from_aws(aws: AwsSession) -> TrustedDeployment:
+    from cli.release.verified_manifest import public_key_of
+    from registry.releases.trust import TrustedDeployment
+
+    deployment = aws.deployment
+    key = public_key_of(aws, deployment.signing_key_arn)
+    return TrustedDeployment(deployment.identity, deployment.release_bucket, (key,))
+
+
+def _from_file(aws: AwsSession, path: Path) -> TrustedDeployment:
+    """From a trust file, or from a PEM for the deployment of the caller's account.
+
+    Raises:
+        TrustError: It is neither.
+    """
+    from registry.releases.trust import (
+        DOCUMENT_LIMIT,
+        TrustedDeployment,
+        TrustError,
+        fingerprint,
+    )
+
+    if path.stat().st_size > DOCUMENT_LIMIT:
+        raise TrustError(f"{path}: is no key and no trust file")
+    text = path.read_bytes().decode("ascii", errors="replace")
+    if text.lstrip().startswith("{"):
+        return trust_store.read_trust_file(path)
+    try:
+        fingerprint(text)
+    except TrustError:
+        raise TrustError(f"{path}: is no public key in PEM form and no trust file") from None
+    return TrustedDeployment(aws.deployment.identity, aws.deployment.release_bucket, (text,))
+
+
+def _extends(pinned: TrustedDeployment, found: TrustedDeployment) -> bool:
+    """Whether the offered key is the newest of those that are trusted."""
+    return found.bucket == pinned.bucket and found.keys[-1] == pinned.keys[-1]
+
+
+def _plain(fingerprint: str) -> str:
+    return "".join(fingerprint.split()).replace(":", "").lower()
+
+
+def _grouped(fingerprint: str) -> str:
+    """In groups that two people can compare."""
+    step = _FINGERPRINT_GROUP
+    return " ".join(fingerprint[at : at + step] for at in range(0, len(fingerprint), step))
