@@ -74,9 +74,17 @@ class RegistryStack(cdk.Stack):
             noncurrent_prefix=RELEASES_PREFIX,
         )
         grant_release_access(self.release_bucket, settings.reader_accounts)
-        self.signing_key = SigningKey(
-            self, "SigningKey", environment=settings.environment, retain=retain
-        )
+        self.signing_keys = [
+            SigningKey(
+                self,
+                "SigningKey" if number == 1 else f"SigningKey{number}",
+                environment=settings.environment,
+                retain=retain,
+                number=number,
+            )
+            for number in range(1, settings.signing_keys + 1)
+        ]
+        self.signing_key = self.signing_keys[settings.signing_key - 1]
         self.mlflow = MlflowStore(
             self,
             "Mlflow",
@@ -95,6 +103,11 @@ class RegistryStack(cdk.Stack):
             ("mlflow-uri", self.mlflow.uri, "Tracking URI of MLflow, or none"),
             ("release-bucket", self.release_bucket.bucket_name, "Releases and channels"),
             ("signing-key-arn", self.signing_key.key_arn, "Signs release manifests"),
+            (
+                "signing-key-arns",
+                ",".join(key.key_arn for key in self.signing_keys),
+                "Every signing key, oldest first",
+            ),
             ("compiler-repository", self.compiler_repository.uri, "Image of Hailo's compiler"),
         ):
             publish_value(self, settings.environment, key, value, description)

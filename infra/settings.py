@@ -148,6 +148,10 @@ class Settings:
             approved model is first tried by devices of the candidate channel.
         keep_releases: How many of the newest releases stay beside what channels need; null keeps
             all. Of one that goes the manifest stays.
+        signing_keys: How many signing keys exist, the retired ones among them; a key stays for as
+            long as a release that it signed is used.
+        signing_key: Which of them signs, counted from 1. ``cards release rotate-key`` must have
+            signed for it before, see ``docs/trust.md``.
         notify_email: Who is notified about releases, failures and alarms; more can subscribe to the
             topic.
         reconcile_minutes: Minutes between two runs of the reconciler, which repairs what no event
@@ -191,6 +195,8 @@ class Settings:
     hub_token_secret: str | None = _setting(None, _secret)
     stable_channel: str = _setting(BY_APPROVAL, _one_of(BY_APPROVAL, BY_PROMOTION))
     keep_releases: int | None = _setting(None, _between(1, 10_000))
+    signing_keys: int = _setting(1, _between(1, 20))
+    signing_key: int = _setting(1, _between(1, 20))
     notify_email: str | None = _setting(
         None, _matches(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9.-]{1,190}", "an e-mail address")
     )
@@ -221,6 +227,12 @@ class Settings:
                 f"{CONTEXT_KEY}.compile.image is for {_names(with_image=False)} only and "
                 f"{CONTEXT_KEY}.compiler_image chooses {_names(with_image=True)}: "
                 "remove one of the two"
+            )
+        if self.signing_key > self.signing_keys:
+            raise SettingsError(
+                f"{CONTEXT_KEY}.signing_key is {self.signing_key}, and there are "
+                f"{self.signing_keys} signing keys: raise {CONTEXT_KEY}.signing_keys first, deploy "
+                "it, then: cards release rotate-key"
             )
         kind = self.compiler_kind
         if kind.image and not self.compiler_image:

@@ -129,12 +129,11 @@ def verify(
     is pinned.
     """
     from cli.console import print_line, print_stderr
+    from cli.release.verified_manifest import signature_fits
     from registry.deployment import utc_now
     from registry.releases.pulled_folder import verify_folder
 
     trusted = _trusted_for(folder, key, deployment, environment)
-    from cli.release.verified_manifest import signature_fits
-
     accepts = trusted.verify_any(signature_fits)
     manifest = verify_folder(folder, accepts)
     stated = stored_statement(folder, trusted)
@@ -151,9 +150,9 @@ def stored_statement(folder: Path, trusted: TrustedDeployment) -> Statement | No
     Raises:
         StatementError: It is not to be followed, or is of another release than the folder's.
     """
-    import json
-
     from cli.release.verified_manifest import signature_fits
+    from registry.json_object import JsonObjectError, parse_object
+    from registry.releases.envelope import PAYLOAD_LIMIT
     from registry.releases.manifest import MANIFEST, sha256
     from registry.releases.pulled_folder import STATEMENT_FILE
     from registry.releases.statement import StatementError, unverified, verified
@@ -162,9 +161,9 @@ def stored_statement(folder: Path, trusted: TrustedDeployment) -> Statement | No
     if not path.is_file():
         return None
     try:
-        envelope = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        raise StatementError(f"{path}: is not JSON; pull the release again") from None
+        envelope = parse_object(path.read_bytes(), PAYLOAD_LIMIT)
+    except JsonObjectError as error:
+        raise StatementError(f"{path}: {error}; pull the release again") from None
     stated = verified(
         envelope,
         trusted.verify_any(signature_fits),

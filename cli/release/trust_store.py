@@ -62,13 +62,14 @@ def read_trust_file(path: Path) -> TrustedDeployment:
         TrustError: It is none.
         OSError: It cannot be read.
     """
+    from registry.json_object import JsonObjectError, parse_object
     from registry.releases.trust import DOCUMENT_LIMIT, TrustError, fingerprint, parse_trusted
 
     with path.open("rb") as file:
         body = file.read(DOCUMENT_LIMIT + 1)
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = parse_object(body, DOCUMENT_LIMIT)
+    except JsonObjectError:
         raise TrustError(f"{path}: is no trust file; pin the key again with --replace") from None
     trusted = parse_trusted(document, str(path))
     for key in trusted.keys:

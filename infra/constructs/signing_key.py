@@ -39,18 +39,26 @@ class SigningKey(kms.Key):
         scope: The stack.
         construct_id: Decides the logical id; changing it would replace the key.
         environment: Stands in the alias ``alias/cards-<environment>-release-signing``.
+        number: Counts the deployment's keys from 1; stands in the alias of those that follow.
         retain: Whether the key outlives its stack; a lost key orphans every signature.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, environment: str, retain: bool
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: str,
+        retain: bool,
+        number: int = 1,
     ) -> None:
         account = iam.AccountRootPrincipal()
         super().__init__(
             scope,
             construct_id,
             description="Signs the manifests of card-recognition releases",
-            alias=f"alias/cards-{environment}-release-signing",
+            alias=f"alias/cards-{environment}-release-signing"
+            + (f"-{number}" if number > 1 else ""),
             key_spec=kms.KeySpec.ECC_NIST_P256,
             key_usage=kms.KeyUsage.SIGN_VERIFY,
             removal_policy=cdk.RemovalPolicy.RETAIN if retain else cdk.RemovalPolicy.DESTROY,

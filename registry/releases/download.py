@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from registry.aws import error_code, is_missing
 from registry.channels import declared
 from registry.deployment import utc_now
+from registry.json_object import JsonObjectError, parse_object
 from registry.names import RELEASES_PREFIX, STABLE_CHANNEL
 from registry.releases.bounded_transfer import CHUNK, Transfers
 from registry.releases.manifest import (
@@ -73,6 +74,14 @@ class PulledRelease:
     statement: Statement | None
     expired: bool
     trusted: TrustedDeployment
+
+
+class UnsignedChannelError(DownloadError):
+    """A channel without a statement; ``release`` is where its pointer leads."""
+
+    def __init__(self, release: str, message: str) -> None:
+        super().__init__(message)
+        self.release = release
 
 
 @dataclass
@@ -137,7 +146,7 @@ class ReleaseSource:
         body = self.fetch(key, DOCUMENT_LIMIT, optional=True)
         if body is None:
             return False
-        self.trusted = follow_rotation(self.trusted, _json(body), self.verify, key)
+        self.trusted = follow_rotation(self.trusted, _json(body, DOCUMENT_LIMIT), self.verify, key)
         return True
 
     def statement(self, channel: str) -> tuple[Statement, Mapping[str, Any]]:
@@ -159,12 +168,13 @@ class ReleaseSource:
             raise DownloadError(
                 f"channel {channel}: points to no release yet; approve a stage-2 student first"
             )
-        document = _json(body)
-        envelope = document.get(STATEMENT) if isinstance(document, Mapping) else None
+        document = _json(body, _POINTER_LIMIT) or {}
+        envelope = document.get(STATEMENT)
         if not isinstance(envelope, Mapping):
-            raise DownloadError(
+            raise UnsignedChannelError(
+                str(document.get("release")),
                 f"channel {channel}: {key} has no signed statement; deploy the automation of this "
-                "version and run cards reconcile, or pull a release by its id with --release"
+                "version and run cards reconcile, or pull a release by its id with --release",
             )
         first: StatementError | None = None
         while True:
@@ -234,9 +244,15 @@ def pull(
         stated: Statement | None = None
         envelope: Mapping[str, Any] | None = None
         if release is None:
-            stated, envelope = source.statement(channel)
-            _check_serial(stated, before)
-            if stated.release is None:
+            try:
+                stated, envelope = source.statement(channel)
+                _check_serial(stated, before)
+            except UnsignedChannelError as error:
+                # Until the publisher signs statements.
+                if before and before.highest_serial(source.trusted.identity, channel):
+                    raise
+                release = error.release
+            if stated is not None and stated.release is None:
                 raise DownloadError(
                     f"channel {channel}: points to no release; approve a stage-2 student first"
                 )
@@ -353,10 +369,10 @@ def _record(
     return PullRecord(source.trusted.identity, release, serials)
 
 
-def _json(body: bytes) -> object:
+def _json(body: bytes, limit: int) -> dict[str, Any] | None:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return parse_object(body, limit)
+    except JsonObjectError:
         return None
 
 

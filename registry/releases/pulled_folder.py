@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from registry.json_object import JsonObjectError, parse_object
 from registry.releases.envelope import Verify
 from registry.releases.manifest import (
     MANIFEST,
@@ -75,7 +76,7 @@ def read_record(folder: Path) -> PullRecord | None:
     path = folder / RECORD
     try:
         with path.open("rb") as file:
-            document = json.loads(file.read(_RECORD_LIMIT))
+            document = parse_object(file.read(_RECORD_LIMIT + 1), _RECORD_LIMIT)
         if document["schema"] != _SCHEMA:
             raise ValueError(f"schema {document['schema']!r}")
         serials = {
@@ -85,7 +86,7 @@ def read_record(folder: Path) -> PullRecord | None:
         return PullRecord(str(document["deployment"]), str(document["release"]), serials)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (JsonObjectError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DownloadError(
             f"{path}: is damaged ({error}); delete {folder} and pull the release again"
         ) from None

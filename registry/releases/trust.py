@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from registry.json_object import JsonObjectError, parse_object
 from registry.names import KEYS_PREFIX
 from registry.releases.envelope import Envelope, EnvelopeError, Sign, Verify, open_payload, seal
 from registry.releases.envelope import read as read_envelope
@@ -168,10 +169,10 @@ def follow_rotation(
     try:
         envelope = read_envelope(document, label)
         payload = open_payload(envelope, PAYLOAD_TYPE, trusted.verify_newest(verify), label)
-        content = json.loads(payload)
-    except (EnvelopeError, ValueError, RecursionError) as error:
+        content = parse_object(payload, DOCUMENT_LIMIT)
+    except (EnvelopeError, JsonObjectError) as error:
         raise TrustError(f"{label}: is no change of keys to follow ({error})") from None
-    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
+    if content.get("schema") != SCHEMA:
         raise TrustError(f"{label}: is no change of keys of schema {SCHEMA}")
     if content.get("deployment") != trusted.identity:
         raise TrustError(f"{label}: is of another deployment than {trusted.identity}")

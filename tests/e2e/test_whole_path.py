@@ -199,6 +199,9 @@ def release(deployed: Cloud, trained: dict[str, dict[str, Any]]) -> dict[str, An
 @pytest.fixture(scope="module")
 def pulled(deployed: Cloud, release: dict[str, Any]) -> Path:
     folder = deployed.folder / "release"
+    untrusted = deployed.run(CLI, "release", "pull", "--out", str(folder))
+    assert untrusted.returncode == 1 and "cards release trust" in untrusted.stderr
+    deployed.must(CLI, "release", "trust", "--yes")
     deployed.must(CLI, "release", "pull", "--out", str(folder))
     return folder
 

@@ -139,6 +139,7 @@ def test_statement_of_another_key_is_refused(bucket: ReleaseBucket, tmp_path: Pa
 def test_channel_without_statement_is_refused_with_the_remedy(
     bucket: ReleaseBucket, tmp_path: Path
 ) -> None:
+    pull(bucket.source(), tmp_path / "r")
     for pointer in ({"release": "new"}, {"release": "new", "statement": 7}, []):
         bucket.objects["channels/stable.json"] = json.dumps(pointer).encode()
         with pytest.raises(DownloadError, match=r"no signed statement.*--release"):
