@@ -26,6 +26,9 @@ RELEASABLE_STAGE = "stage2"
 
 #: The input channel of training and compile jobs that holds the card set.
 CARDS_CHANNEL = "cards"
+#: Begins a training job's environment variables that say what a channel must hold: the digest of
+#: its card set, or the SHA-256 of the ``model.tar.gz`` of a teacher or a stage-1 student.
+CHANNEL_DIGEST = "CARDS_CHANNEL_DIGEST_"
 
 # S3 prefixes. Training bucket:
 CARDS_PREFIX = "cards/"

@@ -124,7 +124,7 @@ class HashedObject:
         )
 
 
-def read_stored(s3: S3Client, uri: str) -> ObjectVersion:
+def read_object(s3: S3Client, uri: str) -> ObjectVersion:
     """Reads an object to its end for its identity.
 
     Raises:

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recognition.file_digest import file_sha256
+from registry.names import CHANNEL_DIGEST
 
 _OPT_ML = Path("/opt/ml")
 #: Holds a backbone's checkpoint to begin with.
 WEIGHTS_CHANNEL = "weights"
-#: Begins the variables that hold what a channel must be: the card set's digest, or the SHA-256 of
-#: the ``model.tar.gz`` of a teacher or a stage-1 student.
-CHANNEL_DIGEST = "CARDS_CHANNEL_DIGEST_"
 ARCHIVE = "model.tar.gz"
 #: Names the secret that holds the token for published weights; see training/models/pretrained.py.
 TOKEN_SECRET = "CARDS_HUB_TOKEN_SECRET"  # noqa: S105 (a variable's name)
@@ -36,7 +34,8 @@ class JobEnvironment:
         failure_file: The reason of a failure; SageMaker shows its beginning.
         channels: Folder by lower-case channel name.
         job_name: SageMaker's name of the job; empty outside of it.
-        digests: What a channel must hold, by its lower-case name; see :data:`CHANNEL_DIGEST`.
+        digests: What a channel must hold, by its lower-case name; see
+            :data:`registry.names.CHANNEL_DIGEST`.
     """
 
     model_dir: Path

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,45 +86,61 @@ def push(
     """Uploads the usable images of a card set, or its pack, unless the very set is there already.
 
     The prefix is made from the digest of the set's contents, so the same cards are uploaded
-    once and changed cards never overwrite those that a model was trained on. The marker is
-    written last: an upload that was interrupted is taken up again, never taken for whole.
+    once and changed cards never overwrite those that a model was trained on. Each object is
+    written once, by S3's own condition, and nothing else may lie below the prefix: a job would
+    take it for a card's scan. The marker is written last: an upload that was interrupted is
+    continued, never taken for complete.
 
     Raises:
-        CliError: Another set lies at the prefix.
+        CliError: Another set, or a file that is not the set's, lies at the prefix.
     """
-    from registry.aws import split_s3_uri
+    from registry.aws import put_once, split_s3_uri
 
     uri = card_set_uri(bucket, cards)
     prefix = split_s3_uri(uri)[1]
-    found = _marker(s3, bucket, prefix)
-    if found is not None:
-        if found != cards.digest:
-            raise CliError(f"{uri}: holds another card set ({found[:16]}…); remove it first")
-        return Upload(uri, cards.digest, len(cards.cards), cards.images, 0)
+    marked = _marker(s3, bucket, prefix)
+    if marked not in (None, cards.digest):
+        raise CliError(f"{uri}: holds another card set ({marked[:16]}…); remove it first")
     present = _sizes(s3, bucket, prefix)
-    work = [(path, prefix + key) for path, key in _files(cards)]
-    missing = [(path, key) for path, key in work if present.get(key) != path.stat().st_size]
+    work = [_File(path, prefix + key, sha256) for path, key, sha256 in _files(cards)]
+    present.pop(prefix + MARKER, None)
+    if marked:
+        # The same scans may have had other names; whether they are the same the jobs compare.
+        if len(present) != len(work):
+            raise CliError(
+                f"{uri}: holds {len(present)} files and the card set has {len(work)}; a job would "
+                "refuse it, remove what does not belong there, or the whole prefix"
+            )
+        return Upload(uri, cards.digest, len(cards.cards), cards.images, 0)
+    _require_own_files(bucket, work, present)
+    missing = [each for each in work if each.key not in present]
+    unsure = [each for each in work if each.key in present]
     with ThreadPoolExecutor(_THREADS) as pool:
-        running = [pool.submit(_put, s3, bucket, key, path) for path, key in missing]
+        running = [pool.submit(_put_once, s3, bucket, each) for each in missing]
+        running += [pool.submit(_require_same, s3, bucket, each) for each in unsure]
         try:
             for done, future in enumerate(as_completed(running), start=1):
                 future.result()
-                progress(len(work) - len(missing) + done, len(work))
+                progress(len(work) - len(running) + done, len(work))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     marker = {"digest": cards.digest, "cards": len(cards.cards), "images": cards.images}
-    s3.put_object(
-        Bucket=bucket,
-        Key=prefix + MARKER,
-        Body=json.dumps(marker).encode(),
-        ContentType="application/json",
-    )
+    body = json.dumps(marker).encode()
+    put_once(s3, bucket, prefix + MARKER, body, ContentType="application/json")
+    marked = _marker(s3, bucket, prefix)
+    if marked != cards.digest:
+        raise CliError(f"{uri}: holds another card set ({(marked or '')[:16]}…); remove it first")
     return Upload(uri, cards.digest, len(cards.cards), cards.images, len(missing))
 
 
-def resolve(s3: S3Client, bucket: str, cards: str, progress: UploadProgress) -> str:
+def resolve(
+    s3: S3Client, bucket: str, cards: str, progress: UploadProgress
+) -> tuple[str, str | None]:
     """What `--cards` means: an S3 prefix as it is, a folder after it has been pushed.
+
+    Returns:
+        The S3 prefix, and the set's digest; None for a prefix that was not pushed.
 
     Raises:
         CliError: An S3 prefix that holds nothing.
@@ -135,8 +153,9 @@ def resolve(s3: S3Client, bucket: str, cards: str, progress: UploadProgress) -> 
         answer = s3.list_objects_v2(Bucket=given_bucket, Prefix=key, MaxKeys=1)
         if not answer.get("KeyCount"):
             raise CliError(f"--cards {cards}: holds nothing; cards data push DIR fills it")
-        return cards
-    return push(s3, bucket, trainable(Path(cards)), progress).uri
+        return cards, pushed_digest(s3, cards)
+    pushed = push(s3, bucket, trainable(Path(cards)), progress)
+    return pushed.uri, pushed.digest
 
 
 def newest(s3: S3Client, bucket: str) -> str | None:
@@ -154,13 +173,72 @@ def newest(s3: S3Client, bucket: str) -> str | None:
     return f"s3://{bucket}/{max(found)[1]}" if found else None
 
 
-def _files(cards: AnySet) -> list[tuple[Path, str]]:
-    """What is uploaded, and where below the prefix."""
+@dataclass(frozen=True)
+class _File:
+    """One file of a set: where it is, where it belongs in the bucket, and its SHA-256 (hex)."""
+
+    path: Path
+    key: str
+    sha256: str
+
+    @property
+    def checksum(self) -> str:
+        """The digest as S3 writes it."""
+        return base64.b64encode(bytes.fromhex(self.sha256)).decode()
+
+
+def _files(cards: AnySet) -> list[tuple[Path, str, str]]:
+    """What is uploaded, where below the prefix, and its SHA-256 when the set was read."""
     from recognition.card_sets.pack import PackedSet
+    from recognition.file_digest import file_sha256
 
     if isinstance(cards, PackedSet):
-        return [(path, path.name) for path in cards.files]
-    return [(path, f"{card.card_id}/{path.name}") for card in cards.cards for path in card.scans]
+        *shards, index = cards.files
+        digests = [*cards.sha256s, file_sha256(index)]
+        paths = (*shards, index)
+        return [(path, path.name, sha) for path, sha in zip(paths, digests, strict=True)]
+    return [
+        (path, f"{card.card_id}/{path.name}", sha256)
+        for card in cards.cards
+        for path, sha256 in zip(card.scans, card.digests, strict=True)
+    ]
+
+
+def pushed_digest(s3: S3Client, uri: str) -> str | None:
+    """The digest of the card set that was pushed to an S3 prefix; None where no marker says.
+
+    Raises:
+        CliError: The marker cannot be read, or is of another set than the prefix is named after.
+    """
+    from registry.aws import split_s3_uri
+
+    bucket, prefix = split_s3_uri(uri.rstrip("/") + "/")
+    digest = _marker(s3, bucket, prefix)
+    named = re.search(rf"/([0-9a-f]{{{DIGEST_CHARACTERS}}})(-packed-[0-9]+)?/$", f"/{prefix}")
+    if digest is not None and (
+        not re.fullmatch(r"[0-9a-f]{64}", digest) or (named and not digest.startswith(named[1]))
+    ):
+        raise CliError(
+            f"--cards {uri}: its {MARKER} is not of the card set that the address names; somebody "
+            "has changed it, push the cards again to another bucket or remove the prefix"
+        )
+    return digest
+
+
+def _require_own_files(bucket: str, work: Sequence[_File], present: Mapping[str, int]) -> None:
+    """Refuses a prefix with an object that is not the set's, or is of another size."""
+    sizes = {each.key: each.path.stat().st_size for each in work}
+    for key, size in present.items():
+        if key not in sizes:
+            raise CliError(
+                f"s3://{bucket}/{key}: does not belong to this card set; a job would read it as a "
+                "card's scan, remove it first"
+            )
+        if sizes[key] != size:
+            raise CliError(
+                f"s3://{bucket}/{key}: holds {size} bytes, the card set's file {sizes[key]}; "
+                "remove it first"
+            )
 
 
 def trainable(folder: Path) -> AnySet:
@@ -176,9 +254,43 @@ def trainable(folder: Path) -> AnySet:
     return cards
 
 
-def _put(s3: S3Client, bucket: str, key: str, path: Path) -> None:
-    # In parts where it is large: a shard has 256 MiB.
-    s3.upload_file(str(path), bucket, key)
+def _put_once(s3: S3Client, bucket: str, file: _File) -> None:
+    """Writes an object unless there is one; S3 refuses other bytes than those that were read."""
+    from botocore.exceptions import ClientError
+
+    from registry.aws import error_code
+
+    with file.path.open("rb") as body:
+        try:
+            s3.put_object(
+                Bucket=bucket,
+                Key=file.key,
+                Body=body,
+                IfNoneMatch="*",
+                ChecksumSHA256=file.checksum,
+            )
+            return
+        except ClientError as error:
+            code = error_code(error)
+            if code in ("BadDigest", "XAmzContentChecksumMismatch", "InvalidRequest"):
+                raise CliError(
+                    f"{file.path}: has been changed since it was read; type the same again"
+                ) from error
+            if code not in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise
+    # Somebody else, or an earlier try whose answer was lost, has just written it.
+    _require_same(s3, bucket, file)
+
+
+def _require_same(s3: S3Client, bucket: str, file: _File) -> None:
+    """Refuses an object of other bytes; one from before checksums were written goes by its size."""
+    found = s3.head_object(Bucket=bucket, Key=file.key, ChecksumMode="ENABLED")
+    written = found.get("ChecksumSHA256", "")
+    same = found["ContentLength"] == file.path.stat().st_size
+    if not same or (written and "-" not in written and written != file.checksum):
+        raise CliError(
+            f"s3://{bucket}/{file.key}: holds other bytes than {file.path}; remove it first"
+        )
 
 
 def _marker(s3: S3Client, bucket: str, prefix: str) -> str | None:

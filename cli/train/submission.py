@@ -99,11 +99,13 @@ def training_plan(
     def registered(source: Package | PlannedJob | None) -> Package | None:
         return versions[source] if isinstance(source, PlannedJob) else source
 
+    cards_uri, cards_digest = _card_set(request)
     return submit.plan(
         request.aws.names,
         region=request.aws.region,
         kind=job.kind,
-        cards_uri=_cards_uri(request),
+        cards_uri=cards_uri,
+        cards_digest=cards_digest,
         recipe=request.recipe,
         stage=job.stage,
         teacher=registered(job.teacher),
@@ -125,15 +127,16 @@ def job_document(job_name: str, package: Package | None) -> dict[str, Any]:
     }
 
 
-def _cards_uri(request: TrainingRequest) -> str:
-    """The card set's S3 prefix; a folder is uploaded first, but by a dry run."""
+def _card_set(request: TrainingRequest) -> tuple[str, str | None]:
+    """The card set's S3 prefix and digest; a folder is uploaded first, but by a dry run."""
     from pathlib import Path
 
     from cli.data.upload import card_set_uri, resolve, trainable
 
     bucket = request.aws.deployment.training_bucket
     if request.dry_run and not request.cards.startswith("s3://"):
-        return card_set_uri(bucket, trainable(Path(request.cards)))
+        cards = trainable(Path(request.cards))
+        return card_set_uri(bucket, cards), cards.digest
     return resolve(request.aws.client("s3"), bucket, request.cards, lambda sent, total: None)
 
 

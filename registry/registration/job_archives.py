@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from registry.archives import ArchiveError, read_member
 from registry.aws import split_s3_uri
-from registry.object_identity import HashedObject, ObjectMissingError, ObjectVersion, read_stored
+from registry.object_identity import HashedObject, ObjectMissingError, ObjectVersion, read_object
 from registry.registration.request import (
     REQUEST_FILE,
     REQUEST_LIMIT,
@@ -56,7 +56,7 @@ def read_output(s3: S3Client, job: Mapping[str, Any]) -> tuple[RegistrationReque
 
 def read_archive(s3: S3Client, job: Mapping[str, Any]) -> ObjectVersion:
     try:
-        return read_stored(s3, job["ModelArtifacts"]["S3ModelArtifacts"])
+        return read_object(s3, job["ModelArtifacts"]["S3ModelArtifacts"])
     except ObjectMissingError as error:
         raise RegistrationError(
             f"training job {job['TrainingJobName']}: {error}; train it again"

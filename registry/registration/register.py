@@ -18,6 +18,7 @@ from registry.aws import is_missing
 from registry.deployment import Deployment
 from registry.names import (
     CARDS_CHANNEL,
+    CHANNEL_DIGEST,
     JOBS_PREFIX,
     TEACHER,
     ModelName,
@@ -174,7 +175,7 @@ def _register_model(deployment: Deployment, job: Mapping[str, Any]) -> Registrat
     job_name = job["TrainingJobName"]
     request, output = read_output(deployment.s3, job)
     require_written_by_job(job, OUTPUT_FILE, output)
-    _check_line(request, job)
+    _require_as_submitted(request, job)
     metadata = {
         **request.metadata,
         **kept_metrics(request.model_type, request.stage, request.metrics),
@@ -272,8 +273,14 @@ def register_version(
     return Registration("registered", arn, str(name), detail=model_uri, mlflow_run_id=run)
 
 
-def _check_line(request: RegistrationRequest, job: Mapping[str, Any]) -> None:
-    """Raises RegistrationError for a job that registers another line than it was submitted for."""
+def _require_as_submitted(request: RegistrationRequest, job: Mapping[str, Any]) -> None:
+    """Raises RegistrationError for a job that was submitted for another line or card set."""
+    submitted = job.get("Environment", {}).get(f"{CHANNEL_DIGEST}{CARDS_CHANNEL.upper()}")
+    if submitted and submitted != request.card_set_digest:
+        raise RegistrationError(
+            f"training job {job['TrainingJobName']}: was submitted with the card set "
+            f"{submitted[:12]}… and says that it was trained on {request.card_set_digest[:12]}…"
+        )
     line = line_of(job)
     asked = (request.model_type, request.architecture, request.stage)
     if line and asked != (line.model_type, line.architecture, line.stage):

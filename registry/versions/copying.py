@@ -9,19 +9,22 @@ already is not copied again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from registry.aws import error_code, split_s3_uri
 from registry.deployment import Deployment
 from registry.names import CARDS_PREFIX, JOBS_PREFIX, ModelName
+from registry.object_identity import ObjectIdentity, is_not_there, read_object
 from registry.versions import model_quality
 from registry.versions.metadata import (
     CARD_SET_URI,
     COMPILE_FAILED_JOB,
     COMPILE_FAILURE,
+    MODEL_ARCHIVE,
     MODEL_NAME,
+    OUTPUT_ARCHIVE,
     PARENT_ARN,
     RELEASE,
 )
@@ -35,7 +38,16 @@ if TYPE_CHECKING:
 PROMOTED_FROM = "PromotedFrom"
 #: Metadata that is not copied: ARNs and addresses of the source mean nothing elsewhere.
 _SOURCE_ONLY = frozenset(
-    {RELEASE, COMPILE_FAILED_JOB, COMPILE_FAILURE, MODEL_NAME, CARD_SET_URI, PARENT_ARN}
+    {
+        MODEL_ARCHIVE,
+        OUTPUT_ARCHIVE,
+        RELEASE,
+        COMPILE_FAILED_JOB,
+        COMPILE_FAILURE,
+        MODEL_NAME,
+        CARD_SET_URI,
+        PARENT_ARN,
+    }
 )
 
 #: Called before each object is copied, with its key and its size in bytes.
@@ -74,8 +86,7 @@ def copy_version(
     there = find(target.sagemaker, target.group_name, name)
     if there:
         return there.arn
-    bucket, key = split_s3_uri(package.model_data_url)
-    _copy(source, bucket, key, target, where, progress)
+    archive = _copy_archive(source, package, target, where, progress)
     bucket, prefix = split_s3_uri(cards_uri)
     prefix = prefix.rstrip("/") + "/"
     cards = f"{CARDS_PREFIX}{prefix.rstrip('/').rpartition('/')[2]}/"
@@ -94,6 +105,7 @@ def copy_version(
             image=package.image,
             metadata={
                 **metadata,
+                MODEL_ARCHIVE: str(archive),
                 CARD_SET_URI: f"s3://{target.training_bucket}/{cards}",
                 PROMOTED_FROM: package.arn,
             },
@@ -130,6 +142,24 @@ def _claim(target: Deployment, name: ModelName, source: str) -> None:
         )
 
 
+def _copy_archive(
+    source: Deployment, package: Package, target: Deployment, target_key: str, progress: Progress
+) -> ObjectIdentity:
+    """Copies the archive that was registered; returns what lies in the target."""
+    registered = ObjectIdentity.parse(package.metadata.get(MODEL_ARCHIVE, ""))
+    bucket, key = split_s3_uri(package.model_data_url)
+    version_id = registered.version_id if registered else ""
+    _copy(source, bucket, key, target, target_key, progress, version_id)
+    uri = f"s3://{target.training_bucket}/{target_key}"
+    copied = read_object(target.s3, uri).identity
+    if registered and copied.sha256 != registered.sha256:
+        raise CopyError(
+            f"{package.label}: {uri} has the digest {copied.sha256[:12]}… and the registered "
+            f"archive {registered.sha256[:12]}…; remove it and repeat the command"
+        )
+    return copied
+
+
 def _copy(
     source: Deployment,
     bucket: str,
@@ -137,9 +167,19 @@ def _copy(
     target: Deployment,
     target_key: str,
     progress: Progress,
+    version_id: str = "",
 ) -> None:
     """Copies an object through this machine: the accounts need not know each other."""
-    answer = source.s3.get_object(Bucket=bucket, Key=key)
+    version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+    try:
+        answer = source.s3.get_object(Bucket=bucket, Key=key, **version)
+    except ClientError as error:
+        if not is_not_there(error):
+            raise
+        raise CopyError(
+            f"s3://{bucket}/{key}: does not exist, or not the version that was registered; "
+            "train the model again"
+        ) from None
     size = int(answer["ContentLength"])
     if _size(target.s3, target.training_bucket, target_key) == size:
         return

@@ -19,6 +19,7 @@ from recognition.card_sets.pack import SCALE
 from registry.deployment import DeployedNames
 from registry.names import (
     CARDS_CHANNEL,
+    CHANNEL_DIGEST,
     EXPERIMENT,
     JOB_NAME_LIMIT,
     JOBS_PREFIX,
@@ -29,9 +30,11 @@ from registry.names import (
     TEACHER,
     ModelName,
 )
+from registry.object_identity import ObjectIdentity
 from registry.registration.failed_runs import MODEL_LINE
 from registry.registration.register import COMMIT, INFERENCE_IMAGE
 from registry.telemetry import OPT_OUTS
+from registry.versions.metadata import MODEL_ARCHIVE
 from registry.versions.packages import Package
 from training.config import TrainingConfig
 from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
@@ -86,6 +89,7 @@ def plan(
     region: str,
     kind: str,
     cards_uri: str,
+    cards_digest: str | None = None,
     recipe: str,
     stage: int | None = None,
     teacher: Package | None = None,
@@ -103,6 +107,7 @@ def plan(
         region: The deployment's AWS region; images are that region's own.
         kind: ``teacher`` or ``student``.
         cards_uri: S3 prefix of the card set (``cards data push`` prints it).
+        cards_digest: The set's digest; the job refuses another set. None where nobody says.
         recipe: Name of a training recipe.
         stage: 1 or 2 for a student.
         teacher: The teacher to distil from; students only.
@@ -151,6 +156,7 @@ def plan(
         # So that a run that fails can be registered under its name.
         MODEL_LINE: ModelName(kind, config.architecture, stage_name, 1).line,
     }
+    environment |= _channel_digests(cards_digest, teacher, initial)
     if config.pretrained and deployment.hub_token_secret != NO_TOKEN:
         environment[TOKEN_SECRET] = deployment.hub_token_secret
     if deployment.mlflow_uri != "none":
@@ -276,6 +282,20 @@ def _checked_parent(
         given = initial.label if initial else "nothing"
         raise SubmitError(f"--parent: stage 2 goes on from a stage-1 student, not from {given}")
     return initial
+
+
+def _channel_digests(
+    cards_digest: str | None, teacher: Package | None, initial: Package | None
+) -> dict[str, str]:
+    """What the job's channels must hold: an S3 address says where, and not what."""
+    archives = {"teacher": teacher, "initial": initial}
+    found = {CARDS_CHANNEL: cards_digest}
+    for channel, package in archives.items():
+        identity = (
+            ObjectIdentity.parse(package.metadata.get(MODEL_ARCHIVE, "")) if package else None
+        )
+        found[channel] = identity.sha256 if identity else None
+    return {f"{CHANNEL_DIGEST}{name.upper()}": digest for name, digest in found.items() if digest}
 
 
 def _artifact(package: Package) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -112,6 +113,56 @@ def test_an_interrupted_push_is_taken_up_again(
     assert set(lost) | {prefix + MARKER} <= set(keys(aws, prefix))
 
 
+def pushed(folder: Path, card_folder: Path, without: int) -> str:
+    """Pushes a set of the test's own; returns its prefix."""
+    shutil.copytree(card_folder, folder)
+    for path in sorted(folder.iterdir())[:without]:
+        shutil.rmtree(path)
+    return prefix_of(cards("data", "push", str(folder), "--quiet").out.strip())
+
+
+def test_push_beside_a_foreign_scan_is_refused(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    """One image beside a pushed set would be another scan of its card, in every later job."""
+    folder, s3 = tmp_path / "cards", aws.client("s3")
+    prefix = pushed(folder, card_folder, 3)
+    card = next(key for key in keys(aws, prefix) if not key.endswith(MARKER)).split("/")[2]
+    s3.put_object(Bucket=TRAINING_BUCKET, Key=f"{prefix}{card}/second.png", Body=b"x")
+    refused(cards("data", "push", str(folder)), "remove what does not belong there")
+    s3.delete_object(Bucket=TRAINING_BUCKET, Key=prefix + MARKER)
+    refused(cards("data", "push", str(folder)), f"{card}/second.png: does not belong to this")
+
+
+def test_push_over_other_bytes_of_the_same_size_is_refused(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    folder, s3 = tmp_path / "cards", aws.client("s3")
+    prefix = pushed(folder, card_folder, 4)
+    key = next(key for key in keys(aws, prefix) if not key.endswith(MARKER))
+    size = s3.head_object(Bucket=TRAINING_BUCKET, Key=key)["ContentLength"]
+    s3.delete_object(Bucket=TRAINING_BUCKET, Key=prefix + MARKER)
+    s3.put_object(Bucket=TRAINING_BUCKET, Key=key, Body=bytes(size), ChecksumAlgorithm="SHA256")
+    refused(cards("data", "push", str(folder)), f"{key}: holds other bytes")
+
+
+def test_marker_of_another_set_than_the_address_names_is_refused(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    from cli.data.upload import pushed_digest
+    from cli.errors import CliError
+
+    folder, s3 = tmp_path / "cards", aws.client("s3")
+    prefix = pushed(folder, card_folder, 5)
+    uri = f"s3://{TRAINING_BUCKET}/{prefix}"
+    digest = pushed_digest(s3, uri)
+    assert digest and prefix == f"cards/{digest[:12]}/"
+    marker = json.dumps({"digest": "0" * 64}).encode()
+    s3.put_object(Bucket=TRAINING_BUCKET, Key=prefix + MARKER, Body=marker)
+    with pytest.raises(CliError, match="not of the card set that the address names"):
+        pushed_digest(s3, uri)
+
+
 def test_the_marker_is_written_last(
     aws: Stack, card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,16 +172,16 @@ def test_the_marker_is_written_last(
         shutil.rmtree(path)
     from cli.data import upload as card_upload
 
-    put = card_upload._put
+    put = card_upload._put_once
     sent: list[Path] = []
 
-    def fail_at_the_fifth(s3: object, bucket: str, key: str, path: Path) -> None:
-        sent.append(path)
+    def fail_at_the_fifth(s3: object, bucket: str, file: card_upload._File) -> None:
+        sent.append(file.path)
         if len(sent) == 5:
-            raise OSError(5, "Input/output error", str(path))
-        put(s3, bucket, key, path)
+            raise OSError(5, "Input/output error", str(file.path))
+        put(s3, bucket, file)
 
-    monkeypatch.setattr(card_upload, "_put", fail_at_the_fifth)
+    monkeypatch.setattr(card_upload, "_put_once", fail_at_the_fifth)
     refused(cards("data", "push", str(folder)), "Input/output error")
     digest = cards("data", "check", str(folder), "--json").json["digest"]
     assert not [key for key in keys(aws, f"cards/{digest[:12]}/") if key.endswith(MARKER)]

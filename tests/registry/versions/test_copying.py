@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -185,3 +186,34 @@ def test_version_that_cannot_be_compiled_is_refused(
         changes = {"metadata": metadata}
     with pytest.raises(CopyError, match="is not recorded"):
         copy_version(development, production, replace(approved, **changes))
+
+
+def recorded(development: Deployment, approved: Package, body: bytes) -> Package:
+    """The version as one is registered today: with the digest and S3 version of its archive."""
+    digest = hashlib.sha256(body).hexdigest()
+    return replace(approved, metadata={**approved.metadata, "ModelArchive": digest})
+
+
+def test_copied_version_names_the_archive_of_its_own_bucket(
+    development: Deployment, production: Deployment, approved: Package
+) -> None:
+    production.s3.put_bucket_versioning(
+        Bucket=production.training_bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    source = recorded(development, approved, b"weights")
+    there = describe(production.sagemaker, copy_version(development, production, source))
+    assert there
+    key = there.model_data_url.removeprefix(f"s3://{production.training_bucket}/")
+    found = production.s3.head_object(Bucket=production.training_bucket, Key=key)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert there.metadata["ModelArchive"] == f"{digest} {found['VersionId']}"
+
+
+def test_copy_of_an_archive_that_was_replaced_is_refused(
+    development: Deployment, production: Deployment, approved: Package
+) -> None:
+    source = recorded(development, approved, b"others")
+    with pytest.raises(CopyError, match="and the registered archive"):
+        copy_version(development, production, source)
+    rows = production.sagemaker.list_model_packages(ModelPackageGroupName=production.group_name)
+    assert rows["ModelPackageSummaryList"] == []

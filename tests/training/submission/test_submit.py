@@ -439,3 +439,20 @@ def test_a_pack_of_too_small_scans_is_refused_before_it_costs_anything() -> None
     assert large.channels["cards"] == f"{CARDS}-packed-128/"
     with pytest.raises(submit.SubmitError, match=r"packed at 126 px .* needs 128 .*--size 64"):
         plan(cards_uri=f"{CARDS}-packed-126")
+
+
+def test_job_is_told_what_its_channels_must_hold() -> None:
+    """An S3 address says where something lies, and not what lies there."""
+    teacher = replace(TEACHER, metadata={"ModelArchive": f"{'a' * 64} v1"})
+    initial = replace(STAGE1, metadata={"ModelArchive": f"{'b' * 64} v2"})
+    made = stage2(teacher=teacher, initial=initial, cards_digest="c" * 64)
+    digests = {
+        name.removeprefix("CARDS_CHANNEL_DIGEST_"): value
+        for name, value in made.environment.items()
+        if name.startswith("CARDS_CHANNEL_DIGEST_")
+    }
+    assert digests == {"CARDS": "c" * 64, "TEACHER": "a" * 64, "INITIAL": "b" * 64}
+
+
+def test_job_of_unrecorded_parents_has_no_digests_to_compare() -> None:
+    assert not [name for name in stage2().environment if "DIGEST" in name]
