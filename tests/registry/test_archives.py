@@ -1,10 +1,21 @@
+"""Archives from outside: unpacked whole and within bounds, or refused by name."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
 import io
+import lzma
 import tarfile
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import pytest
 
-from registry.archives import ArchiveError, extract, read_member
+from registry import archives
+from registry.archives import ArchiveError, extract, read_member, walk
 
 
 def archive(members: list[tuple[tarfile.TarInfo, bytes]]) -> bytes:
@@ -81,3 +92,156 @@ def test_a_member_that_is_missing_too_long_or_no_file_is_refused(
 ) -> None:
     with pytest.raises(ArchiveError):
         read_member(io.BytesIO(archive(members)), "registration.json", 100)
+
+
+def contents(body: bytes) -> dict[str, bytes]:
+    return {name: content.read() for name, _, content in walk(io.BytesIO(body), "m.tar.gz")}
+
+
+def test_every_damaged_byte_is_refused_or_harmless() -> None:
+    whole = archive([(member("a/b"), b"hello" * 300), (member("c"), bytes(1024))])
+    read = contents(whole)
+    refused = 0
+    for at in range(len(whole)):
+        damaged = whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :]
+        try:
+            assert contents(damaged) == read, at
+        except ArchiveError as error:
+            refused += "m.tar.gz" in str(error)
+    # Harmless are only the time, the flags and the system in gzip's own header.
+    assert refused >= len(whole) - 10
+
+
+@pytest.mark.parametrize("kind", ["gzip", "plain"])
+def test_archive_cut_off_anywhere_is_refused(kind: str) -> None:
+    whole = archive([(member("a"), b"x" * 1000), (member("b"), b"y" * 512)])
+    if kind == "plain":
+        whole = gzip.decompress(whole)
+        whole = whole[: 5 * 512 + 512]  # with one of its two end marks, which is enough
+        assert contents(whole)["b"] == b"y" * 512
+        whole = whole[:-1]
+    for length in range(0, len(whole), 7 if kind == "plain" else 1):
+        with pytest.raises(ArchiveError, match=r"m\.tar\.gz"):
+            contents(whole[:length])
+
+
+def test_damaged_checksum_is_refused_also_where_one_member_is_enough() -> None:
+    whole = archive([(member("registration.json"), b"{}"), (member("b"), b"y" * 5000)])
+    damaged = whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:]
+    with pytest.raises(ArchiveError, match="CRC"):
+        read_member(io.BytesIO(damaged), "registration.json", 100_000)
+    with pytest.raises(ArchiveError, match=r"m\.tar\.gz"):
+        contents(whole + b"more")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("reader", ["extract", "walk", "read_member"])
+def test_headers_are_bounded_before_they_are_read(tmp_path: Path, kind: bytes, reader: str) -> None:
+    header = tarfile.TarInfo("header")
+    header.type, header.size = kind, 96 * 1024**2
+    packer = zlib.compressobj(1, wbits=31)
+    packed = packer.compress(header.tobuf(tarfile.USTAR_FORMAT))
+    for _ in range(96):
+        packed += packer.compress(bytes(1024**2))
+    packed += packer.flush()
+    assert len(packed) < 1024**2
+    path = tmp_path / "m.tar.gz"
+    path.write_bytes(packed)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="headers"), path.open("rb") as stream:
+            if reader == "extract":
+                extract(path, tmp_path / "out")
+            elif reader == "walk":
+                list(walk(stream))
+            else:
+                read_member(stream, "x", 100)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024**2
+    finally:
+        tracemalloc.stop()
+
+
+def test_chain_of_headers_is_refused() -> None:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 512
+    one = header.tobuf(tarfile.GNU_FORMAT) + b"x" * 512
+    with pytest.raises(ArchiveError, match=r"m\.tar\.gz"):
+        contents(gzip.compress(one * 20_000))
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ([(member("a"), b"1"), (member("./a"), b"2")], "there twice"),
+        ([(member("a"), b"1"), (member("a/b"), b"2")], "there twice"),
+        ([(member("a/b"), b"1"), (member("a"), b"2")], "there twice"),
+        ([(member("x" * 256), b"1")], "too long"),
+        ([(member("/".join(["x" * 200] * 9)), b"1")], "too long"),
+    ],
+)
+def test_names_that_readers_would_take_differently_are_refused(
+    members: list[tuple[tarfile.TarInfo, bytes]], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m.tar.gz").write_bytes(archive(members))
+    with pytest.raises(ArchiveError, match=words):
+        extract(tmp_path / "m.tar.gz", tmp_path / "out")
+
+
+def test_name_that_is_not_utf8_is_shown_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "m.tar.gz").write_bytes(archive([(member("caf\udce9"), b"1")]))
+    assert [path.name for path in extract(tmp_path / "m.tar.gz", tmp_path / "o")] == ["caf\udce9"]
+    (tmp_path / "m.tar.gz").write_bytes(archive([(member("../\x1b[2J\udce9"), b"1")]))
+    with pytest.raises(ArchiveError) as caught:
+        extract(tmp_path / "m.tar.gz", tmp_path / "o")
+    assert str(caught.value).isprintable()
+
+
+def test_sparse_member_is_refused() -> None:
+    with pytest.raises(ArchiveError, match="sparse"):
+        contents(archive([(member("a", type=tarfile.GNUTYPE_SPARSE), b"")]))
+
+
+@pytest.mark.parametrize(("pack", "name"), [(bz2.compress, "bzip2"), (lzma.compress, "xz")])
+def test_other_compression_is_named(pack: type[bytes], name: str) -> None:
+    plain = gzip.decompress(archive([(member("a"), b"1")]))
+    with pytest.raises(ArchiveError, match=f"{name}.*tar.gz"):
+        contents(pack(plain))
+
+
+class Failing(io.BytesIO):
+    """A network that breaks off."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(min(size or 0, 100))
+        if self.tail_reached():
+            raise ConnectionError("reset by peer")
+        return data
+
+    def tail_reached(self) -> bool:
+        return self.tell() > len(self.getvalue()) // 2
+
+
+def test_error_of_the_stream_is_none_of_the_archive() -> None:
+    noise = hashlib.shake_256(b"").digest(300_000)
+    body = archive([(member("a"), noise)])
+    for read in (lambda stream: list(walk(stream)), lambda stream: read_member(stream, "b", 10**6)):
+        with pytest.raises(ConnectionError):
+            read(Failing(body))
+
+
+def test_full_disk_keeps_its_own_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "m.tar.gz").write_bytes(archive([(member("a"), b"1")]))
+    monkeypatch.setattr(archives.shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        extract(tmp_path / "m.tar.gz", tmp_path / "out")
+    assert not isinstance(caught.value, ArchiveError)
+
+
+def test_total_is_bounded_also_after_the_member_was_found() -> None:
+    body = archive([(member("registration.json"), b"{}"), (member("zeros"), bytes(2_000_000))])
+    assert read_member(io.BytesIO(body), "registration.json", 100) == b"{}"
+    with pytest.raises(ArchiveError, match="more than"):
+        read_member(io.BytesIO(body), "registration.json", 100, total_bytes=1_000_000)

@@ -8,9 +8,11 @@ It follows AWS's toolkit (aws/sagemaker-training-toolkit): ``sagemaker_program``
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import shutil
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ def _unpack(container: Container, submitted: str) -> None:
         with tarfile.open(archive, "r:*") as tar:
             for member in tar:
                 _unpack_member(tar, member, container.code)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise JobError(f"ClientError: cannot unpack {submitted}: {error}") from error
 
 
