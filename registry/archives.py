@@ -83,7 +83,7 @@ class _Unpacked:
         self.last = b""
         self.stop_at = _HEADER_LIMIT
         packed = io.BufferedReader(self._raw, 64 * 1024)
-        self._body: io.BufferedReader | gzip.GzipFile = packed
+        self._body: io.BufferedIOBase = packed
         head = self._checked(lambda: packed.peek(8)[:8])
         other = next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None)
         if other:

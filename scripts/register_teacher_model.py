@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+from cli.interrupts import exit_at_once, main_name
+
+if __name__ == "__main__":
+    exit_at_once(main_name())
+
 from typing import Annotated
 
 import typer

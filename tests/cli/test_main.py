@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli import main as entry
-from cli.main import app
+from cli import application
+from cli.application import app
 from tests.cli.command import cards, refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(entry, "app", fail)
+    monkeypatch.setattr(application, "app", fail)
 
 
 def test_a_defect_is_called_one_and_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
