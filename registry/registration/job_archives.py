@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 MODEL_FILE, OUTPUT_FILE = "model.tar.gz", "output.tar.gz"
+#: All that a job leaves beside its model, unpacked: a function reads it to the end.
+OUTPUT_LIMIT = 1024**3
 #: How far the clocks of S3 and SageMaker may differ.
 CLOCK_DIFFERENCE = timedelta(seconds=10)
 
@@ -45,7 +47,11 @@ def read_output(s3: S3Client, job: Mapping[str, Any]) -> tuple[RegistrationReque
     try:
         stream = HashedObject(s3, uri)
         body = read_member(
-            cast(IO[bytes], stream), REQUEST_FILE, REQUEST_LIMIT, label=split_s3_uri(uri)[1]
+            cast(IO[bytes], stream),
+            REQUEST_FILE,
+            REQUEST_LIMIT,
+            label=split_s3_uri(uri)[1],
+            total_bytes=OUTPUT_LIMIT,
         )
     except ObjectMissingError as error:
         raise RegistrationError(f"{label}: {error}; the job wrote no output data") from None
