@@ -17,7 +17,7 @@ from cli.interrupts import INTERRUPTED, Interrupts, main_name, raising
 from cli.loopback import bypass_proxy
 
 #: Wrong usage and its like, which typer shows with the usage of the command.
-_ClickException = typer.BadParameter.__bases__[0].__bases__[0]
+_ClickException = cast(type[Exception], typer.BadParameter.__bases__[0].__bases__[0])
 
 
 def run(app: Callable[..., Any], name: str, arguments: list[str] | None = None) -> None:
