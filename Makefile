@@ -11,12 +11,18 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test chaos bench bench-train bench-export bench-int8 bench-hef bench-automation ablation lint types clean
+.PHONY: help setup lock demo test chaos bench bench-train bench-export bench-int8 bench-hef bench-automation ablation lint types clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(SETUP) ## Make .venv, .venv-lambda and node_modules; quick when they are there.
+
+lock: $(SETUP) ## Write export/requirements.lock: the digests of what the compile job installs.
+	@test -x .venv-lock/bin/uv || { $(PY) -m venv .venv-lock && .venv-lock/bin/pip install -q uv==0.9.9; }
+	@.venv-lock/bin/uv pip compile -q export/requirements.txt -c constraints.txt --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		-o export/requirements.lock
 
 demo: $(SETUP) ## Run the whole path on this machine. CARDS=DIR uses your own scans.
 	@$(VENV)/bin/cards demo $(if $(CARDS),--cards "$(CARDS)") $(DEMO_FLAGS)
@@ -58,7 +64,7 @@ types: $(SETUP) ## Check types, strictly in registry and lambdas.
 	@$(VENV)/bin/mypy
 
 clean: ## Remove what setup made. The local cloud's state stays: cards local reset removes it.
-	rm -rf $(VENV) .venv-lambda node_modules cdk.out *.egg-info
+	rm -rf $(VENV) .venv-lambda .venv-lock node_modules cdk.out *.egg-info
 
 $(VENV)/.python: scripts/check_python.py
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there; install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
@@ -66,10 +72,12 @@ $(VENV)/.python: scripts/check_python.py
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# torch first and alone: on Linux without a GPU a wider call takes gigabytes of CUDA packages.
+# What the compile job installs first, by digest: the tests run with the very files that it gets.
+# torch next and alone: on Linux without a GPU a wider call takes gigabytes of CUDA packages.
 # torchvision without its dependencies: it asks for the very torch that is there.
-$(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.python
+$(VENV)/.installed: pyproject.toml constraints.txt export/requirements.lock $(VENV)/.python
 	@echo "Installing Python packages into $(VENV) (about 3 GB, a few minutes the first time) …"
+	@$(PY) -m pip install -q --progress-bar off --require-hashes --only-binary :all: -r export/requirements.lock
 	@$(PY) -m pip install -q --progress-bar off -c constraints.txt torch==2.13.0
 	@$(PY) -m pip install -q --progress-bar off --no-deps torchvision==0.28.0
 	@$(PY) -m pip install -q --progress-bar off -c constraints.txt -e '.[lambda,cdk,recognition,training,export,local,dev]'

@@ -73,7 +73,7 @@ def quick_compilation(client: Callable[[str], Any], deployment: DeployedNames) -
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
         files.writestr("export/__init__.py", "")
-        files.writestr("export/requirements.txt", "")
+        files.writestr("export/requirements.lock", "")
         files.writestr("export/compile_job.py", values + _JOB)
         # Found before the real one: there is nothing to install.
         files.writestr("pip.py", "")

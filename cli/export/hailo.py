@@ -66,7 +66,7 @@ def build(
         for source in (
             wheel,
             _ROOT / "docker" / "hailo" / "Dockerfile",
-            _ROOT / "export" / "requirements.txt",
+            _ROOT / "export" / "requirements.lock",
         ):
             shutil.copy(source, context)
         docker(

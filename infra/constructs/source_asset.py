@@ -41,7 +41,7 @@ def source_asset(*packages: str, root: Path = ROOT) -> AssetOptions:
             f"!/{package}/",
             f"!/{package}/**/",
             f"!/{package}/**/*.py",
-            f"!/{package}/requirements.txt",
+            f"!/{package}/requirements.lock",
         ]
     return {
         "path": str(root),

@@ -37,9 +37,10 @@ MODEL_DIGEST_ARGUMENT, CARDS_DIGEST_ARGUMENT = "--model-sha256", "--cards-digest
 _ROOT = "/opt/ml/processing"
 _REPORT_LIMIT = 4 * 1024**2
 # Unpacks the code that `cdk deploy` uploaded, installs what the container lacks, and hands over.
+# What the job makes is signed: packages are taken by their digests alone, and never built here.
 _ENTRYPOINT = (
     f"cd {_ROOT}/input/code && python3 -m zipfile -e *.zip src && cd src && "
-    "python3 -m pip install -q -r export/requirements.txt && "
+    "python3 -m pip install -q --require-hashes --only-binary :all: -r export/requirements.lock && "
     'exec python3 -m export.compile_job "$@"'
 )
 

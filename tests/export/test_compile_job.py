@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -466,6 +468,28 @@ def test_requirements_are_the_project_s_pins() -> None:
     assert wanted and not any(line.startswith("torch") for line in wanted)
     for line in wanted:
         assert f'"{line}"' in pins, f"{line} differs from pyproject.toml"
+
+
+def test_lock_holds_digests_of_every_package_at_the_versions_that_are_tested() -> None:
+    """``make lock`` writes it; the job installs from it with ``--require-hashes``."""
+    text = (ROOT / "export" / "requirements.lock").read_text()
+    locked = {}
+    for entry in text.replace("\\\n", " ").splitlines():
+        pinned, *digests = entry.split("--hash=")
+        name, _, version = pinned.partition(";")[0].strip().partition("==")
+        assert digests and all(re.fullmatch(r"sha256:[0-9a-f]{64}\s*", each) for each in digests)
+        locked[name.lower().replace("_", "-")] = version
+    pins = {}
+    for file in ("constraints.txt", "export/requirements.txt"):
+        for line in (ROOT / file).read_text().splitlines():
+            name, equals, version = line.partition("==")
+            if equals:
+                pins[name.lower().replace("_", "-")] = version
+    assert {name: pins.get(name) for name in locked} == locked
+    direct = (ROOT / "export" / "requirements.txt").read_text().splitlines()
+    assert {line.partition("==")[0] for line in direct if "==" in line} <= set(locked)
+    installed = {name: importlib.metadata.version(name) for name in locked if name != "colorama"}
+    assert installed == {name: version for name, version in locked.items() if name != "colorama"}
 
 
 def test_archive_with_another_digest_than_approved_is_refused(job: Job) -> None:

@@ -54,7 +54,7 @@ def test_the_functions_carry_the_registry_and_themselves(deployment: Assembly) -
 def test_job_archive_holds_its_packages_and_requirements(deployment: Assembly) -> None:
     """The requirements are what the job installs first: without them it cannot start."""
     packages = sources("registry", "recognition", "export")
-    assert contents(job_code(deployment)) == packages | {"export/requirements.txt"}
+    assert contents(job_code(deployment)) == packages | {"export/requirements.lock"}
 
 
 def test_every_handler_of_the_template_is_a_function_in_the_archive(deployment: Assembly) -> None:
@@ -138,7 +138,7 @@ def test_a_stray_file_of_the_checkout_is_not_uploaded(deployment: Assembly, tmp_
     for file in (
         "registry/__init__.py",
         "registry/deep/er/part.py",
-        "registry/requirements.txt",
+        "registry/requirements.lock",
         "registry/secret.env",
         "registry/.hidden/x.json",
         "registry/__pycache__/a.cpython-312.pyc",
@@ -158,7 +158,7 @@ def test_a_stray_file_of_the_checkout_is_not_uploaded(deployment: Assembly, tmp_
     assert contents(staged) == {
         "registry/__init__.py",
         "registry/deep/er/part.py",
-        "registry/requirements.txt",
+        "registry/requirements.lock",
         "lambdas/handler.py",
     }
 

@@ -75,7 +75,7 @@ def test_the_image_is_built_of_the_wheel_and_little_else(
     assert done.code == 0, done
     asked, built = told()
     assert asked["words"] == ["version"]
-    assert built["context"] == ["Dockerfile", WHEEL, "requirements.txt"]
+    assert built["context"] == ["Dockerfile", WHEEL, "requirements.lock"]
     words = built["words"]
     assert f"WHEEL={WHEEL}" in words and f"WHEEL_SHA256={SHA256}" in words
     assert "DFC_VERSION=3.33.0" in words and "linux/amd64" in words
