@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 import time
 from collections import deque
@@ -182,18 +181,16 @@ def reset(
     which = cloud(state_dir, port)
     folder = Path(which.state_dir)
     if not folder.exists():
+        which.delete_state()
         print_line(f"{folder}: does not exist; nothing to delete")
         return
     # A folder that this never made must not be deleted by a mistyped --state-dir.
-    if not which.owns_folder():
-        raise CliError(f"{folder}: is no local cloud's state; it is not deleted")
+    which.check_deletable()
     if not yes:
         if not sys.stdin.isatty():
             raise CliError(f"{folder}: would be deleted with all that is in it; say --yes")
         typer.confirm(f"Delete {folder} and all that is in it?", abort=True)
-    if which.status().running:
-        which.stop()
-    shutil.rmtree(folder)
+    which.delete_state()
     print_line(f"{folder} is deleted")
 
 

@@ -18,8 +18,10 @@ from pathlib import Path
 #: root user; both sign with the same secret.
 ACCESS_KEY_ID = "test"
 SECRET_FILE = "local-cloud-secret"  # noqa: S105 (a file's name)
+#: Begins the name of a secret that is being written.
+_UNFINISHED_SECRET = ".local-cloud-secret-"  # noqa: S105 (a file's name)
 #: State folders from before there was a secret hold the server's lock and its data.
-_OLDER_STATE = ("server.lock", "data")
+_OLDER_STATE = ("server.lock", "data/state", "data/s3")
 
 
 def secret_access_key(state_dir: Path) -> str:
@@ -40,7 +42,7 @@ def secret_access_key(state_dir: Path) -> str:
 
 def _make_secret(path: Path) -> None:
     """Writes a new secret unless another process was faster; no process reads half of one."""
-    descriptor, aside = tempfile.mkstemp(dir=path.parent)
+    descriptor, aside = tempfile.mkstemp(prefix=_UNFINISHED_SECRET, dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(20))
@@ -67,11 +69,11 @@ def make_private(state_dir: Path) -> None:
     status = state_dir.stat()
     if status.st_uid != os.getuid():
         raise OSError(f"{state_dir}: belongs to another user; choose another folder")
+    # A folder that becomes ours is deleted by `reset` one day, with all that is in it.
+    others = [
+        each.name for each in state_dir.iterdir() if not each.name.startswith(_UNFINISHED_SECRET)
+    ]
+    if others and not is_state_folder(state_dir):
+        raise OSError(f"{state_dir}: holds other files; choose an empty folder")
     if status.st_mode & 0o077:
-        # The permissions of a folder with other things in it are not this program's to change.
-        if any(state_dir.iterdir()) and not is_state_folder(state_dir):
-            raise OSError(
-                f"{state_dir}: holds other files and is open to other users; choose an empty "
-                f"folder, or chmod 700 {state_dir}"
-            )
         state_dir.chmod(0o700)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localcloud import access_guard, credentials, server_lock
+from localcloud import access_guard, credentials, server_lock, state_folder
 
 ACCOUNT = "000000000000"
 REGION = "us-east-2"
@@ -235,9 +235,37 @@ class LocalCloud:
                 os.waitpid(server.pid, 0)
             return True
 
-    def owns_folder(self) -> bool:
-        """Whether the state folder is a local cloud's, so that it may be deleted."""
-        return credentials.is_state_folder(self.state_dir)
+    def check_deletable(self) -> None:
+        """Checks that the state folder may and can be deleted.
+
+        Raises:
+            LocalCloudError: It is not a local cloud's own, or cannot be moved aside.
+        """
+        try:
+            state_folder.check_deletable(self.state_dir)
+        except OSError as error:
+            raise LocalCloudError(str(error)) from None
+
+    def delete_state(self) -> None:
+        """Stops the server and deletes the state folder, whole; clears what an earlier call left.
+
+        Raises:
+            LocalCloudError: The server does not end, or the folder cannot be deleted.
+        """
+        try:
+            if self.state_dir.exists():
+                self.check_deletable()
+                self.stop()
+                with self._locked():
+                    if self._server():
+                        raise LocalCloudError(
+                            f"{self.state_dir}: its local cloud was started again meanwhile"
+                        )
+                    state_folder.delete(self.state_dir)
+            else:
+                state_folder.clear_leftovers(self.state_dir)
+        except OSError as error:
+            raise LocalCloudError(str(error)) from None
 
     def _secret(self) -> str:
         try:
@@ -254,9 +282,12 @@ class LocalCloud:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Two starts at once must not make two servers."""
-        with (self.state_dir / "lock").open("w") as lock:
+        """Two starts at once must not make two servers, nor a start what is being deleted."""
+        path = self.state_dir / "lock"
+        with path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                raise LocalCloudError(f"{self.state_dir}: was deleted meanwhile; try again")
             yield
 
     def check_ports(self) -> None:

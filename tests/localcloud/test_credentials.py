@@ -27,7 +27,8 @@ def test_secret_is_the_same_for_processes_that_make_it_at_once(tmp_path: Path) -
 
 def test_open_folder_of_an_older_state_becomes_private(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    (state / "data").mkdir(parents=True)
+    for name in ("state", "s3"):
+        (state / "data" / name).mkdir(parents=True)
     (state / "server.lock").touch()
     state.chmod(0o755)
     assert is_state_folder(state)
@@ -35,15 +36,17 @@ def test_open_folder_of_an_older_state_becomes_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
-def test_folder_of_other_files_is_not_made_private(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_folder_of_other_files_does_not_become_a_state_folder(tmp_path: Path, mode: int) -> None:
+    """It would be deleted by `cards local reset`."""
     home = tmp_path / "home"
-    home.mkdir(mode=0o755)
-    home.chmod(0o755)
+    home.mkdir()
+    home.chmod(mode)
     (home / "thesis.txt").touch()
     assert not is_state_folder(home)
     with pytest.raises(LocalCloudError, match="choose an empty folder"):
         LocalCloud(home).start()
-    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert stat.S_IMODE(home.stat().st_mode) == mode
     assert [path.name for path in home.iterdir()] == ["thesis.txt"]
 
 

@@ -139,6 +139,7 @@ def test_start_beside_a_hanging_server_raises_with_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud = make_cloud(tmp_path)
+    cloud.env()
     assert server_lock.acquire(tmp_path, cloud.port)
     try:
         with pytest.raises(LocalCloudError, match=f"process {os.getpid()}.*does not answer"):
