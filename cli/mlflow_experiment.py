@@ -28,7 +28,7 @@ class Experiment:
 
 
 def ensure_experiment(aws: AwsSession) -> Experiment:
-    """Finds the experiment in the deployment's MLflow, or makes it.
+    """Finds the experiment in the deployment's MLflow, restores it if deleted, or makes it.
 
     Raises:
         CliError: MLflow's client is not installed, or MLflow cannot be reached.
@@ -43,6 +43,7 @@ def ensure_experiment(aws: AwsSession) -> Experiment:
         os.environ.setdefault(key, value)
     try:
         import mlflow
+        from mlflow.entities import LifecycleStage
     except ImportError:
         raise CliError(
             "MLflow's client is not installed; "
@@ -52,7 +53,11 @@ def ensure_experiment(aws: AwsSession) -> Experiment:
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient(uri)
     try:
-        if client.get_experiment_by_name(EXPERIMENT):
+        found = client.get_experiment_by_name(EXPERIMENT)
+        if found and found.lifecycle_stage == LifecycleStage.DELETED:
+            client.restore_experiment(found.experiment_id)
+            return Experiment(EXPERIMENT, False, "was deleted; restored with its runs")
+        if found:
             return Experiment(EXPERIMENT, False, "is there")
         client.create_experiment(EXPERIMENT)
     except mlflow.exceptions.MlflowException as error:

@@ -44,15 +44,17 @@ class RegistryStack(cdk.Stack):
             retain=retain,
             reader_accounts=settings.reader_accounts,
         )
-        data_key = None
+        self.data_key: DataKey | None = None
         if settings.encryption == KMS:
-            data_key = DataKey(self, "DataKey", environment=settings.environment, retain=retain)
-            data_key.grant_read(settings.reader_accounts, releases)
+            self.data_key = DataKey(
+                self, "DataKey", environment=settings.environment, retain=retain
+            )
+            self.data_key.grant_read(settings.reader_accounts, releases)
         self.training_bucket = SecureBucket(
             self,
             "TrainingBucket",
             bucket_name=settings.training_bucket or self._name("training"),
-            key=data_key,
+            key=self.data_key,
             retain=retain,
             noncurrent_days=TRAINING_NONCURRENT_DAYS,
         )
@@ -60,14 +62,14 @@ class RegistryStack(cdk.Stack):
             self,
             "MlflowBucket",
             bucket_name=settings.mlflow_bucket or self._name("mlflow"),
-            key=data_key,
+            key=self.data_key,
             retain=retain,
         )
         self.release_bucket = SecureBucket(
             self,
             "ReleaseBucket",
             bucket_name=releases,
-            key=data_key,
+            key=self.data_key,
             retain=retain,
             # Channels and keys keep their whole history.
             noncurrent_days=RETIRED_NONCURRENT_DAYS if settings.keep_releases else None,

@@ -34,13 +34,16 @@ def setup(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
     aws = AwsSession(environment)
     group = aws.deployment.group_name
     try:
-        aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName=group)
+        found = aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName=group)
     except Exception as error:
         if is_missing(error):
             raise CliError(
                 f"group {group}: was deployed and is gone; deploy again: cdk deploy --all"
             ) from None
         raise
+    status = found["ModelPackageGroupStatus"]
+    if status != "Completed":
+        raise CliError(f"group {group}: is {status}; cards doctor names the remedy")
     experiment = ensure_experiment(aws)
     text = template_text()
     same = TEMPLATE.is_file() and TEMPLATE.read_text(encoding="utf-8") == text

@@ -24,6 +24,8 @@ PACKAGE_ARN_TAG = "model_package_arn"
 PACKAGE_NAME_TAG = "model_package_name"
 #: Where the plug-in is told of another host; the local cloud's clients are told there, too.
 _ENDPOINT = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
+#: An experiment's `lifecycle_stage` after it was deleted.
+_DELETED = "deleted"
 _TIMEOUT_SECONDS = 5.0
 _ANSWER_LIMIT = 1024**2
 
@@ -34,6 +36,20 @@ class MlflowError(RuntimeError):
 
 class MissingError(MlflowError):
     """MLflow does not have what was asked for."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment as MLflow describes it.
+
+    Attributes:
+        experiment_id: MLflow's id.
+        deleted: Whether it was deleted; MLflow keeps such a one under its name, creates no other,
+            and refuses runs until it is restored.
+    """
+
+    experiment_id: str
+    deleted: bool
 
 
 @dataclass(frozen=True)
@@ -77,8 +93,8 @@ def set_tags(session: Any, uri: str, run_id: str, tags: Mapping[str, str]) -> No
         _send(request, uri)
 
 
-def find_experiment(session: Any, uri: str, name: str) -> str | None:
-    """The id of an experiment; None where MLflow has none of that name.
+def find_experiment(session: Any, uri: str, name: str) -> Experiment | None:
+    """An experiment, also a deleted one; None where MLflow has none of that name.
 
     Args:
         session: A boto3 session; its credentials sign.
@@ -98,8 +114,8 @@ def find_experiment(session: Any, uri: str, name: str) -> str | None:
     )
     SigV4Auth(session.get_credentials(), host.service, region).add_auth(request)
     try:
-        answer = json.loads(_send(request, uri))
-        return str(answer["experiment"]["experiment_id"])
+        found = json.loads(_send(request, uri))["experiment"]
+        return Experiment(str(found["experiment_id"]), found.get("lifecycle_stage") == _DELETED)
     except MissingError:
         return None
     except (ValueError, KeyError, TypeError):

@@ -29,6 +29,10 @@ _SAMPLING_SECONDS = 5
 _FILE_LIMIT = 64 * 1024**2
 
 
+class _DeletedExperimentError(RuntimeError):
+    """MLflow keeps the experiment as deleted and takes no runs for it."""
+
+
 class Tracker:
     """One run, or nothing where no tracking server is named or it cannot be reached.
 
@@ -59,11 +63,17 @@ class Tracker:
             os.environ.setdefault(key, value)
         try:
             from mlflow import MlflowClient
-            from mlflow.entities import Param
+            from mlflow.entities import LifecycleStage, Param
 
             client = MlflowClient(tracking_uri=uri)
             experiment = os.environ.get(_EXPERIMENT) or EXPERIMENT
             found = client.get_experiment_by_name(experiment)
+            if found and found.lifecycle_stage == LifecycleStage.DELETED:
+                # Jobs may not restore it: a person deleted it.
+                raise _DeletedExperimentError(
+                    f"experiment {experiment} was deleted; "
+                    "python scripts/setup_sagemaker_project.py restores it"
+                )
             identity = found.experiment_id if found else _created(client, experiment)
             run = client.create_run(identity, run_name=name, tags=dict(tags))
             tracker._client, tracker.run_id = client, run.info.run_id

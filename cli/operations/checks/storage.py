@@ -28,11 +28,15 @@ def group(context: CheckContext) -> Iterator[CheckResult]:
 
     name = context.deployment.group_name
     try:
-        context.client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
+        found = context.client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
     except ClientError as error:
         if not is_missing(error):
             raise
         yield failed(f"{name} does not exist", "python scripts/setup_sagemaker_project.py")
+        return
+    fault = judge_group(name, str(found["ModelPackageGroupStatus"]), context.deploy)
+    if fault:
+        yield fault
         return
     if name != GROUP:
         yield warning(
@@ -41,6 +45,23 @@ def group(context: CheckContext) -> Iterator[CheckResult]:
         )
         return
     yield ok(name)
+
+
+def judge_group(name: str, status: str, deploy: str) -> CheckResult | None:
+    """The group's status; None where versions can be registered in it."""
+    if status == "Completed":
+        return None
+    if status in ("Pending", "InProgress"):
+        return warning(f"{name} is being created ({status})", "wait until it is done")
+    if status == "Deleting":
+        return failed(f"{name} is being deleted; nothing is registered", f"wait, then: {deploy}")
+    if status == "DeleteFailed":
+        return failed(
+            f"{name} is {status}: it could not be deleted because it has versions",
+            f"aws sagemaker delete-model-package-group --model-package-group-name {name} after its "
+            f"versions are deleted, then: {deploy}",
+        )
+    return failed(f"{name} is {status}; nothing is registered", deploy)
 
 
 def names(context: CheckContext) -> Iterator[CheckResult]:
@@ -65,7 +86,7 @@ def names(context: CheckContext) -> Iterator[CheckResult]:
 
 
 def buckets(context: CheckContext) -> Iterator[CheckResult]:
-    """The three buckets answer, in this region."""
+    """The three buckets answer, in this region, and keep overwritten objects."""
     from botocore.exceptions import ClientError
 
     found = context.names
@@ -93,28 +114,80 @@ def buckets(context: CheckContext) -> Iterator[CheckResult]:
                 f"export AWS_REGION={region}",
             )
             continue
+        versioning = str(
+            context.client("s3").get_bucket_versioning(Bucket=name).get("Status", "never enabled")
+        )
+        fault = judge_versioning(name, versioning)
+        if fault:
+            yield fault
+            continue
         well.append(name)
     if len(well) == 3:
         yield ok(", ".join(well))
+
+
+def judge_versioning(bucket: str, status: str) -> CheckResult | None:
+    """Whether a bucket keeps overwritten objects; None where it does."""
+    if status == "Enabled":
+        return None
+    return failed(
+        f"s3://{bucket}: versioning is {status.lower()}; overwritten and deleted objects are lost",
+        f"aws s3api put-bucket-versioning --bucket {bucket} "
+        "--versioning-configuration Status=Enabled",
+    )
 
 
 def signing_key(context: CheckContext) -> Iterator[CheckResult]:
     """The key that signs releases can be used."""
     key = context.deployment.signing_key_arn
     described = context.client("kms").describe_key(KeyId=key)["KeyMetadata"]
-    yield judge_key(key, str(described["KeyState"]))
+    yield judge_key(
+        key, str(described["KeyState"]), "nothing is released", "every device trusts it"
+    )
 
 
-def judge_key(key: str, state: str) -> CheckResult:
-    """A key that is disabled, or is going to be deleted, signs nothing."""
+def data_key(context: CheckContext) -> Iterator[CheckResult]:
+    """The key that encrypts the buckets' objects can be used, where it is no key of S3's own."""
+    from botocore.exceptions import ClientError
+
+    from registry.aws import error_code
+
+    bucket = context.names.training_bucket
+    try:
+        rules = context.client("s3").get_bucket_encryption(Bucket=bucket)[
+            "ServerSideEncryptionConfiguration"
+        ]["Rules"]
+    except ClientError as error:
+        if error_code(error) != "ServerSideEncryptionConfigurationNotFoundError":
+            raise
+        rules = []
+    defaults = [rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in rules]
+    key = next((each["KMSMasterKeyID"] for each in defaults if each.get("KMSMasterKeyID")), None)
+    if key is None:
+        yield ok("S3's own")
+        return
+    described = context.client("kms").describe_key(KeyId=key)["KeyMetadata"]
+    without = "nothing in the buckets can be read"
+    yield judge_key(key, str(described["KeyState"]), without, f"then {without}")
+
+
+def judge_key(key: str, state: str, without: str, deletion: str) -> CheckResult:
+    """A key that is disabled, or is going to be deleted, cannot be used.
+
+    Args:
+        key: Its ARN.
+        state: KMS's ``KeyState``.
+        without: What does not work while it is disabled.
+        deletion: What its deletion means.
+    """
     if state == "Enabled":
         return ok(key)
     if state == "PendingDeletion":
         return failed(
-            f"{key} will be deleted; every device trusts it",
+            f"{key} will be deleted; {deletion}",
             f"aws kms cancel-key-deletion --key-id {key} && aws kms enable-key --key-id {key}",
         )
-    return failed(f"{key} is {state}; nothing is released", f"aws kms enable-key --key-id {key}")
+    return failed(f"{key} is {state}; {without}", f"aws kms enable-key --key-id {key}")
 
 
 CHECKS = (
@@ -122,4 +195,5 @@ CHECKS = (
     Check("names", names, ("group",)),
     Check("buckets", buckets, ("deployment",)),
     Check("signing key", signing_key, ("deployment",)),
+    Check("data key", data_key, ("buckets",)),
 )

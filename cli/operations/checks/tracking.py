@@ -42,6 +42,12 @@ def mlflow(context: CheckContext) -> Iterator[CheckResult]:
     if experiment is None:
         yield warning(f"{uri} has no experiment {EXPERIMENT}", _SETUP)
         return
+    if experiment.deleted:
+        yield failed(
+            f"experiment {EXPERIMENT} was deleted; jobs cannot log their runs until it is restored",
+            _SETUP,
+        )
+        return
     yield ok(f"{uri}, experiment {EXPERIMENT}")
 
 

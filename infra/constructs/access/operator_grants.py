@@ -72,9 +72,16 @@ def operator_statements(
         objects(registry.release_bucket, READ, RELEASES_PREFIX, CHANNELS_PREFIX),
         # HeadBucket needs it too: HeadBucket has no prefix to bind it to.
         iam.PolicyStatement(
-            actions=["s3:ListBucket"], resources=[bucket.bucket_arn for bucket in buckets]
+            actions=["s3:ListBucket", "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration"],
+            resources=[bucket.bucket_arn for bucket in buckets],
         ),
-        iam.PolicyStatement(actions=["kms:DescribeKey"], resources=[registry.signing_key.key_arn]),
+        iam.PolicyStatement(
+            actions=["kms:DescribeKey"],
+            resources=[
+                registry.signing_key.key_arn,
+                *([registry.data_key.key_arn] if registry.data_key else []),
+            ],
+        ),
         iam.PolicyStatement(
             actions=["cloudformation:DescribeStacks", "cloudformation:ListStackResources"],
             resources=[deployed("cloudformation", "stack")],

@@ -235,8 +235,26 @@ def test_a_stack_that_is_not_whole_is_told(status: str, state: str) -> None:
     ("state", "remedy"), [("Disabled", "enable-key"), ("PendingDeletion", "cancel-key-deletion")]
 )
 def test_a_key_that_cannot_sign_is_told(state: str, remedy: str) -> None:
-    result = storage.judge_key("key", state)
+    result = storage.judge_key("key", state, "nothing is released", "devices trust it")
     assert result.state is State.FAILED and remedy in result.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("Completed", None), ("Pending", "warning"), ("InProgress", "warning"), ("Failed", "failed"),
+     ("Deleting", "failed"), ("DeleteFailed", "failed")],
+)  # fmt: skip
+def test_group_that_takes_no_version_is_reported(status: str, state: str | None) -> None:
+    result = storage.judge_group("group", status, "cdk deploy")
+    assert (result.state.value if result else None) == state
+
+
+@pytest.mark.parametrize("status", ["Suspended", "never enabled"])
+def test_bucket_without_versioning_is_reported(status: str) -> None:
+    assert storage.judge_versioning("bucket", "Enabled") is None
+    result = storage.judge_versioning("bucket", status)
+    assert result is not None and result.state is State.FAILED
+    assert "--bucket bucket" in result.remedy
 
 
 FUNCTION = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -143,6 +144,55 @@ def experiment(deployed: Cloud) -> str:
 
 def test_the_experiment_is_found_once_it_is_made(experiment: str) -> None:
     well("mlflow")
+
+
+def test_deleted_experiment_is_found_and_restored_by_the_remedy(
+    deployed: Cloud, experiment: str
+) -> None:
+    server = deployed.variables["SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"]
+    base = f"{server}/api/2.0/mlflow/experiments"
+    with urllib.request.urlopen(f"{base}/get-by-name?experiment_name={experiment}") as answer:
+        found = json.load(answer)["experiment"]
+    deletion = urllib.request.Request(
+        f"{base}/delete",
+        data=json.dumps({"experiment_id": found["experiment_id"]}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(deletion, timeout=30):
+        pass
+    wrong = failing("mlflow")
+    assert f"experiment {experiment} was deleted" in wrong["line"]
+    output = deployed.must(sys.executable, *wrong["remedy"].split()[1:])
+    assert "was deleted; restored with its runs" in output
+    well("mlflow")
+
+
+def test_suspended_versioning_is_found_and_enabled_by_the_remedy(
+    deployed: Cloud, after: ExitStack
+) -> None:
+    s3, bucket = deployed.client("s3"), deployed.deployment.release_bucket
+
+    def switch(status: str) -> None:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+
+    after.callback(switch, "Enabled")
+    switch("Suspended")
+    typed(deployed, failing("buckets")["remedy"])
+    well("buckets")
+
+
+def test_disabled_data_key_is_found_and_enabled_by_the_remedy(
+    deployed: Cloud, after: ExitStack
+) -> None:
+    kms, bucket = deployed.client("kms"), deployed.deployment.training_bucket
+    rules = deployed.client("s3").get_bucket_encryption(Bucket=bucket)[
+        "ServerSideEncryptionConfiguration"
+    ]["Rules"]
+    key = rules[0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"]
+    after.callback(kms.enable_key, KeyId=key)
+    kms.disable_key(KeyId=key)
+    typed(deployed, failing("data key")["remedy"])
+    well("data key")
 
 
 def test_a_rule_that_is_disabled_is_found_and_mended_by_the_remedy(

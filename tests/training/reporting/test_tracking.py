@@ -64,6 +64,27 @@ def test_tracker_logs_a_run(
     assert [file.path for file in client.list_artifacts(tracker.run_id)] == ["config.json"]
 
 
+def test_deleted_experiment_is_one_warning_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/runs.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    monkeypatch.chdir(tmp_path)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/runs.db")
+    identity = client.create_experiment("mine")
+    client.delete_experiment(identity)
+    assert start().run_id is None
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "warning:" in line]
+    assert "experiment mine was deleted" in warning
+    assert "scripts/setup_sagemaker_project.py" in warning
+    client.restore_experiment(identity)
+    tracker = start()
+    assert tracker.run_id is not None
+    tracker.finish()
+
+
 def test_a_server_lost_on_the_way_keeps_the_runs_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
