@@ -136,6 +136,7 @@ class Rights:
         compile_job = self._sagemaker("processing-job/compile-x-1")
         update = Right("sagemaker:UpdateModelPackage", self.version)
         output = self._object(training, "jobs/x/output/model.tar.gz")
+        approved = self._object(training, "approved/x/model.tar.gz")
         compiled = self._object(training, "compilations/x/model.onnx")
         model = self._object(release, "releases/x/model.onnx")
         nothing_decided = (
@@ -151,7 +152,7 @@ class Rights:
                 must_not=nothing_decided,
             ),
             "compile": Duties(
-                must=(Right("s3:GetObject", output), Right("s3:PutObject", compiled)),
+                must=(Right("s3:GetObject", approved), Right("s3:PutObject", compiled)),
                 must_not=nothing_decided,
             ),
             "RegisterModel": Duties(
