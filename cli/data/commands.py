@@ -105,6 +105,7 @@ def prepare(
     from cli.data import download
     from cli.data import prepare as data_prepare
     from cli.data.expected_cards import expected_ids
+    from recognition.card_sets.card_set import Problem
 
     expected = expected_ids(expect) if expect else None
     with activity(f"preparing {source}") as task:
@@ -113,13 +114,15 @@ def prepare(
             if not as_json:  # what is said on the way would stand before the document
                 task.update(line)
 
-        folder = Path(source)
+        folder, unfetched = Path(source), tuple[Problem, ...]()
         if source.startswith("s3://"):
             data_prepare.check_target(out)
             folder = download.source_folder(source, out)
-            download.fetch(AwsSession(environment).client("s3"), source, folder, show_progress)
+            unfetched = download.fetch(
+                AwsSession(environment).client("s3"), source, folder, show_progress
+            )
         packed, findings, document = data_prepare.prepare(
-            folder, out, size, expected, show_progress
+            folder, out, size, expected, show_progress, unfetched
         )
         if source.startswith("s3://"):
             download.remove_source(folder)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
+import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.console import bar
 from cli.errors import CliError
+from registry.text import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+    from recognition.card_sets.card_set import Problem
+
 _THREADS = 16
+#: Bytes of a file's name on Linux, macOS and Windows.
+_FILE_NAME_LIMIT = 255
 ShowProgress = Callable[[str], None]
 
 
@@ -26,7 +33,7 @@ def source_folder(uri: str, out: Path) -> Path:
     return out.parent / f".{out.name}-{digest[:8]}-source"
 
 
-def fetch(s3: S3Client, uri: str, folder: Path, show_progress: ShowProgress) -> None:
+def fetch(s3: S3Client, uri: str, folder: Path, show_progress: ShowProgress) -> tuple[Problem, ...]:
     """Makes a folder what a prefix holds; a file that is there at its size is not fetched again.
 
     Args:
@@ -35,42 +42,60 @@ def fetch(s3: S3Client, uri: str, folder: Path, show_progress: ShowProgress) -> 
         folder: The folder; what else is in it is removed.
         show_progress: Called with how many files are there.
 
+    Returns:
+        The keys that were left out: no scan of a card, or no file's name.
+
     Raises:
-        CliError: Nothing is there, or a pack is, or a key leads out of the folder, or the disk is
-            full.
+        CliError: Nothing is there that can be fetched, or a pack is, or the disk refuses.
     """
     from registry.aws import split_s3_uri
 
     bucket, prefix = split_s3_uri(uri.rstrip("/") + "/")
     sizes = _sizes(s3, bucket, prefix, uri)
-    paths = {key: _place(folder, key.removeprefix(prefix), f"s3://{bucket}/{key}") for key in sizes}
+    paths: dict[str, Path] = {}
+    problems = []
+    for key in sizes:
+        parts = key.removeprefix(prefix).split("/")
+        problem = _problem(key.removeprefix(prefix), parts)
+        if problem is None:
+            paths[key] = folder.joinpath(*parts)
+        else:
+            problems.append(problem)
+    if not paths:
+        first = problems[0]
+        raise CliError(f"{uri}: holds no scan; {first.subject}: {first.reason}; rename it")
 
     def get(key: str) -> None:
         path = paths[key]
         if path.is_file() and path.stat().st_size == sizes[key]:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
+        # Of a length of its own: a name may be as long as the file system takes.
+        partial = folder / f".partial-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         s3.download_file(bucket, key, str(partial))
         partial.replace(path)
 
     try:
         _remove_others(folder, set(paths.values()))
         with ThreadPoolExecutor(_THREADS) as pool:
-            running = [pool.submit(get, key) for key in sizes]
+            running = [pool.submit(get, key) for key in paths]
             try:
                 for done, future in enumerate(as_completed(running), start=1):
                     future.result()
-                    show_progress(f"{bar(done, len(sizes))} {done} of {len(sizes)} files fetched")
+                    show_progress(f"{bar(done, len(paths))} {done} of {len(paths)} files fetched")
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     except OSError as error:
+        size = math.ceil(sum(sizes[key] for key in paths) / 2**20)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        space = f"{size} MiB are fetched in all, and again as much or more is packed; "
         raise CliError(
-            f"{folder}: the scans cannot be fetched there ({error.strerror or error}); "
-            f"{math.ceil(sum(sizes.values()) / 2**20)} MiB are fetched in all, and again as much "
-            "or more is packed; type the same again: it goes on with what is missing"
+            f"{error.filename or folder}: the scans cannot be fetched there "
+            f"({error.strerror or error}); {space if full else ''}"
+            "type the same again: it goes on with what is missing"
         ) from error
+    return tuple(problems)
 
 
 def remove_source(folder: Path) -> None:
@@ -89,17 +114,28 @@ def _sizes(s3: S3Client, bucket: str, prefix: str, uri: str) -> dict[str, int]:
     if prefix + PACK in found:
         raise CliError(f"{uri}: is prepared already; cards train takes it as it is")
     # Names with a leading dot are never scans: the marker of a finished upload is one.
-    scans = {key: size for key, size in found.items() if PurePosixPath(key).name[0] != "."}
+    scans = {k: size for k, size in found.items() if not k.rpartition("/")[2].startswith(".")}
     if not scans:
         raise CliError(f"{uri}: holds no scan; name a prefix with <card_id>/<image> below it")
     return scans
 
 
-def _place(folder: Path, tail: str, whole: str) -> Path:
-    parts = tail.split("/")
+def _problem(tail: str, parts: list[str]) -> Problem | None:
+    """Why what lies at a key is not fetched; None for a scan in a card's folder."""
+    from recognition.card_sets.card_set import Problem
+
+    subject = printable(tail)
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        raise CliError(f"{whole}: leads out of the folder; rename it")
-    return folder.joinpath(*parts)
+        return Problem(subject, "leads out of the folder", "broken")
+    if len(parts) == 1:
+        return Problem(subject, "not a card's folder", "ignored")
+    if len(parts) > 2:
+        return Problem(subject, "a folder inside a card's folder", "ignored")
+    longest = max(len(os.fsencode(part)) for part in parts)
+    if longest > _FILE_NAME_LIMIT:
+        reason = f"a name of {longest} bytes, and files have at most {_FILE_NAME_LIMIT}"
+        return Problem(subject, reason, "broken")
+    return None
 
 
 def _remove_others(folder: Path, wanted: set[Path]) -> None:

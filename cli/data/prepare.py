@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from cli.errors import CliError
 
 if TYPE_CHECKING:
     from recognition.card_sets.card_checks import CardSetFindings
+    from recognition.card_sets.card_set import Problem
     from recognition.card_sets.pack import PackedSet
 
 REPORT, PICTURE = "report.json", "report.png"
@@ -23,7 +24,12 @@ ShowProgress = Callable[[str], None]
 
 
 def prepare(
-    source: Path, out: Path, size: int, expected: list[str] | None, show_progress: ShowProgress
+    source: Path,
+    out: Path,
+    size: int,
+    expected: list[str] | None,
+    show_progress: ShowProgress,
+    unfetched: Sequence[Problem] = (),
 ) -> tuple[PackedSet, CardSetFindings, dict[str, Any]]:
     """Reads, checks and packs a card folder; nothing of it is changed.
 
@@ -33,6 +39,7 @@ def prepare(
         size: The network's input in pixels.
         expected: Ids that should be there.
         show_progress: Called with a line about each step.
+        unfetched: What of a set in S3 is not in the folder.
 
     Returns:
         The pack, what is suspicious about it, and the report.
@@ -58,6 +65,8 @@ def prepare(
         )
 
     cards = read_card_set(source, Contract(size=size), threads, progress("checked"))
+    problems = sorted((*cards.problems, *unfetched), key=lambda problem: problem.subject)
+    cards = replace(cards, problems=tuple(problems))
     write_pack(cards, out, size, threads=threads, progress=progress("packed"))
     packed = open_pack(out)
     _remove_strangers(out, packed)

@@ -191,6 +191,7 @@ def _files(cards: AnySet) -> list[tuple[Path, str, str]]:
     """What is uploaded, where below the prefix, and its SHA-256 when the set was read."""
     from recognition.card_sets.pack import PackedSet
     from recognition.file_digest import file_sha256
+    from registry.s3_keys import storable_name
 
     if isinstance(cards, PackedSet):
         *shards, index = cards.files
@@ -198,9 +199,9 @@ def _files(cards: AnySet) -> list[tuple[Path, str, str]]:
         paths = (*shards, index)
         return [(path, path.name, sha) for path, sha in zip(paths, digests, strict=True)]
     return [
-        (path, f"{card.card_id}/{path.name}", sha256)
+        (path, f"{card.card_id}/{storable_name(path.name, number, sha256)}", sha256)
         for card in cards.cards
-        for path, sha256 in zip(card.scans, card.digests, strict=True)
+        for number, (path, sha256) in enumerate(zip(card.scans, card.digests, strict=True))
     ]
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from recognition.card_sets.scan import Scan, ScanError, decode_image, load_scan, read_image_bytes
 from registry.contract import Contract
+from registry.s3_keys import key_fault
 from registry.text import printable
 
 __all__ = [
@@ -328,6 +329,9 @@ def _look_at_file(file: Path, card_id: str, root: Path, resolved: Path, found: _
     elif file.suffix.lower() not in IMAGE_SUFFIXES:
         found.add(subject, "not an image", "ignored")
     else:
+        fault = key_fault(file.name)
+        if fault:
+            found.add(subject, f"its name {fault}: cards data push stores it under another", "kept")
         found.scans.append((card_id, file))
 
 
