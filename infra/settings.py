@@ -18,7 +18,7 @@ from typing import Any
 
 from registry.compilation.gate_thresholds import HIGH, LOW, GateThresholds
 from registry.compilers import COMPILERS, CompilerKind, compiler_kind, compiler_names
-from registry.names import GROUP, KEEP_ALL
+from registry.names import GROUP, KEEP_ALL, STATEMENT_DAYS
 
 CONTEXT_KEY = "cards"
 
@@ -152,6 +152,8 @@ class Settings:
             long as a release that it signed is used.
         signing_key: Which of them signs, counted from 1. ``cards release rotate-key`` must have
             signed for it before, see ``docs/trust.md``.
+        statement_days: How many days a channel's signed statement is valid; it is renewed when a
+            third of them is left.
         notify_email: Who is notified about releases, failures and alarms; more can subscribe to the
             topic.
         reconcile_minutes: Minutes between two runs of the reconciler, which repairs what no event
@@ -197,6 +199,7 @@ class Settings:
     keep_releases: int | None = _setting(None, _between(1, 10_000))
     signing_keys: int = _setting(1, _between(1, 20))
     signing_key: int = _setting(1, _between(1, 20))
+    statement_days: int = _setting(STATEMENT_DAYS, _between(1, 365))
     notify_email: str | None = _setting(
         None, _matches(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9.-]{1,190}", "an e-mail address")
     )

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from registry.automation.actions import SIGN_RELEASE
 from registry.automation.observation import VersionRef
 from registry.compilation.jobs import source_of
 from registry.names import name_in_description, parse_compile_job
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
 
 _NAME_LIMIT = 256
+_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 
 
 class EventError(ValueError):
@@ -60,6 +63,21 @@ def version_ref(event: Mapping[str, Any], sagemaker: SageMakerClient) -> Version
     arn_of_job = source_of(sagemaker, job)
     compiled = parse_compile_job(job)
     return VersionRef(arn_of_job, compiled and compiled[0]) if arn_of_job else None
+
+
+def release_to_sign(event: Mapping[str, Any]) -> str | None:
+    """The release that a person asks to sign again; None for any other event.
+
+    Raises:
+        EventError: It is no release's id.
+    """
+    found = event.get("detail")
+    if not isinstance(found, Mapping) or SIGN_RELEASE not in found:
+        return None
+    release = detail(event, SIGN_RELEASE)
+    if not _RELEASE.fullmatch(release):
+        raise EventError(f"event detail.{SIGN_RELEASE}: {release!r} is no release's id")
+    return release
 
 
 def log(message: str, **fields: object) -> None:

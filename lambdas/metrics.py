@@ -19,6 +19,7 @@ METRICS = {
     NoticeKind.WITHDRAWN: "Withdrawn",
     NoticeKind.GATE_FAILED: "GateFailed",
     NoticeKind.NOT_COMPILED: "NotCompiled",
+    NoticeKind.DAMAGED: "ReleaseDamaged",
 }
 
 

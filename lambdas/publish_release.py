@@ -1,30 +1,42 @@
 """A compile job has ended -> its release is published, or its failure is recorded.
 
 The only function that may write releases, move channels and sign manifests. Called by the job's
-event, and by ``compile_approved`` with the version's ARN.
+event, by ``compile_approved`` with the version's ARN, and by people who sign a release again.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from lambdas.events import log, version_ref
-from lambdas.settings import deployment, kept_releases, notifier, recipe, required
+from lambdas.events import log, release_to_sign, version_ref
+from lambdas.settings import deployment, kept_releases, notifier, recipe, required, signing_keys
 from registry.automation.actions import MOVE_CHANNELS, converge, move_channels, publish_actions
 from registry.convergence import Step
+from registry.releases.verification import sign_release
 
 RECIPE = recipe()
 
-_deployment = deployment(signing_key_arn=required("SIGNING_KEY_ARN"), keep_releases=kept_releases())
-_actions = publish_actions(_deployment, notifier(), RECIPE)
+_deployment = deployment(
+    signing_key_arn=required("SIGNING_KEY_ARN"),
+    signing_key_arns=signing_keys(),
+    keep_releases=kept_releases(),
+    statement_days=int(required("STATEMENT_DAYS")),
+)
+_notifier = notifier()
+_actions = publish_actions(_deployment, _notifier, RECIPE)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """Takes the next step of the event's version."""
     if event.get("detail") == MOVE_CHANNELS:
-        moved = move_channels(_deployment)
+        moved = move_channels(_deployment, _notifier)
         log(Step.MOVE_CHANNEL.value, result=moved)
         return {"package": "", "step": Step.MOVE_CHANNEL.name, "result": moved}
+    release = release_to_sign(event)
+    if release is not None:
+        signed = ", ".join(sign_release(_deployment, release)) or "nothing to sign"
+        log("sign the release", release=release, result=signed)
+        return {"package": "", "step": "SIGN", "result": signed}
     about = version_ref(event, _deployment.sagemaker)
     if about is None:
         log("not ours", event=str(event.get("detail", ""))[:200])

@@ -11,7 +11,7 @@ from lambdas.metrics import count_notice
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.jobs import CompileSettings
 from registry.deployment import Deployment, kept_count
-from registry.names import NO_NETWORK
+from registry.names import NO_NETWORK, STATEMENT_DAYS
 from registry.notices import Notifier
 
 
@@ -34,11 +34,19 @@ def recipe() -> CompileRecipe:
     return CompileRecipe.from_json(required("COMPILE_RECIPE"), required("COMPILE_IMAGE"))
 
 
-def deployment(*, signing_key_arn: str = "", keep_releases: int | None = None) -> Deployment:
+def deployment(
+    *,
+    signing_key_arn: str = "",
+    signing_key_arns: tuple[str, ...] = (),
+    keep_releases: int | None = None,
+    statement_days: int = STATEMENT_DAYS,
+) -> Deployment:
     """The clients, names and settings of the deployment that the function belongs to.
 
     Args:
-        signing_key_arn: For the function that publishes.
+        signing_key_arn: For a function that signs or verifies.
+        signing_key_arns: For a function that verifies: every key, :func:`signing_keys`.
+        statement_days: For the function that signs channel statements.
         keep_releases: :func:`kept_releases`, for a function that retires releases or finds those
             to retire.
     """
@@ -50,9 +58,17 @@ def deployment(*, signing_key_arn: str = "", keep_releases: int | None = None) -
         training_bucket=required("TRAINING_BUCKET"),
         release_bucket=required("RELEASE_BUCKET"),
         signing_key_arn=signing_key_arn,
+        signing_key_arns=signing_key_arns,
         stable_channel=required("STABLE_FOLLOWS"),
         keep_releases=keep_releases,
+        environment=required("ENVIRONMENT"),
+        statement_days=statement_days,
     )
+
+
+def signing_keys() -> tuple[str, ...]:
+    """The ARN of every signing key that is deployed, oldest first."""
+    return tuple(required("SIGNING_KEY_ARNS").split(","))
 
 
 def kept_releases() -> int | None:

@@ -18,6 +18,7 @@ from registry.names import (
     NO_TOKEN,
     PARAMETER_ROOT,
     PARAMETERS,
+    STATEMENT_DAYS,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Deployment:
         stable_channel: What moves the stable channel: ``approval`` or ``promotion``.
         keep_releases: How many of the newest releases are kept besides those in use; None for all.
         environment: For example ``dev`` or ``prod``.
+        statement_days: How many days a channel statement is valid.
+        signing_key_arns: Every key that releases may be signed by, oldest first.
         now: The clock.
     """
 
@@ -68,6 +71,8 @@ class Deployment:
     stable_channel: str = BY_APPROVAL
     keep_releases: int | None = None
     environment: str = DEFAULT_ENVIRONMENT
+    statement_days: int = STATEMENT_DAYS
+    signing_key_arns: tuple[str, ...] = ()
     now: Callable[[], datetime] = utc_now
 
     @property
@@ -173,6 +178,7 @@ class DeployedNames:
             self.stable_channel,
             kept_count(self.keep_releases),
             self.environment,
+            signing_key_arns=self.signing_keys,
         )
 
     @classmethod

@@ -73,6 +73,8 @@ NO_NETWORK = "none"
 NO_KEYS = "none"
 #: What stands in parameters and variables where every release is kept.
 KEEP_ALL = "all"
+#: How many days a channel statement is valid, where the settings say nothing else.
+STATEMENT_DAYS = 30
 #: What moves a channel: each approval, or a promotion by a person only.
 BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
 #: What stands in a deployment of an earlier state for the repository that it lacks.

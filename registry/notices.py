@@ -29,6 +29,7 @@ class NoticeKind(Enum):
     WITHDRAWN = "withdrawn"
     GATE_FAILED = "gate failed"
     NOT_COMPILED = "not compiled"
+    DAMAGED = "release damaged"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,10 @@ HOURLY_METRICS = 3
 JOB_MINUTES = 5
 RELEASE_FUNCTION_SECONDS = 60
 RELEASE_WRITES, RELEASE_READS = 60, 200
+RELEASE_SIGNATURES = 15
 RELEASE_LOG_KB = 200
+#: Of two channels' statements and of one release.
+RECONCILE_SIGNATURES = 5
 HAILO_IMAGE_GB = 8
 #: ``infra/network_stack.py``: seven services, each in two zones.
 ENDPOINT_ZONES = 14
@@ -131,6 +134,11 @@ def idle(resources: Sequence[dict[str, Any]]) -> Iterator[Line]:
     )
     yield Line("the same as calls", calls, "lambda_request")
     yield Line(f"its {RECONCILE_LISTS} lists a call", calls * RECONCILE_LISTS, "s3_write")
+    yield Line(
+        f"{RECONCILE_SIGNATURES} signatures that it verifies a call",
+        calls * RECONCILE_SIGNATURES,
+        "kms_request",
+    )
     yield Line(f"its log, {RECONCILE_LOG_KB} KB a call", calls * RECONCILE_LOG_KB / 1e6, "log_gb")
     yield Line(
         f"{RELEASES} releases of {RELEASE_MB} MB, and as much of their compilations",
@@ -163,7 +171,9 @@ def release(resources: Sequence[dict[str, Any]]) -> Iterator[Line]:
         RELEASE_FUNCTION_SECONDS * memory,
         "lambda_gb_second",
     )
-    yield Line("signature and public key", 2, "kms_request")
+    yield Line(
+        f"{RELEASE_SIGNATURES} signatures made or verified", RELEASE_SIGNATURES, "kms_request"
+    )
     yield Line(f"{RELEASE_WRITES} objects written or listed", RELEASE_WRITES, "s3_write")
     yield Line(f"{RELEASE_READS} objects read", RELEASE_READS, "s3_read")
     yield Line(f"log, {RELEASE_LOG_KB} KB", RELEASE_LOG_KB / 1e6, "log_gb")

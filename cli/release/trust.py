@@ -167,7 +167,7 @@ def rotate_key(
     from cli.console import print_json, print_line
     from cli.release.verified_manifest import public_key_of, signature_fits
     from registry.aws import put_once
-    from registry.releases.publication import sign
+    from registry.releases.signing import SigningKey
     from registry.releases.trust import (
         TrustedDeployment,
         follow_rotation,
@@ -185,7 +185,7 @@ def rotate_key(
         deployment.identity,
         old,
         new,
-        lambda message: sign(kms, old_arn, message),
+        SigningKey(kms, old_arn).sign,
         datetime.now(UTC),
     )
     key = rotation_key(fingerprint_of(old))

@@ -31,7 +31,7 @@ def manifest_of(aws: AwsSession, release: str) -> dict[str, Any]:
 
 def public_key_of(aws: AwsSession, key_arn: str) -> str:
     """PEM of a signing key, from KMS."""
-    from registry.releases.publication import public_key_pem
+    from registry.releases.signing import public_key_pem
 
     return public_key_pem(aws.client("kms"), key_arn).decode("ascii")
 

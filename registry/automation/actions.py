@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from registry import channels
 from registry.automation.observation import VersionRef, VersionState, observe
 from registry.compilation import jobs as compilation
@@ -19,9 +21,11 @@ from registry.compilation.reports import COMPILATION_REPORT
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
 from registry.deployment import Deployment
 from registry.notices import Notice, NoticeKind, Notifier
-from registry.releases import channel_targets, retention
+from registry.releases import channel_moves, retention
 from registry.releases import publication as releases
+from registry.releases.folders import is_complete
 from registry.releases.manifest import ManifestError
+from registry.releases.pointers import ChannelError, Pointer
 from registry.text import shortened
 from registry.versions.approval import leads_to
 from registry.versions.metadata import (
@@ -48,6 +52,8 @@ class ConvergenceResult:
 Action = Callable[[VersionState], str]
 #: The event's detail that makes the publisher move the channels, without naming a version.
 MOVE_CHANNELS: Mapping[str, Any] = {"MoveChannels": True}
+#: The event's detail key that makes the publisher sign a release again: its id is the value.
+SIGN_RELEASE = "SignRelease"
 
 
 def converge(
@@ -159,15 +165,21 @@ def publish_actions(
         if not _is_approved(deployment.sagemaker, state):
             releases.withdraw(deployment, release)
             return f"{release}, and withdrawn: the version was rejected meanwhile"
-        move_channels(deployment)
+        move_channels(deployment, notifier)
         since = [state.jobs.first_created, state.package.modified]
         waited = (deployment.now() - max(each for each in since if each)).total_seconds()
         return f"{release}; {_announce(deployment, notifier, state, release, waited)}"
 
     def move(state: VersionState) -> str:
-        moved = move_channels(deployment)
-        # An interrupted publication is announced here, since no later step would do it.
-        return moved if state.seen.announced else f"{moved}; {announce(state)}"
+        moved = move_channels(deployment, notifier)
+        release = state.releases[0]
+        # An interrupted publication is announced here, since no later step would do it; a damaged
+        # release was withdrawn, and is announced when it is published again.
+        if state.seen.announced or not is_complete(
+            deployment.s3, deployment.release_bucket, release
+        ):
+            return moved
+        return f"{moved}; {announce(state)}"
 
     def announce(state: VersionState) -> str:
         return _announce(deployment, notifier, state, state.releases[0])
@@ -182,9 +194,13 @@ def publish_actions(
         return ", ".join(retired) or "a channel uses it"
 
     def withdraw(state: VersionState) -> str:
-        moved = move_channels(deployment)
-        for release in state.releases:
-            releases.withdraw(deployment, release)
+        try:
+            moved = move_channels(deployment, notifier)
+        except Exception:
+            # A channel that cannot be moved must not keep the release available.
+            _withdraw_releases(deployment, state)
+            raise
+        _withdraw_releases(deployment, state)
         _retract(deployment, notifier, state)
         return moved
 
@@ -206,10 +222,46 @@ def _is_approved(sagemaker: SageMakerClient, state: VersionState) -> bool:
     return package is not None and package.approval == APPROVED
 
 
-def move_channels(deployment: Deployment) -> str:
-    """Moves every channel to its target; returns where each points, for the log."""
-    moved = [(each.name, channel_targets.move(deployment, each.name)) for each in channels.CHANNELS]
-    return ", ".join(f"{each} -> {pointer.release or 'nothing'}" for each, pointer in moved)
+def _withdraw_releases(deployment: Deployment, state: VersionState) -> None:
+    for release in state.releases:
+        releases.withdraw(deployment, release)
+
+
+def move_channels(deployment: Deployment, notifier: Notifier) -> str:
+    """Moves every channel to its target; returns where each points, for the log.
+
+    A channel that cannot be moved does not keep the others from it.
+    """
+    moved, digests, errors = [], dict[str, str](), list[Exception]()
+
+    def report_damaged(pointer: Pointer, fault: str) -> None:
+        _notify_damage(notifier, pointer, fault)
+
+    for channel in channels.CHANNELS:
+        try:
+            pointer = channel_moves.move(
+                deployment, channel.name, digests=digests, report_damaged=report_damaged
+            )
+            moved.append(f"{channel.name} -> {pointer.release or 'nothing'}")
+        except (ChannelError, ClientError) as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return ", ".join(moved)
+
+
+def _notify_damage(notifier: Notifier, pointer: Pointer, fault: str) -> None:
+    name = pointer.name or str(pointer.release)
+    notifier.publish(
+        Notice(
+            NoticeKind.DAMAGED,
+            name,
+            pointer.package_arn or "",
+            f"{fault}. The release was withdrawn, the channels point to another, and it is "
+            "published again from its compile job; find out who changed the release bucket.",
+            (notifier.command("release list"), notifier.command(f"trace {name}")),
+        )
+    )
 
 
 def _announce(

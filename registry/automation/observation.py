@@ -18,7 +18,7 @@ from registry.deployment import Deployment
 from registry.names import ModelName, compile_job_name, release_id
 from registry.releases import channel_targets, retention
 from registry.releases import folders as release_folders
-from registry.releases.pointers import ChannelError, Pointer, read
+from registry.releases.pointers import ChannelError, Pointer, read_channel
 from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
 from registry.versions.packages import Package, describe
 
@@ -35,17 +35,23 @@ class ObservedChannels:
         pointers: Where each points; None for an object that is no pointer.
         wanted: Where each should point.
         protected_releases: The releases that retention keeps; None where they were not computed.
+        statements_due: The channels whose statement the publisher must sign.
     """
 
     leader: str | None
     pointers: Mapping[str, Pointer | None]
     wanted: Mapping[str, Pointer]
     protected_releases: frozenset[str] | None = None
+    statements_due: frozenset[str] = frozenset()
 
     @property
     def out_of_date(self) -> tuple[str, ...]:
-        """The channels that do not point to what they should."""
-        return tuple(each for each in self.wanted if self.pointers[each] != self.wanted[each])
+        """The channels that do not point to what they should, or not by a valid statement."""
+        return tuple(
+            each
+            for each in self.wanted
+            if self.pointers[each] != self.wanted[each] or each in self.statements_due
+        )
 
     @property
     def pointed(self) -> frozenset[str]:
@@ -214,15 +220,18 @@ def observe_channels(deployment: Deployment) -> ObservedChannels:
     """Reads where the channels point, and computes where they should."""
     pointers: dict[str, Pointer | None] = {}
     names = [each.name for each in channels.CHANNELS]
+    due, moment = set(), deployment.now()
     for each in names:
         try:
-            found, _ = read(deployment.s3, deployment.release_bucket, each)
-            pointers[each] = found or Pointer(None)
+            found = read_channel(deployment.s3, deployment.release_bucket, each)
+            pointers[each] = found.pointer if found else Pointer(None)
+            if found and found.needs_statement(each, moment):
+                due.add(each)
         except ChannelError:
             pointers[each] = None
     leader = channel_targets.newest(deployment)
     wanted = {each: channel_targets.compute(deployment, each, leader) for each in names}
-    return ObservedChannels(leader.package_arn, pointers, wanted)
+    return ObservedChannels(leader.package_arn, pointers, wanted, statements_due=frozenset(due))
 
 
 def protected_releases(

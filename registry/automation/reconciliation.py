@@ -17,6 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry.automation.actions import MOVE_CHANNELS
+from registry.automation.channel_checks import channel_faults
 from registry.automation.observation import (
     ObservedChannels,
     VersionRef,
@@ -157,7 +158,8 @@ def reconcile(
         report.repairs.append(repair)
         act(repair)
 
-    out_of_date = " and ".join(lists.channels.out_of_date)
+    faulty = {*lists.channels.out_of_date, *channel_faults(deployment)}
+    out_of_date = " and ".join(sorted(faulty))
     if out_of_date:
         hand_on(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
     retiring = 0

@@ -1,23 +1,13 @@
-"""Where each channel points: computed from the state, and moved by compare-and-swap.
+"""Where each channel should point: computed from the state.
 
 A channel points to the release of the newest approved student. One that may be held stays at a
 release that a person chose (:class:`~registry.releases.pointers.Hold`); one that is moved by
 promotion stays where it is until a person promotes. No history of events is needed to compute it.
-
-``If-Match`` on the pointer's ETag makes moving it a compare-and-swap
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Any
-
-from botocore.exceptions import ClientError
-
 from registry import channels
-from registry.aws import error_code
 from registry.channels import Channel, declared
 from registry.deployment import Deployment
 from registry.names import BY_PROMOTION, RELEASES_PREFIX, STABLE_CHANNEL
@@ -26,16 +16,9 @@ from registry.releases.pointers import (
     ChannelError,
     Pointer,
     history,
-    moves_of,
-    pointer_key,
     read_hold,
-    read_object,
 )
 from registry.versions.packages import APPROVED, describe, iterate
-
-#: How many earlier targets a pointer remembers; the bucket's own versions hold the rest.
-HISTORY_LIMIT = 50
-_SWAP_ATTEMPTS = 8
 
 
 def mover(deployment: Deployment, channel: Channel) -> str:
@@ -119,59 +102,6 @@ def releases_in_use(deployment: Deployment) -> frozenset[str]:
         # The second of the history is the target of a rollback.
         found |= {move.pointer.release for move in history(s3, bucket, each.name)[:2]}
     return frozenset(release for release in found if release)
-
-
-def move(deployment: Deployment, channel: str = STABLE_CHANNEL) -> Pointer:
-    """Makes the pointer equal to its definition and returns it.
-
-    The ETag is read before the state is, so that whatever changes in between makes the swap
-    fail and the computation start again. A release that was withdrawn or retired meanwhile is
-    found by a last check, and the computation starts again.
-
-    Raises:
-        UnknownChannelError: The channel is not declared.
-        ChannelError: Others kept moving the pointer at the same moments.
-    """
-    key = pointer_key(channel)
-    for _ in range(_SWAP_ATTEMPTS):
-        document, etag = read_object(deployment.s3, deployment.release_bucket, key)
-        try:
-            before = [] if document is None else moves_of(document, key)
-        except ChannelError:
-            # Not written by the automation; its right content can be computed.
-            before, document = [], None
-        wanted = compute(deployment, channel)
-        if before and wanted == before[0].pointer:
-            return wanted
-        if etag is None and wanted.release is None:
-            return wanted
-        since = deployment.now().isoformat(timespec="milliseconds")
-        body = {
-            "channel": channel,
-            **asdict(wanted),
-            "since": since,
-            "history": [{**asdict(each.pointer), "since": each.since} for each in before]
-            [:HISTORY_LIMIT],
-        }  # fmt: skip
-        condition: dict[str, Any] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
-        try:
-            deployment.s3.put_object(
-                Bucket=deployment.release_bucket,
-                Key=key,
-                Body=json.dumps(body, indent=2).encode(),
-                ContentType="application/json",
-                **condition,
-            )
-            if wanted.release is None or is_complete(
-                deployment.s3, deployment.release_bucket, wanted.release
-            ):
-                return wanted
-        except ClientError as error:
-            if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
-                raise
-    raise ChannelError(
-        f"channel {channel}: moved by others {_SWAP_ATTEMPTS} times in a row; repeat it"
-    )
 
 
 def _folders(deployment: Deployment) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from registry.names import RELEASES_PREFIX, RETIRED
-from registry.releases.manifest import MANIFEST, SIGNATURE
+from registry.releases.manifest import MANIFEST
+
+#: Under both of its names: see registry/releases/release_signatures.py.
+_MANIFEST_SIGNATURE = re.compile(r"manifest(\.[0-9a-f]{64})?\.sig", re.ASCII)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -36,7 +40,14 @@ class Folder:
     @property
     def heavy(self) -> bool:
         """Whether it has files besides the record that is kept."""
-        return bool(self.files - {SIGNATURE, RETIRED})
+        return bool(self.files - self.record)
+
+    @property
+    def record(self) -> frozenset[str]:
+        """The files that stay for ever: what the release was, and that it was signed."""
+        return frozenset(
+            file for file in self.files if file == RETIRED or _MANIFEST_SIGNATURE.fullmatch(file)
+        )
 
     @property
     def name(self) -> str:

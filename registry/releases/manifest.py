@@ -11,7 +11,7 @@ from typing import Any
 
 from registry.contract import Contract, ContractError
 from registry.json_object import JsonObjectError, parse_object
-from registry.names import RELEASE_MANIFEST
+from registry.names import RELEASE_MANIFEST, RETIRED
 
 MANIFEST = RELEASE_MANIFEST
 SIGNATURE = "manifest.sig"
@@ -19,6 +19,8 @@ SCHEMA = 1
 MANIFEST_LIMIT = 1024**2
 FILE_LIMIT = 4 * 1024**3
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+#: What the registry and its clients write into a release's folder beside its files and signatures.
+_RESERVED = frozenset({MANIFEST, RETIRED, "signing-key.pem", "channel.json"})
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -63,7 +65,8 @@ def files_of(document: Mapping[str, Any], label: str) -> dict[str, File]:
     for name, entry in listed.items():
         digest = entry.get("sha256") if isinstance(entry, Mapping) else None
         size = entry.get("bytes") if isinstance(entry, Mapping) else None
-        if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
+        reserved = name in _RESERVED or name.endswith(".sig")
+        if not _FILE_NAME.fullmatch(name) or reserved:
             raise ManifestError(f"{label}: {name[:100]!r} may not be the name of a file")
         if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise ManifestError(f"{label}: {name} has no SHA-256 digest")

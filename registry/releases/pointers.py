@@ -1,7 +1,8 @@
 """A channel's pointer and its hold: small JSON objects in the release bucket.
 
 A pointer keeps where it has pointed before, so that a person can go back. A hold is a person's
-decision that the channel stays at one release.
+decision that the channel stays at one release. The signed statement of where it points stands in
+the pointer (:mod:`registry.releases.statement`).
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from registry.names import CHANNELS_PREFIX, STABLE_CHANNEL
+from registry.releases.statement import STATEMENT, Statement, StatementError, unverified
 from registry.stored_json import StoredJsonError, read_json
 
 if TYPE_CHECKING:
@@ -74,6 +77,28 @@ def hold_key(channel: str) -> str:
     return f"{CHANNELS_PREFIX}{channel}.hold.json"
 
 
+@dataclass(frozen=True)
+class StoredChannel:
+    """A channel's pointer object.
+
+    Attributes:
+        pointer: Where it points.
+        statement: Its statement, the signature not verified; None for none or a malformed one.
+    """
+
+    pointer: Pointer
+    statement: Statement | None
+
+    def needs_statement(self, channel: str, now: datetime) -> bool:
+        """Whether the publisher must sign: the statement is missing, of something else, or due."""
+        stated = self.statement
+        return (
+            stated is None
+            or (stated.channel, stated.release) != (channel, self.pointer.release)
+            or stated.is_due(now)
+        )
+
+
 def read(
     s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL
 ) -> tuple[Pointer | None, str | None]:
@@ -86,6 +111,23 @@ def read(
     if document is None:
         return None, None
     return _pointer(document, f"channel {channel}: s3://{bucket}/{pointer_key(channel)}"), etag
+
+
+def read_channel(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> StoredChannel | None:
+    """Reads a pointer with its statement; None before the first release.
+
+    Raises:
+        ChannelError: The object is no pointer.
+    """
+    document, _ = read_object(s3, bucket, pointer_key(channel))
+    if document is None:
+        return None
+    label = f"channel {channel}: s3://{bucket}/{pointer_key(channel)}"
+    try:
+        stated = unverified(document.get(STATEMENT), label)
+    except StatementError:
+        stated = None
+    return StoredChannel(_pointer(document, label), stated)
 
 
 def history(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> list[Move]:

@@ -12,7 +12,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -33,12 +33,12 @@ from registry.deployment import Deployment
 from registry.lineage.ancestry import ancestors
 from registry.names import (
     COMPILATIONS_PREFIX,
-    KEYS_PREFIX,
     RELEASES_PREFIX,
     RETIRED,
     parse_compile_job,
     release_id,
 )
+from registry.releases import release_signatures
 from registry.releases.folders import folder
 from registry.releases.manifest import (
     MANIFEST,
@@ -50,14 +50,14 @@ from registry.releases.manifest import (
     files_of,
     sha256,
 )
+from registry.releases.signing import SIGNING_ALGORITHM, put_public_key
+from registry.releases.verification import sign_release, verify_release
 from registry.versions.metadata import COMPILE_JOB
 from registry.versions.packages import Package, describe
 
-if TYPE_CHECKING:
-    from mypy_boto3_kms.client import KMSClient
-
-SIGNING_ALGORITHM: Final = "ECDSA_SHA_256"
 _CHUNK = 1024**2
+#: How often a manifest is written before what else writes there is left to a person.
+_WRITE_ATTEMPTS = 2
 
 
 class CopyError(RuntimeError):
@@ -130,53 +130,43 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
     body = canonical(
         _manifest(deployment, source, recipe, job, release, report, fidelity, shipped, packages)
     )
-    signature = sign(deployment.kms, deployment.signing_key_arn, body)
     put_public_key(deployment)
-    deployment.s3.put_object(
-        Bucket=deployment.release_bucket, Key=f"{prefix}{SIGNATURE}", Body=signature
-    )
-    put_once(
-        deployment.s3,
-        deployment.release_bucket,
-        f"{prefix}{MANIFEST}",
-        body,
-        ContentType="application/json",
-        ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
-    )
+    _write_manifest(deployment, release, body)
     if there and there.retired:
         deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=f"{prefix}{RETIRED}")
     return release
 
 
-def sign(kms: KMSClient, key: str, body: bytes) -> bytes:
-    """Signs a manifest: ECDSA over P-256 with SHA-256, DER-encoded, as KMS gives it."""
-    answer = kms.sign(
-        KeyId=key,
-        Message=hashlib.sha256(body).digest(),
-        MessageType="DIGEST",
-        SigningAlgorithm=SIGNING_ALGORITHM,
-    )
-    return bytes(answer["Signature"])
+def _write_manifest(deployment: Deployment, release: str, body: bytes) -> None:
+    """Signs and writes the manifest, and reads the whole release back.
 
+    Another publisher may have written its manifest first. It stays where its signature is the
+    deployment's own and the files are those that it names; anything else is replaced.
 
-def public_key_pem(kms: KMSClient, key: str) -> bytes:
-    """The public half of the signing key, as PEM (SubjectPublicKeyInfo)."""
-    der = base64.b64encode(kms.get_public_key(KeyId=key)["PublicKey"]).decode()
-    lines = "\n".join(der[at : at + 64] for at in range(0, len(der), 64))
-    return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n".encode()
-
-
-def public_key_name(key_arn: str) -> str:
-    """The public key's object in the release bucket."""
-    return f"{KEYS_PREFIX}{key_arn.rpartition('/')[2]}.pem"
-
-
-def put_public_key(deployment: Deployment) -> None:
-    """Writes the public key beside the releases, once."""
-    pem = public_key_pem(deployment.kms, deployment.signing_key_arn)
-    put_once(
-        deployment.s3, deployment.release_bucket, public_key_name(deployment.signing_key_arn), pem
-    )
+    Raises:
+        CopyError: What was read back is still not what was written.
+    """
+    for _ in range(_WRITE_ATTEMPTS):
+        release_signatures.write(deployment, release, body)
+        put_once(
+            deployment.s3,
+            deployment.release_bucket,
+            f"{RELEASES_PREFIX}{release}/{MANIFEST}",
+            body,
+            ContentType="application/json",
+            ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
+        )
+        try:
+            verified = verify_release(deployment, release)
+        except ManifestError as error:
+            fault = str(error)
+            withdraw(deployment, release)
+            continue
+        if verified.signatures.missing or verified.signatures.wrong:
+            # The other publisher's manifest stands, and `manifest.sig` is still this one's.
+            sign_release(deployment, release)
+        return
+    raise CopyError(f"{fault}; it was written and read back wrong, and is tried again")
 
 
 def _reports(

@@ -17,7 +17,7 @@ from registry.deployment import Deployment
 from registry.names import RELEASES_PREFIX, RETIRED
 from registry.releases import channel_targets
 from registry.releases.folders import Folder, folder
-from registry.releases.manifest import MANIFEST, SIGNATURE
+from registry.releases.manifest import MANIFEST
 
 #: The time between the mark and the deletion.
 GRACE = timedelta(days=1)
@@ -108,7 +108,7 @@ def retire(deployment: Deployment, release: str, moment: datetime) -> bool:
         return False
     if found.retired and moment - found.retired >= GRACE:
         # The manifest first: without it the release stays absent, whatever happens to the mark.
-        rest = sorted(found.files - {MANIFEST, RETIRED, SIGNATURE})
+        rest = sorted(found.files - found.record - {MANIFEST})
         for file in [MANIFEST, *rest]:
             deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=prefix + file)
     return True

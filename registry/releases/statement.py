@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from registry.json_object import parse_object
 from registry.releases.envelope import Envelope, EnvelopeError, Sign, Verify, open_payload, seal
 from registry.releases.envelope import read as read_envelope
 
@@ -190,13 +191,8 @@ def parse(payload: bytes, label: str) -> Statement:
         StatementError: A field is missing, of another type or out of its range.
     """
     try:
-        if len(payload) > _PAYLOAD_LIMIT:
-            raise ValueError(f"longer than {_PAYLOAD_LIMIT} bytes")
-        document = json.loads(payload)
-        if not isinstance(document, Mapping):
-            raise ValueError("not a JSON object")
-        return _statement(document)
-    except (ValueError, OverflowError, RecursionError) as error:
+        return _statement(parse_object(payload, _PAYLOAD_LIMIT))
+    except (ValueError, OverflowError) as error:
         raise StatementError(f"{label}: is no channel statement ({error})") from None
 
 

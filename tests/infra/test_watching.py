@@ -26,7 +26,8 @@ def test_every_failure_has_an_alarm_that_notifies_the_topic(
     found = alarms(deployment)
     kinds = ("Errors", "Throttles", "Undelivered", "Failed")
     expected = {f"{name}{kind}" for name in FUNCTIONS for kind in kinds}
-    assert set(found) == expected | {"GateFailed", "NotCompiled", "RunFailed", "ReconcilerStale"}
+    counted = {"GateFailed", "NotCompiled", "RunFailed", "ReleaseDamaged", "ReconcilerStale"}
+    assert set(found) == expected | counted
     (topic,) = deployment.of_type("AWS::SNS::Topic")
     for name, alarm in found.items():
         assert len(alarm["AlarmActions"]) == 1 and topic.logical_id in alarm["AlarmActions"][0]

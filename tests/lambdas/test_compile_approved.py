@@ -34,6 +34,7 @@ def client(account: Account) -> Iterator[Client]:
     variables = {
         **account.variables,
         "PUBLISH_FUNCTION": "publish",
+        "ENVIRONMENT": "dev",
         "GROUP_NAME": GROUP,
         "TRAINING_BUCKET": BUCKET,
         "RELEASE_BUCKET": RELEASES,

@@ -286,6 +286,11 @@ class MemoryAws:
     def _sign(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"Signature": b"signature of " + given["Message"]}
 
+    def _verify(self, given: dict[str, Any]) -> dict[str, Any]:
+        if given["Signature"] != b"signature of " + given["Message"]:
+            raise error("Verify", "KMSInvalidSignatureException")
+        return {"SignatureValid": True}
+
     def _get_public_key(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"PublicKey": b"key"}
 

@@ -127,13 +127,14 @@ def publish_statements(
         iam.PolicyStatement(
             actions=["kms:Sign", "kms:GetPublicKey"], resources=[registry.signing_key.key_arn]
         ),
+        _verify(registry),
     ]
 
 
 def reconcile_statements(
     registry: RegistryStack, functions: Sequence[str]
 ) -> list[iam.PolicyStatement]:
-    """Read everything, and call the functions that repair what is wrong."""
+    """Read everything, verify what the channels show, and call the functions that repair."""
     training = (
         *(JOBS_PREFIX, APPROVED_PREFIX),
         *(COMPILATIONS_PREFIX, NAMES_PREFIX, RECONCILER_PREFIX),
@@ -156,6 +157,7 @@ def reconcile_statements(
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        _verify(registry),
         iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=list(functions)),
     ]
 
@@ -190,3 +192,10 @@ def _lineage(registry: RegistryStack) -> list[iam.PolicyStatement]:
 
 def _list_jobs() -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["sagemaker:ListProcessingJobs"], resources=["*"])
+
+
+def _verify(registry: RegistryStack) -> iam.PolicyStatement:
+    """Releases stay those of the key that signed them."""
+    return iam.PolicyStatement(
+        actions=["kms:Verify"], resources=[key.key_arn for key in registry.signing_keys]
+    )

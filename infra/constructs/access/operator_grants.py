@@ -155,7 +155,10 @@ def releaser_statements(
                 if each.may_be_held
             ],
         ),
-        iam.PolicyStatement(actions=["kms:GetPublicKey"], resources=[registry.signing_key.key_arn]),
+        iam.PolicyStatement(
+            actions=["kms:GetPublicKey", "kms:Verify"],
+            resources=[key.key_arn for key in registry.signing_keys],
+        ),
         iam.PolicyStatement(
             actions=["lambda:InvokeFunction", "lambda:GetFunctionConfiguration"],
             resources=[deployed("lambda", "function:")],

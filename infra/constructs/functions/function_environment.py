@@ -54,6 +54,8 @@ class FunctionEnvironment:
             "KEEP_RELEASES": self.settings.kept_releases,
             "NOTICE_TOPIC_ARN": topic_arn,
             "SIGNING_KEY_ARN": self.registry.signing_key.key_arn,
+            "SIGNING_KEY_ARNS": ",".join(key.key_arn for key in self.registry.signing_keys),
+            "STATEMENT_DAYS": str(self.settings.statement_days),
         }
 
     def reconcile(self, register: str, compile_: str, publish: str) -> dict[str, str]:
@@ -64,6 +66,8 @@ class FunctionEnvironment:
             "KEEP_RELEASES": self.settings.kept_releases,
             "PUBLISH_FUNCTION": publish,
             "REGISTER_FUNCTION": register,
+            "SIGNING_KEY_ARN": self.registry.signing_key.key_arn,
+            "SIGNING_KEY_ARNS": ",".join(key.key_arn for key in self.registry.signing_keys),
         }
 
     def _version_variables(self) -> dict[str, str]:

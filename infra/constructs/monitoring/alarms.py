@@ -90,6 +90,12 @@ class Alarms(Construct):
             counted(settings, "NotCompiled"),
             "An approved model could not be compiled. The version says why: cards registry show",
         )
+        self._alarm(
+            "ReleaseDamaged",
+            counted(settings, "ReleaseDamaged"),
+            "A release in a channel is not what was signed, and was withdrawn: somebody has "
+            "changed the release bucket. The notice says what: cards release list",
+        )
         # Three runs in a row that did not end: what no event reported is not repaired.
         self._alarm(
             "ReconcilerStale",

@@ -16,7 +16,7 @@ _HOUR = cdk.Duration.hours(1)
 #: An approval starts a compilation, and ends in one of the others.
 _OUTCOMES = (
     *("CompilationStarted", "Released", "Withdrawn"),
-    *("GateFailed", "NotCompiled", "RunFailed"),
+    *("GateFailed", "NotCompiled", "RunFailed", "ReleaseDamaged"),
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from registry.contract import Contract
 from registry.releases.manifest import canonical
-from registry.releases.publication import public_key_pem, sign
+from registry.releases.signing import SigningKey, public_key_pem
 from registry.releases.statement import Statement
 from registry.releases.statement import sign as sign_statement
 from tests.cli.command import cards, refused
@@ -50,7 +50,7 @@ def publish(
     objects = {
         **FILES,
         "manifest.json": body,
-        "manifest.sig": sign(aws.client("kms"), key, body),
+        "manifest.sig": SigningKey(aws.client("kms"), key).sign(body),
     }
     for name, content in objects.items():
         s3.put_object(Bucket=RELEASE_BUCKET, Key=f"releases/{release}/{name}", Body=content)
@@ -70,7 +70,7 @@ def point(
     """Moves stable, with a signed statement."""
     now = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     stated = Statement("stable", deployment_of(aws), serial, release, digest, now, now + lifetime)
-    envelope = sign_statement(stated, lambda message: sign(aws.client("kms"), key, message), "key")
+    envelope = sign_statement(stated, SigningKey(aws.client("kms"), key).sign, "key")
     pointer = {
         "release": release, "package_arn": "arn", "name": "n", "statement": envelope.to_dict()
     }  # fmt: skip

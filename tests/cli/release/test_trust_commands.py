@@ -12,7 +12,7 @@ import pytest
 
 from registry.deployment import DeployedNames
 from registry.names import parameter_name
-from registry.releases.publication import public_key_pem
+from registry.releases.signing import public_key_pem
 from registry.releases.trust import fingerprint
 from tests.cli.command import cards, refused
 from tests.cli.conftest import RELEASE_BUCKET, Stack

@@ -20,7 +20,10 @@ from registry.compilation.job_identity import argument
 from registry.convergence import ATTEMPT_LIMIT
 from registry.deployment import Deployment
 from registry.names import RETIRED, name_in_description, parse_compile_job
-from registry.releases import channel_targets, pointers
+from registry.releases import channel_moves, channel_targets, pointers
+from registry.releases.manifest import sha256
+from registry.releases.release_signatures import SIGNATURES, stored_name
+from registry.releases.statement import Statement
 from registry.versions.metadata import COMPILE_FAILED_JOB, RELEASE
 from tests.registry.compilation.compiled_files import CARDS, FILES, report
 from tests.registry.memory_aws import (
@@ -49,6 +52,8 @@ _VARIABLES = {
     "STABLE_FOLLOWS": "approval",
     "KEEP_RELEASES": "all",
     "NOTICE_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:notices",
+    "STATEMENT_DAYS": "30",
+    "SIGNING_KEY_ARNS": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234",
     "SIGNING_KEY_ARN": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234",
     "PUBLISH_FUNCTION": "publish",
     "COMPILE_FUNCTION": "compile",
@@ -146,6 +151,7 @@ class World:
     Attributes:
         queue: Deliveries that have not been made.
         lost: Deliveries given up, or dropped.
+        stated: Each channel's statement at the last check.
         crashed: Whether any function's process has ended before its time.
     """
 
@@ -156,6 +162,7 @@ class World:
     crashed: bool = False
     recipe: int = 0
     versions: list[str] = field(default_factory=list)
+    stated: dict[str, Statement] = field(default_factory=dict)
     _depth: int = 0
 
     def __post_init__(self) -> None:
@@ -393,6 +400,11 @@ class World:
                 continue
             if pointer != wanted:
                 faults.append(f"{each} -> {pointer}, and {wanted} is right")
+            stated = self._statement(each)
+            if (wanted.release or stated) and (
+                stated is None or stated.release != wanted.release or stated.is_due(self.aws.clock)
+            ):
+                faults.append(f"{each} is stated as {stated}, and {wanted} is right")
         return faults
 
     def overdue(self) -> list[str]:
@@ -409,7 +421,11 @@ class World:
             if self.aws.objects[RELEASES, f"releases/{each}/{RETIRED}"][2]
             < self.aws.clock - timedelta(days=2)
         }
-        heavy = {each for each in old if self.folders()[each] != {RETIRED, "manifest.sig"}}
+        heavy = {
+            each
+            for each, files in self.folders().items()
+            if each in old and not all(f == RETIRED or f.startswith("manifest.") for f in files)
+        } | {each for each in old if "manifest.json" in self.folders()[each]}
         return sorted(heavy | (loose if len(loose) > deployment.keep_releases else set()))
 
     def check_always(self) -> None:
@@ -425,5 +441,24 @@ class World:
         stored = {key for bucket, key in self.aws.objects if bucket == RELEASES}
         for releases in self.complete_releases().values():
             for release in releases:
-                for file in (*FILES, "manifest.sig"):
+                manifest = self.aws.objects[RELEASES, f"releases/{release}/manifest.json"][0]
+                signatures = (stored_name(each, sha256(manifest)) for each in SIGNATURES)
+                for file in (*FILES, "manifest.sig", *signatures):
                     assert f"releases/{release}/{file}" in stored, f"{release} lacks {file}"
+        for channel in channels.CHANNELS:
+            self._check_serial(channel.name)
+
+    def _check_serial(self, channel: str) -> None:
+        """The serial of a channel's signed statements only grows, whatever was done to them."""
+        stated = self._statement(channel)
+        before = self.stated.get(channel)
+        if stated is None or stated == before:
+            return  # A person has changed the object: wrong() says so, once all is at rest.
+        assert before is None or stated.serial > before.serial, f"{before}, and then {stated}"
+        self.stated[channel] = stated
+
+    def _statement(self, channel: str) -> Statement | None:
+        s3 = self.aws.client("s3")
+        document, _ = pointers.read_object(s3, RELEASES, pointers.pointer_key(channel))
+        deployment = self.code[self.recipe]["publish"]._deployment
+        return channel_moves.last_statement(deployment, document or {}, channel)

@@ -10,7 +10,7 @@ import pytest
 from registry import channels
 from registry.channels import CHANNELS, Channel, UnknownChannelError
 from registry.names import BY_PROMOTION, CANDIDATE_CHANNEL, STABLE_CHANNEL
-from registry.releases import channel_targets, pointers
+from registry.releases import channel_moves, channel_targets, pointers
 from registry.releases.pointers import Hold, Pointer
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.memory_aws import RELEASES
@@ -126,4 +126,4 @@ def test_unknown_channel_raises_instead_of_following_approvals(world: World) -> 
     with pytest.raises(UnknownChannelError, match="'gamma'"):
         channel_targets.compute(deployment, "gamma")
     with pytest.raises(UnknownChannelError, match="'gamma'"):
-        channel_targets.move(deployment, "gamma")
+        channel_moves.move(deployment, "gamma")

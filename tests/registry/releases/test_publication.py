@@ -17,9 +17,10 @@ from registry.compilation.job_identity import record_start
 from registry.compilation.jobs import CompilationError
 from registry.deployment import Deployment
 from registry.names import parse_name
-from registry.releases import channel_targets, pointers
+from registry.releases import channel_moves, pointers
 from registry.releases import publication as releases
-from registry.releases.manifest import ManifestError, parse
+from registry.releases.manifest import ManifestError, parse, sha256
+from registry.releases.release_signatures import SIGNATURES, stored_name
 from registry.versions.packages import NewPackage, Package, create, describe
 from tests.faults import Faults, Killed
 from tests.registry.compilation.compiled_files import CARDS, FILES, report
@@ -40,8 +41,8 @@ CALLS = [
     ("sagemaker", "CreateModelPackage"),
     ("s3", "CopyObject"),
     ("sagemaker", "DescribeModelPackage"),
-    ("kms", "Sign"),
     ("kms", "GetPublicKey"),
+    ("kms", "Sign"),
 ]
 
 
@@ -168,9 +169,11 @@ def shop(cloud: LocalCloud, client: Client, group: str, bucket: str, role: str) 
 def complete(shop: Shop, release: str) -> None:
     """The release holds exactly what it should, and its versions are there once."""
     prefix = f"releases/{release}/"
-    assert shop.stored() == {prefix + name for name in (*FILES, "manifest.json", "manifest.sig")}
     s3 = shop.client("s3")
     body = s3.get_object(Bucket=shop.shipped, Key=f"{prefix}manifest.json")["Body"].read()
+    signatures = [stored_name(name, sha256(body)) for name in SIGNATURES]
+    names = (*FILES, "manifest.json", "manifest.sig", *signatures)
+    assert shop.stored() == {prefix + name for name in names}
     manifest = parse(body, "manifest")
     assert [step["name"] for step in manifest["lineage"]][-1].endswith("-int8-v1")
     signature = s3.get_object(Bucket=shop.shipped, Key=f"{prefix}manifest.sig")["Body"].read()
@@ -238,9 +241,9 @@ def test_the_channel_moves_by_compare_and_swap(shop: Shop) -> None:
     faults.client(clients["s3"])
     # Somebody else moves it twice in between: it is looked at again each time.
     faults.fail(clients["s3"], "PutObject", "PreconditionFailed", times=2, status=412)
-    pointer = channel_targets.move(deployment)
+    pointer = channel_moves.move(deployment)
     assert pointer.release == release and faults.calls["PutObject"] == 3
-    assert channel_targets.move(deployment) == pointer
+    assert channel_moves.move(deployment) == pointer
     assert faults.calls["PutObject"] == 3, "what is right is not written again"
 
 
@@ -249,15 +252,15 @@ def test_a_channel_that_others_keep_moving_is_an_error(shop: Shop) -> None:
     clients = shop.clients()
     Faults().fail(clients["s3"], "PutObject", "PreconditionFailed", times=99, status=412)
     with pytest.raises(pointers.ChannelError, match="repeat it"):
-        channel_targets.move(shop.deployment(clients))
+        channel_moves.move(shop.deployment(clients))
 
 
 def test_rejecting_the_released_version_empties_the_channel(shop: Shop) -> None:
     shop.publish()
     clients = shop.clients()
     deployment = shop.deployment(clients)
-    assert channel_targets.move(deployment).release
+    assert channel_moves.move(deployment).release
     clients["sagemaker"].update_model_package(
         ModelPackageArn=shop.source.arn, ModelApprovalStatus="Rejected"
     )
-    assert channel_targets.move(deployment).release is None
+    assert channel_moves.move(deployment).release is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from registry.automation import reconciliation
 from registry.automation.observation import protected_releases
 from registry.convergence import Step
 from registry.names import RETIRED
-from registry.releases import channel_targets, pointers, retention
+from registry.releases import channel_moves, pointers, retention
 from registry.releases.folders import Folder, folders
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.compilation.compiled_files import FILES
@@ -46,9 +47,18 @@ def there(world: World) -> list[str]:
     return sorted(each for those in world.complete_releases().values() for each in those)
 
 
+#: What stays of a retired release, and what a complete one has.
+RECORD = {RETIRED, "manifest.sig", "manifest.*.sig"}
+COMPLETE = {*FILES, "manifest.json", "manifest.sig"} | {
+    f"{kind}.*.sig" for kind in ("manifest", "model", "provenance")
+}
+
+
 def files_of(world: World, release: str) -> set[str]:
+    """With ``*`` for the digest in a signature's name."""
     prefix = f"releases/{release}/"
-    return {k.removeprefix(prefix) for b, k in world.aws.objects if k.startswith(prefix)}
+    names = {k.removeprefix(prefix) for b, k in world.aws.objects if k.startswith(prefix)}
+    return {re.sub(r"\.[0-9a-f]{64}\.sig$", ".*.sig", name) for name in names}
 
 
 def settle(world: World) -> None:
@@ -118,7 +128,7 @@ def test_what_channels_need_stays_and_the_rest_leaves_its_manifest(
     world.later()
     settle(world)
     for gone in (first, second):
-        assert files_of(world, gone) == {RETIRED, "manifest.sig"}
+        assert files_of(world, gone) == RECORD
     assert world.aws.objects[RELEASES, f"releases/{first}/{RETIRED}"][0] == manifest
     assert world.wrong() == []
     assert world.reconcile()["put_right"] == 0
@@ -185,7 +195,7 @@ def test_a_channel_that_comes_to_need_it_at_the_last_moment_keeps_it(
         for _ in range(2):
             world.reconcile()
             world.rest()
-        assert files_of(world, first) == {*FILES, "manifest.json", "manifest.sig"}, place
+        assert files_of(world, first) == COMPLETE, place
         assert world.channel("stable").release == first and world.wrong() == []
         settle(world)
         assert world.channel("stable").release == first
@@ -211,10 +221,10 @@ def test_two_publishers_at_once_lose_nothing_that_is_held(
             settle(world)
         assert world.wrong() + world.overdue() == [], (place, holding)
         if first in there(world):
-            assert files_of(world, first) == {*FILES, "manifest.json", "manifest.sig"}
+            assert files_of(world, first) == COMPLETE
             assert world.channel("stable").release == first
         else:
-            assert files_of(world, first) == {RETIRED, "manifest.sig"}
+            assert files_of(world, first) == RECORD
 
 
 def test_a_channel_that_was_moved_to_what_went_meanwhile_moves_on(
@@ -230,7 +240,7 @@ def test_a_channel_that_was_moved_to_what_went_meanwhile_moves_on(
             world.aws._store((RELEASES, f"releases/{first}/{RETIRED}"), b"{}")
 
     world.aws.around = hook
-    assert channel_targets.move(deployment).release == third
+    assert channel_moves.move(deployment).release == third
     assert world.channel("stable").release == third
 
 
@@ -266,7 +276,7 @@ def test_whatever_was_interrupted_ends_the_same(
         settle(world)
         assert there(world) == [third, fourth], f"interrupted {when} request {place}"
         for gone in (first, second):
-            assert files_of(world, gone) == {RETIRED, "manifest.sig"}
+            assert files_of(world, gone) == RECORD
         assert len(world.aws.jobs) == 4 and world.wrong() + world.overdue() == []
     assert place > 15
 
@@ -313,7 +323,7 @@ def test_a_version_that_was_deleted_leaves_its_record_alone(
     world.delete(world.versions[0])
     world.later()
     settle(world)
-    assert files_of(world, first) == {RETIRED, "manifest.sig"}
+    assert files_of(world, first) == RECORD
     assert world.wrong() + world.overdue() == []
 
 

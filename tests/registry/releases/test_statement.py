@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from registry.releases.envelope import seal
 from registry.releases.statement import (
+    PAYLOAD_TYPE,
     SERIAL_LIMIT,
     Statement,
     StatementError,
     issue,
     parse,
-    sign,
     unverified,
     verified,
 )
@@ -35,6 +35,10 @@ def made(release: str | None = "student-a-stage2-v1.onnx-int8.0a1b2c3d", **more:
     return issue("stable", DEPLOYMENT, release, "0" * 64 if release else None, **given)
 
 
+def sign(statement: Statement, key: Key) -> dict[str, Any]:
+    return seal(PAYLOAD_TYPE, statement.payload(), key.sign, "k").to_dict()
+
+
 def check(document: object, channel: str = "stable", deployment: str = DEPLOYMENT) -> Statement:
     return verified(document, KEY.verify, channel=channel, deployment=deployment, label="x")
 
@@ -42,7 +46,7 @@ def check(document: object, channel: str = "stable", deployment: str = DEPLOYMEN
 @pytest.mark.parametrize("release", ["student-a-stage2-v1.onnx-int8.0a1b2c3d", None])
 def test_signed_statement_is_read_back(release: str | None) -> None:
     statement = made(release)
-    document = json.loads(json.dumps(sign(statement, KEY.sign, "k").to_dict()))
+    document = json.loads(json.dumps(sign(statement, KEY)))
     assert check(document) == unverified(document, "x") == statement
 
 
@@ -60,7 +64,7 @@ def test_signed_statement_is_read_back(release: str | None) -> None:
 )
 def test_verified_refuses_foreign_statement(statement: Statement, signer: Key, cause: str) -> None:
     with pytest.raises(StatementError, match=cause):
-        check(sign(statement, signer.sign, "").to_dict())
+        check(sign(statement, signer))
 
 
 def test_verified_refuses_another_signed_payload_type() -> None:
