@@ -75,14 +75,7 @@ class SigningKey:
         return seal(payload_type, payload, self.sign, self.fingerprint)
 
     @cached_property
-    def verify_by_any_key(deployment: Deployment) -> Verify:
-    """Accepts signatures of each key of the deployment, as those of releases; the newest first."""
-    arns = dict.fromkeys((deployment.signing_key_arn, *reversed(deployment.signing_key_arns)))
-    keys = [SigningKey(deployment.kms, arn) for arn in arns]
-    return lambda signature, message: any(key.verify(signature, message) for key in keys)
-
-
-def public_key_pem(self) -> bytes:
+    def public_key_pem(self) -> bytes:
         """The public half, PEM."""
         return public_key_pem(self.kms, self.arn)
 
@@ -95,6 +88,13 @@ def public_key_pem(self) -> bytes:
 def signing_key(deployment: Deployment) -> SigningKey:
     """The key that a deployment signs with."""
     return SigningKey(deployment.kms, deployment.signing_key_arn)
+
+
+def verify_by_any_key(deployment: Deployment) -> Verify:
+    """Accepts signatures of each key of the deployment, as those of releases; the newest first."""
+    arns = dict.fromkeys((deployment.signing_key_arn, *reversed(deployment.signing_key_arns)))
+    keys = [SigningKey(deployment.kms, arn) for arn in arns]
+    return lambda signature, message: any(key.verify(signature, message) for key in keys)
 
 
 def public_key_pem(kms: KMSClient, key: str) -> bytes:
