@@ -49,6 +49,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         _act,
         has_time=lambda: context.get_remaining_time_in_millis() > _MARGIN_MS,
     )
+    for failure in report.failures:
+        log("failed", package=failure.what, result=failure.cause)
+        count("VersionFailed", failure.what)
+    for channel, cause in report.unreadable_holds.items():
+        log("hold unreadable", channel=channel, result=cause)
+        count("HoldUnreadable")
     # Only a finished run resets the alarm of a stale reconciler.
     outcome = "Reconciled" if report.finished else "ReconcilerInterrupted"
     count(outcome, VersionsLooked=report.looked, VersionsPutRight=len(report.repairs))
@@ -57,10 +63,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         versions=report.versions,
         looked=report.looked,
         put_right=len(report.repairs),
+        failed=len(report.failures),
     )
     return {
         "versions": report.versions,
         "looked": report.looked,
         "put_right": len(report.repairs),
+        "failed": len(report.failures),
         "finished": report.finished,
     }

@@ -56,6 +56,7 @@ class Step(Enum):
     WITHDRAW = "withdraw the release"
     RETIRE = "retire old releases"
     RECORD_FAILURE = "record the failure"
+    WITHDRAW_STALE = "withdraw a release of a deleted version"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Observation:
         superseded: Whether retention has releases of it to retire, or files of them to delete.
         retired: Whether its release was retired, and no job was started since.
         failure_recorded: Whether the newest job's failure, or its gate's, is on the version.
+        stale: Whether a release of its name was made from a version that was deleted, or cannot be
+            read.
     """
 
     approval: Approval
@@ -96,6 +99,7 @@ class Observation:
     superseded: bool = False
     retired: bool = False
     failure_recorded: bool = False
+    stale: bool = False
 
 
 def next_step(seen: Observation) -> Step:
@@ -106,8 +110,13 @@ def next_step(seen: Observation) -> Step:
     """
     if not seen.releasable:
         return Step.NOTHING
-    if seen.approval is not Approval.APPROVED:
-        return _step_without_approval(seen)
+    approved = seen.approval is Approval.APPROVED
+    step = _step_with_approval(seen) if approved else _step_without_approval(seen)
+    return Step.WITHDRAW_STALE if step is Step.NOTHING and seen.stale else step
+
+
+def _step_with_approval(seen: Observation) -> Step:
+    """The step that brings an approved version to its release."""
     if (seen.released or seen.released_otherwise) and not seen.channel_current:
         return Step.MOVE_CHANNEL
     if seen.superseded:

@@ -112,6 +112,10 @@ LATER_PARAMETERS = frozenset(
     | {f"{name}-function" for name in ("register", "compile", "publish", "reconciler")}
 )
 
+_VERSION_ARN = re.compile(
+    r"arn:[a-z0-9-]+:sagemaker:[a-z0-9-]+:[0-9]{12}:model-package/[A-Za-z0-9-]{1,63}/[1-9][0-9]{0,9}",
+    re.ASCII,
+)
 _WORD = r"[a-z0-9]+"
 _ARCHITECTURE = re.compile(rf"{_WORD}(?:-{_WORD})*")
 # Leaves room for `compile-…-<recipe>-<attempt>` within SageMaker's 63 characters.
@@ -208,6 +212,16 @@ def name_in_description(description: str) -> ModelName | None:
         return parse_name(words[0].rstrip(":,;")) if words else None
     except ModelNameError:
         return None
+
+
+def is_version_arn(text: str) -> bool:
+    """Whether a text is the ARN of a version in a model package group."""
+    return _VERSION_ARN.fullmatch(text) is not None
+
+
+def in_group_of(arn: str, other: str) -> bool:
+    """Whether two ARNs are of versions in one group: account, region and group are the same."""
+    return is_version_arn(arn) and arn.rpartition("/")[0] == other.rpartition("/")[0]
 
 
 def package_version(package_arn: str) -> int:

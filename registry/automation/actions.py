@@ -18,20 +18,24 @@ from registry.compilation import jobs as compilation
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.compiled_versions import register_compiled
 from registry.compilation.reports import COMPILATION_REPORT
+from registry.contract import ContractError
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
 from registry.deployment import Deployment
+from registry.lineage.ancestry import LineageError
 from registry.notices import Notice, NoticeKind, Notifier
 from registry.releases import channel_moves, retention
 from registry.releases import publication as releases
 from registry.releases.folders import is_complete
 from registry.releases.manifest import ManifestError
 from registry.releases.pointers import ChannelError, Pointer
+from registry.releases.release_owner import is_stale, owner_arn
 from registry.text import shortened
 from registry.versions.approval import leads_to
 from registry.versions.metadata import (
     COMPILE_FAILED_JOB,
     COMPILE_FAILURE,
     RELEASE,
+    MetadataError,
     plain,
 )
 from registry.versions.packages import APPROVED, describe
@@ -50,6 +54,14 @@ class ConvergenceResult:
 
 
 Action = Callable[[VersionState], str]
+#: What a publication raises where the next attempt would fail as well.
+_REFUSED = (
+    compilation.CompilationError,
+    ManifestError,
+    ContractError,
+    LineageError,
+    MetadataError,
+)
 #: The event's detail that makes the publisher move the channels, without naming a version.
 MOVE_CHANNELS: Mapping[str, Any] = {"MoveChannels": True}
 #: The event's detail key that makes the publisher sign a release again: its id is the value.
@@ -117,15 +129,13 @@ def compile_actions(
             state.package,
             recipe,
             settings,
-            state.jobs.newest.attempt + 1,
+            state.jobs.next_attempt,
         )
         # The handler of a rejection in between has found no job to stop.
         if not _is_approved(deployment.sagemaker, state):
             compilation.stop(deployment.sagemaker, job)
             return f"{job}, and stopped: the version was rejected meanwhile"
-        ignored = state.jobs.newest
-        foreign = ignored.name and ignored.state is JobState.NONE
-        return f"{job}; {ignored.reason}" if foreign else job
+        return "; ".join([job, *state.jobs.foreign])
 
     def stop(state: VersionState) -> str:
         assert state.jobs
@@ -145,6 +155,7 @@ def compile_actions(
         Step.ANNOUNCE: hand_over,
         Step.WITHDRAW: withdraw,
         Step.RECORD_FAILURE: hand_over,
+        Step.WITHDRAW_STALE: hand_over,
     }
 
 
@@ -158,7 +169,7 @@ def publish_actions(
         job = state.jobs.newest.name
         try:
             release = releases.publish(deployment, state.package, recipe, job)
-        except (compilation.CompilationError, ManifestError) as error:
+        except _REFUSED as error:
             # The files do not match the job's report, and would not at the next attempt either.
             return _fail(deployment, notifier, state, str(error))
         # The handler of a rejection in between has found no release to withdraw.
@@ -204,6 +215,15 @@ def publish_actions(
         _retract(deployment, notifier, state)
         return moved
 
+    def withdraw_stale(state: VersionState) -> str:
+        moved = move_channels(deployment)
+        for release in state.stale_releases:
+            # Its name's living version may have published meanwhile.
+            owner = owner_arn(deployment.s3, deployment.release_bucket, release)
+            if is_stale(deployment, owner, state.version.arn):
+                releases.withdraw(deployment, release)
+        return f"{', '.join(state.stale_releases)}; {moved}"
+
     def record_failure(state: VersionState) -> str:
         return _record_failure(deployment, notifier, state, recipe)
 
@@ -214,6 +234,7 @@ def publish_actions(
         Step.WITHDRAW: withdraw,
         Step.RETIRE: retire,
         Step.RECORD_FAILURE: record_failure,
+        Step.WITHDRAW_STALE: withdraw_stale,
     }
 
 
@@ -361,7 +382,7 @@ def _record_failure(
                 ),
                 fidelity=state.fidelity,
             )
-        except compilation.CompilationError as error:
+        except _REFUSED as error:
             reasons.append(str(error))
         why = "fidelity gate failed: " + ("; ".join(reasons) or "no reason given")
         return _fail(deployment, notifier, state, why, NoticeKind.GATE_FAILED)

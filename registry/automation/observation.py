@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from registry import channels
@@ -19,8 +20,9 @@ from registry.names import ModelName, compile_job_name, release_id
 from registry.releases import channel_targets, retention
 from registry.releases import folders as release_folders
 from registry.releases.pointers import ChannelError, Pointer, read_channel
+from registry.releases.release_owner import folder_owner, is_stale, owner_arn
 from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
-from registry.versions.packages import Package, describe
+from registry.versions.packages import Package, describe, find
 
 #: States of the newest job in which another one may be started.
 _BEFORE_A_START = (JobState.NONE, JobState.STOPPED, JobState.FAILED)
@@ -84,9 +86,11 @@ class VersionState:
         name: Its name, also of one that is gone, where it is known.
         jobs: Its compile jobs.
         fidelity: The gate's report, where a completed job left one.
-        releases: Its complete releases, newest first.
+        releases: Its complete releases, newest first: those whose manifests name its ARN.
         releases_to_retire: Those that retention marks, or whose files it deletes.
         moment: When this was observed.
+        stale_releases: Complete releases of its name that were made from a version that was
+            deleted, or whose manifests cannot be read.
         mark: What its failure is recorded under: the job's name, or that of a job that could not
             be started.
     """
@@ -101,6 +105,7 @@ class VersionState:
     releases_to_retire: tuple[str, ...] = ()
     mark: str = ""
     moment: datetime | None = None
+    stale_releases: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -129,13 +134,19 @@ def observe(
     if name is None or foreign or not name.releasable:
         return VersionState(Observation(approval, releasable=False), version, package, name)
     folders = list(release_folders.folders(deployment.s3, deployment.release_bucket, str(name)))
-    releases = tuple(release_folders.complete(folders))
+    if package is None:
+        folders = _folders_of_deleted(deployment, version.arn, folders)
+    releases, stale_releases = _releases(deployment, version.arn, folders)
     ours = release_id(name, recipe.compiler, recipe.id)
     approved = approval is Approval.APPROVED
     unpublished = approved and ours not in releases
-    jobs = compilation.jobs_of(deployment.sagemaker, name, recipe)
-    if unpublished:
-        jobs = _without_foreign_job(deployment, jobs)
+    # Only what a publication would use is compared with the records of what was started.
+    fault_of = partial(_foreign_fault, deployment) if unpublished else lambda job: ""
+    jobs = compilation.jobs_of(deployment.sagemaker, version.arn, name, recipe, fault_of)
+    is_ghost = package is None and bool(folders or jobs.running)
+    if is_ghost and _has_living_version(deployment, name):
+        # The version that has the name now decides about what is left of this one.
+        return VersionState(Observation(approval, releasable=False), version, package, name)
     newest = jobs.newest
     fidelity, fault = None, ""
     if unpublished and package and newest.state in _BEFORE_A_START and package.model_data_url:
@@ -172,7 +183,7 @@ def observe(
         and archive_intact
         and bool(package.model_data_url and metadata.get(CARD_SET_URI)),
         job=JobState.RUNNING if jobs.running and not approved else newest.state,
-        attempts=newest.attempt,
+        attempts=jobs.attempts,
         refused=newest.refused,
         verdict=compilation.gate_verdict(fidelity) if fidelity is not None else Verdict.NONE,
         released=ours in releases,
@@ -183,6 +194,7 @@ def observe(
         superseded=bool(releases_to_retire),
         retired=not releases and retention.is_retired(folders, ours, newest.created),
         failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
+        stale=bool(stale_releases),
     )
     return VersionState(
         seen,
@@ -195,25 +207,50 @@ def observe(
         releases_to_retire,
         mark,
         moment,
+        stale_releases,
     )
 
 
-def _without_foreign_job(
-    deployment: Deployment, jobs: compilation.CompileJobs
-) -> compilation.CompileJobs:
-    """The same jobs; a newest one that this deployment did not start counts as none.
-
-    Its number is taken all the same, so that the next one has a name of its own.
-    """
-    if not jobs.newest.name:
-        return jobs
-    job = deployment.sagemaker.describe_processing_job(ProcessingJobName=jobs.newest.name)
+def _foreign_fault(deployment: Deployment, job: Mapping[str, Any]) -> str:
+    """Why a compile job is not one that this deployment started; empty where it is."""
     try:
         job_identity.require_started_here(deployment.s3, deployment.training_bucket, job)
     except job_identity.ForeignJobError as error:
-        foreign = replace(jobs.newest, state=JobState.NONE, reason=str(error), refused=False)
-        return replace(jobs, newest=foreign)
-    return jobs
+        return str(error)
+    return ""
+
+
+def _folders_of_deleted(
+    deployment: Deployment, arn: str, folders: Iterable[release_folders.Folder]
+) -> list[release_folders.Folder]:
+    """Of the folders of a name, those whose manifests say that a version that is gone made them.
+
+    The name came with an event, which may name any version; the manifest was written by the
+    publisher.
+    """
+    return [
+        each
+        for each in folders
+        if folder_owner(deployment.s3, deployment.release_bucket, each) == arn
+    ]
+
+
+def _has_living_version(deployment: Deployment, name: ModelName) -> bool:
+    return find(deployment.sagemaker, deployment.group_name, name) is not None
+
+
+def _releases(
+    deployment: Deployment, arn: str, folders: Iterable[release_folders.Folder]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A version's own complete releases, and stale ones of its name; newest first."""
+    own, stale = [], []
+    for release in release_folders.complete(folders):
+        owner = owner_arn(deployment.s3, deployment.release_bucket, release)
+        if owner == arn:
+            own.append(release)
+        elif is_stale(deployment, owner, arn):
+            stale.append(release)
+    return tuple(own), tuple(stale)
 
 
 def observe_channels(deployment: Deployment) -> ObservedChannels:

@@ -8,14 +8,14 @@ to be settled are observed one by one. The reconciler itself writes nothing but 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from registry.automation import reconciler_state
 from registry.automation.actions import MOVE_CHANNELS
 from registry.automation.channel_checks import channel_faults
 from registry.automation.observation import (
@@ -25,24 +25,22 @@ from registry.automation.observation import (
     observe_channels,
     protected_releases,
 )
+from registry.automation.reconciler_state import State
 from registry.automation.unregistered_jobs import unregistered_jobs
-from registry.aws import is_missing
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.convergence import JobState, Step, next_step
 from registry.deployment import Deployment
 from registry.lineage.ancestry import artifact_of
 from registry.names import (
-    RECONCILER_PREFIX,
-    RELEASES_PREFIX,
-    RETIRED,
     ModelName,
     name_in_description,
     parse_compile_job,
     release_id,
 )
+from registry.releases import channel_targets
 from registry.releases.folders import Folder, folders
-from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT
+from registry.releases.release_owner import folder_owner
 from registry.releases.retention import is_retired, releases_to_retire
 from registry.versions.packages import APPROVED, PackageSummary, iterate
 
@@ -56,9 +54,9 @@ PATIENCE = timedelta(minutes=5)
 RETIRE_LIMIT = 200
 #: How often one training job is handed to registration before a person has to decide.
 REGISTRATION_LIMIT = 3
-STATE_KEY = f"{RECONCILER_PREFIX}state.json"
-_STATE_LIMIT = 1024**2
 REGISTER, RECORD_LINEAGE = "register the model", "record the lineage"
+#: After how many observed versions a run records where it is.
+_SAVE_EVERY = 100
 #: The functions that make repairs.
 REGISTRAR, COMPILER, PUBLISHER = "register", "compile", "publish"
 
@@ -80,6 +78,19 @@ class Repair:
     event: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Something that could not be checked, or a repair that could not be handed on.
+
+    Attributes:
+        what: The version's name or its ARN, the training job, or the channels.
+        cause: The error.
+    """
+
+    what: str
+    cause: str
+
+
 @dataclass
 class ReconciliationReport:
     """What one run did.
@@ -88,31 +99,16 @@ class ReconciliationReport:
         versions: In the group.
         looked: How many were observed one by one.
         finished: Whether the run reached the last version.
+        failures: What could not be checked or handed on; the run went on after each.
+        unreadable_holds: The cause, by channel whose hold cannot be read.
     """
 
     versions: int = 0
     looked: int = 0
     repairs: list[Repair] = field(default_factory=list)
     finished: bool = False
-
-
-@dataclass
-class _State:
-    """Where an earlier run stopped.
-
-    Attributes:
-        below: Versions of the group with lower numbers are still to be checked; 0 for all.
-        registrations: How often each training job was handed to registration.
-        started: When the pass began that this run continues.
-        repaired: Whether the pass has handed on a repair.
-        clean: When the newest pass began that found nothing to repair; None before the first.
-    """
-
-    below: int = 0
-    registrations: dict[str, int] = field(default_factory=dict)
-    started: datetime | None = None
-    repaired: bool = False
-    clean: datetime | None = None
+    failures: list[Failure] = field(default_factory=list)
+    unreadable_holds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,6 +120,43 @@ class _Lists:
     running: Mapping[ModelName, str]
     folders: Mapping[str, list[Folder]]
     channels: ObservedChannels
+
+    @cached_property
+    def older(self) -> frozenset[str]:
+        """The versions that are older than the leader."""
+        arns = [row.arn for row in self.versions]
+        leader = self.channels.leader
+        return frozenset(arns[arns.index(leader) + 1 :]) if leader in arns else frozenset()
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A version to observe; of one that was deleted, what names it.
+
+    Attributes:
+        label: For messages.
+        number: Its number in the group; 0 for a deleted one.
+        arn: Its ARN; empty for a deleted one.
+        name: Its name, where it has one.
+        folder: The release that a deleted version left.
+        job: The running job that a deleted version left.
+    """
+
+    label: str
+    number: int
+    arn: str = ""
+    name: ModelName | None = None
+    folder: Folder | None = None
+    job: str = ""
+
+    def find(self, deployment: Deployment) -> VersionRef | None:
+        """The version; None where what it left does not say which it was."""
+        arn: str | None = self.arn
+        if self.folder:
+            arn = folder_owner(deployment.s3, deployment.release_bucket, self.folder)
+        elif self.job:
+            arn = compilation.source_of(deployment.sagemaker, self.job)
+        return VersionRef(arn, self.name) if arn else None
 
 
 def reconcile(
@@ -145,49 +178,131 @@ def reconcile(
             the run counts on a clean pass just now.
     """
     moment = deployment.now()
-    state = _read_state(deployment) if resume else _State(clean=moment)
+    state = reconciler_state.read(deployment) if resume else State(clean=moment)
     if not state.below or state.started is None:
         state.started, state.repaired = moment, False
     # An outage of any length, or a repair that was lost too, makes the time longer.
     since = state.clean - LOOKBACK if state.clean else None
-    report = ReconciliationReport()
-    lists = _lists(deployment, recipe)
-    report.versions = len(lists.versions)
+    run = _Run(deployment, recipe, act, state, moment, since)
+    run.check_all(has_time, resume)
+    return run.report
 
-    def hand_on(repair: Repair) -> None:
-        report.repairs.append(repair)
-        act(repair)
 
-    faulty = {*lists.channels.out_of_date, *channel_faults(deployment)}
-    out_of_date = " and ".join(sorted(faulty))
-    if out_of_date:
-        hand_on(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
-    retiring = 0
-    for version, number in _unsettled(deployment, lists, recipe, moment, since, state.below):
-        if not has_time():
-            state.below = number + 1
-            break
-        report.looked += 1
-        repair = _look(deployment, version, recipe, lists.channels, moment, since)
-        is_retirement = repair is not None and repair.step == Step.RETIRE.value
-        retiring += is_retirement
-        if repair and not (is_retirement and retiring > RETIRE_LIMIT):
-            hand_on(repair)
-    else:
-        state.below = 0
-        report.finished = True
-    if report.finished:
-        jobs_since = since or moment - LOOKBACK
-        for job in unregistered_jobs(deployment, jobs_since, moment - PATIENCE, _known(lists)):
-            if state.registrations.get(job, 0) < REGISTRATION_LIMIT:
-                state.registrations[job] = state.registrations.get(job, 0) + 1
-                hand_on(Repair(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
-    state.repaired |= bool(report.repairs)
-    if report.finished and not state.repaired:
-        state.clean = state.started
-    if resume:
-        _write_state(deployment, state)
-    return report
+class _Run:
+    """One run of the reconciler over the lists of one moment.
+
+    A fault with one version, one job or one repair is noted and does not keep the others waiting.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        recipe: CompileRecipe,
+        act: Callable[[Repair], None],
+        state: State,
+        moment: datetime,
+        since: datetime | None,
+    ) -> None:
+        self._deployment, self._recipe, self._act = deployment, recipe, act
+        self._state, self._moment, self._since = state, moment, since
+        self._retirements = 0
+        self.report = ReconciliationReport()
+
+    def check_all(self, has_time: Callable[[], bool], record: bool) -> None:
+        """Checks the channels, the versions and the training jobs, and records where it stops."""
+        state, report = self._state, self.report
+        lists = _lists(self._deployment, self._recipe)
+        report.versions = len(lists.versions)
+        report.unreadable_holds = channel_targets.unreadable_holds(self._deployment)
+        faulty = set(lists.channels.out_of_date)
+        with self._noting("channels"):
+            faulty |= set(channel_faults(self._deployment))
+        if faulty:
+            out_of_date = " and ".join(sorted(faulty))
+            self._hand_on(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
+        unsettled = _unsettled(lists, self._recipe, self._moment, self._since, state)
+        for candidate in unsettled:
+            if not has_time():
+                state.below = candidate.number + 1
+                break
+            self._check(candidate, lists)
+            if record and report.looked % _SAVE_EVERY == 0:
+                state.below = candidate.number
+                reconciler_state.write(self._deployment, state)
+        else:
+            state.below = 0
+            report.finished = True
+            self._register_jobs(lists)
+        self._conclude(lists)
+        if record:
+            reconciler_state.write(self._deployment, state)
+
+    def _check(self, candidate: _Candidate, lists: _Lists) -> None:
+        """Observes one version, and hands on its repair; one that has any stays open."""
+        self.report.looked += 1
+        open_versions = self._state.open
+        with self._noting(candidate.label) as noted:
+            version = candidate.find(self._deployment)
+            if version is None:
+                return
+            was_open = open_versions.pop(version.arn, None) is not None
+            since = None if was_open else self._since
+            repair = _look(
+                self._deployment, version, self._recipe, lists.channels, self._moment, since
+            )
+            if repair is None:
+                return
+            if repair.step == Step.RETIRE.value:
+                self._retirements += 1
+                if self._retirements > RETIRE_LIMIT:
+                    return
+            open_versions[version.arn] = candidate.label
+            self._hand_on(repair)
+        if noted and candidate.arn:
+            open_versions[candidate.arn] = candidate.label
+
+    def _register_jobs(self, lists: _Lists) -> None:
+        """Hands on the training jobs that have no version."""
+        since = self._since or self._moment - LOOKBACK
+        counts = self._state.registrations
+        known = frozenset(str(row.name) for row in lists.versions if row.name)
+        with self._noting("training jobs"):
+            for job in unregistered_jobs(
+                self._deployment, since, self._moment - PATIENCE, known, self._note
+            ):
+                if counts.get(job, 0) < REGISTRATION_LIMIT:
+                    counts[job] = counts.get(job, 0) + 1
+                    self._state.repaired = True
+                    self._hand_on(Repair(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
+
+    def _conclude(self, lists: _Lists) -> None:
+        """Forgets open versions that are gone, and records a clean pass."""
+        state = self._state
+        there = {row.arn for row in lists.versions}
+        state.open = {arn: label for arn, label in state.open.items() if arn in there}
+        # What does not fit the list of open versions is found by its age.
+        if len(state.open) > reconciler_state.OPEN_LIMIT:
+            state.repaired = True
+        if self.report.finished and not state.repaired:
+            state.clean = state.started
+
+    def _hand_on(self, repair: Repair) -> None:
+        with self._noting(repair.what):
+            self._act(repair)
+            self.report.repairs.append(repair)
+
+    @contextmanager
+    def _noting(self, what: str) -> Iterator[list[Exception]]:
+        """Notes what its body raises, and goes on after it."""
+        noted: list[Exception] = []
+        try:
+            yield noted
+        except Exception as error:
+            noted.append(error)
+            self._note(what, error)
+
+    def _note(self, what: str, error: Exception) -> None:
+        self.report.failures.append(Failure(what, f"{type(error).__name__}: {error}"))
 
 
 def _look(
@@ -242,23 +357,25 @@ def _lists(deployment: Deployment, recipe: CompileRecipe) -> _Lists:
 
 
 def _unsettled(
-    deployment: Deployment,
     lists: _Lists,
     recipe: CompileRecipe,
     moment: datetime,
     since: datetime | None,
-    below: int,
-) -> Iterator[tuple[VersionRef, int]]:
-    """The versions that the lists do not show to be settled, newest first, and their numbers."""
+    state: State,
+) -> Iterator[_Candidate]:
+    """The versions that the lists do not show to be settled, newest first; deleted ones last."""
     known = set()
+    below, still_open = state.below, frozenset(state.open)
     for row in lists.versions:
         if row.name:
             known.add(row.name)
         is_left = not below or row.version < below
-        if is_left and _may_be_unsettled(row, lists, recipe, moment, since):
-            yield VersionRef(row.arn, row.name), row.version
-    for name, arn in _deleted_versions(deployment, lists, known):
-        yield VersionRef(arn, name), 0
+        if is_left and (
+            row.arn in still_open or _may_be_unsettled(row, lists, recipe, moment, since)
+        ):
+            label = str(row.name) if row.name else row.arn
+            yield _Candidate(label, row.version, row.arn, row.name)
+    yield from _deleted_versions(lists, known)
 
 
 def _may_be_unsettled(
@@ -274,6 +391,8 @@ def _may_be_unsettled(
     if recent:
         return True
     mine = lists.folders.get(str(row.name), [])
+    if any(each.published and each.published < row.created for each in mine):
+        return True  # A deleted version of the same name has left it.
     if row.approval != APPROVED:
         return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
     complete = [each for each in mine if each.published]
@@ -284,10 +403,13 @@ def _may_be_unsettled(
     if not complete and is_retired(mine, own, job["CreationTime"] if job else None):
         return False
     ours = any(each.release == own for each in complete)
-    if ours or (complete and lists.channels.leader not in (None, row.arn)):
+    leader = lists.channels.leader
+    if complete and row.arn != leader and row.arn not in lists.older:
+        return True  # Newer than the leader, and not the leader: its release cannot be read.
+    if ours or (complete and leader not in (None, row.arn)):
         # Its release is there; was it announced?
         return any(each.published and _is_recent(each.published, since) for each in complete)
-    return job is None or job["ProcessingJobStatus"] != JobState.RUNNING.value
+    return True
 
 
 def _is_recent(when: datetime, since: datetime | None) -> bool:
@@ -295,91 +417,14 @@ def _is_recent(when: datetime, since: datetime | None) -> bool:
     return since is None or when > since
 
 
-def _deleted_versions(
-    deployment: Deployment, lists: _Lists, known: set[ModelName]
-) -> Iterator[tuple[ModelName, str]]:
-    """Versions that were deleted and left a release or a running job behind: name and ARN."""
-    seen = set()
+def _deleted_versions(lists: _Lists, known: set[ModelName]) -> Iterator[_Candidate]:
+    """Versions that were deleted and left a release or a running job behind."""
     for label, rows in lists.folders.items():
         name = name_in_description(label)
-        left = [each for each in rows if each.published or (each.retired and each.heavy)]
-        if name and name not in known and left:
-            arn = _source_of_release(deployment, left[0])
-            if arn:
-                seen.add(name)
-                yield name, arn
+        if name and name not in known:
+            for each in rows:
+                if each.published or (each.retired and each.heavy):
+                    yield _Candidate(label, 0, name=name, folder=each)
     for name, job in lists.running.items():
-        if name not in known and name not in seen:
-            arn = compilation.source_of(deployment.sagemaker, job)
-            if arn:
-                yield name, arn
-
-
-def _source_of_release(deployment: Deployment, folder: Folder) -> str | None:
-    file = RETIRED if folder.retired else MANIFEST
-    try:
-        answer = deployment.s3.get_object(
-            Bucket=deployment.release_bucket, Key=f"{RELEASES_PREFIX}{folder.release}/{file}"
-        )
-        return str(json.loads(answer["Body"].read(MANIFEST_LIMIT))["source"]["arn"])
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _known(lists: _Lists) -> frozenset[str]:
-    return frozenset(str(row.name) for row in lists.versions if row.name)
-
-
-def _read_state(deployment: Deployment) -> _State:
-    """Where the last run stopped; an unreadable state counts as none."""
-    try:
-        answer = deployment.s3.get_object(Bucket=deployment.training_bucket, Key=STATE_KEY)
-        document = json.loads(answer["Body"].read(_STATE_LIMIT))
-        registrations = {str(job): int(count) for job, count in document["told"].items()}
-        return _State(
-            int(document["below"]),
-            registrations,
-            _time(document.get("started")),
-            bool(document.get("repaired", False)),
-            _time(document.get("clean")),
-        )
-    except ClientError as error:
-        if is_missing(error):
-            return _State()
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return _State()
-
-
-def _time(text: object) -> datetime | None:
-    """A recorded time; None for none.
-
-    Raises:
-        ValueError: It is no ISO 8601 time with a time zone.
-    """
-    if text is None:
-        return None
-    when = datetime.fromisoformat(str(text))
-    if when.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return when
-
-
-def _write_state(deployment: Deployment, state: _State) -> None:
-    document = {
-        "below": state.below,
-        "told": dict(list(state.registrations.items())[-1000:]),
-        "started": state.started and state.started.isoformat(),
-        "repaired": state.repaired,
-        "clean": state.clean and state.clean.isoformat(),
-    }
-    deployment.s3.put_object(
-        Bucket=deployment.training_bucket,
-        Key=STATE_KEY,
-        Body=json.dumps(document),
-        ContentType="application/json",
-    )
+        if name not in known:
+            yield _Candidate(str(name), 0, name=name, job=job)

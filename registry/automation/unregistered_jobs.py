@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,11 @@ _ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
 
 def unregistered_jobs(
-    deployment: Deployment, since: datetime, until: datetime, registered: frozenset[str]
+    deployment: Deployment,
+    since: datetime,
+    until: datetime,
+    registered: frozenset[str],
+    note: Callable[[str, Exception], None],
 ) -> Iterator[str]:
     """Names of this product's training jobs that ended in a time and have no version.
 
@@ -28,6 +32,7 @@ def unregistered_jobs(
         since: Jobs that were created before are not looked at.
         until: Jobs that ended later may still be on their way.
         registered: The names of all versions.
+        note: Called with a job that could not be checked and the error; the others follow.
     """
     claimed: dict[str, str] | None = None
     pages = deployment.sagemaker.get_paginator("list_training_jobs").paginate(
@@ -38,15 +43,24 @@ def unregistered_jobs(
             ended = row.get("TrainingEndTime") or row["LastModifiedTime"]
             if row["TrainingJobStatus"] not in _ENDED or ended > until:
                 continue
-            job = deployment.sagemaker.describe_training_job(TrainingJobName=row["TrainingJobName"])
-            where = f"s3://{deployment.training_bucket}/{JOBS_PREFIX}"
-            ours = job.get("OutputDataConfig", {}).get("S3OutputPath", "").startswith(where)
-            if not ours or line_of(job) is None:
+            try:
+                if not _is_ours(deployment, row["TrainingJobName"]):
+                    continue
+            except Exception as error:
+                note(row["TrainingJobName"], error)
                 continue
             if claimed is None:
                 claimed = _claims(deployment, since)
             if claimed.get(row["TrainingJobArn"]) not in registered:
                 yield str(row["TrainingJobName"])
+
+
+def _is_ours(deployment: Deployment, job_name: str) -> bool:
+    """Whether a job writes into this deployment's bucket and says which line of names it is of."""
+    job = deployment.sagemaker.describe_training_job(TrainingJobName=job_name)
+    where = f"s3://{deployment.training_bucket}/{JOBS_PREFIX}"
+    output = job.get("OutputDataConfig", {}).get("S3OutputPath", "")
+    return output.startswith(where) and line_of(job) is not None
 
 
 def _claims(deployment: Deployment, since: datetime) -> dict[str, str]:

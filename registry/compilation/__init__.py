@@ -18,5 +18,5 @@ starting a job twice gives one job:
 With boto3 clients::
 
     job = jobs.start(sagemaker, package, recipe, settings, attempt=1)
-    state = jobs.jobs_of(sagemaker, package.name, recipe).newest.state
+    state = jobs.jobs_of(sagemaker, package.arn, package.name, recipe).newest.state
 """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -96,23 +97,56 @@ class CompileJobs:
         newest: The newest by the recipe that was asked about.
         running: Names of all that run, by any recipe.
         first_created: When the first by that recipe was started.
+        attempts: How many there are by that recipe.
+        next_attempt: The first number that no job of this name and recipe has, whoever's it is.
+        foreign: Why jobs of this version's do not count.
     """
 
     newest: CompileJob
     running: tuple[str, ...] = ()
     first_created: datetime | None = None
+    attempts: int = 0
+    next_attempt: int = 1
+    foreign: tuple[str, ...] = ()
 
     def with_reason(self, reason: str) -> CompileJobs:
         """A copy with another reason, where one is given."""
         return replace(self, newest=replace(self.newest, reason=reason)) if reason else self
 
 
-def jobs_of(sagemaker: SageMakerClient, source: ModelName, recipe: CompileRecipe) -> CompileJobs:
-    """Finds the compile jobs of a version."""
-    newest, running, created = CompileJob(), [], []
-    for row in list_jobs(sagemaker, f"{COMPILE_JOB_PREFIX}{source}-"):
+def jobs_of(
+    sagemaker: SageMakerClient,
+    arn: str,
+    name: ModelName,
+    recipe: CompileRecipe,
+    fault: Callable[[Mapping[str, Any]], str] = lambda job: "",
+) -> CompileJobs:
+    """Finds the compile jobs of a version: those that were started for it.
+
+    A job of another version can have the same name but for its number: one of a version that was
+    deleted and registered again, or one that somebody started by hand.
+
+    Args:
+        sagemaker: A boto3 SageMaker client.
+        arn: The version.
+        name: Its name.
+        recipe: The recipe of the jobs to count.
+        fault: Says of a job, as SageMaker describes it, why it is not one that this deployment
+            started; empty where it is. By default every job is believed.
+    """
+    newest, running, created, taken, foreign = CompileJob(), [], [], set[int](), []
+    for row in list_jobs(sagemaker, f"{COMPILE_JOB_PREFIX}{name}-"):
         found = parse_compile_job(row["ProcessingJobName"])
-        if found is None or found[0] != source:
+        if found is None or found[0] != name:
+            continue
+        if found[1] == recipe.id:
+            taken.add(found[2])
+        described = _describe(sagemaker, row["ProcessingJobName"])
+        if described is None or described.get("Environment", {}).get(SOURCE_ARN) != arn:
+            continue
+        why = fault(described)
+        if why:
+            foreign.append(why)
             continue
         job = _job(row, found[2])
         if job.state is JobState.RUNNING:
@@ -120,7 +154,14 @@ def jobs_of(sagemaker: SageMakerClient, source: ModelName, recipe: CompileRecipe
         if found[1] == recipe.id:
             created.append(row["CreationTime"])
             newest = max(newest, job, key=lambda each: each.attempt)
-    return CompileJobs(newest, tuple(sorted(running)), min(created, default=None))
+    return CompileJobs(
+        newest,
+        tuple(sorted(running)),
+        min(created, default=None),
+        len(created),
+        next(number for number in count(1) if number not in taken),
+        tuple(foreign),
+    )
 
 
 def list_jobs(
@@ -277,14 +318,18 @@ def stop(sagemaker: SageMakerClient, job_name: str) -> None:
 
 def source_of(sagemaker: SageMakerClient, job_name: str) -> str | None:
     """The ARN of the version that a compile job was started for; None for any other job."""
+    job = _describe(sagemaker, job_name)
+    arn = (job or {}).get("Environment", {}).get(SOURCE_ARN)
+    return str(arn) if arn else None
+
+
+def _describe(sagemaker: SageMakerClient, job_name: str) -> Mapping[str, Any] | None:
     try:
-        job = sagemaker.describe_processing_job(ProcessingJobName=job_name)
+        return sagemaker.describe_processing_job(ProcessingJobName=job_name)
     except ClientError as error:
         if is_missing(error):
             return None
         raise
-    arn = job.get("Environment", {}).get(SOURCE_ARN)
-    return str(arn) if arn else None
 
 
 def read_report(s3: S3Client, bucket: str, job_name: str, file: str) -> dict[str, Any]:

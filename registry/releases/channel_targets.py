@@ -10,14 +10,16 @@ from __future__ import annotations
 from registry import channels
 from registry.channels import Channel, declared
 from registry.deployment import Deployment
-from registry.names import BY_PROMOTION, RELEASES_PREFIX, STABLE_CHANNEL
-from registry.releases.folders import is_complete, newest_release
+from registry.names import BY_PROMOTION, RELEASES_PREFIX, STABLE_CHANNEL, in_group_of
+from registry.releases.folders import is_complete, releases_of
 from registry.releases.pointers import (
     ChannelError,
+    Hold,
     Pointer,
     history,
     read_hold,
 )
+from registry.releases.release_owner import owner_arn
 from registry.versions.packages import APPROVED, describe, iterate
 
 
@@ -29,7 +31,7 @@ def mover(deployment: Deployment, channel: Channel) -> str:
 def compute(
     deployment: Deployment, channel: str = STABLE_CHANNEL, latest: Pointer | None = None
 ) -> Pointer:
-    """Where a channel should point.
+    """Where a channel should point. A hold that cannot be read counts as none.
 
     Args:
         deployment: Clients, names and settings.
@@ -38,27 +40,53 @@ def compute(
 
     Raises:
         UnknownChannelError: The channel is not declared.
-        ChannelError: The channel's hold cannot be read.
     """
     declaration = declared(channel)
     bucket = deployment.release_bucket
-    if declaration.may_be_held:
-        held = read_hold(deployment.s3, bucket, channel)
-        if held and valid(deployment, held.pointer):
-            return held.pointer
+    latest = newest(deployment) if latest is None else latest
+    held = _readable_hold(deployment, declaration)
+    if held and valid(deployment, held.pointer, latest):
+        return held.pointer
     if mover(deployment, declaration) == BY_PROMOTION:
         try:
             before = history(deployment.s3, bucket, channel)
         except ChannelError:
             before = []
         return next(
-            (each.pointer for each in before if valid(deployment, each.pointer)), Pointer(None)
+            (each.pointer for each in before if valid(deployment, each.pointer, latest)),
+            Pointer(None),
         )
-    return newest(deployment) if latest is None else latest
+    return latest
+
+
+def _readable_hold(deployment: Deployment, channel: Channel) -> Hold | None:
+    try:
+        return (
+            read_hold(deployment.s3, deployment.release_bucket, channel.name)
+            if channel.may_be_held
+            else None
+        )
+    except ChannelError:
+        return None
+
+
+def unreadable_holds(deployment: Deployment) -> dict[str, str]:
+    """The channels whose hold cannot be read, and therefore counts as none; with the cause."""
+    found = {}
+    for channel in channels.CHANNELS:
+        try:
+            if channel.may_be_held:
+                read_hold(deployment.s3, deployment.release_bucket, channel.name)
+        except ChannelError as error:
+            found[channel.name] = str(error)
+    return found
 
 
 def newest(deployment: Deployment) -> Pointer:
-    """The release of the newest approved stage-2 student that has one."""
+    """The release of the newest approved stage-2 student that has one.
+
+    A release whose manifest names another version, or cannot be read, counts as none.
+    """
     folders: set[str] | None = None
     for row in iterate(deployment.sagemaker, deployment.group_name, approval=APPROVED):
         if row.name is None or not row.name.releasable:
@@ -66,15 +94,24 @@ def newest(deployment: Deployment) -> Pointer:
         if folders is None:
             folders = {name.partition(".")[0] for name in _folders(deployment)}
         if str(row.name) in folders:
-            release = newest_release(deployment.s3, deployment.release_bucket, str(row.name))
-            if release:
-                return Pointer(release, row.arn, str(row.name))
+            for release in releases_of(deployment.s3, deployment.release_bucket, str(row.name)):
+                if owner_arn(deployment.s3, deployment.release_bucket, release) == row.arn:
+                    return Pointer(release, row.arn, str(row.name))
     return Pointer(None)
 
 
-def valid(deployment: Deployment, pointer: Pointer) -> bool:
-    """Whether a channel may point there: the version is approved and the release complete."""
-    if pointer.release is None or pointer.package_arn is None:
+def valid(deployment: Deployment, pointer: Pointer, latest: Pointer) -> bool:
+    """Whether a channel may point there: the version is approved and the release complete.
+
+    Args:
+        deployment: Clients, names and settings.
+        pointer: Where to; from an object that somebody else may have written.
+        latest: The answer of :func:`newest`: where no version qualifies, this one does not either,
+            and a version of another group or account is not asked for.
+    """
+    if pointer.release is None or pointer.package_arn is None or latest.package_arn is None:
+        return False
+    if not in_group_of(pointer.package_arn, latest.package_arn):
         return False
     package = describe(deployment.sagemaker, pointer.package_arn)
     return (
@@ -82,6 +119,7 @@ def valid(deployment: Deployment, pointer: Pointer) -> bool:
         and package.approval == APPROVED
         and pointer.release.startswith(f"{package.label}.")
         and is_complete(deployment.s3, deployment.release_bucket, pointer.release)
+        and owner_arn(deployment.s3, deployment.release_bucket, pointer.release) == package.arn
     )
 
 

@@ -50,6 +50,7 @@ from registry.releases.manifest import (
     files_of,
     sha256,
 )
+from registry.releases.release_owner import is_stale, owner_arn
 from registry.releases.signing import SIGNING_ALGORITHM, put_public_key
 from registry.releases.verification import sign_release, verify_release
 from registry.versions.metadata import COMPILE_JOB
@@ -98,7 +99,8 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
 
     Raises:
         CompilationError: The job is not this deployment's or compiled other bytes than those
-            that were registered; its reports are damaged, of another version, or its gate failed.
+            that were registered; its reports are damaged, of another version, or its gate failed;
+            or the release is that of another version of the same name.
         ManifestError: A file is not what the report says.
     """
     assert source.name is not None
@@ -123,6 +125,8 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
     if there and there.retired:
         # Retired, and compiled again: the old manifest does not name the new files.
         withdraw(deployment, release)
+    elif there and there.published:
+        _withdraw_stale(deployment, source, release)
     for name, file in shipped.items():
         _copy_checked(
             deployment, f"{COMPILATIONS_PREFIX}{job_name}/{name}", f"{prefix}{name}", file, job_name
@@ -135,6 +139,18 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
     if there and there.retired:
         deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=f"{prefix}{RETIRED}")
     return release
+
+
+def _withdraw_stale(deployment: Deployment, source: Package, release: str) -> None:
+    """Withdraws a release of this id that a deleted version of the same name has left."""
+    owner = owner_arn(deployment.s3, deployment.release_bucket, release)
+    if is_stale(deployment, owner, source.arn):
+        withdraw(deployment, release)
+    elif owner != source.arn:
+        raise CompilationError(
+            f"{source.label}: release {release} was made from {owner}, which has the same name; "
+            "register this version under a name of its own"
+        )
 
 
 def _write_manifest(deployment: Deployment, release: str, body: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from registry.aws import is_missing
-from registry.names import ModelName, name_in_description, package_version
+from registry.names import ModelName, is_version_arn, name_in_description, package_version
 from registry.text import aws_line, shortened
 from registry.versions.metadata import (
     APPROVAL_REASON,
@@ -145,7 +145,13 @@ class NewPackage:
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
-    """Describes a version; None when it does not exist (any more)."""
+    """Describes a version; None when it does not exist (any more).
+
+    What is no version's ARN is answered without a call: SageMaker refuses it with an error that
+    is not the one for a missing version.
+    """
+    if not is_version_arn(arn):
+        return None
     try:
         answer = sagemaker.describe_model_package(ModelPackageName=arn)
     except ClientError as error:
@@ -161,7 +167,7 @@ def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
         arn=answer["ModelPackageArn"],
         version=package_version(answer["ModelPackageArn"]),
         group=answer.get("ModelPackageGroupName", ""),
-        name=name_in_description(metadata.get(MODEL_NAME, description)),
+        name=_name(description, metadata),
         approval=answer.get("ModelApprovalStatus", PENDING),
         description=description,
         created=answer["CreationTime"],
@@ -217,12 +223,18 @@ def summary_of(row: Mapping[str, Any]) -> PackageSummary:
     return PackageSummary(
         arn=row["ModelPackageArn"],
         version=package_version(row["ModelPackageArn"]),
-        name=name_in_description((metadata or {}).get(MODEL_NAME, description)),
+        name=_name(description, metadata or {}),
         approval=row.get("ModelApprovalStatus", PENDING),
         description=description,
         created=row["CreationTime"],
         metadata=metadata,
     )
+
+
+def _name(description: str, metadata: Mapping[str, str]) -> ModelName | None:
+    """A version's name: nobody can change its description, and whoever approves may change its
+    metadata, so the metadata counts only where the description has no name."""
+    return name_in_description(description) or name_in_description(metadata.get(MODEL_NAME, ""))
 
 
 def find(

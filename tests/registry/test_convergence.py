@@ -1,6 +1,7 @@
 """The one right next step, over every observation there can be."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,10 @@ def observations() -> list[tuple[Observation, Step]]:
         Observation(**dict(zip(values, each, strict=True)))  # type: ignore[arg-type]
         for each in itertools.product(*values.values())
     ]
-    return [(each, next_step(each)) for each in seen]
+    found = [(each, next_step(each)) for each in seen]
+    # A stale release changes the step of those alone that have none.
+    stale = [replace(each, stale=True) for each, step in found if step is Step.NOTHING]
+    return found + [(each, next_step(each)) for each in stale]
 
 
 EVERY = observations()
@@ -57,6 +61,13 @@ def where(step: Step) -> list[Observation]:
 
 def test_every_step_is_reached() -> None:
     assert {step for _, step in EVERY} == set(Step)
+
+
+def test_stale_release_is_withdrawn_after_every_other_step() -> None:
+    for seen, step in EVERY[::101]:
+        with_stale = next_step(replace(seen, stale=True))
+        waits = step in (Step.NOTHING, Step.WITHDRAW_STALE) and seen.releasable
+        assert with_stale is (Step.WITHDRAW_STALE if waits else step)
 
 
 def test_nothing_happens_to_what_is_not_a_stage_2_student() -> None:
@@ -94,7 +105,7 @@ def test_what_is_not_approved_is_neither_running_nor_to_be_had() -> None:
             elif seen.job is JobState.RUNNING:
                 assert step is Step.STOP_COMPILATION
             else:
-                assert step is Step.NOTHING
+                assert step is (Step.WITHDRAW_STALE if seen.stale else Step.NOTHING)
 
 
 def test_a_newer_recipe_compiles_what_leads_the_channel_and_leaves_history() -> None:

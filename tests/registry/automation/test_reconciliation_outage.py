@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from registry.automation.reconciliation import STATE_KEY
+from registry.automation.reconciler_state import STATE_KEY
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.automation.test_histories import begin, take
 from tests.registry.memory_aws import TRAINING

@@ -32,7 +32,7 @@ def started(settings: CompileSettings) -> dict[str, Any]:
         name = start(aws.client("sagemaker"), aws.client("s3"), package, RECIPE, settings, 1)
         assert parse_compile_job(name) == (package.name, RECIPE.id, 1)
         assert package.name
-        jobs = jobs_of(aws.client("sagemaker"), package.name, RECIPE)
+        jobs = jobs_of(aws.client("sagemaker"), package.arn, package.name, RECIPE)
         assert (jobs.newest.state, jobs.running) == (JobState.RUNNING, (name,))
         return dict(aws.jobs[name])
 
