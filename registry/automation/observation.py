@@ -16,12 +16,13 @@ from registry.compilation.jobs import CompilationError
 from registry.compilation.reports import FIDELITY_REPORT
 from registry.convergence import Approval, JobState, Observation, Verdict
 from registry.deployment import Deployment
-from registry.names import ModelName, compile_job_name, release_id
+from registry.names import ModelName, compile_job_name, is_version_arn, release_id
 from registry.releases import channel_targets, retention
 from registry.releases import folders as release_folders
 from registry.releases.pointers import ChannelError, Pointer, read_channel
 from registry.releases.release_owner import folder_owner, is_stale, owner_arn
-from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, RELEASE
+from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, PROMOTED_FROM, RELEASE
+from registry.versions.name_claims import owner_of
 from registry.versions.packages import Package, describe, find
 
 #: States of the newest job in which another one may be started.
@@ -133,6 +134,8 @@ def observe(
     foreign = package is not None and package.group != deployment.group_name
     if name is None or foreign or not name.releasable:
         return VersionState(Observation(approval, releasable=False), version, package, name)
+    if package and not _has_own_name(deployment, package, name):
+        return _under_foreign_name(version, package, name, recipe)
     folders = list(release_folders.folders(deployment.s3, deployment.release_bucket, str(name)))
     if package is None:
         folders = _folders_of_deleted(deployment, version.arn, folders)
@@ -209,6 +212,34 @@ def observe(
         moment,
         stale_releases,
     )
+
+
+def _has_own_name(deployment: Deployment, package: Package, name: ModelName) -> bool:
+    """Whether a version's name was given to it: to the job that made it, or to the version of
+    another deployment that it is a copy of. A name that nobody has claimed is its own."""
+    owner = owner_of(deployment.s3, deployment.training_bucket, name)
+    copied_from = package.metadata.get(PROMOTED_FROM, "")
+    sources = {package.generated_by, copied_from if is_version_arn(copied_from) else ""}
+    return not owner or owner in sources
+
+
+def _under_foreign_name(
+    version: VersionRef, package: Package, name: ModelName, recipe: CompileRecipe
+) -> VersionState:
+    """A version whose name was given to another one: nothing is done under that name, and where
+    people approved it, the cause is recorded."""
+    approval = Approval(package.approval)
+    mark = compile_job_name(name, recipe.id, 1)
+    seen = Observation(
+        approval,
+        releasable=approval is Approval.APPROVED,
+        compilable=False,
+        leads=False,
+        failure_recorded=package.metadata.get(COMPILE_FAILED_JOB) == mark,
+    )
+    why = "its name was given to another version; register it from its own training job"
+    jobs = compilation.CompileJobs(compilation.CompileJob(reason=why))
+    return VersionState(seen, version, package, name, jobs, mark=mark)
 
 
 def _foreign_fault(deployment: Deployment, job: Mapping[str, Any]) -> str:

@@ -100,18 +100,20 @@ def newest(deployment: Deployment) -> Pointer:
     return Pointer(None)
 
 
-def valid(deployment: Deployment, pointer: Pointer, latest: Pointer) -> bool:
+def valid(deployment: Deployment, pointer: Pointer, latest: Pointer | None = None) -> bool:
     """Whether a channel may point there: the version is approved and the release complete.
 
     Args:
         deployment: Clients, names and settings.
         pointer: Where to; from an object that somebody else may have written.
-        latest: The answer of :func:`newest`: where no version qualifies, this one does not either,
-            and a version of another group or account is not asked for.
+        latest: The answer of :func:`newest` a moment ago, where the caller has it: where no version
+            qualifies, this one does not either, and a version of another group or account is not
+            asked for.
     """
-    if pointer.release is None or pointer.package_arn is None or latest.package_arn is None:
+    if pointer.release is None or pointer.package_arn is None:
         return False
-    if not in_group_of(pointer.package_arn, latest.package_arn):
+    latest = newest(deployment) if latest is None else latest
+    if latest.package_arn is None or not in_group_of(pointer.package_arn, latest.package_arn):
         return False
     package = describe(deployment.sagemaker, pointer.package_arn)
     return (

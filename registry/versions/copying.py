@@ -26,6 +26,7 @@ from registry.versions.metadata import (
     MODEL_NAME,
     OUTPUT_ARCHIVE,
     PARENT_ARN,
+    PROMOTED_FROM,
     RELEASE,
 )
 from registry.versions.name_claims import claim_exact_name
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 #: Metadata of the version: the ARN that it was copied from.
-PROMOTED_FROM = "PromotedFrom"
 #: Metadata that is not copied: ARNs and addresses of the source mean nothing elsewhere.
 _SOURCE_ONLY = frozenset(
     {

@@ -35,6 +35,8 @@ OUTPUT_ARCHIVE = "OutputArchive"
 MLFLOW_RUN = "MlflowRunId"
 COMPILE_FAILURE = "CompileFailure"
 COMPILE_FAILED_JOB = "CompileFailedJob"
+#: The version of another deployment that a version is a copy of.
+PROMOTED_FROM = "PromotedFrom"
 #: The release that was made from a version, once its notice was sent.
 RELEASE = "Release"
 #: Why the run failed that a version was registered for; such a version has no model.

@@ -27,7 +27,7 @@ def test_every_failure_has_an_alarm_that_notifies_the_topic(
     kinds = ("Errors", "Throttles", "Undelivered", "Failed")
     expected = {f"{name}{kind}" for name in FUNCTIONS for kind in kinds}
     counted = {"GateFailed", "NotCompiled", "RunFailed", "ReleaseDamaged", "ReconcilerStale"}
-    assert set(found) == expected | counted
+    assert set(found) == expected | counted | {"VersionFailed", "HoldUnreadable"}
     (topic,) = deployment.of_type("AWS::SNS::Topic")
     for name, alarm in found.items():
         assert len(alarm["AlarmActions"]) == 1 and topic.logical_id in alarm["AlarmActions"][0]

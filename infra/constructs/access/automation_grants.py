@@ -55,6 +55,7 @@ def compile_statements(
 ) -> list[iam.PolicyStatement]:
     """Look at a version, start or stop its compile job, hand what is released to ``publish``,
     write its lineage."""
+    training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX, APPROVED_PREFIX)
     return [
         *_lineage(registry),
         registry.group.packages(*READ_PACKAGES),
@@ -74,11 +75,11 @@ def compile_statements(
             resources=[compile_role.role_arn],
             conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         ),
-        objects(registry.training_bucket, READ, JOBS_PREFIX, COMPILATIONS_PREFIX, APPROVED_PREFIX),
+        objects(registry.training_bucket, READ, *training),
         objects(registry.training_bucket, READ_VERSIONS, JOBS_PREFIX),
         # The archive that a person approved, and the record of each job that was started.
         objects(registry.training_bucket, WRITE, APPROVED_PREFIX),
-        listing(registry.training_bucket, JOBS_PREFIX, COMPILATIONS_PREFIX, APPROVED_PREFIX),
+        listing(registry.training_bucket, *training),
         objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
         iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[publish_arn]),

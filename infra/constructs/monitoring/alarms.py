@@ -96,6 +96,18 @@ class Alarms(Construct):
             "A release in a channel is not what was signed, and was withdrawn: somebody has "
             "changed the release bucket. The notice says what: cards release list",
         )
+        self._alarm(
+            "VersionFailed",
+            counted(settings, "VersionFailed"),
+            "A version or a training job could not be checked; the others were. The reconciler's "
+            "log says which and why: cards trace",
+        )
+        self._alarm(
+            "HoldUnreadable",
+            counted(settings, "HoldUnreadable"),
+            "A channel's hold cannot be read and counts as none: somebody else has written it. "
+            "Hold the channel again: cards release promote",
+        )
         # Three runs in a row that did not end: what no event reported is not repaired.
         self._alarm(
             "ReconcilerStale",

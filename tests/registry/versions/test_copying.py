@@ -13,7 +13,8 @@ import pytest
 from localcloud import LocalCloud
 from registry.deployment import Deployment
 from registry.names import parse_name
-from registry.versions.copying import PROMOTED_FROM, CopyError, copy_version
+from registry.versions.copying import CopyError, copy_version
+from registry.versions.metadata import PROMOTED_FROM
 from registry.versions.packages import NewPackage, Package, create, describe
 from tests.faults import Faults
 from tests.registry.registration.training_jobs import request
