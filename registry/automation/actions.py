@@ -216,7 +216,7 @@ def publish_actions(
         return moved
 
     def withdraw_stale(state: VersionState) -> str:
-        moved = move_channels(deployment)
+        moved = move_channels(deployment, notifier)
         for release in state.stale_releases:
             # Its name's living version may have published meanwhile.
             owner = owner_arn(deployment.s3, deployment.release_bucket, release)
