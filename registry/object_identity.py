@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -20,6 +20,9 @@ from registry.aws import error_code, split_s3_uri
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+#: How far the clocks of S3 and SageMaker may differ, where a job's end and an object's time are
+#: compared.
+CLOCK_DIFFERENCE = timedelta(seconds=10)
 _CHUNK = 1024**2
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VERSION_ID = re.compile(r"[\w.:/=+\-@]{1,180}", re.ASCII)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -21,6 +20,7 @@ from botocore.exceptions import ClientError
 from registry.aws import error_code, split_s3_uri
 from registry.names import APPROVED_PREFIX
 from registry.object_identity import (
+    CLOCK_DIFFERENCE,
     HashedObject,
     ObjectIdentity,
     ObjectMissingError,
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 ARCHIVE = "model.tar.gz"
 #: The largest archive that is copied, and that a compile job takes.
 ARCHIVE_LIMIT = 2 * 1024**3
-#: How far the clocks of S3 and SageMaker may differ.
-_CLOCK_DIFFERENCE = timedelta(seconds=10)
 _REMEDY = "train it again, or register it again from its training job"
 
 
@@ -84,12 +82,19 @@ def fault(s3: S3Client, package: Package) -> str:
         answer = head(s3, package.model_data_url, identity.version_id if identity else "")
     except ValueError as error:
         return str(error)
+    except ClientError as error:
+        if error_code(error) not in ("403", "AccessDenied"):
+            raise
+        return (
+            f"{package.label}: this deployment's functions may not read {package.model_data_url}; "
+            "only archives of its own training jobs are compiled, register it from its training job"
+        )
     if answer is None:
         what = "the registered S3 version of its archive" if identity else "its archive"
         return (
             f"{package.label}: {what} {package.model_data_url} does not exist any more; {_REMEDY}"
         )
-    if identity is None and answer["LastModified"] > package.created + _CLOCK_DIFFERENCE:
+    if identity is None and answer["LastModified"] > package.created + CLOCK_DIFFERENCE:
         return (
             f"{package.label}: {package.model_data_url} was written after the version was "
             f"registered, and no digest of the registered archive is recorded; {_REMEDY}"

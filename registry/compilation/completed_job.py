@@ -14,6 +14,9 @@ from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.job_identity import ForeignJobError, argument, require_started_here
 from registry.compilation.jobs import MODEL_DIGEST_ARGUMENT, SOURCE_ARN, CompilationError
 from registry.deployment import Deployment
+from registry.names import COMPILATIONS_PREFIX
+from registry.object_identity import CLOCK_DIFFERENCE
+from registry.text import printable
 from registry.versions.metadata import CARD_SET_DIGEST
 from registry.versions.packages import Package
 
@@ -80,6 +83,33 @@ def require_registered_inputs(
             f"{name}: the version was trained on the card set {_short(cards)} and compiled with "
             f"{_short(compiled_with)}; nothing is published"
         )
+
+
+def require_unchanged_outputs(deployment: Deployment, job: Mapping[str, Any]) -> None:
+    """Refuses outputs that somebody wrote after the job had ended.
+
+    SageMaker uploads them before it sets the job's end. Called once the reports are read, so that
+    what they say was there in time.
+
+    Args:
+        deployment: Clients and names.
+        job: From :func:`own_job`.
+
+    Raises:
+        CompilationError: An object below the job's output is newer than the job.
+    """
+    name, latest = job["ProcessingJobName"], job["ProcessingEndTime"] + CLOCK_DIFFERENCE
+    pages = deployment.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=deployment.training_bucket, Prefix=f"{COMPILATIONS_PREFIX}{name}/"
+    )
+    for page in pages:
+        for entry in page.get("Contents", []):
+            if entry["LastModified"] > latest:
+                raise CompilationError(
+                    f"{name}: {printable(entry['Key'])} was written at "
+                    f"{entry['LastModified']:%Y-%m-%d %H:%M:%S} UTC, after the job had ended; "
+                    "nothing is published, compile again with cards release retry"
+                )
 
 
 def _short(digest: object) -> str:

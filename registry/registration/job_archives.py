@@ -7,12 +7,17 @@ the digests of the archives cover all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from registry.archives import ArchiveError, read_member
 from registry.aws import split_s3_uri
-from registry.object_identity import HashedObject, ObjectMissingError, ObjectVersion, read_object
+from registry.object_identity import (
+    CLOCK_DIFFERENCE,
+    HashedObject,
+    ObjectMissingError,
+    ObjectVersion,
+    read_object,
+)
 from registry.registration.request import (
     REQUEST_FILE,
     REQUEST_LIMIT,
@@ -26,8 +31,6 @@ if TYPE_CHECKING:
 MODEL_FILE, OUTPUT_FILE = "model.tar.gz", "output.tar.gz"
 #: All that a job leaves beside its model, unpacked: a function reads it to the end.
 OUTPUT_LIMIT = 1024**3
-#: How far the clocks of S3 and SageMaker may differ.
-CLOCK_DIFFERENCE = timedelta(seconds=10)
 
 
 def read_request(s3: S3Client, job: Mapping[str, Any]) -> RegistrationRequest:

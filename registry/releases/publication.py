@@ -23,6 +23,7 @@ from registry.compilation.completed_job import (
     model_digest,
     own_job,
     require_registered_inputs,
+    require_unchanged_outputs,
 )
 from registry.compilation.jobs import CompilationError, gate_verdict, read_report
 from registry.compilation.reports import COMPILATION_REPORT, FIDELITY_REPORT
@@ -107,6 +108,7 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
     job = own_job(deployment, source, recipe, job_name)
     report, fidelity = _reports(deployment, source, job_name)
     require_registered_inputs(source, job, report)
+    require_unchanged_outputs(deployment, job)
     if gate_verdict(fidelity) is not Verdict.PASSED:
         raise CompilationError(f"{job_name}: its fidelity gate did not pass; nothing is published")
     files = files_of(report, f"{job_name}: {COMPILATION_REPORT}")

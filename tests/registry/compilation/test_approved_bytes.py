@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +18,7 @@ from registry.versions.metadata import COMPILE_FAILURE, MODEL_ARCHIVE, RELEASE
 from registry.versions.packages import Package, describe
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.compilation.compiled_files import FILES, report
-from tests.registry.memory_aws import RELEASES, TRAINING
+from tests.registry.memory_aws import RELEASES, TRAINING, error
 
 NAME = "student-efficientnet-lite0-stage2-v1"
 ARCHIVE_KEY = "jobs/job-1/output/model.tar.gz"
@@ -246,6 +247,34 @@ def test_job_that_read_another_archive_publishes_nothing(world: World) -> None:
     world.drain()
     assert "and read ffffffffffff" in metadata(world, arn)[COMPILE_FAILURE]
     assert not world.complete_releases()
+
+
+def test_output_written_after_the_job_has_ended_publishes_nothing(world: World) -> None:
+    """Another compile job's role may write there; SageMaker itself has finished by then."""
+    arn = world.register()
+    world.decide(arn, "Approved")
+    world.drain()
+    (name,) = world.active()
+    world.end_job(name, "passed")
+    world.aws.clock += timedelta(minutes=1)
+    key = f"compilations/{name}/model.onnx"
+    world.aws._store((TRAINING, key), FILES["model.onnx"])
+    world.drain()
+    assert "after the job had ended" in metadata(world, arn)[COMPILE_FAILURE]
+    assert not world.complete_releases()
+
+
+def test_archive_that_the_functions_may_not_read_is_recorded_as_failed(world: World) -> None:
+    arn = world.register()
+    world.decide(arn, "Approved")
+
+    def denied(operation: str, when: str) -> None:
+        if operation == "HeadObject" and when == "before":
+            raise error(operation, "403", status=403)
+
+    world.aws.around = denied
+    found = approved_model.fault(world.aws.client("s3"), package(world, arn))
+    assert "may not read" in found
 
 
 def test_job_that_read_another_card_set_publishes_nothing(world: World) -> None:
