@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
-from cli.release import diff, move_channel, pull, retry, trust
+from cli.release import diff, move_channel, pull, retry, sign, trust
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+
+    from registry.releases.folders import Folder
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +30,7 @@ app = typer.Typer(
     cards release rollback --reason "…"  stable to the one before
     cards release promote --reason "…"   stable to the candidate
     cards release retry NAME             compile again what failed
+    cards release sign --all             add signatures that older releases lack
     cards release rotate-key             the next signing key, signed by the one in use
     """,
 )
@@ -49,6 +52,7 @@ app.command("pull", epilog="Example: cards release pull --channel stable --out r
 app.command("verify", epilog="Example: cards release verify release/ --key trusted.pem")(
     pull.verify
 )
+app.command("sign", epilog="Example: cards release sign --all")(sign.sign)
 app.command("rotate-key", epilog="Example: cards release rotate-key")(trust.rotate_key)
 
 Channel = Annotated[str, typer.Option(help="Whose release is meant.")]
@@ -75,12 +79,13 @@ def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
         print_json(
             [
                 {
-                    "release": name,
-                    "published": when.isoformat(),
-                    "stable": STABLE in channels(name),
-                    "channels": channels(name),
+                    "release": each.release,
+                    "published": each.published.isoformat() if each.published else None,
+                    "stable": STABLE in channels(each.release),
+                    "channels": channels(each.release),
+                    "missing_signatures": list(each.missing_signatures),
                 }
-                for when, name in found
+                for each in found
             ]
         )
     elif not found:
@@ -88,8 +93,16 @@ def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
     else:
         print_table(
             ["RELEASE", "PUBLISHED", "CHANNEL"],
-            [[name, f"{when:%Y-%m-%d %H:%M}", ", ".join(channels(name))] for when, name in found],
+            [
+                [
+                    each.release,
+                    f"{each.published:%Y-%m-%d %H:%M}",
+                    ", ".join(channels(each.release)),
+                ]
+                for each in found
+            ],
         )
+        _print_missing_signatures(found)
         for channel, held in holds.items():
             if held:
                 print_line(
@@ -112,21 +125,34 @@ def show(
     from cli.release.show_manifest import print_manifest
     from cli.release.verified_manifest import manifest_of
     from registry.releases.download import release_in_channel
+    from registry.releases.folders import folder
 
     aws = AwsSession(environment)
-    manifest = manifest_of(
-        aws,
-        release or release_in_channel(aws.client("s3"), aws.deployment.release_bucket, channel),
-    )
+    s3, bucket = aws.client("s3"), aws.deployment.release_bucket
+    manifest = manifest_of(aws, release or release_in_channel(s3, bucket, channel))
     if as_json:
         print_json(manifest)
-    else:
-        print_manifest(manifest)
+        return
+    print_manifest(manifest)
+    found = folder(s3, bucket, manifest["release"])
+    _print_missing_signatures([found] if found else [])
 
 
-def releases(s3: S3Client, bucket: str) -> list[tuple[Any, str]]:
-    """The complete releases, newest first: (when, id)."""
-    from registry.releases.folders import folders
+def releases(s3: S3Client, bucket: str) -> list[Folder]:
+    """The complete releases, newest first."""
+    from registry.releases.folders import complete, folders
 
-    found = [(each.published, each.release) for each in folders(s3, bucket) if each.published]
-    return sorted(found, reverse=True)
+    found = {each.release: each for each in folders(s3, bucket)}
+    return [found[release] for release in complete(found.values())]
+
+
+def _print_missing_signatures(found: list[Folder]) -> None:
+    """Releases of earlier versions of this product, and the command that signs them again."""
+    from cli.console import print_line
+
+    for each in found:
+        if each.missing_signatures:
+            print_line(
+                f"{each.release} was signed by an earlier version of this product and lacks "
+                f"{', '.join(each.missing_signatures)}: cards release sign --all"
+            )

@@ -132,14 +132,22 @@ def verify(
     from cli.release.verified_manifest import signature_fits
     from registry.deployment import utc_now
     from registry.releases.pulled_folder import verify_folder
+    from registry.releases.release_signatures import check_further_signatures
 
     trusted = _trusted_for(folder, key, deployment, environment)
     accepts = trusted.verify_any(signature_fits)
     manifest = verify_folder(folder, accepts)
     stated = stored_statement(folder, trusted)
+    further = check_further_signatures(folder, manifest, accepts)
     print_line(
         f"{folder}: {manifest['release']} is what was signed, {len(manifest['files'])} files"
     )
+    if further.missing:
+        print_line(
+            f"  signed by an earlier version of this product, without "
+            f"{' and '.join(further.missing)}; in the bucket they are added by: "
+            "cards release sign --all"
+        )
     if stated and stated.has_expired(utc_now()):
         print_stderr(_expired(stated))
 

@@ -12,6 +12,8 @@ from registry.names import RELEASES_PREFIX, RETIRED
 from registry.releases.manifest import MANIFEST
 
 #: Under both of its names: see registry/releases/release_signatures.py.
+_SIGNATURE_KINDS = ("manifest", "model", "provenance")
+_SIGNATURE = re.compile(rf"({'|'.join(_SIGNATURE_KINDS)})\.[0-9a-f]{{64}}\.sig", re.ASCII)
 _MANIFEST_SIGNATURE = re.compile(r"manifest(\.[0-9a-f]{64})?\.sig", re.ASCII)
 
 if TYPE_CHECKING:
@@ -48,6 +50,13 @@ class Folder:
         return frozenset(
             file for file in self.files if file == RETIRED or _MANIFEST_SIGNATURE.fullmatch(file)
         )
+
+    @property
+    def missing_signatures(self) -> tuple[str, ...]:
+        """The signatures that releases of earlier versions of this product lack; whether those that
+        are there fit is :func:`registry.releases.verification.verify_release`'s to say."""
+        found = {match[1] for file in self.files if (match := _SIGNATURE.fullmatch(file))}
+        return tuple(f"{kind}.sig" for kind in _SIGNATURE_KINDS if kind not in found)
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -62,32 +63,6 @@ def stored_name(signature: str, manifest_sha256: str) -> str:
     """The name of a signature's object in its release's folder."""
     stem, _, ending = signature.rpartition(".")
     return f"{stem}.{manifest_sha256}.{ending}"
-
-
-def fetch(s3: S3Client, bucket: str, release: str, body: bytes) -> dict[str, bytes]:
-    """The signatures of a manifest, by the names that they have in a pulled release.
-
-    Those of OMS and SLSA are absent from releases of earlier versions of this product.
-
-    Args:
-        s3: A boto3 S3 client.
-        bucket: The release bucket.
-        release: The release's id.
-        body: Its manifest, as read from there.
-
-    Raises:
-        ManifestError: One is longer than any signature.
-    """
-    digest, found = sha256(body), {}
-    for name in SIGNATURES:
-        stored = read_signature(s3, bucket, release, stored_name(name, digest))
-        if stored is None and name == SIGNATURE:
-            stored = read_signature(s3, bucket, release, SIGNATURE)
-        if stored is not None and len(stored) > SIGNATURE_LIMIT:
-            raise ManifestError(f"{release}: {name} is longer than {SIGNATURE_LIMIT} bytes")
-        if stored is not None:
-            found[name] = stored
-    return found
 
 
 def read_signature(s3: S3Client, bucket: str, release: str, file: str) -> bytes | None:
@@ -189,3 +164,30 @@ def _put(deployment: Deployment, release: str, file: str, content: bytes) -> Non
     deployment.s3.put_object(
         Bucket=deployment.release_bucket, Key=f"{RELEASES_PREFIX}{release}/{file}", Body=content
     )
+
+
+def check_further_signatures(
+    folder: Path, manifest: Mapping[str, Any], verify: Verify
+) -> SignatureState:
+    """Checks the signatures of OMS and SLSA in a pulled release whose manifest is verified.
+
+    Args:
+        folder: The pulled release.
+        manifest: Its manifest.
+        verify: Checks a signature.
+
+    Raises:
+        ManifestError: One that is there does not fit the release.
+    """
+    found = {}
+    for name in SIGNATURES[1:]:
+        path = folder / name
+        if path.is_file():
+            with path.open("rb") as file:
+                found[name] = file.read(SIGNATURE_LIMIT + 1)
+    state = inspect(found, manifest, (folder / MANIFEST).read_bytes(), verify)
+    if state.wrong:
+        raise ManifestError(
+            f"{folder}: {', '.join(state.wrong)} does not fit the release; pull it again"
+        )
+    return state

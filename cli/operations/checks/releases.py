@@ -145,6 +145,43 @@ def judge_stable(
     return failed(f"stable -> {pointed.release or 'nothing'}; {right} is right", repeat)
 
 
+def signatures(context: CheckContext) -> Iterator[CheckResult]:
+    """Each release has its signatures, and each channel a statement that is not yet due."""
+    from registry.channels import CHANNELS
+    from registry.releases.folders import folders
+    from registry.releases.pointers import ChannelError, read_channel
+
+    deployment = context.deployment
+    complete = [e for e in folders(deployment.s3, deployment.release_bucket) if e.published]
+    lacking = [each.release for each in complete if each.missing_signatures]
+    if lacking:
+        yield warning(
+            f"{len(lacking)} of {len(complete)} releases were signed by an earlier version of this "
+            f"product and lack signatures ({lacking[0]})",
+            f"cards release sign --all -e {context.environment}",
+        )
+    again = f"cards reconcile -e {context.environment}"
+    now, faulty = datetime.now(UTC), False
+    for channel in CHANNELS:
+        try:
+            found = read_channel(deployment.s3, deployment.release_bucket, channel.name)
+        except ChannelError:
+            continue  # The check of the channel says so.
+        stated = found.statement if found else None
+        if found and stated is None:
+            faulty = True
+            yield failed(f"channel {channel.name} has no signed statement", again)
+        elif stated and stated.has_expired(now):
+            faulty = True
+            yield failed(
+                f"channel {channel.name}: its statement expired on {stated.expires:%Y-%m-%d}; "
+                "devices report a frozen channel",
+                again,
+            )
+    if not lacking and not faulty:
+        yield ok(f"{len(complete)} releases with all signatures" if complete else "no release yet")
+
+
 def _recipe(context: CheckContext) -> CompileRecipe | None:
     from registry.compilation.compile_recipe import CompileRecipe
 
@@ -170,4 +207,5 @@ def _repeat(context: CheckContext, package_arn: str) -> str:
 CHECKS = (
     Check("approvals", approvals, ("group", "buckets", "automation")),
     Check("stable channel", stable, ("group", "buckets", "automation")),
+    Check("signatures", signatures, ("buckets",)),
 )
