@@ -134,6 +134,16 @@ def test_buckets_must_differ_and_two_compilers_exclude_each_other() -> None:
         load_settings({"cards": {"compiler_image": IMAGE, "compile": {"image": IMAGE}}})
 
 
+@pytest.mark.parametrize("setting", [{"compiler_image": ""}, {"compile": {"image": ""}}])
+def test_image_named_by_its_digest_is_taken(setting: dict[str, Any]) -> None:
+    image = f"{IMAGE.rpartition(':')[0]}@sha256:{'a' * 64}"
+    given = {"compile": {"image": image}} if "compile" in setting else {"compiler_image": image}
+    settings = load_settings({"cards": given})
+    assert image in (settings.compiler_image, settings.compile.image)
+    with pytest.raises(SettingsError):
+        load_settings({"cards": {"compiler_image": image[:-1]}})
+
+
 def test_a_compiler_image_chooses_hailo() -> None:
     settings = load_settings({"cards": {"compiler_image": IMAGE}})
     assert settings.compiler_kind.name == "hailo"

@@ -68,6 +68,10 @@ def _image(
             raise
         found = []
     if found:
+        digest = found[0].get("imageDigest")
+        if parts["tag"] and digest:
+            by_digest = f"{image.partition(':')[0]}@{digest}"
+            return ok(f"{name}, in {image}; in production name it by digest: {by_digest}")
         return ok(f"{name}, in {image}")
     return failed(
         f"the image with {needed.software} is missing: {image}",
