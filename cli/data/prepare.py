@@ -69,7 +69,7 @@ def prepare(
     cards = replace(cards, problems=tuple(problems))
     write_pack(cards, out, size, threads=threads, progress=progress("packed"))
     packed = open_pack(out)
-    _remove_strangers(out, packed)
+    _remove_old_files(out, packed)
     show_progress("comparing the scans")
     findings = examine(packed, expected, threads)
     document = _document(packed, findings, expected)
@@ -126,35 +126,45 @@ def _check_source(source: Path, out: Path) -> None:
 
 
 def check_target(out: Path) -> None:
-    """Refuses a target that holds something else.
+    """Refuses a target that holds something else: what is not replaced there is deleted.
+
+    Files of common names (report.json) do not make a folder ours: beside them must be a pack's
+    index, a shard, or what an interrupted preparation has left.
 
     Raises:
         CliError: It does.
     """
-    from recognition.atomic_files import LEFTOVERS
-    from recognition.card_sets.pack import PACK
+    from recognition.card_sets.pack import PACK, is_pack_index, is_shard_name
 
     if not out.exists():
         return
     names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
-    kept = (PACK, REPORT, PICTURE)
-    ours = {
-        name
-        for name in names
-        if name in kept or name.startswith("scans-") or fnmatch(name, LEFTOVERS)
-    }
+    marks = {name for name in names if is_shard_name(name) or _is_leftover(name)}
+    if is_pack_index(out / PACK):
+        marks.add(PACK)
+    ours = marks | {REPORT, PICTURE} if marks else set()
     if names - ours or not out.is_dir():
         other = f" ({min(names - ours)})" if names - ours else ""
         raise CliError(f"--out {out}: holds something else{other}; name another folder")
 
 
-def _remove_strangers(out: Path, packed: PackedSet) -> None:
-    """Shards of an earlier state of the set, and what an interruption left, only take room."""
-    from recognition.atomic_files import LEFTOVERS
+def _remove_old_files(out: Path, packed: PackedSet) -> None:
+    """Shards of an earlier state of the set, and what an interruption left, only take space."""
+    from recognition.card_sets.pack import is_shard_name
 
-    for path in (*out.glob("scans-*"), *out.glob(LEFTOVERS)):
-        if path not in packed.files:
+    for path in list(out.iterdir()):
+        old = is_shard_name(path.name) or _is_leftover(path.name)
+        if old and path not in packed.files:
             path.unlink(missing_ok=True)
+
+
+def _is_leftover(name: str) -> bool:
+    """Whether a file is one of ours that was not written to its end."""
+    from recognition.atomic_files import LEFTOVERS
+    from recognition.card_sets.pack import PACK
+
+    begins = tuple(f".{each}-" for each in ("scans", PACK, REPORT, PICTURE))
+    return fnmatch(name, LEFTOVERS) and name.startswith(begins)
 
 
 def _some(title: str, what: Iterable[str]) -> list[str]:

@@ -280,6 +280,20 @@ def verify_pack(packed: PackedSet) -> list[str]:
     return [path.name for path, sha256 in pairs if file_sha256(path) != sha256]
 
 
+def is_pack_index(path: Path) -> bool:
+    """Whether a file is the index of a pack, as :func:`write_pack` writes it."""
+    try:
+        _read_index(path)
+    except (OSError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a file of this name is a pack's shard."""
+    return _SHARD.fullmatch(name) is not None
+
+
 def _read_index(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _LARGEST_INDEX:
         raise ValueError(f"{PACK} is larger than {_LARGEST_INDEX // 2**20} MiB")

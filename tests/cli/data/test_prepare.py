@@ -78,6 +78,17 @@ def test_a_target_that_holds_something_else_is_left_alone(folder: Path) -> None:
     assert (target / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize(
+    "name", ["report.json", "report.png", "pack.json", "scans-2020.zip", ".notes-1.partial.txt"]
+)
+def test_target_with_a_file_of_a_common_name_is_left_alone(folder: Path, name: str) -> None:
+    target = folder.parent / "pack"
+    target.mkdir()
+    (target / name).write_text("[1]")
+    refused(prepared(folder), f"holds something else ({name})")
+    assert (target / name).read_text() == "[1]"
+
+
 def test_what_an_interruption_left_is_no_hindrance(folder: Path) -> None:
     target = folder.parent / "pack"
     target.mkdir()
