@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -16,6 +18,8 @@ from registry.names import parse_name
 from registry.versions.packages import NewPackage, create
 from tests.e2e.cloud import BIN, Cloud, started
 from tests.registry.registration.training_jobs import request
+from tests.registry.releases.p256 import Key
+from tests.registry.releases.signed_releases import ReleaseBucket
 
 CLI = str(BIN / "cards")
 NAME = "student-efficientnet-lite0-stage2-v1"
@@ -301,9 +305,53 @@ def reader(role_of_prod: boto3.Session, dev: Account) -> Reader:
 def release(dev: Account) -> str:
     """Something in each place of dev's release bucket; the release's key."""
     put, bucket = dev.cloud.client("s3").put_object, dev.deployment.release_bucket
-    for key in ("releases/r/manifest.json", "channels/stable.json", "keys/1.pem", "else/x"):
+    for key in ("releases/r/manifest.json", "channels/other.json", "keys/1.pem", "else/x"):
         put(Bucket=bucket, Key=key, Body=key.encode())
     return "releases/r/manifest.json"
+
+
+@dataclass(frozen=True)
+class DeployedKey(Key):
+    """The signing key of a deployment, used as its publisher does."""
+
+    account: Account | None = None
+
+    def sign(self, message: bytes) -> bytes:
+        assert self.account
+        answer = self.account.cloud.client("kms").sign(
+            KeyId=self.account.deployment.signing_key_arn,
+            Message=hashlib.sha256(message).digest(),
+            MessageType="DIGEST",
+            SigningAlgorithm="ECDSA_SHA_256",
+        )
+        return bytes(answer["Signature"])
+
+
+def publish_signed(dev: Account) -> None:
+    """A release in stable of dev, signed as dev's publisher signs."""
+    made = ReleaseBucket(DeployedKey(account=dev))
+    made.publish("signed")
+    made.point(
+        "signed",
+        1,
+        deployment=f"dev/{dev.number}/{dev.cloud.variables['AWS_REGION']}",
+        lifetime=timedelta(days=36500),
+    )
+    for key, body in made.objects.items():
+        dev.cloud.client("s3").put_object(Bucket=dev.deployment.release_bucket, Key=key, Body=body)
+
+
+def device(role_of_prod: boto3.Session, dev: Account) -> Cloud:
+    """A device of production's account with the role, without any parameter of dev's."""
+    keys = role_of_prod.get_credentials()
+    assert keys and keys.token
+    own = {
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_SESSION_TOKEN": keys.token,
+        "CARDS_TRUST_STORE": str(dev.cloud.folder / "device"),
+    }
+    return Cloud({**dev.cloud.variables, **own}, dev.cloud.folder)
 
 
 def refused(ask: Any) -> bool:
@@ -329,18 +377,32 @@ def test_production_can_read_nothing_of_dev(
 
 
 def test_a_reader_account_looks_at_models_and_pulls_releases_and_no_more(
-    reader: Reader, dev: Account, approved: str, promoted: str, release: str
+    reader: Reader,
+    role_of_prod: boto3.Session,
+    dev: Account,
+    approved: str,
+    promoted: str,
+    release: str,
 ) -> None:
     """Last in this file: dev is deployed again, with production as one of its readers."""
+    publish_signed(dev)
+    trust_file, out = dev.cloud.folder / "dev.trust.json", dev.cloud.folder / "pulled"
+    dev.cloud.must(CLI, "release", "trust", "--out", str(trust_file))
+    there = device(role_of_prod, dev)
+    there.must(CLI, "release", "trust", "--key", str(trust_file), "--yes")
+    denied = there.run(CLI, "release", "pull", "--out", str(out))
+    assert denied.returncode == 1 and "AccessDenied" in denied.stderr and not out.exists()
     dev.cloud.deploy({**DEV, "reader_accounts": PRODUCTION})
     training, releases = dev.deployment.training_bucket, dev.deployment.release_bucket
     assert reader.describe(approved)["ModelPackageArn"] == approved
     assert approved in {
         row["ModelPackageArn"] for row in reader.versions()["ModelPackageSummaryList"]
     }
-    for key in (release, "channels/stable.json", "keys/1.pem"):
+    for key in (release, "channels/other.json", "keys/1.pem"):
         assert reader.get(releases, key) == key.encode()
-    assert reader.listed(releases, "releases/") == [release]
+    assert release in reader.listed(releases, "releases/")
+    there.must(CLI, "release", "pull", "--out", str(out))
+    there.must(CLI, "release", "verify", str(out))
     for ask in (
         lambda: reader.approve(approved),
         lambda: reader.get(releases, "else/x"),
