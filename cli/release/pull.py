@@ -136,8 +136,8 @@ def verify(
 
     trusted = _trusted_for(folder, key, deployment, environment)
     accepts = trusted.verify_any(signature_fits)
-    manifest = verify_folder(folder, accepts)
-    stated = stored_statement(folder, trusted)
+    stated = stored_statement(folder, trusted) if trusted.identity else None
+    manifest = verify_folder(folder, accepts, stated.manifest_sha256 if stated else None)
     further = check_further_signatures(folder, manifest, accepts)
     print_line(
         f"{folder}: {manifest['release']} is what was signed, {len(manifest['files'])} files"
@@ -180,7 +180,7 @@ def stored_statement(folder: Path, trusted: TrustedDeployment) -> Statement | No
         label=str(path),
     )
     if stated.manifest_sha256 != sha256((folder / MANIFEST).read_bytes()):
-        raise StatementError(f"{path}: is of another release than the folder's; pull it again")
+        raise StatementError(f"{path}: states another manifest than the folder's; pull it again")
     return stated
 
 

@@ -76,14 +76,6 @@ class PulledRelease:
     trusted: TrustedDeployment
 
 
-class UnsignedChannelError(DownloadError):
-    """A channel without a statement; ``release`` is where its pointer leads."""
-
-    def __init__(self, release: str, message: str) -> None:
-        super().__init__(message)
-        self.release = release
-
-
 @dataclass
 class ReleaseSource:
     """Where releases are pulled from, and whom to trust.
@@ -171,10 +163,9 @@ class ReleaseSource:
         document = _json(body, _POINTER_LIMIT) or {}
         envelope = document.get(STATEMENT)
         if not isinstance(envelope, Mapping):
-            raise UnsignedChannelError(
-                str(document.get("release")),
+            raise DownloadError(
                 f"channel {channel}: {key} has no signed statement; deploy the automation of this "
-                "version and run cards reconcile, or pull a release by its id with --release",
+                "version and run cards reconcile, or pull a release by its id with --release"
             )
         first: StatementError | None = None
         while True:
@@ -244,15 +235,9 @@ def pull(
         stated: Statement | None = None
         envelope: Mapping[str, Any] | None = None
         if release is None:
-            try:
-                stated, envelope = source.statement(channel)
-                _check_serial(stated, before)
-            except UnsignedChannelError as error:
-                # Until the publisher signs statements.
-                if before and before.highest_serial(source.trusted.identity, channel):
-                    raise
-                release = error.release
-            if stated is not None and stated.release is None:
+            stated, envelope = source.statement(channel)
+            _check_serial(stated, before)
+            if stated.release is None:
                 raise DownloadError(
                     f"channel {channel}: points to no release; approve a stage-2 student first"
                 )
@@ -274,7 +259,9 @@ def read_manifest(
     Args:
         source: Where from, and whom to trust.
         release: The release's id.
-        expected_sha256: Hex digest that the channel's statement names; None without one.
+        expected_sha256: Hex digest that the channel's statement names, which its signature covers;
+            then a signature of the manifest by a key that is not trusted any more does no harm.
+            None without a statement.
 
     Raises:
         DownloadError: There is no such release.
@@ -299,6 +286,8 @@ def read_manifest(
         if (found := source.fetch(prefix + name, SIGNATURE_LIMIT, optional=True))
     ]
     fitting = _fitting(source, signatures, body)
+    if fitting is None and signatures and expected_sha256 is not None:
+        fitting = signatures[0]
     while fitting is None and signatures and source.follow_successor():
         fitting = _fitting(source, signatures, body)
     if fitting is None:

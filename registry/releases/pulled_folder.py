@@ -20,6 +20,7 @@ from registry.releases.manifest import (
     ManifestError,
     files_of,
     parse,
+    sha256,
 )
 from registry.releases.trust import VerifyWithKey
 
@@ -123,12 +124,14 @@ def reason_against_replacing(folder: Path, verify: VerifyWithKey) -> str | None:
     return None
 
 
-def verify_folder(folder: Path, verify: Verify) -> dict[str, Any]:
+def verify_folder(folder: Path, verify: Verify, stated_sha256: str | None = None) -> dict[str, Any]:
     """Checks a release on disk, offline: signature, then size and digest of every file.
 
     Args:
         folder: The pulled release.
         verify: Accepts the signatures of trusted keys.
+        stated_sha256: Hex digest of the manifest in a verified statement, whose signature then
+            stands for the manifest's own; None without one.
 
     Returns:
         The manifest.
@@ -138,7 +141,10 @@ def verify_folder(folder: Path, verify: Verify) -> dict[str, Any]:
         ManifestError: Something is not what was signed.
     """
     body = _small_file(folder, MANIFEST)
-    check_signature(verify, _small_file(folder, SIGNATURE), body)
+    if sha256(body) != stated_sha256 and not verify(_small_file(folder, SIGNATURE), body):
+        raise ManifestError(
+            f"{folder}: the signature of its manifest is no trusted key's; do not use this release"
+        )
     manifest = parse(body, str(folder))
     for name, file in files_of(manifest, str(folder)).items():
         path = folder / name
@@ -147,18 +153,6 @@ def verify_folder(folder: Path, verify: Verify) -> dict[str, Any]:
         with path.open("rb") as stream:
             check_file(iter(partial(stream.read, _CHUNK), b""), file, str(path))
     return manifest
-
-
-def check_signature(verify: Verify, signature: bytes, body: bytes) -> None:
-    """Checks a manifest's signature.
-
-    Raises:
-        ManifestError: It is no trusted key's.
-    """
-    if not verify(signature, body):
-        raise ManifestError(
-            "manifest: its signature is not the trusted key's; do not use this release"
-        )
 
 
 def check_file(chunks: Iterable[bytes], file: File, label: str) -> None:

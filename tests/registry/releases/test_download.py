@@ -15,7 +15,12 @@ import pytest
 from registry.releases.bounded_transfer import TransferError, TransferLimits, Transfers
 from registry.releases.download import pull
 from registry.releases.manifest import ManifestError, sha256
-from registry.releases.pulled_folder import RECORD, DownloadError, read_record
+from registry.releases.pulled_folder import (
+    RECORD,
+    DownloadError,
+    read_record,
+    verify_folder,
+)
 from registry.releases.replaced_folder import FolderError
 from registry.releases.statement import StatementError
 from registry.releases.trust import TrustError, fingerprint, rotation_key
@@ -139,7 +144,6 @@ def test_statement_of_another_key_is_refused(bucket: ReleaseBucket, tmp_path: Pa
 def test_channel_without_statement_is_refused_with_the_remedy(
     bucket: ReleaseBucket, tmp_path: Path
 ) -> None:
-    pull(bucket.source(), tmp_path / "r")
     for pointer in ({"release": "new"}, {"release": "new", "statement": 7}, []):
         bucket.objects["channels/stable.json"] = json.dumps(pointer).encode()
         with pytest.raises(DownloadError, match=r"no signed statement.*--release"):
@@ -189,6 +193,23 @@ def test_device_that_slept_through_two_rotations_follows_both(
     # What the first key signed is good still, where the newest key states it.
     bucket.point("old", 8)
     assert pull(bucket.source(done.trusted), tmp_path / "r").manifest["release"] == "old"
+
+
+def test_new_device_takes_what_an_old_key_signed_where_the_newest_key_states_it(
+    bucket: ReleaseBucket, tmp_path: Path
+) -> None:
+    bucket.rotate()
+    bucket.point("old", 6)
+    source = bucket.source()
+    done = pull(source, tmp_path / "r")
+    assert done.manifest["release"] == "old" and len(done.trusted.keys) == 1
+    accepts, digest = source.trusted.verify_any(source.verify), done.statement
+    assert digest is not None
+    verify_folder(tmp_path / "r", accepts, digest.manifest_sha256)
+    with pytest.raises(ManifestError, match="no trusted key's"):
+        verify_folder(tmp_path / "r", accepts)
+    with pytest.raises(ManifestError, match="no trusted key's"):
+        pull(source, tmp_path / "r", release="old")
 
 
 def test_statement_of_a_key_that_was_followed_away_from_is_refused(
