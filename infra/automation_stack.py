@@ -80,12 +80,17 @@ class AutomationStack(cdk.Stack):
             timeout=cdk.Duration.minutes(10),
             memory_mib=1024,
         )
+        assert publish.function.role
+        publisher_role_arn = publish.function.role.role_arn
+        publish.function.add_environment("PUBLISHER_ROLE_ARN", publisher_role_arn)
         compile_ = function(
             "CompileApproved",
             handler="lambdas.compile_approved.handler",
             description="A version has changed: its compilation starts or stops",
             pattern=patterns.changed_packages(registry.group.group_name),
-            environment=variables.compile(job_code.uri, publish.function.function_name),
+            environment=variables.compile(
+                job_code.uri, publish.function.function_name, publisher_role_arn
+            ),
             statements=grants.compile_statements(
                 registry, access.compile_role, publish.function.function_arn
             ),
@@ -100,7 +105,8 @@ class AutomationStack(cdk.Stack):
             description="On a schedule: what no event reported is found and repaired",
             every=cdk.Duration.minutes(settings.reconcile_minutes),
             environment=variables.reconcile(
-                *(each.function.function_name for each in (register, compile_, publish))
+                *(each.function.function_name for each in (register, compile_, publish)),
+                publisher_role_arn=publisher_role_arn,
             ),
             statements=grants.reconcile_statements(
                 registry, [each.function.function_arn for each in (register, compile_, publish)]

@@ -146,6 +146,8 @@ class Settings:
             published weights (DINOv3's need one); None where no job fetches such.
         stable_channel: What moves the stable channel: ``approval``, or ``promotion`` where an
             approved model is first tried by devices of the candidate channel.
+        four_eyes: Whether who submitted a training may not approve its model: the automation
+            releases nothing that its own submitter approved.
         keep_releases: How many of the newest releases stay beside what channels need; null keeps
             all. Of one that goes the manifest stays.
         signing_keys: How many signing keys exist, the retired ones among them; a key stays for as
@@ -196,6 +198,7 @@ class Settings:
     compile: Compile = Compile()
     hub_token_secret: str | None = _setting(None, _secret)
     stable_channel: str = _setting(BY_APPROVAL, _one_of(BY_APPROVAL, BY_PROMOTION))
+    four_eyes: bool = _setting(False, _one_of(True, False))
     keep_releases: int | None = _setting(None, _between(1, 10_000))
     signing_keys: int = _setting(1, _between(1, 20))
     signing_key: int = _setting(1, _between(1, 20))

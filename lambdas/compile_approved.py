@@ -17,7 +17,13 @@ import boto3
 
 from lambdas.events import log, version_ref
 from lambdas.metrics import count
-from lambdas.settings import compile_settings, deployment, recipe, required
+from lambdas.settings import (
+    compile_settings,
+    deployment,
+    recipe,
+    required,
+    with_approval_rules,
+)
 from registry.automation.actions import compile_actions, converge
 from registry.automation.observation import VersionState
 from registry.convergence import Step
@@ -27,7 +33,7 @@ from registry.versions.packages import describe
 PUBLISH_FUNCTION = required("PUBLISH_FUNCTION")
 RECIPE = recipe()
 
-_deployment = deployment()
+_deployment = with_approval_rules(deployment())
 _lambda = boto3.client("lambda")
 
 

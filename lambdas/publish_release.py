@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from lambdas.events import log, release_to_sign, version_ref
-from lambdas.settings import deployment, kept_releases, notifier, recipe, required, signing_keys
+from lambdas.settings import (
+    deployment,
+    kept_releases,
+    notifier,
+    recipe,
+    required,
+    signing_keys,
+)
 from registry.automation.actions import MOVE_CHANNELS, converge, move_channels, publish_actions
 from registry.convergence import Step
 from registry.releases.verification import sign_release

@@ -12,7 +12,14 @@ import boto3
 
 from lambdas.events import log
 from lambdas.metrics import count
-from lambdas.settings import deployment, kept_releases, recipe, required, signing_keys
+from lambdas.settings import (
+    deployment,
+    kept_releases,
+    recipe,
+    required,
+    signing_keys,
+    with_approval_rules,
+)
 from registry.automation.reconciliation import COMPILER, PUBLISHER, REGISTRAR, Repair, reconcile
 
 FUNCTIONS = {
@@ -24,10 +31,12 @@ RECIPE = recipe()
 #: The part of the function's time that is reserved for recording where it stopped.
 _MARGIN_MS = 30_000
 
-_deployment = deployment(
-    signing_key_arn=required("SIGNING_KEY_ARN"),
-    signing_key_arns=signing_keys(),
-    keep_releases=kept_releases(),
+_deployment = with_approval_rules(
+    deployment(
+        signing_key_arn=required("SIGNING_KEY_ARN"),
+        signing_key_arns=signing_keys(),
+        keep_releases=kept_releases(),
+    )
 )
 _lambda = boto3.client("lambda")
 

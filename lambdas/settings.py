@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -69,6 +70,15 @@ def deployment(
 def signing_keys() -> tuple[str, ...]:
     """The ARN of every signing key that is deployed, oldest first."""
     return tuple(required("SIGNING_KEY_ARNS").split(","))
+
+
+def with_approval_rules(deployment: Deployment) -> Deployment:
+    """The deployment as a function needs it that decides a version's next step."""
+    return replace(
+        deployment,
+        four_eyes=required("FOUR_EYES") == "true",
+        publisher_role_arn=required("PUBLISHER_ROLE_ARN"),
+    )
 
 
 def kept_releases() -> int | None:

@@ -57,6 +57,7 @@ class Step(Enum):
     RETIRE = "retire old releases"
     RECORD_FAILURE = "record the failure"
     WITHDRAW_STALE = "withdraw a release of a deleted version"
+    RECORD_STAGE = "record the life-cycle stage"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Observation:
         failure_recorded: Whether the newest job's failure, or its gate's, is on the version.
         stale: Whether a release of its name was made from a version that was deleted, or cannot be
             read.
+        stage_recorded: Whether the version's life-cycle stage is what it should be.
     """
 
     approval: Approval
@@ -100,6 +102,7 @@ class Observation:
     retired: bool = False
     failure_recorded: bool = False
     stale: bool = False
+    stage_recorded: bool = True
 
 
 def next_step(seen: Observation) -> Step:
@@ -112,7 +115,10 @@ def next_step(seen: Observation) -> Step:
         return Step.NOTHING
     approved = seen.approval is Approval.APPROVED
     step = _step_with_approval(seen) if approved else _step_without_approval(seen)
-    return Step.WITHDRAW_STALE if step is Step.NOTHING and seen.stale else step
+    if step is Step.NOTHING and seen.stale:
+        return Step.WITHDRAW_STALE
+    # The stage mirrors what was done: it is written once nothing else is left to do.
+    return Step.RECORD_STAGE if step is Step.NOTHING and not seen.stage_recorded else step
 
 
 def _step_with_approval(seen: Observation) -> Step:

@@ -60,6 +60,9 @@ class Deployment:
         environment: For example ``dev`` or ``prod``.
         statement_days: How many days a channel statement is valid.
         signing_key_arns: Every key that releases may be signed by, oldest first.
+        four_eyes: Whether a version that its submitter approved is not released.
+        publisher_role_arn: Role of the function that publishes, which alone updates versions
+            beside people; empty for a caller that observes and updates none.
         now: The clock.
     """
 
@@ -73,6 +76,8 @@ class Deployment:
     environment: str = DEFAULT_ENVIRONMENT
     statement_days: int = STATEMENT_DAYS
     signing_key_arns: tuple[str, ...] = ()
+    four_eyes: bool = False
+    publisher_role_arn: str = ""
     now: Callable[[], datetime] = utc_now
 
     @property

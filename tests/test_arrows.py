@@ -130,6 +130,7 @@ CONSTANTS = {
     "registry.compilation.gate_thresholds",
     "registry.compilers",
     "registry.names",
+    "registry.versions.life_cycle",
     "registry.versions.metadata_schema",
 }
 

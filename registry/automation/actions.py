@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from registry import channels
-from registry.automation.observation import VersionRef, VersionState, observe
+from registry.automation import stages
+from registry.automation.observation import FOUR_EYES, VersionRef, VersionState, observe
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_recipe import CompileRecipe
 from registry.compilation.compiled_versions import register_compiled
@@ -156,6 +157,7 @@ def compile_actions(
         Step.WITHDRAW: withdraw,
         Step.RECORD_FAILURE: hand_over,
         Step.WITHDRAW_STALE: hand_over,
+        Step.RECORD_STAGE: hand_over,
     }
 
 
@@ -235,6 +237,7 @@ def publish_actions(
         Step.RETIRE: retire,
         Step.RECORD_FAILURE: record_failure,
         Step.WITHDRAW_STALE: withdraw_stale,
+        Step.RECORD_STAGE: lambda state: stages.record(deployment, [state.version.arn]),
     }
 
 
@@ -251,9 +254,12 @@ def _withdraw_releases(deployment: Deployment, state: VersionState) -> None:
 def move_channels(deployment: Deployment, notifier: Notifier) -> str:
     """Moves every channel to its target; returns where each points, for the log.
 
-    A channel that cannot be moved does not keep the others from it.
+    A channel that cannot be moved does not keep the others from it. Versions that a channel has
+    left, or come to, get their life-cycle stage; where this is interrupted, the reconciler finds
+    them by the list of versions.
     """
     moved, digests, errors = [], dict[str, str](), list[Exception]()
+    before = stages.pointers(deployment)
 
     def report_damaged(pointer: Pointer, fault: str) -> None:
         _notify_damage(notifier, pointer, fault)
@@ -266,6 +272,9 @@ def move_channels(deployment: Deployment, notifier: Notifier) -> str:
             moved.append(f"{channel.name} -> {pointer.release or 'nothing'}")
         except (ChannelError, ClientError) as error:
             errors.append(error)
+    after = stages.pointers(deployment)
+    if before != after:
+        stages.record(deployment, sorted({*before.values(), *after.values()} - {""}))
     if errors:
         raise errors[0]
     return ", ".join(moved)
@@ -320,8 +329,9 @@ def _announce(
         key for key in (COMPILE_FAILED_JOB, COMPILE_FAILURE) if key in state.package.metadata
     ]
     removal: dict[str, Any] = {"CustomerMetadataPropertiesToRemove": obsolete} if obsolete else {}
-    deployment.sagemaker.update_model_package(
-        ModelPackageArn=state.package.arn,
+    stages.update(
+        deployment,
+        state.package.arn,
         CustomerMetadataProperties={RELEASE: release},
         **removal,
     )
@@ -359,9 +369,7 @@ def _remove_release_name(deployment: Deployment, state: VersionState) -> None:
     """Removes the release from the version's metadata."""
     package = state.package
     if package and RELEASE in package.metadata:
-        deployment.sagemaker.update_model_package(
-            ModelPackageArn=package.arn, CustomerMetadataPropertiesToRemove=[RELEASE]
-        )
+        stages.update(deployment, package.arn, CustomerMetadataPropertiesToRemove=[RELEASE])
 
 
 def _record_failure(
@@ -369,6 +377,8 @@ def _record_failure(
 ) -> str:
     assert state.package and state.jobs
     job = state.jobs.newest
+    if state.mark.startswith(FOUR_EYES):
+        return _fail(deployment, notifier, state, job.reason)
     if state.fidelity is not None:
         reasons = [str(reason) for reason in state.fidelity.get("reasons", [])]
         try:
@@ -425,8 +435,10 @@ def _fail(
             ),
         )
     )
-    deployment.sagemaker.update_model_package(
-        ModelPackageArn=state.version.arn,
+    stages.update(
+        deployment,
+        state.version.arn,
+        failed=True,
         CustomerMetadataProperties={
             COMPILE_FAILED_JOB: state.mark,
             COMPILE_FAILURE: shortened(plain(why)),

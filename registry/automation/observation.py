@@ -21,10 +21,20 @@ from registry.releases import channel_targets, retention
 from registry.releases import folders as release_folders
 from registry.releases.pointers import ChannelError, Pointer, read_channel
 from registry.releases.release_owner import folder_owner, is_stale, owner_arn
-from registry.versions.metadata import CARD_SET_URI, COMPILE_FAILED_JOB, PROMOTED_FROM, RELEASE
+from registry.text import shortened
+from registry.versions import four_eyes, life_cycle
+from registry.versions.metadata import (
+    CARD_SET_URI,
+    COMPILE_FAILED_JOB,
+    PROMOTED_FROM,
+    RELEASE,
+    plain,
+)
 from registry.versions.name_claims import owner_of
 from registry.versions.packages import Package, describe, find
 
+#: What a failure is recorded under where the approval does not count.
+FOUR_EYES = "four-eyes"
 #: States of the newest job in which another one may be started.
 _BEFORE_A_START = (JobState.NONE, JobState.STOPPED, JobState.FAILED)
 
@@ -62,6 +72,11 @@ class ObservedChannels:
         arns = (each.package_arn for each in self.pointers.values() if each)
         return frozenset(arn for arn in arns if arn)
 
+    def pointing_to(self, arn: str) -> tuple[str, ...]:
+        """The channels that point to a version."""
+        found = self.pointers.items()
+        return tuple(name for name, each in found if each and each.package_arn == arn)
+
 
 @dataclass(frozen=True)
 class VersionRef:
@@ -88,6 +103,7 @@ class VersionState:
         jobs: Its compile jobs.
         fidelity: The gate's report, where a completed job left one.
         releases: Its complete releases, newest first: those whose manifests name its ARN.
+        channels: The channels that point to it.
         releases_to_retire: Those that retention marks, or whose files it deletes.
         moment: When this was observed.
         stale_releases: Complete releases of its name that were made from a version that was
@@ -104,6 +120,7 @@ class VersionState:
     fidelity: Mapping[str, Any] | None = None
     releases: tuple[str, ...] = ()
     releases_to_retire: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
     mark: str = ""
     moment: datetime | None = None
     stale_releases: tuple[str, ...] = ()
@@ -154,8 +171,14 @@ def observe(
     fidelity, fault = None, ""
     if unpublished and package and newest.state in _BEFORE_A_START and package.model_data_url:
         fault = approved_model.fault(deployment.s3, package)
+    doubt, approver = "", None
+    if deployment.four_eyes and unpublished and package:
+        approver = four_eyes.approver(package, deployment.publisher_role_arn)
+        authors = four_eyes.authors(deployment.sagemaker, package)
+        doubt = four_eyes.fault(package.label, authors, approver)
+    fault = doubt or fault
     archive_intact = not fault
-    if newest.state is JobState.COMPLETED and unpublished:
+    if newest.state is JobState.COMPLETED and unpublished and not doubt:
         try:
             fidelity = compilation.read_report(
                 deployment.s3, deployment.training_bucket, newest.name, FIDELITY_REPORT
@@ -179,6 +202,12 @@ def observe(
     )
     announced = metadata.get(RELEASE)
     mark = newest.name or compile_job_name(name, recipe.id, 1)
+    if doubt:
+        # Another person's approval is another matter, whatever became of the job.
+        mark = shortened(plain(f"{FOUR_EYES} {approver or 'nobody known'}"))
+    pointing = channels.pointing_to(version.arn)
+    recorded = package.life_cycle if package else None
+    wanted = life_cycle.stage(pointing, approval.value, released=bool(releases), recorded=recorded)
     seen = Observation(
         approval=approval,
         releasable=True,
@@ -198,6 +227,7 @@ def observe(
         retired=not releases and retention.is_retired(folders, ours, newest.created),
         failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
         stale=bool(stale_releases),
+        stage_recorded=package is None or wanted is None or wanted.same_stage(recorded),
     )
     return VersionState(
         seen,
@@ -208,6 +238,7 @@ def observe(
         fidelity,
         releases,
         releases_to_retire,
+        pointing,
         mark,
         moment,
         stale_releases,

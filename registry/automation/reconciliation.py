@@ -8,7 +8,7 @@ to be settled are observed one by one. The reconciler itself writes nothing but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -42,6 +42,7 @@ from registry.releases import channel_targets
 from registry.releases.folders import Folder, folders
 from registry.releases.release_owner import folder_owner
 from registry.releases.retention import is_retired, releases_to_retire
+from registry.versions import life_cycle
 from registry.versions.packages import APPROVED, PackageSummary, iterate
 
 #: Versions that changed within this time before the last clean pass are observed whatever the
@@ -393,6 +394,8 @@ def _may_be_unsettled(
     mine = lists.folders.get(str(row.name), [])
     if any(each.published and each.published < row.created for each in mine):
         return True  # A deleted version of the same name has left it.
+    if not _has_right_stage(row, mine, lists.channels):
+        return True
     if row.approval != APPROVED:
         return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
     complete = [each for each in mine if each.published]
@@ -410,6 +413,19 @@ def _may_be_unsettled(
         # Its release is there; was it announced?
         return any(each.published and _is_recent(each.published, since) for each in complete)
     return True
+
+
+def _has_right_stage(
+    row: PackageSummary, mine: Sequence[Folder], channels: ObservedChannels
+) -> bool:
+    """Whether the list shows the life-cycle stage that the version should have."""
+    wanted = life_cycle.stage(
+        channels.pointing_to(row.arn),
+        row.approval,
+        released=any(each.published for each in mine),
+        recorded=row.life_cycle,
+    )
+    return wanted is None or wanted.same_stage(row.life_cycle)
 
 
 def _is_recent(when: datetime, since: datetime | None) -> bool:

@@ -249,4 +249,6 @@ SCHEMAS: Mapping[tuple[str, str], Fields] = {
     **{(STUDENT, kind.stage): _QUANTISED for kind in COMPILERS},
 }
 #: Every key that a version of any kind may have.
-SCHEMA_KEYS = frozenset(key for fields in (*SCHEMAS.values(), FAILED) for key in fields)
+SCHEMA_KEYS = frozenset(
+    {"PromotedFrom", *(key for fields in (*SCHEMAS.values(), FAILED) for key in fields)}
+)

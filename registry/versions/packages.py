@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from registry.aws import is_missing
 from registry.names import ModelName, is_version_arn, name_in_description, package_version
 from registry.text import aws_line, shortened
+from registry.versions.life_cycle import LifeCycle
 from registry.versions.metadata import (
     APPROVAL_REASON,
     FAILURE_REASON,
@@ -42,6 +43,7 @@ class PackageSummary:
     Attributes:
         metadata: CustomerMetadataProperties; None where the call that gave the row has none:
             ``ListModelPackages`` and ``BatchDescribeModelPackage``.
+        life_cycle: Its stage; None where it has none, or the call gives none.
     """
 
     arn: str
@@ -51,6 +53,7 @@ class PackageSummary:
     description: str
     created: datetime
     metadata: Mapping[str, str] | None = None
+    life_cycle: LifeCycle | None = None
 
     @property
     def summary(self) -> str:
@@ -81,6 +84,9 @@ class Package:
         approval_description: Why it was approved or rejected, as it was written.
         modified: When it was last changed; None where it never was.
         modified_by: ARN of who changed it last, where SageMaker says so.
+        modified_by_id: Principal id of who changed it last, as ``aws:userid`` has it.
+        created_by_id: Principal id of who created it.
+        life_cycle: Its stage; None where it has none.
         generated_by: ARN of the job that made it, or an empty string.
         commit: The git commit of the code that made it, or an empty string.
         quality_uri: Where its metrics lie, as SageMaker's console reads them, or an empty string.
@@ -100,6 +106,9 @@ class Package:
     approval_description: str = ""
     modified: datetime | None = None
     modified_by: str | None = None
+    modified_by_id: str | None = None
+    created_by_id: str | None = None
+    life_cycle: LifeCycle | None = None
     generated_by: str = ""
     commit: str = ""
     quality_uri: str = ""
@@ -178,6 +187,9 @@ def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
         modified=answer.get("LastModifiedTime"),
         modified_by=changed_by.get("IamIdentity", {}).get("Arn")
         or changed_by.get("UserProfileArn"),
+        modified_by_id=changed_by.get("IamIdentity", {}).get("PrincipalId"),
+        created_by_id=answer.get("CreatedBy", {}).get("IamIdentity", {}).get("PrincipalId"),
+        life_cycle=LifeCycle.read(answer),
         generated_by=origin.get("GeneratedBy", ""),
         commit=origin.get("CommitId", ""),
         quality_uri=answer.get("ModelMetrics", {})
@@ -228,6 +240,7 @@ def summary_of(row: Mapping[str, Any]) -> PackageSummary:
         description=description,
         created=row["CreationTime"],
         metadata=metadata,
+        life_cycle=LifeCycle.read(row),
     )
 
 

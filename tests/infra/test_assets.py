@@ -102,7 +102,9 @@ HELPERS = {
         "TRAINING_BUCKET",
     },
     "deployment": {"GROUP_NAME", "TRAINING_BUCKET", "RELEASE_BUCKET", "STABLE_FOLLOWS"},
+    "with_approval_rules": {"FOUR_EYES", "PUBLISHER_ROLE_ARN"},
     "kept_releases": {"KEEP_RELEASES"},
+    "signing_keys": {"SIGNING_KEY_ARNS"},
     "notifier": {"NOTICE_TOPIC_ARN", "ENVIRONMENT"},
 }
 

@@ -39,6 +39,8 @@ def client(account: Account) -> Iterator[Client]:
         "TRAINING_BUCKET": BUCKET,
         "RELEASE_BUCKET": RELEASES,
         "STABLE_FOLLOWS": "approval",
+        "FOUR_EYES": "false",
+        "PUBLISHER_ROLE_ARN": "arn:aws:iam::123456789012:role/publisher",
         "COMPILE_RECIPE": RECIPE,
         "COMPILE_IMAGE": "image:1",
         "COMPILE_ROLE_ARN": make_role(

@@ -23,6 +23,13 @@ from botocore.validate import ParamValidator
 
 ACCOUNT, REGION = "123456789012", "us-east-2"
 GROUP, TRAINING, RELEASES = "models", "training-bucket", "release-bucket"
+PUBLISHER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/publisher"
+#: Identities as SageMaker records them: of a person, and of the publishing function.
+PERSON = {"Arn": f"arn:aws:iam::{ACCOUNT}:user/person", "PrincipalId": "AIDAPERSON"}
+FUNCTION = {
+    "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/publish",
+    "PrincipalId": "AROAPUBLISHER:publish",
+}
 #: What the operations begin with that change something.
 WRITES = ("Create", "Put", "Copy", "Delete", "Update", "Stop", "Publish", "Invoke")
 TERMINAL = ("Completed", "Failed", "Stopped")
@@ -78,6 +85,9 @@ class MemoryAws:
         default_factory=dict
     )
     clock: datetime = field(default_factory=lambda: datetime.now(UTC))
+    job_tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: Who makes the next change that no client makes: a person.
+    caller: dict[str, str] = field(default_factory=lambda: dict(PERSON))
     _serial: int = 0
 
     def client(self, service: str) -> Any:
@@ -98,7 +108,11 @@ class MemoryAws:
         self.calls += 1
         self.tick()
         self.around(operation, "before")
-        answer = getattr(self, f"_{method}")(given)
+        person, self.caller = self.caller, FUNCTION
+        try:
+            answer = getattr(self, f"_{method}")(given)
+        finally:
+            self.caller = person
         self.around(operation, "after")
         return answer
 
@@ -142,7 +156,8 @@ class MemoryAws:
         found = self.packages.get(given["ModelPackageArn"])
         if found is None:
             raise error("UpdateModelPackage", "ValidationException", "it does not exist.")
-        for key in ("ModelApprovalStatus", "ApprovalDescription"):
+        found["LastModifiedBy"] = {"IamIdentity": dict(self.caller)}
+        for key in ("ModelApprovalStatus", "ApprovalDescription", "ModelLifeCycle"):
             if key in given:
                 found[key] = given[key]
         metadata = dict(found["CustomerMetadataProperties"])
@@ -162,6 +177,10 @@ class MemoryAws:
         self.events.append({"detail": {"ModelPackageArn": arn, "ModelPackageGroupName": GROUP}})
 
     # --- SageMaker: jobs
+
+    def _list_tags(self, given: dict[str, Any]) -> dict[str, Any]:
+        tags = self.job_tags.get(given["ResourceArn"], {})
+        return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
     def _create_processing_job(self, given: dict[str, Any]) -> dict[str, Any]:
         name = given["ProcessingJobName"]

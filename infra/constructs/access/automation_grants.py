@@ -59,6 +59,7 @@ def compile_statements(
     return [
         *_lineage(registry),
         registry.group.packages(*READ_PACKAGES),
+        _submitters(registry),
         jobs(
             registry,
             "processing-job",
@@ -100,6 +101,7 @@ def publish_statements(
     training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX, APPROVED_PREFIX)
     return [
         registry.group.packages(*READ_PACKAGES),
+        _submitters(registry),
         *publishing_statements(registry.group),
         jobs(
             registry,
@@ -142,6 +144,7 @@ def reconcile_statements(
     )
     return [
         registry.group.packages(*READ_PACKAGES),
+        _submitters(registry),
         jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
         jobs(registry, "processing-job", COMPILE_JOB_PREFIX, ["sagemaker:DescribeProcessingJob"]),
         iam.PolicyStatement(
@@ -189,6 +192,11 @@ def _lineage(registry: RegistryStack) -> list[iam.PolicyStatement]:
             actions=["sagemaker:ListArtifacts", "sagemaker:ListAssociations"], resources=["*"]
         ),
     ]
+
+
+def _submitters(registry: RegistryStack) -> iam.PolicyStatement:
+    """Read who submitted a training job, which its tags say."""
+    return jobs(registry, "training-job", "", ["sagemaker:ListTags"])
 
 
 def _list_jobs() -> iam.PolicyStatement:

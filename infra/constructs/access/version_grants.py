@@ -16,6 +16,7 @@ from aws_cdk import aws_iam as iam
 from infra.constructs.model_group import CREATE_PACKAGES, UPDATE_PACKAGES, ModelGroup
 from registry.compilers import compiled_stages
 from registry.names import STUDENT, TEACHER
+from registry.versions.life_cycle import STAGES
 from registry.versions.metadata_schema import PUBLISHER_KEYS, SCHEMA_KEYS
 
 _STATUS = "sagemaker:ModelApprovalStatus"
@@ -86,6 +87,7 @@ def publishing_statements(group: ModelGroup) -> list[iam.PolicyStatement]:
             *UPDATE_PACKAGES,
             conditions={
                 "Null": _absent(_STATUS, *others),
+                "StringEqualsIfExists": {_STAGE: list(STAGES)},
                 "ForAllValues:StringEquals": {_REMOVED: sorted(PUBLISHER_KEYS)},
             },
         ),

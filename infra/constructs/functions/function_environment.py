@@ -33,7 +33,9 @@ class FunctionEnvironment:
             "STABLE_FOLLOWS": self.settings.stable_channel,
         }
 
-    def compile(self, code_uri: str, publish_function: str) -> dict[str, str]:
+    def compile(
+        self, code_uri: str, publish_function: str, publisher_role_arn: str
+    ) -> dict[str, str]:
         """For ``compile_approved``."""
         compile_ = self.settings.compile
         return {
@@ -44,11 +46,12 @@ class FunctionEnvironment:
             "COMPILE_ROLE_ARN": self.access.compile_role.role_arn,
             "COMPILE_SECURITY_GROUP": self.network.security_group if self.network else NO_NETWORK,
             "COMPILE_SUBNETS": ",".join(self.network.subnets) if self.network else NO_NETWORK,
+            "PUBLISHER_ROLE_ARN": publisher_role_arn,
             "PUBLISH_FUNCTION": publish_function,
         }
 
     def publish(self, topic_arn: str) -> dict[str, str]:
-        """For ``publish_release``."""
+        """For ``publish_release``, which gets the ARN of its own role beside these."""
         return {
             **self._version_variables(),
             "KEEP_RELEASES": self.settings.kept_releases,
@@ -58,12 +61,15 @@ class FunctionEnvironment:
             "STATEMENT_DAYS": str(self.settings.statement_days),
         }
 
-    def reconcile(self, register: str, compile_: str, publish: str) -> dict[str, str]:
+    def reconcile(
+        self, register: str, compile_: str, publish: str, publisher_role_arn: str
+    ) -> dict[str, str]:
         """For ``reconcile``."""
         return {
             **self._version_variables(),
             "COMPILE_FUNCTION": compile_,
             "KEEP_RELEASES": self.settings.kept_releases,
+            "PUBLISHER_ROLE_ARN": publisher_role_arn,
             "PUBLISH_FUNCTION": publish,
             "REGISTER_FUNCTION": register,
             "SIGNING_KEY_ARN": self.registry.signing_key.key_arn,
@@ -76,4 +82,5 @@ class FunctionEnvironment:
             **self._deployment(),
             "COMPILE_IMAGE": self.access.compile_image,
             "COMPILE_RECIPE": self.settings.recipe,
+            "FOUR_EYES": "true" if self.settings.four_eyes else "false",
         }

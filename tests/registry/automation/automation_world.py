@@ -29,6 +29,7 @@ from tests.registry.compilation.compiled_files import CARDS, FILES, report
 from tests.registry.memory_aws import (
     ACCOUNT,
     GROUP,
+    PUBLISHER_ROLE,
     REGION,
     RELEASES,
     TERMINAL,
@@ -51,6 +52,8 @@ _VARIABLES = {
     "RELEASE_BUCKET": RELEASES,
     "STABLE_FOLLOWS": "approval",
     "KEEP_RELEASES": "all",
+    "FOUR_EYES": "false",
+    "PUBLISHER_ROLE_ARN": PUBLISHER_ROLE,
     "NOTICE_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:notices",
     "STATEMENT_DAYS": "30",
     "SIGNING_KEY_ARNS": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234",
@@ -389,6 +392,7 @@ class World:
                     faults.append(f"{name} is approved and has neither release nor failure")
             elif metadata.get(RELEASE) not in mine:
                 faults.append(f"{name} is released and nobody was told")
+        faults += self._wrong_stages(releases)
         faults += [f"{name} is gone and has {releases[name]}" for name in set(releases) - here]
         faults += [f"{job} runs" for job in self.active()]
         for each in (channel.name for channel in channels.CHANNELS):
@@ -405,6 +409,29 @@ class World:
                 stated is None or stated.release != wanted.release or stated.is_due(self.aws.clock)
             ):
                 faults.append(f"{each} is stated as {stated}, and {wanted} is right")
+        return faults
+
+    def _wrong_stages(self, releases: dict[str, list[str]]) -> list[str]:
+        """Versions whose life-cycle stage is not what their approval and the channels make it."""
+        faults = []
+        for arn, row in self.aws.packages.items():
+            name = name_in_description(row["ModelPackageDescription"])
+            if name is None or not name.releasable:
+                continue
+            stage = row.get("ModelLifeCycle", {}).get("Stage")
+            pointing = [
+                each.name
+                for each in channels.CHANNELS
+                if self.channel(each.name).package_arn == arn
+            ]
+            if row["ModelApprovalStatus"] != "Approved":
+                fine = stage in (None, "Withdrawn", "Review")
+            elif pointing:
+                fine = stage == ("Stable" if "stable" in pointing else "Candidate")
+            else:
+                fine = stage == "Archived" or not releases.get(str(name))
+            if not fine:
+                faults.append(f"{name} has the stage {stage}, and {pointing} point to it")
         return faults
 
     def overdue(self) -> list[str]:
