@@ -105,8 +105,10 @@ class AutomationStack(cdk.Stack):
             description="On a schedule: what no event reported is found and repaired",
             every=cdk.Duration.minutes(settings.reconcile_minutes),
             environment=variables.reconcile(
-                *(each.function.function_name for each in (register, compile_, publish)),
-                publisher_role_arn=publisher_role_arn,
+                register.function.function_name,
+                compile_.function.function_name,
+                publish.function.function_name,
+                publisher_role_arn,
             ),
             statements=grants.reconcile_statements(
                 registry, [each.function.function_arn for each in (register, compile_, publish)]

@@ -60,8 +60,8 @@ def where(step: Step) -> list[Observation]:
 
 
 def test_every_step_is_reached() -> None:
-    # These two come last: see the tests below.
-    assert {step for _, step in EVERY} == set(Step) - {Step.RECORD_STAGE, Step.WITHDRAW_STALE}
+    # The stage comes last: see the test below.
+    assert {step for _, step in EVERY} == set(Step) - {Step.RECORD_STAGE}
 
 
 def test_stage_is_recorded_once_nothing_else_is_left_to_do() -> None:
