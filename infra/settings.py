@@ -153,7 +153,7 @@ class Settings:
         signing_keys: How many signing keys exist, the retired ones among them; a key stays for as
             long as a release that it signed is used.
         signing_key: Which of them signs, counted from 1. ``cards release rotate-key`` must have
-            signed for it before, see ``docs/trust.md``.
+            signed for it before, see ``docs/devices.md``.
         statement_days: How many days a channel's signed statement is valid; it is renewed when a
             third of them is left.
         notify_email: Who is notified about releases, failures and alarms; more can subscribe to the
