@@ -35,12 +35,13 @@ class RegistryStack(cdk.Stack):
             description="Card recognition: model registry, buckets, MLflow, signing key",
             termination_protection=settings.retain,
         )
+        self._settings = settings
         retain = settings.retain
-        releases = settings.release_bucket or self._name("releases")
+        releases = settings.release_bucket or self._bucket_name("releases")
         self.group = ModelGroup(
             self,
             "Group",
-            group_name=settings.group_name,
+            group_name=settings.group,
             retain=retain,
             reader_accounts=settings.reader_accounts,
         )
@@ -53,7 +54,7 @@ class RegistryStack(cdk.Stack):
         self.training_bucket = SecureBucket(
             self,
             "TrainingBucket",
-            bucket_name=settings.training_bucket or self._name("training"),
+            bucket_name=settings.training_bucket or self._bucket_name("training"),
             key=self.data_key,
             retain=retain,
             noncurrent_days=TRAINING_NONCURRENT_DAYS,
@@ -61,7 +62,7 @@ class RegistryStack(cdk.Stack):
         self.mlflow_bucket = SecureBucket(
             self,
             "MlflowBucket",
-            bucket_name=settings.mlflow_bucket or self._name("mlflow"),
+            bucket_name=settings.mlflow_bucket or self._bucket_name("mlflow"),
             key=self.data_key,
             retain=retain,
         )
@@ -99,7 +100,7 @@ class RegistryStack(cdk.Stack):
             self, "CompilerRepository", environment=settings.environment, retain=retain
         )
         for key, value, description in (
-            ("group-name", settings.group_name, "Model Package Group of every model"),
+            ("group-name", settings.group, "Model Package Group of every model"),
             ("training-bucket", self.training_bucket.bucket_name, "Cards, jobs, compilations"),
             ("mlflow-bucket", self.mlflow_bucket.bucket_name, "Artifacts of MLflow runs"),
             ("mlflow-uri", self.mlflow.uri, "Tracking URI of MLflow, or none"),
@@ -114,5 +115,5 @@ class RegistryStack(cdk.Stack):
         ):
             publish_value(self, settings.environment, key, value, description)
 
-    def _name(self, purpose: str) -> str:
-        return f"pokemon-card-{purpose}-{self.account}-{self.region}"
+    def _bucket_name(self, purpose: str) -> str:
+        return self._settings.bucket_name(purpose, self.account, self.region)

@@ -18,7 +18,7 @@ from typing import Any
 
 from registry.compilation.gate_thresholds import HIGH, LOW, GateThresholds
 from registry.compilers import COMPILERS, CompilerKind, compiler_kind, compiler_names
-from registry.names import GROUP, KEEP_ALL, STATEMENT_DAYS
+from registry.names import FIRST_ENVIRONMENT, KEEP_ALL, STATEMENT_DAYS, group_of
 
 CONTEXT_KEY = "cards"
 
@@ -132,10 +132,12 @@ class Settings:
 
     Attributes:
         environment: Leads stack names and SSM parameters (``/cards/<environment>/…``).
-        group_name: The Model Package Group; the guide's name by default.
-        training_bucket: Name; None makes ``pokemon-card-training-<account>-<region>``.
-        mlflow_bucket: Name; None makes ``pokemon-card-mlflow-<account>-<region>``.
-        release_bucket: Name; None makes ``pokemon-card-releases-<account>-<region>``.
+        group_name: The Model Package Group; None takes the guide's name, followed by the
+            environment's in every environment but ``dev``.
+        training_bucket: Name; None makes ``pokemon-card-training-<account>-<region>``, and
+            ``cards-<environment>-training-<account>-<region>`` in every environment but ``dev``.
+        mlflow_bucket: Name; None as above, with ``mlflow``.
+        release_bucket: Name; None as above, with ``releases``.
         mlflow: ``app`` (serverless), ``tracking-server`` (hourly price) or ``none``.
         compiler: Name of the compiler; None takes Hailo's where ``compiler_image`` is set, and ONNX
             Runtime's quantiser elsewhere.
@@ -176,14 +178,14 @@ class Settings:
     """
 
     environment: str = _setting(
-        "dev",
+        FIRST_ENVIRONMENT,
         _matches(
             r"[a-z](?:-?[a-z0-9]){0,15}",
             "1 to 16 lower-case letters, digits and single hyphens, beginning with a letter",
         ),
     )
-    group_name: str = _setting(
-        GROUP,
+    group_name: str | None = _setting(
+        None,
         _matches(
             r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}",
             "1 to 63 letters, digits and inner hyphens, as SageMaker names a group",
@@ -251,6 +253,24 @@ class Settings:
                 f"{CONTEXT_KEY}.compiler is {kind.name}, which needs no image of its own: remove "
                 f"{CONTEXT_KEY}.compiler_image, or choose {_names(with_image=True)}"
             )
+
+    @property
+    def group(self) -> str:
+        """The Model Package Group's name, chosen or derived."""
+        return self.group_name or group_of(self.environment)
+
+    def bucket_name(self, purpose: str, account: str, region: str) -> str:
+        """The derived name of a bucket, other than any other environment's of the account.
+
+        Args:
+            purpose: ``training``, ``mlflow`` or ``releases``.
+            account: Its id.
+            region: Its name.
+        """
+        first = self.environment == FIRST_ENVIRONMENT
+        # With ``pokemon-card`` and the longest environment a name would exceed S3's 63 characters.
+        prefix = "pokemon-card" if first else f"cards-{self.environment}"
+        return f"{prefix}-{purpose}-{account}-{region}"
 
     @property
     def compiler_kind(self) -> CompilerKind:

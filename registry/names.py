@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from registry.compilers import compiled_stages
 
 GROUP = "pokemon-card-recognition-models"
+#: The environment whose group and buckets have the guide's names.
+FIRST_ENVIRONMENT = "dev"
 EXPERIMENT = "pokemon-card-recognition-training"
 
 TEACHER = "teacher"
@@ -260,6 +262,13 @@ def parse_compile_job(name: str) -> tuple[ModelName, str, int] | None:
 def release_id(source: ModelName, compiler: str, recipe_id: str) -> str:
     """A release's folder name: one for each (version, compiler, recipe)."""
     return f"{source}.{compiler}-{recipe_id}"
+
+
+def group_of(environment: str) -> str:
+    """The Model Package Group of an environment that names none: the guide's name in the first
+    environment, and in every other one that name with the environment's behind it.
+    """
+    return GROUP if environment == FIRST_ENVIRONMENT else f"{GROUP}-{environment}"
 
 
 def parameter_name(environment: str, key: str) -> str:

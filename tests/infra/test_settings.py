@@ -41,7 +41,7 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 def test_without_settings_the_guides_names_hold() -> None:
     settings = load_settings({})
     assert settings == Settings()
-    assert settings.group_name == names.GROUP == "pokemon-card-recognition-models"
+    assert settings.group == names.GROUP == "pokemon-card-recognition-models"
     assert (settings.mlflow, settings.compiler_kind.name) == ("app", "onnx-int8")
 
 
@@ -254,3 +254,23 @@ def test_the_app_answers_a_wrong_setting_in_one_line() -> None:
         line for line in lines if line.startswith("cdk.json: cards.enviroment: no such")
     ]
     assert len(lines) == 1
+
+
+def test_environments_have_other_names_than_each_other() -> None:
+    first, second = load_settings({}), load_settings({"cards.environment": "prod"})
+    assert (first.group, second.group) == (names.GROUP, f"{names.GROUP}-prod")
+    assert first.bucket_name("mlflow", "1" * 12, "us-east-2") == (
+        "pokemon-card-mlflow-111111111111-us-east-2"
+    )
+    assert second.bucket_name("mlflow", "1" * 12, "us-east-2") == (
+        "cards-prod-mlflow-111111111111-us-east-2"
+    )
+    chosen = load_settings({"cards.environment": "prod", "cards.group_name": names.GROUP})
+    assert chosen.group == names.GROUP
+
+
+def test_longest_environment_fits_the_limits_of_aws() -> None:
+    longest = load_settings({"cards.environment": "e" * 16})
+    assert len(longest.group) <= 63
+    for purpose in ("training", "mlflow", "releases"):
+        assert len(longest.bucket_name(purpose, "1" * 12, "ap-southeast-2")) <= 63

@@ -24,7 +24,7 @@ def group(context: CheckContext) -> Iterator[CheckResult]:
     from botocore.exceptions import ClientError
 
     from registry.aws import is_missing
-    from registry.names import GROUP
+    from registry.names import group_of
 
     name = context.deployment.group_name
     try:
@@ -38,9 +38,9 @@ def group(context: CheckContext) -> Iterator[CheckResult]:
     if fault:
         yield fault
         return
-    if name != GROUP:
+    if name != group_of(context.environment):
         yield warning(
-            f"{name} is not {GROUP}, which the guide's commands name",
+            f"{name} is not {group_of(context.environment)}, which is the name by default",
             "leave it, or deploy without cards.group_name",
         )
         return
