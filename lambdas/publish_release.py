@@ -16,6 +16,7 @@ from lambdas.settings import (
     recipe,
     required,
     signing_keys,
+    with_approval_rules,
 )
 from registry.automation.actions import MOVE_CHANNELS, converge, move_channels, publish_actions
 from registry.convergence import Step
@@ -23,11 +24,13 @@ from registry.releases.verification import sign_release
 
 RECIPE = recipe()
 
-_deployment = deployment(
-    signing_key_arn=required("SIGNING_KEY_ARN"),
-    signing_key_arns=signing_keys(),
-    keep_releases=kept_releases(),
-    statement_days=int(required("STATEMENT_DAYS")),
+_deployment = with_approval_rules(
+    deployment(
+        signing_key_arn=required("SIGNING_KEY_ARN"),
+        signing_key_arns=signing_keys(),
+        keep_releases=kept_releases(),
+        statement_days=int(required("STATEMENT_DAYS")),
+    )
 )
 _notifier = notifier()
 _actions = publish_actions(_deployment, _notifier, RECIPE)

@@ -199,7 +199,8 @@ def resume(
     from training.submission import resume as resume_job
 
     aws = AwsSession(environment)
-    name = resume_job.resume(aws.client("sagemaker"), job_name)
+    user = aws.client("sts").get_caller_identity()["UserId"]
+    name = resume_job.resume(aws.client("sagemaker"), job_name, user)
     package = None
     if not as_json:
         print_line(f"training job {name}, from the checkpoints of {job_name}")

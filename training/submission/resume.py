@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,12 @@ from botocore.exceptions import ClientError
 
 from registry.aws import error_code
 from registry.names import JOB_NAME_LIMIT
+from registry.versions.four_eyes import FIRST_SUBMITTED_BY, SUBMITTED_BY
 from training.submission.training_plan import SubmitError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
+    from mypy_boto3_sagemaker.type_defs import TagTypeDef
 
 _RESUMABLE = ("Stopped", "Failed")
 #: What CreateTrainingJob takes back of what DescribeTrainingJob answers.
@@ -33,12 +35,15 @@ _KEPT = (
 _STAMP = re.compile(r"(-\d{8}-\d{6}-[0-9a-f]{4})+$")
 
 
-def resume(sagemaker: SageMakerClient, job_name: str, now: datetime | None = None) -> str:
+def resume(
+    sagemaker: SageMakerClient, job_name: str, submitted_by: str, now: datetime | None = None
+) -> str:
     """Starts the job anew.
 
     Args:
         sagemaker: A boto3 SageMaker client.
         job_name: The job that was stopped, or failed.
+        submitted_by: AWS's own id of the caller (``UserId`` of ``GetCallerIdentity``).
         now: The time in the new job's name.
 
     Returns:
@@ -69,8 +74,16 @@ def resume(sagemaker: SageMakerClient, job_name: str, now: datetime | None = Non
     tags = [
         tag for page in pages for tag in page["Tags"] if not tag["Key"].lower().startswith("aws:")
     ]
-    sagemaker.create_training_job(**request(job, name), Tags=tags)
+    sagemaker.create_training_job(**request(job, name), Tags=_with_submitter(tags, submitted_by))
     return name
+
+
+def _with_submitter(tags: Sequence[TagTypeDef], submitted_by: str) -> list[TagTypeDef]:
+    """The tags of the new job: who resumes it, beside who decided on its code and settings."""
+    given = {tag["Key"]: tag["Value"] for tag in tags}
+    first = given.get(FIRST_SUBMITTED_BY) or given.get(SUBMITTED_BY)
+    given |= {SUBMITTED_BY: submitted_by} | ({FIRST_SUBMITTED_BY: first} if first else {})
+    return [{"Key": key, "Value": value} for key, value in given.items()]
 
 
 def request(job: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from registry.object_identity import ObjectIdentity
 from registry.registration.failed_runs import MODEL_LINE
 from registry.registration.register import COMMIT, INFERENCE_IMAGE
 from registry.telemetry import OPT_OUTS
+from registry.versions.four_eyes import FIRST_SUBMITTED_BY, SUBMITTED_BY
 from registry.versions.metadata import MODEL_ARCHIVE
 from registry.versions.packages import Package
 from training.config import TrainingConfig
@@ -230,8 +231,12 @@ def submit(plan: TrainingPlan, session: Any = None) -> str:
     """
     import boto3
 
+    session = session or boto3.Session(region_name=plan.region)
+    # AWS's own id of the caller: a version that its submitter approves may be refused by it.
+    submitted_by = session.client("sts").get_caller_identity()["UserId"]
+    tagged = replace(plan, tags={**plan.tags, SUBMITTED_BY: submitted_by})
     with staged_source() as source:
-        _fit(plan, sdk_session(session or boto3.Session(region_name=plan.region)), str(source))
+        _fit(tagged, sdk_session(session), str(source))
     return plan.job_name
 
 
@@ -315,12 +320,15 @@ def _checked_hyperparameters(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tags(ours: Mapping[str, str], compute: Compute) -> dict[str, str]:
     """The deployment's tags and the caller's; neither may hide the other."""
-    twice = sorted(set(ours) & set(compute.tags))
+    twice = sorted({*ours, SUBMITTED_BY, FIRST_SUBMITTED_BY} & set(compute.tags))
     if twice:
         raise SubmitError(f"--tag {twice[0]}: is set by the command itself")
     tags = {**ours, **compute.tags}
-    if len(tags) > MOST_TAGS:
-        raise SubmitError(f"--tag: {len(tags)} tags with the command's own; AWS takes {MOST_TAGS}")
+    # Who submits the job is one more.
+    if len(tags) + 1 > MOST_TAGS:
+        raise SubmitError(
+            f"--tag: {len(tags) + 1} tags with the command's own; AWS takes {MOST_TAGS}"
+        )
     return tags
 
 

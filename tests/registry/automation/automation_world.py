@@ -108,15 +108,19 @@ CURRENT = _Current()
 
 
 @contextmanager
-def functions(stable: str = "approval", keep: str = "all") -> Iterator[list[dict[str, ModuleType]]]:
+def functions(
+    stable: str = "approval", keep: str = "all", *, four_eyes: bool = False
+) -> Iterator[list[dict[str, ModuleType]]]:
     """The real functions, as Lambda would load them for each of the two recipes.
 
     Args:
         stable: What moves the stable channel.
         keep: How many of the newest releases stay beside what channels need.
+        four_eyes: Whether nothing is released that its own submitter approved.
     """
     loaded = []
     variables = {**_VARIABLES, "STABLE_FOLLOWS": stable, "KEEP_RELEASES": keep}
+    variables["FOUR_EYES"] = "true" if four_eyes else "false"
     with (
         patch("boto3.client", CURRENT.client),
         patch("lambdas.settings.Deployment", partial(Deployment, now=CURRENT.now)),
@@ -213,6 +217,12 @@ class World:
             self.aws._update_model_package(
                 {"ModelPackageArn": arn, "CustomerMetadataProperties": {"Note": "seen"}}
             )
+
+    def edit_as_publisher(self, arn: str) -> None:
+        """The publishing function changes a version, and is the last one who did."""
+        self.aws.client("sagemaker").update_model_package(
+            ModelPackageArn=arn, CustomerMetadataProperties={"Note": "seen"}
+        )
 
     def delete(self, arn: str) -> None:
         self.aws.packages.pop(arn, None)

@@ -18,6 +18,7 @@ from training.submission.resume import request, resume
 from training.submission.training_plan import SubmitError
 
 OLD = "student-stage1-demo-20260102-030405-6789"
+USER = "AROAROLE:second"
 NOW = datetime(2026, 1, 3, 4, 5, 6)
 ARN = f"arn:aws:sagemaker:us-east-2:111122223333:training-job/{OLD}"
 
@@ -61,7 +62,7 @@ def test_the_same_job_goes_on_from_its_checkpoints() -> None:
 def test_resume_uses_a_new_name_and_keeps_the_tags() -> None:
     client = boto3.client("sagemaker", "us-east-2", aws_access_key_id="a",
                           aws_secret_access_key="b")  # fmt: skip
-    tags = [{"Key": "Recipe", "Value": "demo"}]
+    tags = [{"Key": "Recipe", "Value": "demo"}, {"Key": "SubmittedBy", "Value": "AIDAFIRST"}]
     job = described()
     with Stubber(client) as stub:
         stub.add_response("describe_training_job", job, {"TrainingJobName": OLD})
@@ -75,10 +76,14 @@ def test_resume_uses_a_new_name_and_keeps_the_tags() -> None:
             lambda params, **_: sent.append(params),
         )
         stub.add_response("create_training_job", {"TrainingJobArn": ARN})
-        name = resume(client, OLD, NOW)
+        name = resume(client, OLD, USER, NOW)
         stub.assert_no_pending_responses()
     assert sent[0]["TrainingJobName"] == name
-    assert sent[0]["Tags"] == tags
+    assert sent[0]["Tags"] == [
+        {"Key": "Recipe", "Value": "demo"},
+        {"Key": "SubmittedBy", "Value": USER},
+        {"Key": "FirstSubmittedBy", "Value": "AIDAFIRST"},
+    ]
     # One stamp, not a longer name with every resumption.
     assert name.startswith("student-stage1-demo-20260103-040506-") and len(name) == len(OLD)
 
@@ -98,7 +103,7 @@ def test_resume_of_a_job_that_cannot_continue_raises(job: dict[str, Any], words:
             return job
 
     with pytest.raises(SubmitError, match=words):
-        resume(Client(), OLD, NOW)
+        resume(Client(), OLD, USER, NOW)
 
 
 def test_a_job_that_is_not_there() -> None:
@@ -107,4 +112,4 @@ def test_a_job_that_is_not_there() -> None:
     with Stubber(client) as stub:
         stub.add_client_error("describe_training_job", "ValidationException", "not found")
         with pytest.raises(SubmitError, match="there is none of that name"):
-            resume(client, OLD, NOW)
+            resume(client, OLD, USER, NOW)

@@ -312,6 +312,11 @@ def test_what_submit_sends(tmp_path: Any) -> None:
         sent.append((request, body))
         host = request.url.split("/")[2]
         answer = b'{"TrainingJobArn": "arn:aws:sagemaker:x"}' if "sagemaker" in host else b""
+        if host.startswith("sts."):
+            answer = (
+                b"<GetCallerIdentityResponse><GetCallerIdentityResult><UserId>AROAROLE:someone"
+                b"</UserId></GetCallerIdentityResult></GetCallerIdentityResponse>"
+            )
         return AWSResponse(request.url, 200, {}, _Raw(answer))
 
     session = boto3.Session(
@@ -339,7 +344,9 @@ def test_what_submit_sends(tmp_path: Any) -> None:
     } <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith("cli")]
     created = json.loads(sent[-1][1])
-    assert created == submit.request(made)
+    expected = submit.request(made)
+    expected["Tags"].append({"Key": "SubmittedBy", "Value": "AROAROLE:someone"})
+    assert created == expected
 
 
 class _Raw:
