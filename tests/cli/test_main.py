@@ -29,6 +29,7 @@ def commands() -> Iterator[tuple[str, ...]]:
     yield from walk(typer.main.get_command(app), ())
 
 
+@pytest.mark.processes
 def test_help_imports_nothing_heavy() -> None:
     """Import time is what decides how fast `cards --help` answers."""
     code = (

@@ -18,6 +18,7 @@ import boto3
 
 from localcloud.ports import free_port
 from registry.deployment import DeployedNames
+from tests.running_cloud import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -151,10 +152,10 @@ def started(folder: Path) -> Iterator[Cloud]:
 
 def until(check: Callable[[], Any], seconds: float, what: str) -> Any:
     """Waits until a check gives something true, and returns it."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE * seconds
     while time.monotonic() < end:
         found = check()
         if found:
             return found
         time.sleep(0.3)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not within {PATIENCE * seconds:g} s: {what}")

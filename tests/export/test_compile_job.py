@@ -371,6 +371,7 @@ def test_a_fault_of_the_machine_is_worth_another_try(
     assert job.run() == 0, "and it goes well over what the other left"
 
 
+@pytest.mark.processes
 def test_it_starts_as_the_container_starts_it(done: Job, tmp_path: Path) -> None:
     """From a folder with nothing but the rooms that are shipped with it, and without torch."""
     for room in ("export", "recognition", "registry"):
@@ -391,6 +392,7 @@ def test_it_starts_as_the_container_starts_it(done: Job, tmp_path: Path) -> None
     assert job.read("compilation.json") == done.read("compilation.json")
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are seen in /proc")
 def test_a_job_that_is_stopped_takes_the_compiler_with_it(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

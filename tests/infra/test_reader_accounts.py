@@ -181,6 +181,7 @@ def test_a_wrong_account_is_refused_in_one_line(value: str, cause: str) -> None:
     assert message.startswith("cards.reader_accounts: ") and "\n" not in message
 
 
+@pytest.mark.processes
 def test_the_deployments_own_account_is_no_reader() -> None:
     """Answered by the app itself, which knows where it is deployed to."""
     environment = {

@@ -237,6 +237,7 @@ def test_what_changes_a_compilation_changes_the_recipe(path: str) -> None:
     assert (CompileRecipe.from_json(after.recipe, image).id == first) == same_result
 
 
+@pytest.mark.processes
 def test_the_app_answers_a_wrong_setting_in_one_line() -> None:
     environment = {**os.environ, "CDK_CONTEXT_JSON": json.dumps({"cards": {"enviroment": "dev"}})}
     done = subprocess.run(

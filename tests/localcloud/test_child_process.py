@@ -9,6 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from localcloud.child_process import ChildProcess
 from tests.running_cloud import ROOT, until
 
@@ -20,6 +22,7 @@ def alive(pid: int) -> bool:
     return bool(shown.stdout.strip()) and not shown.stdout.startswith("Z")
 
 
+@pytest.mark.processes
 def test_killed_parent_ends_the_command_and_its_children(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [

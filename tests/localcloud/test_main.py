@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from localcloud import LocalCloud
 from localcloud.__main__ import main
 from tests.running_cloud import ROOT, free_port
@@ -21,6 +23,7 @@ def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.processes
 def test_up_status_env_and_down(tmp_path: Path) -> None:
     which = ("--state-dir", str(tmp_path / "state"), "--port", str(free_port()))
     assert run("status", *which).returncode == 1
@@ -34,6 +37,7 @@ def test_up_status_env_and_down(tmp_path: Path) -> None:
     assert run("down", *which).stdout == "is not running\n"
 
 
+@pytest.mark.processes
 def test_an_error_is_one_line(cloud: LocalCloud, tmp_path: Path) -> None:
     done = run("up", "--state-dir", str(tmp_path), "--port", str(cloud.port))
     assert done.returncode == 1
@@ -41,6 +45,7 @@ def test_an_error_is_one_line(cloud: LocalCloud, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.processes
 def test_serve_is_the_servers_own(tmp_path: Path) -> None:
     done = run("serve", LOCALCLOUD_X="")
     assert done.returncode == 1 and "use that" in done.stderr

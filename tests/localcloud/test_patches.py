@@ -55,6 +55,7 @@ def needed(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "code",
     [

@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from localcloud import server_lock
 from tests.running_cloud import ROOT, until
 
 
+@pytest.mark.processes
 def test_lock_is_held_until_its_process_ends(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys, time; from localcloud import server_lock;"

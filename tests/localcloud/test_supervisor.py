@@ -18,6 +18,8 @@ import pytest
 from localcloud import LocalCloud, LocalCloudError, server_lock
 from tests.running_cloud import Client, client_of, make_cloud, make_role, queue_of, until
 
+pytestmark = pytest.mark.processes
+
 
 def test_state_survives_a_stop_and_a_start(tmp_path: Path) -> None:
     cloud = make_cloud(tmp_path)

@@ -37,6 +37,7 @@ def test_sample_cards_are_imported_by_nothing_else_in_recognition() -> None:
             assert not wrong, f"{file.relative_to(ROOT)}:{node.lineno} imports sample_cards"
 
 
+@pytest.mark.processes
 def test_recogniser_loads_what_a_device_has() -> None:
     loaded = loaded_by("recognition.recogniser")
     assert "onnxruntime" in loaded
@@ -44,6 +45,7 @@ def test_recogniser_loads_what_a_device_has() -> None:
     assert "recognition.sample_cards" not in loaded
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "module", ["recognition.onnx_model", "recognition.retrieval", "recognition.views.effects"]
 )

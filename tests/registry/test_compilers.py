@@ -141,6 +141,7 @@ print("read everywhere")
 """
 
 
+@pytest.mark.processes
 def test_third_compiler_is_known_everywhere_from_its_entry_alone() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ADD_A_THIRD_COMPILER + READ_IT_EVERYWHERE],
@@ -152,6 +153,7 @@ def test_third_compiler_is_known_everywhere_from_its_entry_alone() -> None:
     assert done.stdout.strip() == "read everywhere", done.stderr
 
 
+@pytest.mark.processes
 def test_third_compiler_is_unknown_without_its_entry() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "THIRD = None\n" + READ_IT_EVERYWHERE],

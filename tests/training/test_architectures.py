@@ -73,6 +73,7 @@ def test_unknown_student_is_refused_with_the_known_ones() -> None:
         resolve("tiny", STUDENT, "stage1", {"backbone": "resnet50"})
 
 
+@pytest.mark.processes
 def test_table_is_read_without_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; import training.architectures"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)

@@ -157,6 +157,7 @@ def answered(answer: bytes, yes: bool = False, local: bool = False) -> tuple[str
         os.close(theirs)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("answer", [b"y\n", b"YES\n"])
 def test_a_person_at_a_terminal_says_yes(answer: bytes) -> None:
     out, terminal = answered(answer)
@@ -164,6 +165,7 @@ def test_a_person_at_a_terminal_says_yes(answer: bytes) -> None:
     assert "send these 2 jobs one after the other, about USD 3.75? [y/N]" in terminal
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yes please\n", b"\x04"])
 def test_anything_else_is_a_no(answer: bytes) -> None:
     out, terminal = answered(answer)
@@ -171,6 +173,7 @@ def test_anything_else_is_a_no(answer: bytes) -> None:
     assert "nothing was sent" in terminal
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("settings", [{"yes": True}, {"local": True}])
 def test_nobody_is_asked_with_yes_or_where_it_costs_nothing(settings: dict[str, bool]) -> None:
     out, terminal = answered(b"n\n", **settings)
@@ -178,6 +181,7 @@ def test_nobody_is_asked_with_yes_or_where_it_costs_nothing(settings: dict[str, 
     assert "[y/N]" not in terminal
 
 
+@pytest.mark.processes
 def test_a_script_is_not_asked() -> None:
     code = ASK.replace("YES", "False").replace("LOCAL", "False")
     done = subprocess.run(

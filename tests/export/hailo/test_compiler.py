@@ -217,6 +217,7 @@ def test_the_compiler_may_have_a_python_of_its_own(
     assert len(asked) == 2 and all("-m export.hailo.worker" in line for line in asked)
 
 
+@pytest.mark.processes
 def test_the_compiler_s_python_needs_numpy_alone() -> None:
     """Its own pins are older than the job's, and it has neither ONNX Runtime nor OpenCV of ours."""
     code = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker import command
+from tests.running_cloud import until
+
+pytestmark = pytest.mark.processes
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
@@ -50,10 +54,15 @@ def test_a_child_in_another_session_that_keeps_the_pipe_does_not_keep_the_job(
     assert time.monotonic() - began < 10
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return done.stdout.strip() != "" and not done.stdout.startswith("Z")
+
+
 def test_what_a_command_leaves_behind_in_its_group_ends_with_it(tmp_path: Path) -> None:
-    run(tmp_path, "(sleep 1; touch late) & true")
-    time.sleep(1.5)
-    assert not (tmp_path / "late").exists()
+    run(tmp_path, "sleep 60 & echo $! > left")
+    until(lambda: not is_running(int((tmp_path / "left").read_text())))
 
 
 def test_a_stop_is_a_sigterm_that_the_command_may_answer(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Random histories of the automation: whatever happens, the world comes right.
 
-``CARDS_HISTORIES`` asks for more of them (2,000 by default); ``make chaos`` runs many.
+``CARDS_HISTORIES`` asks for more of them (300 by default); ``make chaos`` runs many.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from registry.releases import pointers
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.memory_aws import RELEASES, WRITES, Crash
 
-HISTORIES = int(os.environ.get("CARDS_HISTORIES", "2000"))
+HISTORIES = int(os.environ.get("CARDS_HISTORIES", "300"))
 STATUSES = ("Approved", "Approved", "Rejected", "PendingManualApproval")
 RESULTS = ("passed", "passed", "gate failed", "refused", "fault", "stopped", "damaged", "no report")
 

@@ -131,6 +131,7 @@ def test_mistake_12_contradictory_model_types_are_refused(
     assert made.outcome == "registered as failed" and "contradicts" in made.detail
 
 
+@pytest.mark.processes
 def test_mistake_17_group_name_is_written_once() -> None:
     found = subprocess.run(
         ["git", "grep", "-lE", "pokemon-card-recognition-models", "--", "*.py", "cdk.json"],

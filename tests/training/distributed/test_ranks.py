@@ -169,6 +169,7 @@ if ranks.first:
 """
 
 
+@pytest.mark.processes
 def test_two_processes_make_the_model_that_one_makes(tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(WORKER)
     for processes in (1, 2):
@@ -190,6 +191,7 @@ def test_two_processes_make_the_model_that_one_makes(tmp_path: Path) -> None:
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kept", [0, 2])
 def test_two_processes_distil_the_student_that_one_distils(
     card_folder: Path, tmp_path: Path, kept: int
@@ -216,6 +218,7 @@ def test_two_processes_distil_the_student_that_one_distils(
     assert made[1]["metrics"]["top1"] == pytest.approx(made[2]["metrics"]["top1"], abs=0.051)
 
 
+@pytest.mark.processes
 def test_sigterm_to_one_process_stops_all(card_folder: Path, tmp_path: Path) -> None:
     variables = {
         "SM_MODEL_DIR": str(tmp_path / "model"),

@@ -80,6 +80,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+@pytest.mark.processes
 def test_jobs_write_all_files(made: dict[str, Path]) -> None:
     common = {"model.safetensors", "config.json", "contract.json", "evaluation.json", "split.json"}
     extra = {"model.onnx", "reference.npz"}
@@ -92,6 +93,7 @@ def test_jobs_write_all_files(made: dict[str, Path]) -> None:
         }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["teacher", "stage1", "stage2"])
 def test_the_registry_takes_the_request(made: dict[str, Path], name: str) -> None:
     body = (made[name] / "output" / "data" / "registration.json").read_bytes()
@@ -109,6 +111,7 @@ def test_the_registry_takes_the_request(made: dict[str, Path], name: str) -> Non
     )
 
 
+@pytest.mark.processes
 def test_the_students_metadata_is_measured(made: dict[str, Path]) -> None:
     for stage in ("stage1", "stage2"):
         request = read(made[stage] / "output" / "data" / "registration.json")
@@ -122,6 +125,7 @@ def test_the_students_metadata_is_measured(made: dict[str, Path]) -> None:
         assert ("arcface" in metadata["TrainingApproach"]) == (stage == "stage2")
 
 
+@pytest.mark.processes
 def test_the_shipped_graph_gives_the_reference_embeddings(
     made: dict[str, Path], card_folder: Path
 ) -> None:
@@ -143,6 +147,7 @@ def test_the_shipped_graph_gives_the_reference_embeddings(
     assert (ours * reference["embeddings"]).sum(axis=1).min() > 0.9999
 
 
+@pytest.mark.processes
 def test_the_same_run_again_gives_the_same_files(
     made: dict[str, Path], card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +200,7 @@ def test_a_failure_is_one_line_in_the_failure_file(
     assert not (tmp_path / "model").exists() and not (tmp_path / "output" / "data").exists()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("arguments", "channels", "message"),
     [

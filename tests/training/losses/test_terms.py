@@ -74,6 +74,7 @@ def test_unknown_weight_in_the_settings_raises() -> None:
         resolve("tiny", STUDENT, "stage1", {"weight_cosine": 1})
 
 
+@pytest.mark.processes
 def test_declarations_are_read_without_torch() -> None:
     """Submitting a job must work, and start fast, where torch is not installed."""
     code = "import sys; sys.modules['torch'] = None; import training.config, training.losses.terms"

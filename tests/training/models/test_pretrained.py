@@ -188,6 +188,7 @@ def test_mistake_16_token_is_in_no_job_request(tiny: Tiny) -> None:
     assert TOKEN_SECRET not in small.environment
 
 
+@pytest.mark.processes
 def test_the_whole_job_takes_the_channel(card_folder: Path, tiny: Tiny, tmp_path: Path) -> None:
     import sys
 

@@ -15,6 +15,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.processes
 def test_timm_imports_whatever_torchvision_is_installed() -> None:
     code = (
         "from training.models.torchvision_without_cuda import mend_torchvision as m;"
@@ -25,6 +26,7 @@ def test_timm_imports_whatever_torchvision_is_installed() -> None:
     assert answer.stdout.split()[1] == "False"
 
 
+@pytest.mark.processes
 def test_torchvision_patch_is_still_needed() -> None:
     """Fails when a matching torchvision is served for CPU, so that the mend can go."""
     bare = run("import torchvision")

@@ -51,6 +51,7 @@ def test_the_package_brings_the_store() -> None:
     assert found == ["training.reporting.tracking_store:open_store"]
 
 
+@pytest.mark.processes
 def test_an_address_that_no_deployment_has_is_refused_in_a_line(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_an_address_that_no_deployment_has_is_refused_in_a_line(
     assert said.startswith("refused: s3://runs/mlflow: no deployment keeps MLflow's artifacts")
 
 
+@pytest.mark.processes
 def test_a_deployment_s_runs_are_found_by_the_address_of_its_artifacts(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:

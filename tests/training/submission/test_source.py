@@ -28,6 +28,7 @@ def test_a_part_of_the_tree_is_not_sent(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.processes
 def test_the_commit_says_when_files_differ_from_it(tmp_path: Path) -> None:
     def git(*words: str) -> None:
         subprocess.run(
