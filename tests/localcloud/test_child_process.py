@@ -14,6 +14,8 @@ import pytest
 from localcloud.child_process import ChildProcess
 from tests.running_cloud import ROOT, until
 
+pytestmark = pytest.mark.processes
+
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 
@@ -22,7 +24,6 @@ def alive(pid: int) -> bool:
     return bool(shown.stdout.strip()) and not shown.stdout.startswith("Z")
 
 
-@pytest.mark.processes
 def test_killed_parent_ends_the_command_and_its_children(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [

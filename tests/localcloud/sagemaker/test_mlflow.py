@@ -9,7 +9,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.running_cloud import client_of, make_cloud, make_role, until
+
+pytestmark = pytest.mark.processes
 
 
 def call(base: str, path: str, request: dict[str, Any] | None = None) -> Any:

@@ -186,6 +186,7 @@ def test_a_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., CardDatas
     assert len(part.views) == 4 and part.fed == 2
 
 
+@pytest.mark.trained
 def test_a_student_learns_from_a_gpu_s_batches(
     tiny_cards: Callable[..., CardDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,8 @@ from training.losses.criterion import Criterion
 from training.losses.shares import IdleTermError
 from training.losses.term import LossInputs
 
+pytestmark = pytest.mark.trained
+
 Tiny = Callable[..., TrainingConfig]
 
 

@@ -13,6 +13,8 @@ from localcloud.sagemaker.jobs.checkpoints import Checkpoints
 from localcloud.sagemaker.jobs.container import JobError
 from tests.running_cloud import until
 
+pytestmark = pytest.mark.processes
+
 
 class Place:
     """A container whose S3 is a dict."""

@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError
 from localcloud import LocalCloud
 from tests.running_cloud import Client, client_of, make_role, queue_of, received, until
 
+pytestmark = pytest.mark.processes
+
 IMAGE = "763104351884.dkr.ecr.us-east-2.amazonaws.com/pytorch-training:2.8.0-cpu-py312"
 SCRIPT = textwrap.dedent(
     """

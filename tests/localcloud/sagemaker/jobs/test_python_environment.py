@@ -10,8 +10,9 @@ import pytest
 
 from localcloud.sagemaker.jobs.python_environment import make_python_environment
 
+pytestmark = pytest.mark.processes
 
-@pytest.mark.processes
+
 def test_environment_has_packages_but_no_editable_installs(tmp_path: Path) -> None:
     programs = make_python_environment(Path(sys.executable), tmp_path / "python")
     shown = subprocess.run(

@@ -7,10 +7,14 @@ import json
 import tarfile
 import textwrap
 
+import pytest
+
 from tests.localcloud.sagemaker.jobs.test_jobs import IMAGE, ended, put_source
 from tests.running_cloud import Client, until
 from training.submission.resume import resume
 from training.submission.watch import TRAINING_LOGS, JobLog
+
+pytestmark = pytest.mark.processes
 
 SCRIPT = textwrap.dedent(
     """
