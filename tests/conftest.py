@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
+import botocore.session
 import pytest
+from botocore.loaders import Loader
 from hypothesis import settings
 
 from localcloud import LocalCloud
@@ -28,6 +31,29 @@ __all__ = [
     "pytest_testnodedown",
     "pytest_xdist_make_scheduler",
 ]
+
+
+class _SharedLoader(Loader):
+    """Reads a service's model once for all sessions: each command makes a session of its own."""
+
+    _models: ClassVar[dict[tuple[str, str, str | None], Any]] = {}
+
+    def load_service_model(
+        self, service_name: str, type_name: str, api_version: str | None = None
+    ) -> Any:
+        key = service_name, type_name, api_version
+        if key not in self._models:
+            self._models[key] = super().load_service_model(service_name, type_name, api_version)
+        return self._models[key]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_service_models() -> Iterator[None]:
+    """Parsing SageMaker's model takes a second, in each of a thousand tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *_: _SharedLoader())
+        yield
+
 
 # A busy machine is slow; that is no fault of what is tested.
 settings.register_profile("cards", deadline=None)

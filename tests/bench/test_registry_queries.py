@@ -12,6 +12,7 @@ from bench.order_statistics import median_interval
 from bench.registry_queries import main
 
 
+@pytest.mark.processes
 def test_the_measurement_runs_and_ours_is_right_within_three_calls(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -257,6 +257,7 @@ def test_a_failed_gate_is_a_result(job: Job) -> None:
     assert job.read("compilation.json")["stage"] == "int8"
 
 
+@pytest.mark.processes
 def test_hailo_s_compiler_is_behind_the_same_job(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,6 +439,7 @@ def test_a_job_that_is_stopped_takes_the_compiler_with_it(
             os.kill(int(path.parent.name), signal.SIGKILL)
 
 
+@pytest.mark.processes
 def test_hailo_compiler_past_the_job_limit_is_explained(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

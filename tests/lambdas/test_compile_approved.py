@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -55,6 +56,8 @@ def client(account: Account) -> Iterator[Client]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
+        # boto3 keeps the credentials that the first client of a process was made with.
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
         yield ours
 
 

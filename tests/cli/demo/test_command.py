@@ -80,6 +80,7 @@ def test_a_missing_cdk_names_the_remedy(
     refused(cards("demo", *places), "cdk", "make setup")
 
 
+@pytest.mark.processes
 def test_a_failing_command_gives_its_cause_and_its_log(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "cdk.log"
     script = "print('all is well'); print('❌ deployment failed: no bucket'); raise SystemExit(3)"

@@ -67,6 +67,7 @@ def wheel(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.processes
 def test_the_image_is_built_of_the_wheel_and_little_else(
     told: Callable[[], list[dict[str, Any]]], wheel: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_another_file_is_refused_by_its_digest(
     assert told() == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("step", "said", "words"),
     [
@@ -157,6 +159,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch, repository: str) -> None:
     monkeypatch.setattr(AwsSession, "client", lambda self, name: {"ecr": Ecr()}[name])
 
 
+@pytest.mark.processes
 def test_the_image_is_pushed_and_named_for_ever(
     told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +181,7 @@ def test_the_image_is_pushed_and_named_for_ever(
     assert load_settings({"cards.compiler_image": pinned}).compiler_kind.name == "hailo"
 
 
+@pytest.mark.processes
 def test_a_push_that_cannot_be(
     told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def scaled_to_one(images: np.ndarray) -> np.ndarray:
     return (images // 255).astype(np.uint8)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("run", [Job.run, run_by_hailo])
 def test_the_job_without_a_mistake_passes(
     job: Job, by_hailo: None, run: Callable[[Job], int]
@@ -104,6 +105,7 @@ def test_calibration_on_other_images(
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("change", [swapped, noise, scaled_to_one], ids=lambda c: c.__name__)
 def test_calibration_of_hailo_on_other_images(
     job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch, change: Change
@@ -166,6 +168,7 @@ def test_calibration_in_nchw_that_the_job_itself_made(
     assert not (job.output / "compile.log").exists()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -212,6 +215,7 @@ def test_a_network_without_its_normalisation(
     assert "compiled against ONNX: mean cosine" in reasons(job)
 
 
+@pytest.mark.processes
 def test_a_script_without_its_normalisation(
     job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +231,7 @@ def test_a_script_without_its_normalisation(
     assert "the compiler's graph before quantisation against ONNX: mean cosine" in found
 
 
+@pytest.mark.processes
 def test_red_and_blue_exchanged_at_inference_by_hailo(
     job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +312,7 @@ def test_an_index_with_another_s_graph(job: Job, monkeypatch: pytest.MonkeyPatch
     assert "index: its graph finds" in found and "embeddings" not in found
 
 
+@pytest.mark.processes
 def test_mistake_13_hef_for_another_chip_fails_the_job(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

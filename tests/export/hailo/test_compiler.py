@@ -54,6 +54,7 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.processes
 def test_a_student_is_compiled(
     exported: Exported, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_student_is_compiled(
     assert [line.partition(": ")[2] for line in said if line.startswith("hailo, ")] == steps
 
 
+@pytest.mark.processes
 def test_both_emulations_are_the_shipped_graph(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
@@ -123,6 +125,7 @@ def test_the_level_is_read_back(log: str, level: int) -> None:
     assert used_level(2, log) == level
 
 
+@pytest.mark.processes
 def test_a_level_that_was_reduced_stands_in_the_report(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
@@ -133,6 +136,7 @@ def test_a_level_that_was_reduced_stands_in_the_report(
     assert "Reducing optimization level to 0 (why)" in (tmp_path / "compile.log").read_text()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", sorted(REMEDIES))
 def test_the_compiler_s_errors_become_one_line_with_a_remedy(
     exported: Exported, tmp_path: Path, install: Install, name: str
@@ -152,6 +156,7 @@ def test_an_error_is_known_by_what_it_derives_from() -> None:
     assert "no message; see compile.log" in str(explained(["RuntimeError", "Exception"], " "))
 
 
+@pytest.mark.processes
 def test_a_compiler_that_was_killed_for_its_memory(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
@@ -163,6 +168,7 @@ def test_a_compiler_that_was_killed_for_its_memory(
     assert "runs out" in str(died(137, "x", "")), "as a shell tells of the same"
 
 
+@pytest.mark.processes
 def test_a_compiler_that_crashes(
     exported: Exported, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +181,7 @@ def test_a_compiler_that_crashes(
         compiled(exported, tmp_path)
 
 
+@pytest.mark.processes
 def test_a_compiler_that_hangs(
     exported: Exported, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,6 +207,7 @@ def test_the_version_is_the_wheel_s_whose_name_is_another(
     assert hailo_worker._version(object()) == pytest.__version__
 
 
+@pytest.mark.processes
 def test_the_compiler_may_have_a_python_of_its_own(
     exported: Exported, tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +248,7 @@ def test_calibration_in_nchw_does_not_reach_the_compiler(
     assert left(tmp_path) == []
 
 
+@pytest.mark.processes
 def test_what_was_shown_is_what_the_compiler_s_process_was_about_to_show(
     exported: Exported, tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +259,7 @@ def test_what_was_shown_is_what_the_compiler_s_process_was_about_to_show(
     assert compiled(exported, tmp_path).calibration == record(other)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("answer", ["nan", "zeros"])
 def test_an_emulation_that_is_no_embedding_is_refused(
     exported: Exported, tmp_path: Path, install: Install, answer: str
@@ -287,6 +297,7 @@ def test_a_graph_that_cannot_be_cut_is_refused(
         Hailo(Deadline(3600)).compile(path, exported.views[:8], exported.contract, tmp_path)
 
 
+@pytest.mark.processes
 def test_calibration_of_another_size_is_refused_by_the_compiler(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
@@ -314,6 +325,7 @@ def test_what_the_lint_finds_does_not_reach_the_compiler(
     assert left(tmp_path) == ["erf.onnx"]
 
 
+@pytest.mark.processes
 def test_mistake_13_hef_for_another_chip_is_not_kept(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
@@ -323,6 +335,7 @@ def test_mistake_13_hef_for_another_chip_is_not_kept(
     assert left(tmp_path) == ["compile.log"]
 
 
+@pytest.mark.processes
 def test_without_the_compiler_it_is_said_what_to_do(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(CompileError, match=r"hailo_sdk_client is not installed: .* compiler_image"):
         compiled(exported, tmp_path)
