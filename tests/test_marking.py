@@ -22,13 +22,12 @@ from tests.marking import *
 """
 TESTS = """
 import subprocess, sys
-import pytest
+import pytest, torch
 
 def start():
     subprocess.run([sys.executable, "--version"], check=True)
 
 def train():
-    import torch
     weight = torch.nn.Parameter(torch.ones(1))
     weight.sum().backward()
     torch.optim.SGD([weight]).step()

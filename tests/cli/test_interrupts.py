@@ -34,6 +34,7 @@ def interrupted(arguments: list[str], delay: float) -> tuple[int, str]:
         return process.returncode, err.decode()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("delay", [0.03, 0.1, 0.2, 0.4, 0.8, 1.2])
 def test_ctrl_c_is_quiet_at_any_moment_of_the_imports(delay: float, tmp_path: Path) -> None:
     log = tmp_path / "server.log"
@@ -42,6 +43,7 @@ def test_ctrl_c_is_quiet_at_any_moment_of_the_imports(delay: float, tmp_path: Pa
     assert (code, err) == (130, "cards: interrupted\n")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("delay", [0.3, 0.6, 1.0, 2.0])
 def test_ctrl_c_is_quiet_while_a_command_imports_and_works(delay: float, tmp_path: Path) -> None:
     out = tmp_path / "drawn"
@@ -50,6 +52,7 @@ def test_ctrl_c_is_quiet_while_a_command_imports_and_works(delay: float, tmp_pat
     assert not out.exists()
 
 
+@pytest.mark.processes
 def test_swallowed_ctrl_c_still_ends_with_130() -> None:
     code = (
         "import os, signal, sys\n"
@@ -82,6 +85,7 @@ def closed(arguments: list[str], *, stderr_too: bool = False) -> tuple[int, str]
     return done.returncode, (done.stderr or b"").decode()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["train", "--help"], ["--version"], ["local", "env"], ["local", "status"],
@@ -94,11 +98,13 @@ def test_reader_that_has_gone_ends_with_141_and_not_a_word(
     assert closed(arguments) == (141, "")
 
 
+@pytest.mark.processes
 def test_closed_stderr_ends_with_141(tmp_path: Path) -> None:
     assert closed(["recognise", str(tmp_path), "x.png"], stderr_too=True)[0] == 141
     assert closed(["no-such-command"], stderr_too=True)[0] == 141
 
 
+@pytest.mark.processes
 def test_shell_pipeline_gets_what_it_reads() -> None:
     done = subprocess.run(
         ["bash", "-c", 'set -o pipefail; "$0" -c "$1" --help | head -c 1', sys.executable,
@@ -108,6 +114,7 @@ def test_shell_pipeline_gets_what_it_reads() -> None:
     assert done.returncode in (0, 141) and done.stderr == "" and len(done.stdout) == 1
 
 
+@pytest.mark.processes
 def test_words_of_the_command_line_cannot_command_a_terminal() -> None:
     done = subprocess.run([*CARDS, "no\x1b[2Jsuch\u202e"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and "such" in done.stderr

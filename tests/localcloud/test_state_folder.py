@@ -91,6 +91,7 @@ def test_foreign_folder_with_the_name_of_a_leftover_is_left_alone(state: Path) -
     assert (aside / "thesis.txt").exists() and (state / "data" / "s3" / "object").exists()
 
 
+@pytest.mark.processes
 def test_deletion_killed_at_each_step_leaves_the_whole_state_or_none(tmp_path: Path) -> None:
     step, whole, gone = 0, 0, 0
     while True:

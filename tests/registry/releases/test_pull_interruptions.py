@@ -79,6 +79,7 @@ def in_child(work: Callable[[], int]) -> int:
     return os.waitstatus_to_exitcode(status) & 0xFF if os.WIFEXITED(status) else 9
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "two renames"])
 @pytest.mark.parametrize("how", [KILL, INTERRUPT, FULL_DISK])
 def test_pull_interrupted_at_each_step_leaves_one_whole_release(
@@ -126,6 +127,7 @@ def test_pull_interrupted_at_each_step_leaves_one_whole_release(
     assert missing <= (1 if how == KILL and not exchange else 0)
 
 
+@pytest.mark.processes
 def test_pull_killed_between_two_renames_gets_the_old_release_back(
     bucket: ReleaseBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,6 +161,7 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["target"]
 
 
+@pytest.mark.processes
 def test_tmpfs_and_the_disk_exchange_in_one_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
