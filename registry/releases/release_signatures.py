@@ -139,16 +139,19 @@ def _sign(
         return key.sign(body)
     if name == MODEL_SIGNATURE:
         return model_signature.sign(key, str(manifest["release"]), files)
-    source = describe(deployment.sagemaker, str(manifest["source"]["arn"]))
+    arn = str(manifest.get("source", {}).get("arn", ""))
+    source = describe(deployment.sagemaker, arn) if arn else None
     claim = provenance.predicate(
         manifest,
-        _compile_job(deployment.sagemaker, str(manifest["compile_job"])),
+        _compile_job(deployment.sagemaker, str(manifest.get("compile_job", ""))),
         source.metadata if source else {},
     )
     return provenance.sign(key, files, claim)
 
 
 def _compile_job(sagemaker: SageMakerClient, arn: str) -> Mapping[str, Any] | None:
+    if not arn:
+        return None
     try:
         job: Mapping[str, Any] = sagemaker.describe_processing_job(
             ProcessingJobName=arn.rpartition("/")[2]
