@@ -54,7 +54,7 @@ _after_a_job = {step: _actions[step] for step in (Step.START_COMPILATION, Step.S
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """Takes the next step of the event's version, and records its lineage."""
     detail = event.get("detail") or {}
-    about = version_ref(event, _deployment.sagemaker)
+    about = version_ref(event, _deployment.sagemaker, _deployment.group_name)
     if about is None:
         log("not ours", event=str(detail)[:200])
         return {"package": "", "step": "NOTHING", "result": "no compile job of ours"}

@@ -40,15 +40,19 @@ def detail(event: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def version_ref(event: Mapping[str, Any], sagemaker: SageMakerClient) -> VersionRef | None:
+def version_ref(
+    event: Mapping[str, Any], sagemaker: SageMakerClient, group: str
+) -> VersionRef | None:
     """The version that an event is about: it names a version, or a compile job of one.
 
     Args:
         event: Of a version, of a processing job, or one of our functions' own.
         sagemaker: Finds the version of a job.
+        group: The deployment's Model Package Group. Another environment of the account compiles
+            versions of another group, and its jobs' events arrive here as well.
 
     Returns:
-        None for a job that compiles no version.
+        None for a job that compiles no version of the group.
 
     Raises:
         EventError: The event names neither.
@@ -62,7 +66,9 @@ def version_ref(event: Mapping[str, Any], sagemaker: SageMakerClient) -> Version
     job = detail(event, "ProcessingJobName")
     arn_of_job = source_of(sagemaker, job)
     compiled = parse_compile_job(job)
-    return VersionRef(arn_of_job, compiled and compiled[0]) if arn_of_job else None
+    if arn_of_job is None or f":model-package/{group}/" not in arn_of_job:
+        return None
+    return VersionRef(arn_of_job, compiled and compiled[0])
 
 
 def release_to_sign(event: Mapping[str, Any]) -> str | None:

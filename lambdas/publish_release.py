@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
         signed = ", ".join(sign_release(_deployment, release)) or "nothing to sign"
         log("sign the release", release=release, result=signed)
         return {"package": "", "step": "SIGN", "result": signed}
-    about = version_ref(event, _deployment.sagemaker)
+    about = version_ref(event, _deployment.sagemaker, _deployment.group_name)
     if about is None:
         log("not ours", event=str(event.get("detail", ""))[:200])
         return {"package": "", "step": "NOTHING", "result": "no compile job of ours"}

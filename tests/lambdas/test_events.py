@@ -14,6 +14,7 @@ from registry.automation.observation import VersionRef
 from tests.registry.memory_aws import ACCOUNT, REGION, MemoryAws
 
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/models/1"
+GROUP = "models"
 NAME = "student-efficientnet-lite0-stage2-v1"
 JOB = f"compile-{NAME}-5d41402a-1"
 values = st.recursive(
@@ -57,18 +58,20 @@ def test_what_names_nothing_is_refused_in_one_short_line(found: object) -> None:
 def test_an_oversized_event_is_read_for_its_name_alone() -> None:
     ballast = {f"key{n}": "x" * 1000 for n in range(1000)}
     event = {"detail": {**ballast, "ModelPackageArn": ARN, "ModelApprovalStatus": "Approved"}}
-    assert version_ref(event, sagemaker_with()) == VersionRef(ARN, None)
+    assert version_ref(event, sagemaker_with(), GROUP) == VersionRef(ARN, None)
 
 
 @given(event=st.dictionaries(st.sampled_from(["detail", "source", "detail-type"]), values))
 def test_any_event_names_something_or_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(EventError):
-        version_ref(event, sagemaker_with())
+        version_ref(event, sagemaker_with(), GROUP)
 
 
 @given(name=values)
 def test_a_name_that_a_function_of_ours_hands_on_is_believed_where_it_is_one(name: object) -> None:
-    found = version_ref({"detail": {"ModelPackageArn": ARN, "ModelName": name}}, sagemaker_with())
+    found = version_ref(
+        {"detail": {"ModelPackageArn": ARN, "ModelName": name}}, sagemaker_with(), GROUP
+    )
     assert found is not None and found.arn == ARN
     assert found.name is None or str(found.name) in str(name)
 
@@ -76,10 +79,13 @@ def test_a_name_that_a_function_of_ours_hands_on_is_believed_where_it_is_one(nam
 def test_a_job_leads_to_the_version_that_it_says_it_compiles() -> None:
     event = {"detail": {"ProcessingJobName": JOB}}
     ours = sagemaker_with({"Environment": {"CARDS_SOURCE_PACKAGE_ARN": ARN}})
-    found = version_ref(event, ours)
+    found = version_ref(event, ours, GROUP)
     assert found is not None and (found.arn, str(found.name)) == (ARN, NAME)
-    assert version_ref(event, sagemaker_with({"Environment": {}})) is None, "somebody else's job"
-    assert version_ref(event, sagemaker_with()) is None, "a job that is gone"
+    assert version_ref(event, sagemaker_with({"Environment": {}}), GROUP) is None, (
+        "somebody else's job"
+    )
+    assert version_ref(event, sagemaker_with(), GROUP) is None, "a job that is gone"
+    assert version_ref(event, ours, "models-prod") is None, "another environment's job"
 
 
 def test_a_log_line_is_json_whatever_it_says(

@@ -1,4 +1,4 @@
-"""Environment variables that lead requests elsewhere than the deployment that is meant."""
+"""Environment variables that lead requests elsewhere, or let programs report to their makers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from cli.loopback import LOOPBACK
 from cli.operations.checks.check import Check, CheckContext, CheckResult, failed, ok, warning
+from registry.telemetry import enabled_reports
 
 _SERVICE = "AWS_ENDPOINT_URL_"
 _IGNORE = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
@@ -16,8 +17,8 @@ _MLFLOW = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
 
 def variables(context: CheckContext) -> Iterator[CheckResult]:
     """No variable of an earlier session contradicts the endpoint."""
-    results = list(judge_variables(os.environ))
-    yield from results or [ok("none contradicts the endpoint")]
+    results = [*judge_variables(os.environ), *judge_reports(os.environ)]
+    yield from results or [ok("none contradicts the endpoint, none switches reports on")]
 
 
 def judge_variables(environment: Mapping[str, str]) -> Iterator[CheckResult]:
@@ -41,6 +42,18 @@ def judge_variables(environment: Mapping[str, str]) -> Iterator[CheckResult]:
         )
     if not local and _is_loopback(environment.get(_MLFLOW, "")):
         yield failed(f"{_MLFLOW} leads MLflow to the local cloud", f"unset {_MLFLOW}")
+
+
+def judge_reports(environment: Mapping[str, str]) -> Iterator[CheckResult]:
+    """One result for each variable that lets a library or a tool report to its maker.
+
+    Args:
+        environment: Names and values.
+    """
+    for name in enabled_reports(environment):
+        yield warning(
+            f"{name}={environment[name]} lets a program report to its maker", f"unset {name}"
+        )
 
 
 def _is_loopback(url: str) -> bool:

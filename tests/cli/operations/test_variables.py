@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.operations.checks.check import State
-from cli.operations.checks.variables import judge_variables
+from cli.operations.checks.variables import judge_reports, judge_variables
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 
@@ -56,3 +56,10 @@ def test_variable_that_leads_elsewhere_is_named(
 )
 def test_variables_that_agree_give_no_result(environment: dict[str, str]) -> None:
     assert list(judge_variables(environment)) == []
+
+
+def test_variable_that_switches_reports_on_is_named() -> None:
+    (result,) = judge_reports({"ORT_DISABLE_TELEMETRY": "0", "MLFLOW_DISABLE_TELEMETRY": "true"})
+    assert result.state is State.WARNING
+    assert result.line.startswith("ORT_DISABLE_TELEMETRY=0")
+    assert result.remedy == "unset ORT_DISABLE_TELEMETRY"
