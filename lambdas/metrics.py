@@ -20,6 +20,7 @@ METRICS = {
     NoticeKind.GATE_FAILED: "GateFailed",
     NoticeKind.NOT_COMPILED: "NotCompiled",
     NoticeKind.DAMAGED: "ReleaseDamaged",
+    NoticeKind.HOLD_UNREADABLE: "HoldUnreadable",
 }
 
 

@@ -18,7 +18,8 @@ from lambdas.settings import (
     signing_keys,
     with_approval_rules,
 )
-from registry.automation.actions import MOVE_CHANNELS, converge, move_channels, publish_actions
+from registry.automation.actions import MOVE_CHANNELS, converge, publish_actions
+from registry.automation.moving_channels import move_channels
 from registry.convergence import Step
 from registry.releases.verification import sign_release
 

@@ -29,6 +29,7 @@ class NoticeKind(Enum):
     WITHDRAWN = "withdrawn"
     GATE_FAILED = "gate failed"
     NOT_COMPILED = "not compiled"
+    HOLD_UNREADABLE = "hold cannot be read"
     DAMAGED = "release damaged"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import is_missing
+from registry.aws import error_code, is_missing
 from registry.json_object import JsonObjectError, parse_object
 
 if TYPE_CHECKING:
@@ -60,9 +60,27 @@ def read_json(s3: S3Client, bucket: str, key: str, limit: int = SIZE_LIMIT) -> S
     except ClientError as error:
         if is_missing(error):
             return None
+        if _is_unreadable(error):
+            cause = f"cannot be read ({error_code(error)})"
+            raise StoredJsonError(f"s3://{bucket}/{key} {cause}", _etag(s3, bucket, key)) from None
         raise
     etag = str(answer["ETag"])
     try:
         return StoredObject(parse_object(answer["Body"].read(limit + 1), limit), etag)
     except JsonObjectError as error:
         raise StoredJsonError(f"s3://{bucket}/{key} {error}", etag) from None
+
+
+def _is_unreadable(error: ClientError) -> bool:
+    """Whether S3 refuses this one object: it was archived, or encrypted with somebody's own key."""
+    code, message = error_code(error), str(error.response.get("Error", {}).get("Message", ""))
+    own_key = code.startswith("KMS.") or (code == "AccessDenied" and "kms:" in message)
+    return own_key or code in ("InvalidObjectState", "InvalidRequest")
+
+
+def _etag(s3: S3Client, bucket: str, key: str) -> str:
+    """The ETag by the bucket's list, which answers also where the object itself is refused."""
+    for entry in s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", []):
+        if entry["Key"] == key:
+            return str(entry["ETag"])
+    return ""

@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from registry import channels
 from registry.automation import stages
+from registry.automation.moving_channels import move_channels
 from registry.automation.observation import FOUR_EYES, VersionRef, VersionState, observe
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_recipe import CompileRecipe
@@ -24,11 +22,10 @@ from registry.convergence import Approval, JobState, Observation, Step, Verdict,
 from registry.deployment import Deployment
 from registry.lineage.ancestry import LineageError
 from registry.notices import Notice, NoticeKind, Notifier
-from registry.releases import channel_moves, retention
 from registry.releases import publication as releases
+from registry.releases import retention
 from registry.releases.folders import is_complete
 from registry.releases.manifest import ManifestError
-from registry.releases.pointers import ChannelError, Pointer
 from registry.releases.release_owner import is_stale, owner_arn
 from registry.text import shortened
 from registry.versions.approval import leads_to
@@ -249,49 +246,6 @@ def _is_approved(sagemaker: SageMakerClient, state: VersionState) -> bool:
 def _withdraw_releases(deployment: Deployment, state: VersionState) -> None:
     for release in state.releases:
         releases.withdraw(deployment, release)
-
-
-def move_channels(deployment: Deployment, notifier: Notifier) -> str:
-    """Moves every channel to its target; returns where each points, for the log.
-
-    A channel that cannot be moved does not keep the others from it. Versions that a channel has
-    left, or come to, get their life-cycle stage; where this is interrupted, the reconciler finds
-    them by the list of versions.
-    """
-    moved, digests, errors = [], dict[str, str](), list[Exception]()
-    before = stages.pointers(deployment)
-
-    def report_damaged(pointer: Pointer, fault: str) -> None:
-        _notify_damage(notifier, pointer, fault)
-
-    for channel in channels.CHANNELS:
-        try:
-            pointer = channel_moves.move(
-                deployment, channel.name, digests=digests, report_damaged=report_damaged
-            )
-            moved.append(f"{channel.name} -> {pointer.release or 'nothing'}")
-        except (ChannelError, ClientError) as error:
-            errors.append(error)
-    after = stages.pointers(deployment)
-    if before != after:
-        stages.record(deployment, sorted({*before.values(), *after.values()} - {""}))
-    if errors:
-        raise errors[0]
-    return ", ".join(moved)
-
-
-def _notify_damage(notifier: Notifier, pointer: Pointer, fault: str) -> None:
-    name = pointer.name or str(pointer.release)
-    notifier.publish(
-        Notice(
-            NoticeKind.DAMAGED,
-            name,
-            pointer.package_arn or "",
-            f"{fault}. The release was withdrawn, the channels point to another, and it is "
-            "published again from its compile job; find out who changed the release bucket.",
-            (notifier.command("release list"), notifier.command(f"trace {name}")),
-        )
-    )
 
 
 def _announce(

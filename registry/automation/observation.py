@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -49,6 +49,7 @@ class ObservedChannels:
         wanted: Where each should point.
         protected_releases: The releases that retention keeps; None where they were not computed.
         statements_due: The channels whose statement the publisher must sign.
+        unreadable_holds: The cause, by channel whose hold cannot be read.
     """
 
     leader: str | None
@@ -56,6 +57,12 @@ class ObservedChannels:
     wanted: Mapping[str, Pointer]
     protected_releases: frozenset[str] | None = None
     statements_due: frozenset[str] = frozenset()
+    unreadable_holds: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def needs_known(self) -> bool:
+        """Whether it is known which releases the channels need; without that none is retired."""
+        return not self.unreadable_holds and None not in self.pointers.values()
 
     @property
     def out_of_date(self) -> tuple[str, ...]:
@@ -197,7 +204,7 @@ def observe(
         )
     releases_to_retire = (
         ()
-        if deployment.keep_releases is None
+        if deployment.keep_releases is None or not channels.needs_known
         else retention.releases_to_retire(folders, protected, moment)
     )
     announced = metadata.get(RELEASE)
@@ -330,7 +337,13 @@ def observe_channels(deployment: Deployment) -> ObservedChannels:
             pointers[each] = None
     leader = channel_targets.newest(deployment)
     wanted = {each: channel_targets.compute(deployment, each, leader) for each in names}
-    return ObservedChannels(leader.package_arn, pointers, wanted, statements_due=frozenset(due))
+    return ObservedChannels(
+        leader.package_arn,
+        pointers,
+        wanted,
+        statements_due=frozenset(due),
+        unreadable_holds=channel_targets.unreadable_holds(deployment),
+    )
 
 
 def protected_releases(

@@ -38,7 +38,6 @@ from registry.names import (
     parse_compile_job,
     release_id,
 )
-from registry.releases import channel_targets
 from registry.releases.folders import Folder, folders
 from registry.releases.release_owner import folder_owner
 from registry.releases.retention import is_retired, releases_to_retire
@@ -214,7 +213,7 @@ class _Run:
         state, report = self._state, self.report
         lists = _lists(self._deployment, self._recipe)
         report.versions = len(lists.versions)
-        report.unreadable_holds = channel_targets.unreadable_holds(self._deployment)
+        report.unreadable_holds = lists.channels.unreadable_holds
         faulty = set(lists.channels.out_of_date)
         with self._noting("channels"):
             faulty |= set(channel_faults(self._deployment))
@@ -399,7 +398,8 @@ def _may_be_unsettled(
     if row.approval != APPROVED:
         return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
     complete = [each for each in mine if each.published]
-    if releases_to_retire(mine, lists.channels.protected_releases, moment):
+    retention_known = lists.channels.needs_known
+    if retention_known and releases_to_retire(mine, lists.channels.protected_releases, moment):
         return True
     job = lists.jobs.get(row.name)
     own = release_id(row.name, recipe.compiler, recipe.id)

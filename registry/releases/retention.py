@@ -18,6 +18,7 @@ from registry.names import RELEASES_PREFIX, RETIRED
 from registry.releases import channel_targets
 from registry.releases.folders import Folder, folder
 from registry.releases.manifest import MANIFEST
+from registry.releases.pointers import ChannelError
 
 #: The time between the mark and the deletion.
 GRACE = timedelta(days=1)
@@ -84,10 +85,8 @@ def retire(deployment: Deployment, release: str, moment: datetime) -> bool:
     """Takes the next step of a retirement; safe to repeat, and for two callers at once.
 
     Returns:
-        Whether the release is absent now; False where a channel uses it.
-
-    Raises:
-        ChannelError: A pointer cannot be read, so the releases in use are not known.
+        Whether the release is absent now; False where a channel uses it, or where a pointer or a
+        hold cannot be read, so that the releases in use are not known.
     """
     prefix = f"{RELEASES_PREFIX}{release}/"
     found = folder(deployment.s3, deployment.release_bucket, release)
@@ -103,7 +102,13 @@ def retire(deployment: Deployment, release: str, moment: datetime) -> bool:
             Body=body,
             ContentType="application/json",
         )
-    if release in channel_targets.releases_in_use(deployment):
+    try:
+        in_use = release in channel_targets.releases_in_use(deployment)
+    except ChannelError:
+        if found.retired:
+            return False
+        in_use = True
+    if in_use:
         deployment.s3.delete_object(Bucket=deployment.release_bucket, Key=prefix + RETIRED)
         return False
     if found.retired and moment - found.retired >= GRACE:
