@@ -79,8 +79,14 @@ def _write(stream: TextIO, line: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Prints a document for machines: JSON, keys as given, dates as ISO 8601."""
-    print_line(json.dumps(document, indent=2, default=str))
+    """Prints a document for machines: JSON, keys as given, dates as ISO 8601.
+
+    Control characters are escaped, as JSON has it; bytes of a file name that are no UTF-8, which
+    JSON cannot hold, become question marks.
+    """
+    text = json.dumps(document, indent=2, default=str, ensure_ascii=False)
+    known = text.encode("utf-8", "replace").decode()
+    print_line(json.dumps(json.loads(known), indent=2))
 
 
 def print_rich(renderable: RenderableType, **options: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import botocore.session
 from botocore import xform_name
+from botocore.response import StreamingBody
 
 from registry.deployment import PARAMETERS
 from registry.names import parameter_name
@@ -55,7 +56,15 @@ _KNOWN: dict[str, Any] = {
     "S3ModelArtifacts": "s3://training/jobs/x/output/model.tar.gz",
 }
 _METADATA = {"ModelName": NAME, "ParentModel": HOSTILE, "FailureReason": HOSTILE, "Top1": HOSTILE}
-_PAGINATION = ("NextToken", "nextToken", "NextMarker", "nextForwardToken", "NextContinuationToken")
+_PAGINATION = ("NextToken", "nextToken", "NextMarker", "NextContinuationToken")
+#: In UTF-8, so that it is read at all.
+_UTF8 = HOSTILE.replace("\udcff", "")
+_POINTER = {"release": _UTF8, "package_arn": _UTF8, "name": _UTF8, "since": _UTF8}
+#: Every stored object: a pointer, a hold, a report and a lambda's answer at once.
+_OBJECT = json.dumps(
+    {**_POINTER, "history": [_POINTER], "by": _UTF8, "at": _UTF8, "reason": _UTF8,
+     "reasons": [_UTF8], "errorMessage": _UTF8, "result": _UTF8, "step": _UTF8}
+).encode()  # fmt: skip
 
 
 @cache
@@ -108,6 +117,10 @@ def _made(shape: Any, name: str, depth: int = 0) -> Any:
         return _KNOWN[name]
     if name == "CustomerMetadataProperties":
         return dict(_METADATA)
+    if name == "MessageAttributes":
+        return {"ERROR_MESSAGE": {"StringValue": HOSTILE, "DataType": "String"}}
+    if name == "Attributes":
+        return {key: value for key, value in _KNOWN.items() if key.startswith("Approximate")}
     kind = shape.type_name
     if kind == "structure":
         if depth > 6:
@@ -120,12 +133,10 @@ def _made(shape: Any, name: str, depth: int = 0) -> Any:
     if kind == "list":
         return [_made(shape.member, name if name in _KNOWN else "", depth + 1)]
     if kind == "map":
-        return {
-            **{key: value for key, value in _KNOWN.items() if key.startswith("Approximate")},
-            HOSTILE: _made(shape.value, "", depth + 1),
-        }
+        return {HOSTILE: _made(shape.value, "", depth + 1)}
     if kind == "blob":
-        return io.BytesIO(json.dumps({"release": RELEASE, "reason": HOSTILE}).encode())
+        body = name in ("Body", "Payload")
+        return StreamingBody(io.BytesIO(_OBJECT), len(_OBJECT)) if body else _OBJECT
     if kind == "timestamp":
         return datetime(2026, 1, 1, tzinfo=UTC)
     if kind == "boolean":

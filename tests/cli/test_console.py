@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cli.console import (
     activity,
     fraction,
     percentage,
+    print_json,
     print_line,
     print_stderr,
     print_table,
@@ -103,6 +105,13 @@ def test_text_beyond_the_encoding_of_the_stream_is_replaced(
     print_line("prix: 3 € \udcff")
     stream.flush()
     assert stream.buffer.getvalue() == b"prix: 3 ? ?\n"  # type: ignore[attr-defined]
+
+
+def test_json_is_escaped_and_holds_no_lone_surrogates(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a\udcff": [ESCAPE, "😀", 1.5, None], "b": Path("x\udcff")})
+    out = capsys.readouterr().out
+    assert out.isascii() and "\x1b" not in out and "udcff" not in out
+    assert json.loads(out) == {"a?": [ESCAPE, "😀", 1.5, None], "b": "x?"}
 
 
 def test_only_the_console_module_prints() -> None:
