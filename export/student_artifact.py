@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import lzma
+import math
 import re
 import zipfile
 import zlib
@@ -24,8 +26,13 @@ _LIMIT = 2 * 1024**3
 _JSON_LIMIT = 64 * 1024**2
 _VIEWS_LIMIT = 1_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+#: Bytes of all arrays in ``reference.npz``, unpacked.
+_ARRAYS_LIMIT = 1024**3
 #: What reading JSON of an unexpected form, or a damaged ``.npz``, raises.
-_DAMAGE = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    *(OSError, KeyError, TypeError, ValueError, EOFError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 class StudentArtifactError(ValueError):
@@ -107,6 +114,7 @@ def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) 
             tuple(map(str, split["unseen_test"])),
         )
         # Arrays only: a pickled object in the file is refused by numpy.
+        _require_small(into / "reference.npz")
         with np.load(into / "reference.npz", allow_pickle=False) as saved:
             reference = np.asarray(saved["embeddings"], dtype=np.float32)
             ids = [str(card_id) for card_id in saved["card_ids"]]
@@ -165,6 +173,30 @@ def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) 
         sha256=sha256,
         scans_digest=scans_digest,
     )
+
+
+def _require_small(path: Path) -> None:
+    """Refuses a ``.npz`` whose members unpack to more, or whose headers promise more.
+
+    NumPy makes room for what a member's header says before it reads the member.
+    """
+    with zipfile.ZipFile(path) as packed:
+        members = packed.infolist()
+        total = sum(member.file_size for member in members)
+        if len(members) > 64 or total > _ARRAYS_LIMIT:
+            raise ValueError(f"reference.npz: more than {_ARRAYS_LIMIT} bytes or 64 arrays")
+        for member in members:
+            with packed.open(member) as content:
+                version = np.lib.format.read_magic(content)
+                read = {
+                    (1, 0): np.lib.format.read_array_header_1_0,
+                    (2, 0): np.lib.format.read_array_header_2_0,
+                }.get(version)
+                if read is None:
+                    raise ValueError(f"reference.npz: {member.filename}: format {version}")
+                shape, _, dtype = read(content)
+                if math.prod(shape) * dtype.itemsize > member.file_size:
+                    raise ValueError(f"reference.npz: {member.filename} is shorter than it says")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +146,31 @@ def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="points outside"):
         read_artifact(tmp_path, tmp_path / "into")
     assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "body", "words"),
+    [
+        ("(100000000000, 64)", b"", "shorter than it says"),
+        ("(1500000000,)", bytes(1_500_000_000 // 64), "shorter than it says"),
+    ],
+)
+def test_arrays_are_refused_before_room_is_made_for_them(
+    artifact: Path, tmp_path: Path, shape: str, body: bytes, words: str
+) -> None:
+    header = io.BytesIO()
+    fields = {"descr": "<f4", "fortran_order": False, "shape": ast.literal_eval(shape)}
+    np.lib.format.write_array_header_1_0(header, fields)
+    with zipfile.ZipFile(artifact / "content" / "reference.npz", "w", zipfile.ZIP_DEFLATED) as npz:
+        npz.writestr("embeddings.npy", header.getvalue() + body)
+    pack(artifact / "content", artifact / "model.tar.gz")
+    with pytest.raises(StudentArtifactError, match=words):
+        read_artifact(artifact, tmp_path / "into")
+
+
+def test_arrays_are_bounded_by_what_they_unpack_to(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.student_artifact._ARRAYS_LIMIT", 1000)
+    with pytest.raises(StudentArtifactError, match="more than 1000 bytes"):
+        read_artifact(artifact, tmp_path / "into")
