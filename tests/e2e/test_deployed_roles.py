@@ -467,7 +467,7 @@ MAY = {
     "claim-name write-quality",
     "CompileApproved": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} start-compile-job "
     "describe-compile-job stop-compile-job list-compile-jobs describe-training-job write-lineage "
-    "list-lineage read-job read-approved write-approved call-PublishRelease",
+    "list-lineage read-job read-name read-approved write-approved call-PublishRelease",
     "PublishRelease": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} register-compiled note "
     "record-release remove-release replace-model set-stage "
     "describe-compile-job list-compile-jobs read-job read-approved read-name claim-name "
