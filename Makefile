@@ -52,7 +52,9 @@ bench-automation: $(SETUP) ## Measure approval to release, 500 approvals at once
 	@$(PY) -m bench.automation $(BENCH_FLAGS)
 
 chaos: $(SETUP) ## Disturb each request of the automation, and tell HISTORIES=20000 random histories.
-	@CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header \
+	@seed=$(or $(SEED),$$(date +%s)); echo "repeat with: make chaos SEED=$$seed"; \
+		CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header \
+		--hypothesis-seed=$$seed \
 		tests/registry/automation/test_disturbances.py tests/registry/automation/test_histories.py
 
 bench-hef: $(SETUP) ## Measure reading a HEF of 15 MB against hashing it; BENCH_FLAGS='--file model.hef' for your own.

@@ -22,6 +22,7 @@ from registry.deployment import Deployment
 from registry.names import RETIRED, name_in_description, parse_compile_job
 from registry.releases import channel_moves, channel_targets, pointers
 from registry.releases.manifest import sha256
+from registry.releases.release_owner import owner_arn
 from registry.releases.release_signatures import SIGNATURES, stored_name
 from registry.releases.statement import Statement
 from registry.versions.metadata import COMPILE_FAILED_JOB, RELEASE
@@ -361,7 +362,7 @@ class World:
                 found.setdefault(release.partition(".")[0], []).append(release)
         return found
 
-    def was_let_go(self, name: str, recipe: str) -> bool:
+    def was_retired(self, name: str, recipe: str) -> bool:
         """Whether retention took a version's release by the recipe of now, or its last one where it
         has none by that. Of what a rejection withdrew the signature stays, and no mark."""
         folders = self.folders().items()
@@ -396,14 +397,17 @@ class World:
                     faults.append(f"{name} is not approved and has {mine}, {metadata.get(RELEASE)}")
             elif not any(each.endswith(recipe.id) for each in mine):
                 history = mine and leader.package_arn != arn
-                if not mine and self.was_let_go(str(name), recipe.id):
+                if not mine and self.was_retired(str(name), recipe.id):
                     continue
                 if COMPILE_FAILED_JOB not in metadata and not history:
                     faults.append(f"{name} is approved and has neither release nor failure")
             elif metadata.get(RELEASE) not in mine:
-                faults.append(f"{name} is released and nobody was told")
+                faults.append(f"{name} is released and nobody was notified")
         faults += self._wrong_stages(releases)
-        faults += [f"{name} is gone and has {releases[name]}" for name in set(releases) - here]
+        for name in set(releases) - here:
+            # What cannot be read says of no version that it was made from it; no channel shows it.
+            left = [each for each in releases[name] if self.owner(each)]
+            faults += [f"{name} is gone and has {left}"] if left else []
         faults += [f"{job} runs" for job in self.active()]
         for each in (channel.name for channel in channels.CHANNELS):
             wanted = channel_targets.compute(deployment, each)
@@ -444,11 +448,15 @@ class World:
                 faults.append(f"{name} has the stage {stage}, and {pointing} point to it")
         return faults
 
+    def owner(self, release: str) -> str | None:
+        """The version that a release's manifest names."""
+        return owner_arn(self.aws.client("s3"), RELEASES, release)
+
     def overdue(self) -> list[str]:
-        """What retention, which the reconciler looks after, should have let go, or deleted."""
+        """What retention, which the reconciler looks after, should have retired, or deleted."""
         deployment = self.code[self.recipe]["publish"]._deployment
-        if deployment.keep_releases is None:
-            return []
+        if deployment.keep_releases is None or channel_targets.unreadable_holds(deployment):
+            return []  # What channels need is not known.
         there = {each for those in self.complete_releases().values() for each in those}
         loose = there - channel_targets.releases_in_use(deployment)
         marked = {each for each, files in self.folders().items() if RETIRED in files}
@@ -478,6 +486,8 @@ class World:
         stored = {key for bucket, key in self.aws.objects if bucket == RELEASES}
         for releases in self.complete_releases().values():
             for release in releases:
+                if not self.owner(release):
+                    continue  # Somebody has overwritten its manifest.
                 manifest = self.aws.objects[RELEASES, f"releases/{release}/manifest.json"][0]
                 signatures = (stored_name(each, sha256(manifest)) for each in SIGNATURES)
                 for file in (*FILES, "manifest.sig", *signatures):

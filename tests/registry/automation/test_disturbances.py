@@ -1,7 +1,7 @@
 """Each request of each run of the automation is disturbed in turn: nothing is lost or done twice.
 
-A story is told once undisturbed, and its requests are counted. Then it is told again for each of
-them and each disturbance at that place.
+A scenario runs once undisturbed, and its requests are counted. Then it runs again for each of them
+and each disturbance at that place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from tests.registry.automation.automation_world import TALLY, World, functions
 from tests.registry.memory_aws import Crash, error
 
-Story = Callable[[World], None]
+Scenario = Callable[[World], None]
 Hook = Callable[[str, str], None]
 
 
@@ -69,7 +69,15 @@ def newer(world: World) -> None:
     world.decide(world.register(), "Approved")
 
 
-STORIES = (approved, gate_failed, fault, rejected_while_compiling, withdrawn, approved_again, newer)
+SCENARIOS = (
+    approved,
+    gate_failed,
+    fault,
+    rejected_while_compiling,
+    withdrawn,
+    approved_again,
+    newer,
+)
 
 
 def crash_before(world: World, operation: str, when: str) -> None:
@@ -126,31 +134,34 @@ DISTURBANCES = (
 )
 
 
-def tell(
-    code: list[dict[str, ModuleType]], story: Story, place: int, disturb: Callable[..., None] | None
+def run_scenario(
+    code: list[dict[str, ModuleType]],
+    scenario: Scenario,
+    place: int,
+    disturb: Callable[..., None] | None,
 ) -> tuple[World, int]:
-    """Tells a story to its end, disturbed at one of the requests of its last part.
+    """Runs a scenario to its end, disturbed at one of the requests of its last part.
 
     Returns:
         The world, and how many requests the last part made.
     """
     world = World(code)
-    story(world)
+    scenario(world)
     count = 0
 
-    def hook(operation: str, when: str) -> None:
+    def around_request(operation: str, when: str) -> None:
         nonlocal count
         count += when == "before"
         if disturb and count == place:
             world.aws.around = lambda *_: None
             disturb(world, operation, when)
-            world.aws.around = hook
+            world.aws.around = around_request
 
     for _ in range(100):
         world.route()
         if not world.queue:
             break
-        world.deliver(0, hook)
+        world.deliver(0, around_request)
         world.check_always()
     world.rest()
     world.check_always()
@@ -158,21 +169,21 @@ def tell(
 
 
 @pytest.mark.parametrize("disturb", DISTURBANCES, ids=lambda each: each.__name__)
-@pytest.mark.parametrize("story", STORIES, ids=lambda each: each.__name__)
-def test_a_story_disturbed_at_any_request_ends_well(
-    code: list[dict[str, ModuleType]], story: Story, disturb: Callable[..., None]
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
+def test_scenario_disturbed_at_any_request_ends_in_the_same_state(
+    code: list[dict[str, ModuleType]], scenario: Scenario, disturb: Callable[..., None]
 ) -> None:
-    world, requests = tell(code, story, 0, None)
+    world, requests = run_scenario(code, scenario, 0, None)
     assert world.wrong() == [] and requests > 5
     jobs = len(world.aws.jobs)
     for place in range(1, requests + 1):
-        told, _ = tell(code, story, place, disturb)
+        disturbed, _ = run_scenario(code, scenario, place, disturb)
         where = f"disturbed at request {place} of {requests}"
-        wrong, twice = told.wrong(), 0
+        wrong, twice = disturbed.wrong(), 0
         if disturb in (crash_before, crash_after, throttled, handled_by_another):
-            twice = len(told.aws.jobs) - jobs
-        note(disturb.__name__, len(wrong) + told.lost, twice)
-        assert (wrong, told.lost) == ([], 0), where
+            twice = len(disturbed.aws.jobs) - jobs
+        note(disturb.__name__, len(wrong) + disturbed.lost, twice)
+        assert (wrong, disturbed.lost) == ([], 0), where
         assert twice == 0, f"{where}: compiled twice"
 
 
@@ -183,14 +194,14 @@ def note(what: str, lost: int, twice: int) -> None:
 
 
 @pytest.mark.parametrize("disturb", (crash_before, crash_after, throttled))
-@pytest.mark.parametrize("story", STORIES, ids=lambda each: each.__name__)
-def test_a_reconciler_killed_anywhere_goes_on_with_its_next_run(
-    code: list[dict[str, ModuleType]], story: Story, disturb: Callable[..., None]
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
+def test_reconciler_killed_at_any_request_repairs_all_in_its_next_run(
+    code: list[dict[str, ModuleType]], scenario: Scenario, disturb: Callable[..., None]
 ) -> None:
-    """All events of the story are lost, and the first run is killed at each of its requests."""
+    """All events of the scenario are lost, and the first run is killed at each of its requests."""
     for place in range(1, 100):
         world = World(code)
-        story(world)
+        scenario(world)
         world.route()
         world.queue.clear()
         if not killed(world, place, disturb):
@@ -209,20 +220,20 @@ def killed(world: World, place: int, disturb: Callable[..., None]) -> bool:
     """Runs the reconciler, disturbed at one of its requests; whether it made so many."""
     count = 0
 
-    def hook(operation: str, when: str) -> None:
+    def around_request(operation: str, when: str) -> None:
         nonlocal count
         count += when == "before"
         if count == place:
             disturb(world, operation, when)
 
-    world.aws.around = hook
+    world.aws.around = around_request
     with contextlib.suppress(Crash, ClientError):
         world.reconcile()
     world.aws.around = lambda *_: None
     return count >= place
 
 
-def test_bytes_that_s3_wrote_wrong_are_copied_again_and_never_released(
+def test_copy_with_wrong_bytes_is_repeated_and_never_released(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world = World(code)
@@ -244,7 +255,9 @@ def test_bytes_that_s3_wrote_wrong_are_copied_again_and_never_released(
     assert world.wrong() == [] and world.lost == 0
 
 
-def test_every_event_fifty_times_and_in_reverse(code: list[dict[str, ModuleType]]) -> None:
+def test_events_delivered_fifty_times_in_reverse_order_compile_once(
+    code: list[dict[str, ModuleType]],
+) -> None:
     worlds = []
     for times in (1, 50):
         world = World(code)

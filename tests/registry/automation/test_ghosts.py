@@ -67,14 +67,14 @@ def assert_released(world: World, notices: int) -> None:
 def test_direct_call_with_missing_version_and_living_name_changes_nothing(
     world: World, arn: str
 ) -> None:
-    told = len(world.aws.told)
+    notices = len(world.aws.told)
     call(world, {"ModelPackageArn": arn, "ModelName": NAME})
-    assert_released(world, told)
+    assert_released(world, notices)
 
 
 @pytest.mark.parametrize("source", [NOBODY, "arn:x", None])
 def test_foreign_job_of_a_similar_name_changes_nothing(world: World, source: str | None) -> None:
-    told = len(world.aws.told)
+    notices = len(world.aws.told)
     (own,) = world.aws.jobs
     foreign = f"{own.rpartition('-')[0]}-7"
     environment = {} if source is None else {"CARDS_SOURCE_PACKAGE_ARN": source}
@@ -87,7 +87,7 @@ def test_foreign_job_of_a_similar_name_changes_nothing(world: World, source: str
     world.rest()
     world.reconcile()
     world.rest()
-    assert_released(world, told)
+    assert_released(world, notices)
 
 
 def pending(world: World, name: str, **more: Any) -> str:

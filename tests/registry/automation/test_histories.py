@@ -1,4 +1,4 @@
-"""Random histories of the automation: whatever happens, the world comes right.
+"""Random histories of the automation: whatever happens, the state ends right.
 
 ``CARDS_HISTORIES`` asks for more of them (300 by default); ``make chaos`` runs many.
 """
@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from registry import channels
+from registry.automation.reconciler_state import STATE_KEY
 from registry.names import STABLE_CHANNEL
 from registry.releases import pointers
 from tests.registry.automation.automation_world import World, functions
-from tests.registry.memory_aws import RELEASES, WRITES, Crash
+from tests.registry.memory_aws import RELEASES, TRAINING, WRITES, Crash
 
 HISTORIES = int(os.environ.get("CARDS_HISTORIES", "300"))
 STATUSES = ("Approved", "Approved", "Rejected", "PendingManualApproval")
@@ -48,7 +49,10 @@ EVENTFUL = st.one_of(
     st.tuples(st.just("register"), st.none(), st.none()),
     st.tuples(st.just("twice"), _which, st.none()),
 )
-#: What no event tells, or loses one.
+#: What somebody who may write into a bucket replaces by something unreadable.
+POISONED_OBJECTS = ("hold", "pointer", "state", "claim", "report", "manifest")
+_POISON = (b"[1, 2", b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}", b'{"release": 1}', b"\xff")
+#: What sends no event, or loses one.
 LOSSY = st.one_of(
     st.tuples(st.just("drop"), _which, st.none()),
     st.tuples(st.just("crash"), _which, st.tuples(_point, st.booleans())),
@@ -57,6 +61,8 @@ LOSSY = st.one_of(
     st.tuples(st.just("recipe"), st.none(), st.none()),
     st.tuples(st.just("hold"), _which, st.booleans()),
     st.tuples(st.just("drift"), _which, st.sampled_from(("gone", "garbage", "elsewhere"))),
+    st.tuples(st.just("poison"), _which, st.sampled_from(POISONED_OBJECTS)),
+    st.tuples(st.just("ghost"), _which, st.sampled_from(("call", "job"))),
     st.tuples(st.just("reconcile"), st.none(), st.sampled_from((600, 29, 31))),
 )
 #: How far each version has come when a history begins.
@@ -132,12 +138,16 @@ def take(world: World, action: tuple) -> None:  # type: ignore[type-arg]
         hold(world, which, detail)
     elif verb == "drift":
         drift(world, which, detail)
+    elif verb == "poison":
+        poison(world, which, detail)
+    elif verb == "ghost":
+        ghost(world, which, detail)
     else:
         deliver(world, verb, which, detail)
 
 
 def hold(world: World, which: int, still: bool) -> None:
-    """A person holds stable at some release, or lets it go."""
+    """A person holds stable at some release, or ends the hold."""
     releases = sorted(each for those in world.complete_releases().values() for each in those)
     s3 = world.aws.client("s3")
     if still and releases:
@@ -165,6 +175,46 @@ def drift(world: World, which: int, how: str) -> None:
     else:
         pointer = {"release": "x.onnx-int8-00000000", "package_arn": "arn:x", "name": "x"}
         world.aws._store(place, json.dumps(pointer).encode())
+
+
+def poison(world: World, which: int, what: str) -> None:
+    """Somebody overwrites an object with what cannot be read."""
+    channel = channels.CHANNELS[which % 2].name
+    jobs, releases = sorted(world.aws.jobs), sorted(world.folders())
+    job = jobs[which % len(jobs)] if jobs else "none"
+    release = releases[which % len(releases)] if releases else "none"
+    place = {
+        "hold": (RELEASES, pointers.hold_key(STABLE_CHANNEL)),
+        "pointer": (RELEASES, pointers.pointer_key(channel)),
+        "state": (TRAINING, STATE_KEY),
+        "claim": (TRAINING, f"names/student-efficientnet-lite0-stage2/v{which + 1}.json"),
+        "report": (TRAINING, f"compilations/{job}/fidelity.json"),
+        "manifest": (RELEASES, f"releases/{release}/manifest.json"),
+    }[what]
+    if what in ("report", "manifest") and place not in world.aws.objects:
+        return
+    world.aws._store(place, _POISON[which])
+
+
+def ghost(world: World, which: int, how: str) -> None:
+    """An event names a version that nobody has, with the name of one that lives."""
+    name = f"student-efficientnet-lite0-stage2-v{which + 1}"
+    nobody = f"{world.versions[0].rpartition('/')[0]}/999"
+    if how == "call":
+        world.aws.events.append({"detail": {"ModelPackageArn": nobody, "ModelName": name}})
+        return
+    job = f"compile-{name}-{world.code[world.recipe]['compile'].RECIPE.id}-7"
+    world.aws.jobs.setdefault(
+        job,
+        {
+            "ProcessingJobName": job,
+            "ProcessingJobArn": f"arn:aws:sagemaker:us-east-2:123456789012:processing-job/{job}",
+            "ProcessingJobStatus": "InProgress",
+            "CreationTime": world.aws.clock,
+            "Environment": {"CARDS_SOURCE_PACKAGE_ARN": nobody},
+        },
+    )
+    world.aws.end_job(job, "Completed")
 
 
 def deliver(world: World, verb: str, which: int, detail: object) -> None:
@@ -204,19 +254,19 @@ def at(
     """Makes something happen once, before or after one of a run's requests."""
     writing, left = point
 
-    def hook(operation: str, when: str) -> None:
+    def around_request(operation: str, when: str) -> None:
         nonlocal left
         if when == wanted and (not writing or operation.startswith(WRITES)):
             left -= 1
             if left == 0:
                 happens(operation)
 
-    return hook
+    return around_request
 
 
 @_settings
 @given(states=BEGINNINGS, history=st.lists(EVENTFUL, min_size=2, max_size=16))
-def test_events_alone_bring_the_world_right(
+def test_any_history_without_lost_events_ends_in_the_right_state(
     code: list[dict[str, ModuleType]],
     states: list[str],
     history: list[tuple],  # type: ignore[type-arg]
@@ -245,7 +295,31 @@ def test_events_alone_bring_the_world_right(
     lose_all=st.booleans(),
     jobs_end=st.sampled_from(("passed", "passed", "fault")),
 )
-def test_after_two_runs_of_the_reconciler_the_world_is_right(
+@example(
+    states=["compiling"],
+    history=[("job", 0, "passed"), ("crash", 0, ((True, 12), True)), ("later", None, None)],
+    lose_all=True,
+    jobs_end="passed",
+)
+@example(
+    states=["released"],
+    history=[("poison", 0, "hold"), ("register", None, None), ("decide", 1, "Approved")],
+    lose_all=True,
+    jobs_end="passed",
+)
+@example(
+    states=["released", "released"],
+    history=[("poison", 1, "manifest"), ("later", None, None), ("ghost", 1, "call")],
+    lose_all=False,
+    jobs_end="passed",
+)
+@example(
+    states=["compiled"],
+    history=[("ghost", 0, "job"), ("poison", 0, "report"), ("delete", 0, None)],
+    lose_all=False,
+    jobs_end="passed",
+)
+def test_any_history_with_lost_events_is_repaired_by_two_reconciler_runs(
     code: list[dict[str, ModuleType]],
     states: list[str],
     history: list[tuple],  # type: ignore[type-arg]
@@ -273,7 +347,7 @@ def test_after_two_runs_of_the_reconciler_the_world_is_right(
         world.rest(jobs_end)
         world.check_always()
     assert (world.wrong(), world.overdue()) == ([], [])
-    told, jobs = len(world.aws.told), len(world.aws.jobs)
+    notices, jobs = len(world.aws.told), len(world.aws.jobs)
     assert world.reconcile()["put_right"] == 0
     world.rest()
-    assert (told, jobs) == (len(world.aws.told), len(world.aws.jobs)), "at rest it stays at rest"
+    assert (notices, jobs) == (len(world.aws.told), len(world.aws.jobs)), "at rest it stays at rest"

@@ -17,11 +17,11 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_a_manifest_reads_back() -> None:
+def test_manifest_that_is_written_is_read_back() -> None:
     assert parse(canonical(GOOD), "r") == GOOD
 
 
-def test_the_same_content_gives_the_same_bytes() -> None:
+def test_canonical_of_the_same_content_gives_the_same_bytes() -> None:
     reordered = dict(reversed(list(GOOD.items())))
     assert canonical(reordered) == canonical(GOOD)
 
@@ -30,7 +30,7 @@ def test_the_same_content_gives_the_same_bytes() -> None:
     "name",
     ["../evil", "/etc/passwd", "a/b", "", ".hidden", "manifest.json", "manifest.sig", "a\x00b"],
 )
-def test_a_file_name_that_could_leave_the_folder_is_refused(name: str) -> None:
+def test_file_name_that_could_leave_the_folder_is_refused(name: str) -> None:
     with pytest.raises(ManifestError, match="may not be the name"):
         files_of({"files": {name: {"sha256": "0" * 64, "bytes": 1}}}, "r")
 
@@ -46,7 +46,7 @@ def test_a_file_name_that_could_leave_the_folder_is_refused(name: str) -> None:
         {"sha256": "0" * 64, "bytes": 10**12},
     ],
 )
-def test_a_file_without_digest_or_sensible_size_is_refused(entry: object) -> None:
+def test_file_without_digest_or_possible_size_is_refused(entry: object) -> None:
     with pytest.raises(ManifestError):
         files_of({"files": {"a": entry}}, "r")
 
@@ -61,12 +61,12 @@ def test_a_file_without_digest_or_sensible_size_is_refused(entry: object) -> Non
         {"files": {}},
     ],
 )
-def test_a_manifest_that_this_code_cannot_follow_is_refused(change: dict[str, Any]) -> None:
+def test_manifest_with_missing_or_wrong_field_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ManifestError):
         parse(canonical({**copy.deepcopy(GOOD), **change}), "r")
 
 
-def test_what_is_not_json_is_refused() -> None:
+def test_manifest_that_is_not_a_json_object_is_refused() -> None:
     with pytest.raises(ManifestError, match="not JSON"):
         parse(b"<html>", "r")
     with pytest.raises(ManifestError, match="not an object"):

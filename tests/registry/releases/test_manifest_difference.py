@@ -12,11 +12,11 @@ MANIFEST = {
 }
 
 
-def test_equal_releases_differ_in_nothing() -> None:
+def test_differences_of_equal_manifests_are_none() -> None:
     assert differences(MANIFEST, {**MANIFEST, "signature": {"key": "other"}}) == []
 
 
-def test_what_differs_is_named_by_its_path_with_both_values() -> None:
+def test_difference_is_named_by_its_path_with_both_values() -> None:
     other = {
         **MANIFEST,
         "recipe": {"compiler": "onnx-int8", "gate": {"cosine_mean": 0.98}},

@@ -199,7 +199,7 @@ def complete(shop: Shop, release: str) -> None:
     ]
 
 
-def test_a_publication_is_complete_and_can_be_repeated(shop: Shop) -> None:
+def test_publication_is_complete_and_can_be_repeated(shop: Shop) -> None:
     release = shop.publish()
     complete(shop, release)
     assert shop.publish() == release
@@ -207,7 +207,7 @@ def test_a_publication_is_complete_and_can_be_repeated(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(("service", "operation"), CALLS)
-def test_killed_before_any_call_it_is_absent_and_repeated_it_is_complete(
+def test_publication_killed_before_any_call_is_absent_and_its_repetition_complete(
     shop: Shop, service: str, operation: str
 ) -> None:
     clients = shop.clients()
@@ -219,7 +219,7 @@ def test_killed_before_any_call_it_is_absent_and_repeated_it_is_complete(
 
 
 @pytest.mark.parametrize(("service", "operation"), CALLS)
-def test_lost_answers_and_throttling_leave_one_complete_release(
+def test_publication_with_lost_answers_or_throttling_leaves_one_complete_release(
     shop: Shop, service: str, operation: str
 ) -> None:
     faults, clients = Faults(), shop.clients()
@@ -227,21 +227,23 @@ def test_lost_answers_and_throttling_leave_one_complete_release(
     complete(shop, shop.publish(clients))
 
 
-def test_a_file_that_is_not_what_the_report_says_publishes_nothing(shop: Shop) -> None:
+def test_publication_with_a_file_unlike_the_report_raises_and_writes_no_manifest(
+    shop: Shop,
+) -> None:
     shop.put("model.onnx", b"another")
     with pytest.raises(ManifestError, match=r"model\.onnx has 7 bytes"):
         shop.publish()
     assert not [key for key in shop.stored() if key.endswith("manifest.json")]
 
 
-def test_a_gate_that_failed_publishes_nothing(shop: Shop) -> None:
+def test_publication_after_a_failed_gate_raises_and_writes_nothing(shop: Shop) -> None:
     shop.put("fidelity.json", json.dumps({"verdict": "failed"}).encode())
     with pytest.raises(CompilationError, match="did not pass"):
         shop.publish()
     assert shop.stored() == set()
 
 
-def test_the_channel_moves_by_compare_and_swap(shop: Shop) -> None:
+def test_channel_moved_by_others_meanwhile_is_computed_again(shop: Shop) -> None:
     release = shop.publish()
     clients = shop.clients()
     deployment = shop.deployment(clients)
@@ -255,7 +257,7 @@ def test_the_channel_moves_by_compare_and_swap(shop: Shop) -> None:
     assert faults.calls["PutObject"] == 3, "what is right is not written again"
 
 
-def test_a_channel_that_others_keep_moving_is_an_error(shop: Shop) -> None:
+def test_channel_that_others_keep_moving_raises(shop: Shop) -> None:
     shop.publish()
     clients = shop.clients()
     Faults().fail(clients["s3"], "PutObject", "PreconditionFailed", times=99, status=412)
@@ -263,7 +265,7 @@ def test_a_channel_that_others_keep_moving_is_an_error(shop: Shop) -> None:
         channel_moves.move(shop.deployment(clients))
 
 
-def test_rejecting_the_released_version_empties_the_channel(shop: Shop) -> None:
+def test_channel_of_a_rejected_version_points_to_nothing(shop: Shop) -> None:
     shop.publish()
     clients = shop.clients()
     deployment = shop.deployment(clients)

@@ -49,7 +49,7 @@ def stop_at(step: int, how: str) -> list[str]:
     seen, interrupted = 0, list[str]()
     main = threading.get_ident()
 
-    def hook(event: str, args: tuple[Any, ...]) -> None:
+    def around_request(event: str, args: tuple[Any, ...]) -> None:
         nonlocal seen
         relevant = event == "open" or event.startswith(("os.", "shutil.", "fcntl.", "ctypes.dlsym"))
         if not relevant or event == "os.kill" or threading.get_ident() != main:
@@ -62,7 +62,7 @@ def stop_at(step: int, how: str) -> list[str]:
             os.kill(os.getpid(), signal.SIGKILL)
         raise KeyboardInterrupt if how == INTERRUPT else OSError(errno.ENOSPC, "No space left")
 
-    sys.addaudithook(hook)
+    sys.addaudithook(around_request)
     return interrupted
 
 

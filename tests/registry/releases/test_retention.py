@@ -115,7 +115,7 @@ def crash() -> None:
     raise Crash
 
 
-def test_what_channels_need_stays_and_the_rest_leaves_its_manifest(
+def test_retirement_keeps_releases_in_use_and_removes_the_files_of_others(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world, (first, second, third, fourth) = released(code, 4)
@@ -134,7 +134,7 @@ def test_what_channels_need_stays_and_the_rest_leaves_its_manifest(
     assert world.reconcile()["put_right"] == 0
 
 
-def test_a_version_whose_release_was_let_go_is_not_compiled_again_by_itself(
+def test_version_with_a_retired_release_is_not_compiled_again(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world, (first, *_) = released(code, 3)
@@ -149,7 +149,9 @@ def test_a_version_whose_release_was_let_go_is_not_compiled_again_by_itself(
 
 
 @pytest.mark.parametrize("days", [0, 3])
-def test_a_person_has_it_compiled_again(code: list[dict[str, ModuleType]], days: int) -> None:
+def test_version_with_a_retired_release_is_compiled_again_on_request(
+    code: list[dict[str, ModuleType]], days: int
+) -> None:
     world, (first, *_) = released(code, 3)
     world.reconcile()
     world.rest()
@@ -170,7 +172,7 @@ def test_a_person_has_it_compiled_again(code: list[dict[str, ModuleType]], days:
 
 
 @pytest.mark.parametrize("held", [0, 1])
-def test_what_a_person_holds_stays(code: list[dict[str, ModuleType]], held: int) -> None:
+def test_held_release_is_not_retired(code: list[dict[str, ModuleType]], held: int) -> None:
     world, releases = released(code, 4)
     hold(world, releases[held])
     settle(world)
@@ -179,7 +181,7 @@ def test_what_a_person_holds_stays(code: list[dict[str, ModuleType]], held: int)
 
 
 @pytest.mark.parametrize("when", ["before", "after", "never"])
-def test_a_channel_that_comes_to_need_it_at_the_last_moment_keeps_it(
+def test_release_that_a_channel_comes_to_use_meanwhile_is_not_retired(
     code: list[dict[str, ModuleType]], when: str
 ) -> None:
     """A hold is written between the look that let it go and the mark; then the function dies."""
@@ -202,7 +204,7 @@ def test_a_channel_that_comes_to_need_it_at_the_last_moment_keeps_it(
     assert len(undisturbed.operations) - mark > 5
 
 
-def test_two_publishers_at_once_lose_nothing_that_is_held(
+def test_two_publishers_at_once_keep_the_held_release(
     code: list[dict[str, ModuleType]],
 ) -> None:
     """At any request of the one the other does the same; a hold comes at any other."""
@@ -227,24 +229,26 @@ def test_two_publishers_at_once_lose_nothing_that_is_held(
             assert files_of(world, first) == RECORD
 
 
-def test_a_channel_that_was_moved_to_what_went_meanwhile_moves_on(
+def test_channel_moved_to_a_release_retired_meanwhile_moves_to_another(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world, (first, _, third) = released(code, 3)
     deployment = code[0]["publish"]._deployment
     hold(world, first)
 
-    def hook(operation: str, when: str) -> None:
+    def around_request(operation: str, when: str) -> None:
         if operation == "PutObject" and when == "before":
             world.aws.around = lambda *_: None
             world.aws._store((RELEASES, f"releases/{first}/{RETIRED}"), b"{}")
 
-    world.aws.around = hook
+    world.aws.around = around_request
     assert channel_moves.move(deployment).release == third
     assert world.channel("stable").release == third
 
 
-def test_where_a_pointer_cannot_be_read_nothing_goes(code: list[dict[str, ModuleType]]) -> None:
+def test_retirement_with_an_unreadable_pointer_removes_nothing(
+    code: list[dict[str, ModuleType]],
+) -> None:
     """Nobody knows what channels need."""
     world, releases = released(code, 4)
     world.aws._store((RELEASES, pointers.pointer_key("stable")), b"junk")
@@ -258,7 +262,7 @@ def test_where_a_pointer_cannot_be_read_nothing_goes(code: list[dict[str, Module
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", ["the mark", "the deletion"])
-def test_whatever_was_interrupted_ends_the_same(
+def test_interrupted_retirement_ends_in_the_same_state(
     code: list[dict[str, ModuleType]], when: str, step: str
 ) -> None:
     for place in itertools.count(1):
@@ -267,9 +271,9 @@ def test_whatever_was_interrupted_ends_the_same(
             world.reconcile()
             world.rest()
             world.later()
-        hook = Hook(world, [(place, when, crash)])
-        world.deliver(next_retirement(world), hook)
-        if len(hook.operations) < place:
+        around_request = Hook(world, [(place, when, crash)])
+        world.deliver(next_retirement(world), around_request)
+        if len(around_request.operations) < place:
             break
         world.rest()
         settle(world)
@@ -281,7 +285,7 @@ def test_whatever_was_interrupted_ends_the_same(
     assert place > 15
 
 
-def test_a_rejected_version_is_withdrawn_and_nothing_else(
+def test_rejected_version_is_withdrawn_and_not_retired(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world, (first, second, third) = released(code, 3)
@@ -292,7 +296,7 @@ def test_a_rejected_version_is_withdrawn_and_nothing_else(
     assert RETIRED not in files_of(world, first)
 
 
-def test_an_older_recipes_release_that_went_says_nothing_of_the_newer_ones(
+def test_retired_release_of_an_older_recipe_does_not_prevent_a_newer_one(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world, _ = released(code, 1)
@@ -314,7 +318,7 @@ def test_an_older_recipes_release_that_went_says_nothing_of_the_newer_ones(
     assert len(world.aws.jobs) == jobs and world.wrong() == []
 
 
-def test_a_version_that_was_deleted_leaves_its_record_alone(
+def test_deleted_version_with_a_retired_release_keeps_the_record_only(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world, (first, *_) = released(code, 3)
@@ -327,7 +331,7 @@ def test_a_version_that_was_deleted_leaves_its_record_alone(
     assert world.wrong() + world.overdue() == []
 
 
-def test_one_run_lets_a_bounded_number_go(
+def test_one_run_retires_a_limited_number(
     code: list[dict[str, ModuleType]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "RETIRE_LIMIT", 2)
@@ -338,7 +342,7 @@ def test_one_run_lets_a_bounded_number_go(
         assert len(there(world)) == left
 
 
-def test_what_else_is_wrong_is_put_right_in_a_run_that_reached_its_bound(
+def test_run_at_its_retirement_limit_makes_other_repairs(
     code: list[dict[str, ModuleType]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "RETIRE_LIMIT", 1)
@@ -351,7 +355,7 @@ def test_what_else_is_wrong_is_put_right_in_a_run_that_reached_its_bound(
     assert first not in there(world) and RETIRED not in files_of(world, first)
 
 
-def test_a_job_that_left_damaged_files_is_compiled_again_when_a_person_asks() -> None:
+def test_version_with_damaged_job_files_is_compiled_again_on_request() -> None:
     with functions() as loaded:
         world = World(loaded)
         world.decide(world.register(), "Approved")
@@ -368,7 +372,7 @@ ages = st.lists(st.one_of(st.none(), st.integers(0, 1000)), max_size=12)
 
 
 @given(ages=ages, keep=st.integers(1, 5), data=st.data())
-def test_the_newest_and_what_is_bound_stay_and_nothing_else(
+def test_protected_releases_are_the_newest_and_those_in_use(
     ages: list[int | None], keep: int, data: st.DataObject
 ) -> None:
     every = [
@@ -388,7 +392,9 @@ def test_the_newest_and_what_is_bound_stay_and_nothing_else(
     assert retention.releases_to_retire(every, None, NOW) == ()
 
 
-def test_the_record_is_signed_as_the_manifest_was(code: list[dict[str, ModuleType]]) -> None:
+def test_record_of_a_retired_release_has_the_manifests_signature(
+    code: list[dict[str, ModuleType]],
+) -> None:
     world, (first, *_) = released(code, 3)
     settle(world)
     record = world.aws.objects[RELEASES, f"releases/{first}/{RETIRED}"][0]
