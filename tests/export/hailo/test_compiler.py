@@ -231,11 +231,12 @@ def test_the_compiler_s_python_needs_numpy_alone() -> None:
     code = (
         "import sys; import numpy; before = set(sys.modules)\n"
         "import export.hailo.worker\n"
-        "rooms = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
-        "print(*sorted(rooms - set(sys.stdlib_module_names)))"
+        "packages = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(packages - set(sys.stdlib_module_names)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["export", "numpy"] or ran.stdout.split() == ["export"]
+    # `registry` holds the opt-outs from telemetry, which need the standard library alone.
+    assert {"export"} <= set(ran.stdout.split()) <= {"export", "numpy", "registry"}
 
 
 def test_calibration_in_nchw_does_not_reach_the_compiler(
