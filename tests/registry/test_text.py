@@ -18,6 +18,7 @@ from registry.versions.packages import REJECTED, NewPackage, create, describe
 
 ESCAPE = "a\x1b[2Jb\x07c\x9bd\u202ee\ud800f\u2028g\n"
 JOB = "arn:aws:sagemaker:us-east-2:123456789012:training-job/x"
+VERSION = "arn:aws:sagemaker:us-east-2:123456789012:model-package/cards/1"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 texts = st.text(st.characters(codec=None), max_size=300)
 
@@ -56,8 +57,7 @@ class Sagemaker:
         return {"ModelPackageArn": "arn"}
 
     def describe_model_package(self, **_: Any) -> dict[str, Any]:
-        arn = "arn:aws:sagemaker:us-east-2:123456789012:model-package/cards/1"
-        return {"ModelPackageArn": arn, "CreationTime": NOW, **self.sent}
+        return {"ModelPackageArn": VERSION, "CreationTime": NOW, **self.sent}
 
 
 @given(texts)
@@ -83,7 +83,7 @@ def test_version_and_lineage_with_any_text_fit_the_patterns_of_sagemaker(text: s
             approval_reason=text or None,
         ),
     )
-    package = describe(sagemaker, "arn")
+    package = describe(sagemaker, VERSION)
     assert package is not None
     job = JobRecord(JOB, "TrainingJob", "Failed", text, text)
     graph = version_graph(package, job)
