@@ -51,7 +51,7 @@ def test_alarms_and_the_dashboard_ask_for_metrics_that_the_functions_print(
     deployment: Assembly,
 ) -> None:
     printed = {*METRICS.values(), "CompilationStarted", "LeadTimeSeconds", "RunFailed",
-               "Reconciled", "VersionsLooked", "VersionsPutRight"}  # fmt: skip
+               "Reconciled", "VersionsLooked", "VersionsPutRight", "VersionFailed"}  # fmt: skip
     ours = {
         alarm["MetricName"]
         for alarm in alarms(deployment).values()
