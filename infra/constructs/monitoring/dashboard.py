@@ -16,7 +16,14 @@ _HOUR = cdk.Duration.hours(1)
 #: An approval starts a compilation, and ends in one of the others.
 _OUTCOMES = (
     *("CompilationStarted", "Released", "Withdrawn"),
-    *("GateFailed", "NotCompiled", "RunFailed", "ReleaseDamaged"),
+    *(
+        "GateFailed",
+        "NotCompiled",
+        "RunFailed",
+        "ReleaseDamaged",
+        "HoldUnreadable",
+        "VersionFailed",
+    ),
 )
 
 
