@@ -18,7 +18,14 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 
-from recognition.card_sets.scan import Scan, ScanError, decode_image, load_scan, read_image_bytes
+from recognition.card_sets.scan import (
+    Scan,
+    ScanError,
+    decode_image,
+    load_scan,
+    read_image_bytes,
+    why_no_scan,
+)
 from registry.contract import Contract
 from registry.s3_keys import key_fault
 from registry.text import printable
@@ -35,7 +42,6 @@ __all__ = [
     "split_cards",
 ]
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 CARD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!-]{0,99}")
 FEWEST_CARDS_TO_SPLIT = 8
 UNSEEN_SHARE = 0.05
@@ -326,8 +332,8 @@ def _look_at_file(file: Path, card_id: str, root: Path, resolved: Path, found: _
         found.add(subject, "a link that leads out of the card folder or nowhere", "broken")
     elif file.is_dir():
         found.add(subject, "a folder inside a card's folder", "ignored")
-    elif file.suffix.lower() not in IMAGE_SUFFIXES:
-        found.add(subject, "not an image", "ignored")
+    elif reason := why_no_scan(file):
+        found.add(subject, reason, "ignored")
     else:
         fault = key_fault(file.name)
         if fault:

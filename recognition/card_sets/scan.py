@@ -7,21 +7,34 @@ import os
 import stat
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from recognition.card_sets.file_type import (
+    CAMERA_RAW,
+    HEAD_BYTES,
+    IMAGE_SUFFIXES,
+    READABLE,
+    FileType,
+    file_type,
+)
+from recognition.card_sets.png_text import PngTextError, without_text
 from registry.contract import Contract
 from registry.text import one_line
 
 Scan = NDArray[np.uint8]
 
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 LARGEST_FILE_BYTES = 64 * 2**20
 LARGEST_PIXELS = 50_000_000
 SMALLEST_SIDE = 32
+_NAMES = [each.name for each in READABLE]
+_UNKNOWN = f"not a {', '.join(_NAMES[:-1])} or {_NAMES[-1]} image: save the scan as PNG or JPEG"
+#: TIFF tags: what a file's first image is (bit 0: a preview), and a raw file's version.
+_NEW_SUBFILE_TYPE, _DNG_VERSION = 254, 50706
 
 
 class ScanError(ValueError):
@@ -57,32 +70,60 @@ def read_image_bytes(path: Path) -> bytes:
     Raises:
         ScanError: Not a regular file, empty, over 64 MiB or unreadable.
     """
-    try:
-        # Non-blocking, so that a named pipe put in the folder cannot hang the reader.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
-        raise ScanError(f"cannot be read: {error.strerror or error}") from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise ScanError("not a regular file")
-    with os.fdopen(descriptor, "rb") as file:
-        if status.st_size > LARGEST_FILE_BYTES:
+    with _open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE_BYTES:
             raise ScanError(
-                f"{status.st_size / 2**20:.0f} MiB is over the limit of "
+                f"{size / 2**20:.0f} MiB is over the limit of "
                 f"{LARGEST_FILE_BYTES // 2**20} MiB for a scan"
             )
-        try:
-            content = file.read(LARGEST_FILE_BYTES + 1)
-        except OSError as error:
-            raise ScanError(f"cannot be read: {error.strerror or error}") from None
+        content = _read(file, LARGEST_FILE_BYTES + 1)
     if not content:
         raise ScanError("empty file")
     return content
 
 
+def why_no_scan(file: Path) -> str | None:
+    """Why a file is no scan, nor meant to be one; None for one that is to be decoded.
+
+    Args:
+        file: In a card's folder. Its name can only add it: of other names the bytes decide.
+    """
+    if file.suffix.lower() in IMAGE_SUFFIXES:
+        return None
+    try:
+        with _open_regular(file) as opened:
+            found = file_type(_read(opened, HEAD_BYTES))
+    except ScanError as error:
+        return f"not an image by its name, and {error}"
+    if found is None:
+        return "not an image"
+    return None if found.picture else _not_read(found)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    try:
+        # Non-blocking, so that a named pipe put in the folder cannot hang the reader.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise ScanError(f"cannot be read: {error.strerror or error}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ScanError("not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _read(file: BinaryIO, most: int) -> bytes:
+    try:
+        return file.read(most)
+    except OSError as error:
+        raise ScanError(f"cannot be read: {error.strerror or error}") from None
+
+
 def decode_image(content: bytes) -> Scan:
     """Decodes an image to upright uint8 RGB, checking its header before any pixel.
+
+    What it is its first bytes say. Text and colour profiles of a PNG are not decompressed.
 
     Grey, palette, 16-bit and CMYK images are converted, transparency is laid on white, and the
     EXIF orientation is applied. Of an animation or a multi-page file the first picture counts.
@@ -91,17 +132,32 @@ def decode_image(content: bytes) -> Scan:
         uint8, shape (h, w, 3).
 
     Raises:
-        ScanError: Not one of PNG, JPEG, WebP, BMP, TIFF; broken; too large or too small.
+        ScanError: Not one of PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF; broken; too large or too small.
     """
+    found = file_type(content[:HEAD_BYTES])
+    if found is None:
+        raise ScanError(_UNKNOWN)
+    if found.decoder is None:
+        raise ScanError(_not_read(found))
+    if found.decoder == "PNG":
+        try:
+            content = without_text(content)
+        except PngTextError:
+            raise ScanError(
+                "its EXIF or XMP text is over the limit of 1 MiB when decompressed; save the scan "
+                "without metadata"
+            ) from None
     with warnings.catch_warnings():
         # Pillow warns at sizes far above our own limit; that limit is what decides.
         warnings.simplefilter("ignore")
         try:
-            image = Image.open(io.BytesIO(content), formats=IMAGE_FORMATS)
+            image = Image.open(io.BytesIO(content), formats=(found.decoder,))
         except Image.DecompressionBombError:
             raise ScanError(f"more than {LARGEST_PIXELS / 1e6:.0f} megapixels") from None
         except Exception:
-            raise ScanError("not a PNG, JPEG, WebP, BMP or TIFF image") from None
+            raise ScanError(
+                f"broken image: cannot be read as {found.name}; copy or save it again"
+            ) from None
         width, height = image.size
         if width * height > LARGEST_PIXELS:
             raise ScanError(
@@ -114,6 +170,8 @@ def decode_image(content: bytes) -> Scan:
                 "on each side)"
             )
         try:
+            if _is_preview(image):
+                raise ScanError(_not_read(CAMERA_RAW))
             image.load()
             upright = ImageOps.exif_transpose(image)
             pixels = _to_rgb(upright)
@@ -123,6 +181,19 @@ def decode_image(content: bytes) -> Scan:
             detail = one_line(str(error))[:120] or type(error).__name__
             raise ScanError(f"broken image: {detail}") from None
     return pixels
+
+
+def _not_read(found: FileType) -> str:
+    """Why a file of a type whose pixels are not read cannot be used, and what to do."""
+    return f"{found.name}, which is not read: {found.remedy}"
+
+
+def _is_preview(image: Image.Image) -> bool:
+    """Whether a TIFF is a camera's raw file, of which Pillow would read the small preview."""
+    tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
+    if tags is None:
+        return False
+    return _DNG_VERSION in tags or bool(tags.get(_NEW_SUBFILE_TYPE, 0) & 1)
 
 
 def _to_rgb(image: Image.Image) -> Scan:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from recognition.recogniser import Recogniser, Recognition
 from tests.cli.command import cards, refused
@@ -55,6 +56,24 @@ def test_a_broken_picture_is_named_and_the_others_are_recognised(
     assert [answer["card_id"] for answer in done.json] == ["bright"]
     assert pictures["broken"] in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("photo.jfif", "JPEG"), ("photo", "JPEG"), ("photo.gif", "GIF"), ("photo.heic", "AVIF")],
+)
+def test_picture_is_read_whatever_its_name(
+    pictures: dict[str, str], tmp_path: Path, name: str, form: str
+) -> None:
+    Image.new("RGB", (48, 64), (250, 250, 250)).save(tmp_path / name, form)
+    (answer,) = cards("recognise", "release", str(tmp_path / name), "--json").json
+    assert answer["card_id"] == "bright"
+
+
+def test_heic_is_named_with_its_remedy(pictures: dict[str, str], tmp_path: Path) -> None:
+    photo = tmp_path / "IMG_1.jpg"
+    photo.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(80))
+    refused(cards("recognise", "release", str(photo)), "HEIC", "save it as PNG or JPEG")
 
 
 def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:
