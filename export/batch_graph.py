@@ -36,7 +36,7 @@ def write_batch_graph(graph: onnx.ModelProto, images: Pixels, path: Path) -> Pat
             f"model.onnx: no graph for batches can be made of it ({error})"
         ) from None
     one, many = _session(graph), _session(twin)
-    name = graph.graph.input[0].name
+    name = twin.graph.input[0].name
     singly = np.concatenate(
         [one.run(None, {name: images[row : row + 1]})[0] for row in range(len(images))]
     )

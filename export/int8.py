@@ -27,7 +27,7 @@ from onnxruntime.quantization import (
 from export.calibration import Pixels, Recorder
 from export.compiler import CompiledModel, CompileError
 from export.deadline import Deadline
-from export.graph import prologue
+from export.graph import image_inputs, prologue
 from recognition.atomic_files import atomic_file
 from recognition.onnx_model import OnnxEmbedder
 from registry.compilers import ONNX_INT8
@@ -96,7 +96,7 @@ class OnnxInt8:
                 f"says uint8 {('N', *wanted)} with N of at least 1"
             )
         graph = onnx.load(model)
-        reader = _Reader(graph.graph.input[0].name, calibration)
+        reader = _Reader(image_inputs(graph.graph)[0].name, calibration)
         target = output_folder / FILE
         # It advises a preparation that the export has done already.
         logging.getLogger().setLevel(logging.ERROR)

@@ -42,19 +42,21 @@ def lint(
 ) -> None:
     """Says what the Hailo parser is expected to refuse in a graph, and what to do about it.
 
-    Training does it, too, at its end. The list of operations is a judgement from Hailo's published
-    models. Exits with 1 where something is found.
+    Also says what ONNX Runtime cannot load. Training runs the lint, too, at its end. The list of
+    operations is a judgement from Hailo's published models. Exits with 1 where something is found.
     """
     from cli.console import print_json, print_line
     from cli.contract_file import read_contract
     from export.graph import parameter_count
     from export.lint import lint as find
+    from export.runtime_check import runtime_findings
 
     model = _parse(file)
     findings = find(model, read_contract(contract) if contract else None)
     if not findings:
         # Afterwards: it stops at weights in another file, for example, without a remedy.
         _check(file, model)
+    findings += runtime_findings(model)
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if as_json:
         print_json(
