@@ -26,7 +26,7 @@ OPSETS = range(11, 18)
 _WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul", "BatchNormalization"})
 _REALS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 #: Types that the chip has not, and what export in float32 replaces.
-_WIDTHS = {
+_WIDTHS: dict[int, str] = {
     onnx.TensorProto.DOUBLE: "64-bit",
     onnx.TensorProto.FLOAT16: "16-bit",
     onnx.TensorProto.BFLOAT16: "16-bit",
