@@ -34,6 +34,7 @@ def entry(stage):
     return {"stage": stage, "artifact": f"{stage}/model.tar.gz", "metadata": metadata,
             "metrics": METRICS}
 report = {"source_name": given["--source-name"], "source_arn": given["--source-arn"],
+          "model_archive_sha256": given["--model-sha256"],
           "model": "model.int8.onnx", "contract": CONTRACT, "acceptance_threshold": 0.9,
           "ship": list(files), "packages": [entry("onnx"), entry("int8")],
           "files": {name: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}

@@ -371,14 +371,16 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def register(deployed: Cloud, name: str, approval: str, after: ExitStack) -> str:
-    """A version, until the test ends."""
+    """A version with an archive, until the test ends."""
+    bucket, key = deployed.deployment.training_bucket, f"jobs/{name}/model.tar.gz"
+    deployed.client("s3").put_object(Bucket=bucket, Key=key, Body=b"an archive")
     made = deployed.client("sagemaker").create_model_package(
         ModelPackageGroupName=GROUP,
         ModelPackageDescription=f"{name}: made for a test",
         ModelApprovalStatus=approval,
         CustomerMetadataProperties={"ModelName": name, "CardSetUri": "s3://x/cards/y/"},
         InferenceSpecification={
-            "Containers": [{"Image": "image", "ModelDataUrl": "s3://x/jobs/y/model.tar.gz"}]
+            "Containers": [{"Image": "image", "ModelDataUrl": f"s3://{bucket}/{key}"}]
         },
     )
     arn = str(made["ModelPackageArn"])
@@ -455,7 +457,8 @@ def test_the_operators_policy_is_enough_to_make_every_check(
     with person(deployed, monkeypatch, "Operator"):
         found = look()
     left = [row for rows in found.values() for row in rows if row["state"] != "ok"]
-    assert {row["check"] for row in left} == {"your rights"}, left
+    # The release that the tests wrote by hand has no signatures, and the operator may see that.
+    assert {row["check"] for row in left} <= {"your rights", "signatures"}, left
     assert "you may not approve: sagemaker:UpdateModelPackage to approve" in {
         row["line"] for row in left
     }
