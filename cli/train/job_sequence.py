@@ -27,7 +27,7 @@ class PlannedJob:
         config: What recipe and hyper-parameters come to.
         teacher: What a student learns from: a registered version, or an earlier job.
         initial: What stage 2 starts from: a registered version, or an earlier job.
-        weights: S3 URI of a backbone's checkpoint to begin with.
+        weights: A backbone's checkpoint to begin with: a local file, or its S3 URI.
     """
 
     kind: str

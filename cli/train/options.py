@@ -37,8 +37,9 @@ HyperParameters = Annotated[
 Weights = Annotated[
     str | None,
     typer.Option(
-        metavar="S3_URI",
-        help="A backbone's checkpoint to begin with, such as DINOv3's, instead of the hub's.",
+        metavar="FILE_OR_S3_URI",
+        help="A backbone's checkpoint to begin with, instead of the hub's: DINOv3 as Meta, timm or "
+        "transformers publish it. It is checked first; a local file is uploaded.",
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the log until the model is registered.")]
@@ -121,7 +122,7 @@ class TrainingRequest:
     Attributes:
         cards: S3 prefix of the card set, or a folder.
         machines: Fields of ``Compute``; None where the recipe decides.
-        weights: S3 URI of a backbone's checkpoint.
+        weights: A backbone's checkpoint: a local file, or its S3 URI.
         wait: Follow each job until its model is registered.
         dry_run: Show the request and submit nothing.
         yes: Submit without asking.

@@ -90,7 +90,7 @@ def training_plan(
 
     Raises:
         SubmitError: SageMaker would not take it.
-        CliError: The card set is not there.
+        CliError: The card set is not there, or the first weights cannot be used.
     """
     from cli.train.job_sequence import PlannedJob
     from training.submission import submit
@@ -99,6 +99,7 @@ def training_plan(
     def registered(source: Package | PlannedJob | None) -> Package | None:
         return versions[source] if isinstance(source, PlannedJob) else source
 
+    weights = _first_weights(request, job)
     cards_uri, cards_digest = _card_set(request)
     return submit.plan(
         request.aws.names,
@@ -112,7 +113,7 @@ def training_plan(
         initial=registered(job.initial),
         compute=request.compute(),
         hyperparameters=request.hyperparameters,
-        weights_uri=job.weights,
+        weights_uri=weights,
         commit=git_commit(),
     )
 
@@ -125,6 +126,21 @@ def job_document(job_name: str, package: Package | None) -> dict[str, Any]:
         "name": package.label if package else None,
         "approval": package.approval if package else None,
     }
+
+
+def _first_weights(request: TrainingRequest, job: PlannedJob) -> str | None:
+    """The address of the job's first weights; a file is uploaded, but by a dry run."""
+    from cli.train.first_weights import weights_uri
+
+    if job.weights is None or job.initial:
+        return job.weights
+    return weights_uri(
+        request.aws.client("s3"),
+        request.aws.deployment.training_bucket,
+        job.weights,
+        job.config,
+        dry_run=request.dry_run,
+    )
 
 
 def _card_set(request: TrainingRequest) -> tuple[str, str | None]:

@@ -6,18 +6,20 @@ are not L2-normalised: the host does that (see ``registry.contract``).
 
 from __future__ import annotations
 
-from pathlib import Path
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from registry.names import TEACHER
+from training.checkpoint_files import CheckpointError
 from training.config import ConfigError, TrainingConfig
+from training.models.checkpoint import load_problem, without_classifier, without_unused_bias
 from training.models.torchvision_without_cuda import mend_torchvision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Teacher(nn.Module):
@@ -27,7 +29,7 @@ class Teacher(nn.Module):
     recipes shrink the same architecture (class and register tokens, rotary positions).
     """
 
-    def __init__(self, config: TrainingConfig, weights: Path | None = None) -> None:
+    def __init__(self, config: TrainingConfig, weights: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         self.backbone = _backbone(config, weights, **_vit_options(config))
         features = int(self.backbone.num_features)
@@ -73,7 +75,7 @@ class Student(nn.Module):
     trains; an export folds it into the layer.
     """
 
-    def __init__(self, config: TrainingConfig, weights: Path | None = None) -> None:
+    def __init__(self, config: TrainingConfig, weights: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         self.backbone = _backbone(config, weights)
         strides = [info["reduction"] for info in self.backbone.feature_info]
@@ -114,21 +116,47 @@ CardModel = Teacher | Student
 _UNBUILDABLE = (TypeError, ValueError, RuntimeError, AssertionError, OSError)
 
 
-def build_model(config: TrainingConfig, weights: Path | None = None) -> CardModel:
+def build_model(config: TrainingConfig, weights: Mapping[str, Tensor] | None = None) -> CardModel:
     """The network of a configuration, its initial weights drawn from the configuration's seed.
 
     Args:
         config: Names and shapes the network.
-        weights: A checkpoint of the backbone, in timm's names or its publisher's; replaces what
+        weights: The backbone's tensors, in timm's names or Meta's; replace what
             ``config.pretrained`` says.
 
     Raises:
         ConfigError: timm knows no such backbone, or cannot build it in that shape.
+        CheckpointError: The weights are those of another network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         kind = Teacher if config.model_type == TEACHER else Student
         return kind(config, weights)
+
+
+def check_weights(config: TrainingConfig, weights: Mapping[str, Tensor]) -> None:
+    """Tells by names and shapes whether weights are those of the configured backbone.
+
+    Nothing is computed and no memory is taken for the network.
+
+    Args:
+        config: Names and shapes the network.
+        weights: The backbone's tensors, in timm's names or Meta's; they may lack storage.
+
+    Raises:
+        ConfigError: timm knows no such backbone, or cannot build it in that shape.
+        CheckpointError: The weights are those of another network.
+    """
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch: copying to a tensor without storage
+            build_model(config, weights)
+    except CheckpointError as error:
+        # Patches and positions of another size are resampled, which needs storage: the job does
+        # that. Only tensors that are missing, of another shape or unusable are refused here.
+        cause = error.__cause__
+        if cause is None or str(cause).startswith("Error(s) in loading state_dict"):
+            raise
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -149,24 +177,49 @@ def _vit_options(config: TrainingConfig) -> dict[str, Any]:
     return {**options, "img_size": config.image_size, "global_pool": config.pool}
 
 
-def _backbone(config: TrainingConfig, weights: Path | None = None, **options: Any) -> Any:
+def _backbone(
+    config: TrainingConfig, weights: Mapping[str, Tensor] | None = None, **options: Any
+) -> Any:
     mend_torchvision()
     import timm
 
     if config.backbone not in timm.list_models():
         raise ConfigError(f"backbone {config.backbone!r}: this timm ({timm.__version__}) has none")
-    if weights is not None:
-        options["pretrained_cfg_overlay"] = {"file": str(weights)}
     try:
+        if weights is not None:
+            return _with_weights(timm, config, weights, options)
         return timm.create_model(
-            config.backbone,
-            pretrained=config.pretrained or weights is not None,
-            num_classes=0,
-            **options,
+            config.backbone, pretrained=config.pretrained, num_classes=0, **options
         )
-    except Exception as error:  # timm, torch and the file's bytes decide which one
-        if weights is None and not isinstance(error, _UNBUILDABLE):
+    except _UNBUILDABLE as error:
+        if isinstance(error, CheckpointError):
             raise
         raise ConfigError(
             f"backbone {config.backbone}: cannot be built with {options}: {error}"
         ) from error
+
+
+def _with_weights(
+    timm: Any, config: TrainingConfig, weights: Mapping[str, Tensor], options: dict[str, Any]
+) -> Any:
+    """The backbone with all of its tensors from ``weights``; none stays random."""
+    # Without storage: only the names are asked for, which the options decide.
+    with torch.device("meta"):
+        plain = timm.create_model(config.backbone, num_classes=0, **options)
+    expected = set(plain.state_dict())
+    state = without_unused_bias(without_classifier(weights, expected), expected)
+    # timm tolerates missing tensors where the published number of classes differs from the one
+    # asked for; with the same number each tensor must be there.
+    overlay = {"state_dict": state, "num_classes": 0}
+    try:
+        model = timm.create_model(
+            config.backbone,
+            pretrained=True,
+            num_classes=0,
+            pretrained_cfg_overlay=overlay,
+            **options,
+        )
+    except Exception as error:  # timm, torch and the tensors decide which one
+        raise CheckpointError(load_problem(error)) from error
+    model.pretrained_cfg.pop("state_dict", None)
+    return model

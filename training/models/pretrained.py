@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recognition.file_digest import file_sha256
+from training.checkpoint_files import SUFFIXES, CheckpointError
 from training.config import ConfigError, TrainingConfig
 from training.environment import TOKEN_SECRET, JobEnvironment
 from training.environment import WEIGHTS_CHANNEL as CHANNEL
+from training.models.checkpoint import read_checkpoint
 from training.models.networks import CardModel, build_model
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 _TOKEN = "HF_TOKEN"  # noqa: S105 (a variable's name)
-#: Read without running code from them: safetensors, or torch's own format as weights alone.
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 class WeightsError(ValueError):
@@ -115,20 +115,24 @@ def _read_token(name: str, client: SecretsManagerClient | None) -> str:
 
 
 def _checkpoint(folder: Path) -> Path:
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in _SUFFIXES)
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
     if len(found) != 1:
         names = ", ".join(p.name for p in found[:5]) or "none"
         raise WeightsError(
-            f"channel {CHANNEL}: must hold one file ending in {', '.join(_SUFFIXES)}; found {names}"
+            f"channel {CHANNEL}: must hold one file ending in {', '.join(SUFFIXES)}; found {names}"
         )
     return found[0]
 
 
 def _loaded(config: TrainingConfig, file: Path) -> CardModel:
     try:
-        return build_model(config, file)
-    except ConfigError as error:
+        found = read_checkpoint(file)
+    except CheckpointError as error:
+        raise WeightsError(f"channel {CHANNEL}: {error}") from error
+    try:
+        return build_model(config, found.state)
+    except (CheckpointError, ConfigError) as error:
         raise WeightsError(
-            f"channel {CHANNEL}: {file.name} does not fit the backbone {config.backbone}: "
-            f"{' '.join(str(error.__cause__ or error).split())[:300]}"
+            f"channel {CHANNEL}: {file.name} ({found.layout}) does not fit the backbone "
+            f"{config.backbone}: {error}"
         ) from error
