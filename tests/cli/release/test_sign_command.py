@@ -59,6 +59,7 @@ def test_list_show_and_verify_name_the_missing_signatures(old: Stack, tmp_path: 
     assert "without model.sig and provenance.sig" in " ".join(said.out.split())
 
 
+@pytest.mark.processes
 def test_sign_all_adds_what_standard_tools_verify(old: Stack, tmp_path: Path) -> None:
     signed = cards("release", "sign", "--all", "--json")
     assert signed.json == [{"release": RELEASE, "signed": ", ".join(ALL)}]

@@ -48,6 +48,7 @@ def pulled(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.processes
 def test_model_signing_verifies_a_release(pulled: Path) -> None:
     said = verify_with_tool(pulled, pulled.parent / "trusted.pem")
     assert said.returncode == 0, said.stdout + said.stderr
@@ -62,6 +63,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("change", CHANGES)
 def test_model_signing_refuses_a_release_with_a_file(pulled: Path, change: str) -> None:
     CHANGES[change](pulled)
@@ -70,10 +72,12 @@ def test_model_signing_refuses_a_release_with_a_file(pulled: Path, change: str) 
     assert "Signature mismatch" in said.stdout + said.stderr
 
 
+@pytest.mark.processes
 def test_model_signing_refuses_another_key(pulled: Path) -> None:
     assert verify_with_tool(pulled, pulled.parent / "other.pem").returncode != 0
 
 
+@pytest.mark.processes
 def test_provenance_is_verified_by_securesystemslib(pulled: Path) -> None:
     said = verify_provenance_with_tool(pulled, pulled.parent / "trusted.pem")
     assert said.returncode == 0, said.stderr
