@@ -140,8 +140,6 @@ _RETRIEVAL: Fields = {
     "Threshold": Field(COSINE, "cosine", "From here on a match is accepted", EVALUATION, "0.99"),
     "FalseAcceptTarget": Field(SHARE, "share of queries", "Unknown cards that the threshold may "
                                "accept", CONFIGURATION, "0.01"),
-    "UnseenValidation": Field(COUNT, "views", "Unknown cards' views that set the threshold",
-                              EVALUATION, "400"),
     "FalseAcceptRate": Field(SHARE, "share of queries", "Unknown cards accepted at the threshold",
                              EVALUATION, "0.01"),
     "AcceptedRight": Field(SHARE, "share of queries", "Accepted at the threshold, and right",
