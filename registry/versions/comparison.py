@@ -57,6 +57,7 @@ METRICS: Mapping[str, Metric] = {
     "Queries": Metric(0),
     "Gallery": Metric(0),
     "Cards": Metric(0),
+    "UnseenValidation": Metric(0),
     "UnseenTest": Metric(0),
 }
 #: SageMaker's SDK adds these to a job's hyper-parameters; they set nothing of the training.
