@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud import LocalCloud
 from registry.deployment import Deployment
 from registry.names import ModelName
 from registry.registration.facts import Fact
@@ -25,7 +26,7 @@ from registry.versions.metadata import MetadataError
 from registry.versions.packages import PENDING, NewPackage, Package, create, describe
 from tests.faults import Faults, Killed
 from tests.registry.registration.training_jobs import IMAGE
-from tests.running_cloud import Client
+from tests.running_cloud import Client, client_of
 
 ME = "arn:aws:iam::000000000000:user/me"
 STATED = {"NumClasses": "17592", "TrainingApproach": "Self-supervised + ArcFace fine-tuning"}
@@ -36,6 +37,9 @@ COUNTED = (
 )
 FOUND = ArtifactFacts(counted=COUNTED)
 TEACHER = Statement("teacher", stated=STATED, by=ME)
+#: The other product's bucket; registration reads the archive there for its digest.
+THEIRS = f"theirs-{uuid.uuid4().hex[:12]}"
+ARCHIVE = "job/output/model.tar.gz"
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -46,10 +50,10 @@ def job(**changes: Any) -> dict[str, Any]:
         "TrainingJobName": name,
         "TrainingJobArn": f"arn:aws:sagemaker:us-east-2:000000000000:training-job/{name}",
         "TrainingJobStatus": "Completed",
-        "ModelArtifacts": {"S3ModelArtifacts": f"s3://theirs/{name}/output/model.tar.gz"},
+        "ModelArtifacts": {"S3ModelArtifacts": f"s3://{THEIRS}/{ARCHIVE}"},
         "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
         "HyperParameters": {"backbone": '"vit_large_patch16_dinov3"', "embedding_dim": "768"},
-        "OutputDataConfig": {"S3OutputPath": "s3://theirs"},
+        "OutputDataConfig": {"S3OutputPath": f"s3://{THEIRS}"},
         "ResourceConfig": {"InstanceType": "ml.p4d.24xlarge", "InstanceCount": 2,
                            "VolumeSizeInGB": 1},
         "CreationTime": now - timedelta(hours=3),
@@ -63,8 +67,16 @@ def job(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def their_archive(cloud: LocalCloud) -> None:
+    """What the other product's jobs left in their own bucket."""
+    s3 = client_of(cloud)("s3")
+    s3.create_bucket(Bucket=THEIRS, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    s3.put_object(Bucket=THEIRS, Key=ARCHIVE, Body=b"an archive")
+
+
 @pytest.fixture
-def deployment(client: Client, group: str, bucket: str) -> Deployment:
+def deployment(client: Client, group: str, bucket: str, their_archive: None) -> Deployment:
     return Deployment(client, group, bucket, "releases")
 
 
