@@ -30,6 +30,7 @@ from registry.releases.pointers import (
     read_object,
 )
 from registry.releases.publication import withdraw
+from registry.releases.release_owner import owner_arn
 from registry.releases.signing import signing_key
 from registry.releases.statement import STATEMENT, Statement, StatementError
 from registry.releases.verification import verify_release
@@ -73,6 +74,11 @@ def move(
         wanted = compute(deployment, channel)
         if etag is None and wanted.release is None:
             return wanted
+        left = before[0].pointer if before else Pointer(None)
+        if left.release != wanted.release and (fault := _fault_of_passed_over(deployment, left)):
+            assert left.release is not None
+            withdraw(deployment, left.release)
+            report_damaged(left, fault)
         try:
             digest = _digest(deployment, wanted.release, verified)
         except ManifestError as error:
@@ -138,6 +144,26 @@ def _digest(deployment: Deployment, release: str | None, verified: dict[str, str
     if release not in verified:
         verified[release] = verify_release(deployment, release).sha256
     return verified[release]
+
+
+def _fault_of_passed_over(deployment: Deployment, left: Pointer) -> str:
+    """What is wrong with a release that the channel leaves because its manifest does not name its
+    version any more: such a release counts as none, so it is never the target that is verified.
+
+    The pointer may be somebody else's: it only says where to look.
+    """
+    s3, bucket = deployment.s3, deployment.release_bucket
+    if left.release is None or not is_complete(s3, bucket, left.release):
+        return ""
+    try:
+        if owner_arn(s3, bucket, left.release) != left.package_arn:
+            verify_release(deployment, left.release)
+    except ManifestError as error:
+        return str(error)
+    except ClientError:
+        # Not known to be damaged; the channel leaves it all the same.
+        return ""
+    return ""
 
 
 def _moves(document: Mapping[str, Any] | None, channel: str) -> list[Move]:

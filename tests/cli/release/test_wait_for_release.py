@@ -116,6 +116,12 @@ class Cloud:
             },
         )
 
+    def manifest(self, arn: str) -> None:
+        body = json.dumps({"source": {"arn": arn}}).encode()
+        self.on["s3"].add_response(
+            "get_object", {"Body": StreamingBody(io.BytesIO(body), len(body)), "ETag": '"e"'}
+        )
+
     def nobody_holds_stable(self) -> None:
         self.on["s3"].add_client_error("get_object", "NoSuchKey")
 
@@ -195,10 +201,11 @@ def test_a_release_that_a_newer_one_stands_before_is_not_waited_for(cloud: Cloud
     cloud.job("Completed")
     cloud.pointer(OTHER)
     cloud.releases(f"{NAME}.r")
-    cloud.nobody_holds_stable()
     cloud.approved(OTHER, NEWER)
     cloud.folders(f"{NAME}.r", f"{NEWER}.r")
     cloud.releases(f"{NEWER}.r")
+    cloud.manifest(OTHER)
+    cloud.nobody_holds_stable()
     assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"
 
 
@@ -207,10 +214,11 @@ def test_a_release_that_is_about_to_be_stable_is_waited_for(cloud: Cloud) -> Non
     cloud.job("Completed")
     cloud.pointer(OTHER)
     cloud.releases(f"{NAME}.r")
-    cloud.nobody_holds_stable()
     cloud.approved(ARN, NAME)
     cloud.folders(f"{NAME}.r")
     cloud.releases(f"{NAME}.r")
+    cloud.manifest(ARN)
+    cloud.nobody_holds_stable()
     cloud.version()
     cloud.pointer(ARN)
     assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"
