@@ -43,7 +43,8 @@ def compile_jobs(cloud: Cloud) -> list[dict[str, Any]]:
 def pointer(cloud: Cloud) -> dict[str, Any] | None:
     s3 = cloud.client("s3")
     bucket = cloud.deployment.release_bucket
-    if not s3.list_objects_v2(Bucket=bucket, Prefix="channels/").get("Contents"):
+    # The candidate channel moves first.
+    if not s3.list_objects_v2(Bucket=bucket, Prefix="channels/stable.json").get("Contents"):
         return None
     document = json.loads(s3.get_object(Bucket=bucket, Key="channels/stable.json")["Body"].read())
     return {key: document[key] for key in ("release", "package_arn", "name")}

@@ -54,8 +54,13 @@ def teacher(place: Place, **metadata: str) -> str:
 def pushed(place: Place, digest: str, *files: str) -> str:
     """Puts something where a card set lies; returns its address."""
     prefix = f"cards/{digest}/"
+    marker = json.dumps({"digest": digest, "cards": 1, "images": 1}).encode()
     for file in files:
-        place.client("s3").put_object(Bucket=place.jobs.bucket, Key=prefix + file, Body=b"x")
+        place.client("s3").put_object(
+            Bucket=place.jobs.bucket,
+            Key=prefix + file,
+            Body=marker if file == ".complete.json" else b"x",
+        )
     return f"s3://{place.jobs.bucket}/{prefix}"
 
 

@@ -147,6 +147,7 @@ def test_the_shipped_graph_gives_the_reference_embeddings(
     assert (ours * reference["embeddings"]).sum(axis=1).min() > 0.9999
 
 
+@pytest.mark.trained
 @pytest.mark.processes
 def test_the_same_run_again_gives_the_same_files(
     made: dict[str, Path], card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ from training.distributed.ranks import SINGLE_PROCESS
 from training.errors import TrainingError
 from training.loop.checkpoints import Checkpoints, Identity
 
-pytestmark = pytest.mark.trained
+pytestmark = [pytest.mark.trained, pytest.mark.processes]
 
 ROOT = Path(__file__).resolve().parents[3]
 PARENT = "arn:aws:sagemaker:us-east-2:123456789012:model-package/cards/7"

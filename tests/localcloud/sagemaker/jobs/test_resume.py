@@ -56,7 +56,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(client: Client, bucket: str, 
     sagemaker.stop_training_job(TrainingJobName=old)
     assert ended(client, old)["TrainingJobStatus"] == "Stopped"
 
-    new = resume(sagemaker, old)
+    new = resume(sagemaker, old, submitted_by="AIDAEXAMPLE")
 
     job = ended(client, new)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
