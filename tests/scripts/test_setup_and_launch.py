@@ -54,7 +54,7 @@ def teacher(place: Place, **metadata: str) -> str:
 def pushed(place: Place, digest: str, *files: str) -> str:
     """Puts something where a card set lies; returns its address."""
     prefix = f"cards/{digest}/"
-    marker = json.dumps({"digest": digest, "cards": 1, "images": 1}).encode()
+    marker = json.dumps({"digest": "0f" * 32, "cards": 1, "images": 1}).encode()
     for file in files:
         place.client("s3").put_object(
             Bucket=place.jobs.bucket,

@@ -67,4 +67,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(client: Client, bucket: str, 
         story = archive.extractfile("story")
         assert story and story.read() == b"was stopped and went on"
     tags = sagemaker.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]
-    assert tags == [{"Key": "Recipe", "Value": "demo"}]
+    assert tags == [
+        {"Key": "Recipe", "Value": "demo"},
+        {"Key": "SubmittedBy", "Value": "AIDAEXAMPLE"},
+    ]
