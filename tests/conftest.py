@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import boto3
 import botocore.session
 import pytest
 from botocore.loaders import Loader
@@ -53,6 +55,19 @@ def shared_service_models() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: _SharedLoader())
         yield
+
+
+@pytest.fixture(autouse=True)
+def process_wide_clients_forget_other_tests() -> Iterator[None]:
+    """What libraries keep for the whole process was read from another test's environment.
+
+    boto3's default session holds its credentials, MLflow's tracking address also its variable.
+    """
+    boto3.DEFAULT_SESSION = None
+    yield
+    boto3.DEFAULT_SESSION = None
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
 
 
 # A busy machine is slow; that is no fault of what is tested.

@@ -12,7 +12,7 @@ def mount_sagemaker() -> None:
     import ministack.services as services
     from ministack import app
     from ministack.core import iam_actions, router
-    from ministack.services.cloudformation import provisioners
+    from ministack.services.cloudformation import provisioners, stacks
 
     from localcloud.sagemaker import cloudformation, service
 
@@ -46,3 +46,7 @@ def mount_sagemaker() -> None:
 
     iam_actions.request_tag_context = context
     provisioners._RESOURCE_HANDLERS.update(cloudformation.HANDLERS)
+    on_thread = stacks._runs_on_worker_thread
+    stacks._runs_on_worker_thread = lambda resource_type: (
+        resource_type in cloudformation.WAITING_TYPES or on_thread(resource_type)
+    )

@@ -7,11 +7,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from localcloud.sagemaker import mlflow
 from localcloud.sagemaker.actions import call
 from localcloud.sagemaker.errors import AwsError
 from localcloud.sagemaker.store import name_of, store, tag_map
 
 Properties = dict[str, Any]
+
+#: How long a template's MLflow App may be in creation.
+CREATION_SECONDS = 600.0
+#: Types whose creation waits; on a thread of its own, since the server answers others meanwhile.
+WAITING_TYPES = frozenset({"AWS::SageMaker::MlflowApp", "AWS::SageMaker::MlflowTrackingServer"})
 
 
 def _ask(operation: str, request: Properties) -> dict[str, Any]:
@@ -64,6 +70,7 @@ def _group_attributes(group_arn: str) -> Properties:
 
 def _create_app(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
     key = _ask("CreateMlflowApp", properties)["Arn"]
+    _await_created("MlflowApp", {"Arn": key}, "Status")
     return key, {"Arn": key}
 
 
@@ -82,7 +89,9 @@ def _delete_app(physical_id: str, properties: Properties) -> None:
 
 def _create_server(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
     key = _ask("CreateMlflowTrackingServer", properties)["TrackingServerArn"]
-    return properties["TrackingServerName"], {"TrackingServerArn": key}
+    name = properties["TrackingServerName"]
+    _await_created("MlflowTrackingServer", {"TrackingServerName": name}, "TrackingServerStatus")
+    return name, {"TrackingServerArn": key}
 
 
 def _update_server(
@@ -96,6 +105,28 @@ def _update_server(
 def _delete_server(physical_id: str, properties: Properties) -> None:
     if any(r.get("TrackingServerName") == physical_id for r in store().mlflow.values()):
         _ask("DeleteMlflowTrackingServer", {"TrackingServerName": physical_id})
+
+
+def _await_created(kind: str, named: Properties, status: str) -> None:
+    """Waits as CloudFormation does until what was created can be used; blocks its thread.
+
+    Args:
+        kind: Follows ``Describe`` and ``Delete`` in the names of its calls.
+        named: The request of those calls.
+        status: The member of the description that holds the status.
+
+    Raises:
+        ValueError: The creation failed or took too long. What was created is deleted.
+    """
+    end = time.monotonic() + CREATION_SECONDS
+    while (found := _ask(f"Describe{kind}", named)[status]) == mlflow.CREATING:
+        if time.monotonic() > end:
+            found = f"{found} after {CREATION_SECONDS:.0f} s"
+            break
+        time.sleep(0.2)
+    if found != mlflow.CREATED:
+        _ask(f"Delete{kind}", named)
+        raise ValueError(f"{kind} is {found}; the MLflow server's log: {mlflow.log_file()}")
 
 
 HANDLERS: dict[str, dict[str, Callable[..., Any]]] = {

@@ -1,4 +1,8 @@
-"""MLflow Apps and tracking servers: SageMaker's records, and one real MLflow server behind them."""
+"""MLflow Apps and tracking servers: SageMaker's records, and one real MLflow server behind them.
+
+As in SageMaker, one that was just created is ``Creating`` until its server has answered, and then
+``Created``; it is ``CreateFailed`` where the server ended before.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from localcloud.child_process import ChildProcess
 from localcloud.sagemaker.command import server_stopping
@@ -28,6 +33,8 @@ from localcloud.sagemaker.store import (
 _log = logging.getLogger(__name__)
 _server: list[ChildProcess] = []
 
+CREATING, CREATED, CREATE_FAILED = "Creating", "Created", "CreateFailed"
+
 # --- apps
 
 
@@ -39,13 +46,13 @@ def create_mlflow_app(request: Record) -> Record:
     store().mlflow[key] = {
         **{name: value for name, value in request.items() if name != "Tags"},
         "Arn": key,
-        "Status": "Created",
+        "Status": CREATING,
         "CreationTime": now(),
         "LastModifiedTime": now(),
         "MlflowVersion": _version(),
         "CreatedBy": {},
     }
-    start_server()
+    _settle_once_ready()
     return {"Arn": key}
 
 
@@ -95,13 +102,13 @@ def create_mlflow_tracking_server(request: Record) -> Record:
     store().mlflow[key] = {
         **{name: value for name, value in request.items() if name != "Tags"},
         "TrackingServerArn": key,
-        "TrackingServerStatus": "Created",
-        "IsActive": "Active",
+        "TrackingServerStatus": CREATING,
+        "IsActive": "Inactive",
         "CreationTime": now(),
         "LastModifiedTime": now(),
         "CreatedBy": {},
     }
-    start_server()
+    _settle_once_ready()
     return {"TrackingServerArn": key}
 
 
@@ -153,7 +160,7 @@ def start_server() -> None:
     apps = [record for tables in every_store().values() for record in tables.mlflow.values()]
     if not apps:
         return
-    folder = settings().state_dir / "mlflow"
+    folder = log_file().parent
     folder.mkdir(parents=True, exist_ok=True)
     port = settings().mlflow_port
     command = [
@@ -167,9 +174,43 @@ def start_server() -> None:
         # Clients write artifacts with their own credentials, as they do with an App's bucket.
         *("--default-artifact-root", apps[0]["ArtifactStoreUri"], "--no-serve-artifacts"),
     ]
-    with (folder / "server.log").open("ab") as log:
+    with log_file().open("ab") as log:
         _server.append(ChildProcess(command, cwd=folder, env=_environment(), stdout=log))
     _log.info("MLflow server starting at %s", url())
+
+
+def _settle_once_ready() -> None:
+    """Starts the server unless it runs, and ends the creation of what waits for it; soon returns.
+
+    The caller holds the lock.
+    """
+    start_server()
+    if _server:
+        threading.Thread(target=_settle, args=(_server[0],), daemon=True).start()
+
+
+def _settle(server: ChildProcess) -> None:
+    while not (answers := _answers()) and server.running():
+        if server_stopping.wait(0.2):
+            return  # What was not created yet is so after the next start.
+    with LOCK:
+        for tables in every_store().values():
+            for record in tables.mlflow.values():
+                _end_creation(record, CREATED if answers else CREATE_FAILED)
+
+
+def _end_creation(record: Record, status: str) -> None:
+    key = "Status" if "Arn" in record else "TrackingServerStatus"
+    if record[key] != CREATING:
+        return
+    record[key], record["LastModifiedTime"] = status, now()
+    if "IsActive" in record and status == CREATED:
+        record["IsActive"] = "Active"
+
+
+def log_file() -> Path:
+    """What the MLflow server writes."""
+    return settings().state_dir / "mlflow" / "server.log"
 
 
 def _environment() -> dict[str, str]:
@@ -236,7 +277,8 @@ def stop_server(grace: float = 5.0) -> None:
 
 def resume() -> None:
     """Starts the server again where state brought back an App or a tracking server."""
-    start_server()
+    with LOCK:
+        _settle_once_ready()
 
 
 def _stop_unless_used() -> None:

@@ -60,6 +60,8 @@ def needed(code: str) -> str:
     "code",
     [
         "from ministack import app; print('sagemaker' in app.SERVICE_REGISTRY)",
+        "from ministack.services.cloudformation import stacks as s;"
+        " print(s._runs_on_worker_thread('AWS::SageMaker::MlflowApp'))",
         "from ministack.core import lambda_runtime as r; import sys;"
         " print(r._detect_runtime_binary('python3.12')[0] != sys.executable)",
         "from ministack.services.cloudformation import provisioners as p;"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.running_cloud import client_of, make_cloud, make_role, until
+from tests.running_cloud import Client, client_of, make_cloud, make_role, until
 
 pytestmark = pytest.mark.processes
 
@@ -66,9 +67,10 @@ def test_an_apps_server_keeps_its_runs_over_a_restart_and_ends_with_the_app(
             ArtifactStoreUri="s3://runs/mlflow",
             RoleArn=make_role(client, "mlflow", "sagemaker.amazonaws.com", []),
         )["Arn"]
+        assert sagemaker.describe_mlflow_app(Arn=arn)["Status"] == "Creating"
+        until(lambda: sagemaker.describe_mlflow_app(Arn=arn)["Status"] != "Creating", seconds=60)
         app = sagemaker.describe_mlflow_app(Arn=arn)
-        assert app["Status"] == "Created"
-        until(lambda: answers(cloud.mlflow_url), seconds=60)
+        assert app["Status"] == "Created" and answers(cloud.mlflow_url)
         with urllib.request.urlopen(f"{cloud.mlflow_url}/version", timeout=5) as answer:
             assert answer.read().decode() == app["MlflowVersion"]
         made = call(cloud.mlflow_url, "experiments/create", {"name": "cards"})
@@ -84,5 +86,91 @@ def test_an_apps_server_keeps_its_runs_over_a_restart_and_ends_with_the_app(
         sagemaker.delete_mlflow_app(Arn=arn)
         assert not answers(cloud.mlflow_url)
         assert sagemaker.list_mlflow_apps()["Summaries"] == []
+    finally:
+        cloud.stop()
+
+
+STORE = {"ArtifactStoreUri": "s3://runs/mlflow", "RoleArn": "arn:aws:iam::000000000000:role/m"}
+APP = {"Type": "AWS::SageMaker::MlflowApp", "Properties": {"Name": "of-a-template", **STORE}}
+SERVER = {
+    "Type": "AWS::SageMaker::MlflowTrackingServer",
+    "Properties": {"TrackingServerName": "of-a-template", **STORE},
+}
+
+
+def deploy(client: Client, stack: str, resource: dict[str, Any]) -> None:
+    template = json.dumps({"Resources": {"Tracking": resource}})
+    client("cloudformation").create_stack(StackName=stack, TemplateBody=template)
+
+
+def stack_status(client: Client, stack: str) -> str:
+    described = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return str(described["StackStatus"])
+
+
+def settled(client: Client, stack: str) -> str:
+    """The stack's status once its operation has ended."""
+    status = stack_status(client, stack)
+    return "" if status.endswith("_IN_PROGRESS") else status
+
+
+def test_template_waits_for_a_server_that_answers_while_the_cloud_answers_others(
+    tmp_path: Path,
+) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    cloud.start()
+    try:
+        client = client_of(cloud)
+        deploy(client, "app", APP)
+        apps = until(lambda: client("sagemaker").list_mlflow_apps()["Summaries"])
+        assert [app["Status"] for app in apps] == ["Creating"]
+        assert stack_status(client, "app") == "CREATE_IN_PROGRESS"
+        other = client("sagemaker").create_mlflow_app(Name="other", **STORE)["Arn"]
+        assert until(lambda: settled(client, "app"), seconds=60) == "CREATE_COMPLETE"
+        assert answers(cloud.mlflow_url)
+        describe = client("sagemaker").describe_mlflow_app
+        assert describe(Arn=other)["Status"] == "Created"
+        # Its server answers already.
+        deploy(client, "server", SERVER)
+        assert until(lambda: settled(client, "server")) == "CREATE_COMPLETE"
+        found = client("sagemaker").describe_mlflow_tracking_server(
+            TrackingServerName="of-a-template"
+        )
+        assert (found["TrackingServerStatus"], found["IsActive"]) == ("Created", "Active")
+    finally:
+        cloud.stop()
+
+
+def test_app_in_creation_is_created_after_a_restart(tmp_path: Path) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    cloud.start()
+    try:
+        client = client_of(cloud)
+        arn = client("sagemaker").create_mlflow_app(Name="app", **STORE)["Arn"]
+        cloud.stop()
+        cloud.start()
+        describe = client_of(cloud)("sagemaker").describe_mlflow_app
+        until(lambda: describe(Arn=arn)["Status"] == "Created")
+    finally:
+        cloud.stop()
+
+
+def test_server_that_ends_before_it_answers_fails_what_was_in_creation(tmp_path: Path) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    cloud.start()
+    try:
+        client = client_of(cloud)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", cloud.mlflow_port))
+            arn = client("sagemaker").create_mlflow_app(Name="app", **STORE)["Arn"]
+            describe = client("sagemaker").describe_mlflow_app
+            until(lambda: describe(Arn=arn)["Status"] == "CreateFailed", seconds=60)
+            deploy(client, "app", APP)
+            assert until(lambda: settled(client, "app"), seconds=60).startswith("ROLLBACK")
+        events = client("cloudformation").describe_stack_events(StackName="app")["StackEvents"]
+        reasons = [event.get("ResourceStatusReason", "") for event in events]
+        assert any("CreateFailed" in text and "server.log" in text for text in reasons), reasons
+        left = client("sagemaker").list_mlflow_apps()["Summaries"]
+        assert [app["Arn"] for app in left] == [arn]
     finally:
         cloud.stop()
