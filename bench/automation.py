@@ -34,7 +34,7 @@ from bench.quick_compilation import LINE, quick_compilation, register
 from localcloud import LocalCloud
 from localcloud.ports import free_port
 from registry.automation.reconciliation import reconcile
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.deployment import DeployedNames
 from registry.names import GROUP
 from registry.versions.metadata import RELEASE
@@ -220,12 +220,14 @@ def reconciling(site: Site, names: DeployedNames, versions: int) -> None:
     variables = site.client("lambda").get_function_configuration(
         FunctionName=names.reconciler_function
     )["Environment"]["Variables"]
-    recipe = CompileRecipe.from_json(variables["COMPILE_RECIPE"], variables["COMPILE_IMAGE"])
+    compile_settings = CompileSettings.from_json(
+        variables["COMPILE_SETTINGS"], variables["COMPILE_IMAGE"]
+    )
     # In a week, when nothing is new any more: what a usual run has to do.
     for label, later in (("all of them new", timedelta()), ("none of them new", timedelta(days=7))):
         calls, begun = 0, time.monotonic()
         deployment = replace(names.deployment(clients.__getitem__), now=partial(_in, later))
-        report = reconcile(deployment, recipe, lambda repair: None, resume=False)
+        report = reconcile(deployment, compile_settings, lambda repair: None, resume=False)
         took = time.monotonic() - begun
         print(
             f"\nreconciler over {report.versions:,} versions, {label}: {calls:,} calls, "
@@ -244,7 +246,7 @@ def starting(site: Site) -> None:
         **site.variables,
         "PYTHONPATH": str(ROOT),
         "GROUP_NAME": GROUP, "TRAINING_BUCKET": "b", "RELEASE_BUCKET": "b", "ENVIRONMENT": "dev",
-        "STABLE_FOLLOWS": "approval", "COMPILE_RECIPE": '{"compiler": "onnx-int8"}',
+        "STABLE_FOLLOWS": "approval", "COMPILE_SETTINGS": '{"compiler": "onnx-int8"}',
         "COMPILE_IMAGE": "i", "KEEP_RELEASES": "all",
         "SIGNING_KEY_ARN": "k", "NOTICE_TOPIC_ARN": "t",
     }  # fmt: skip

@@ -29,14 +29,14 @@ class Source:
         name: The student's name.
         arn: Its ARN.
         compiler: Name of the compiler.
-        recipe: The recipe, as the job was given it.
+        compile_settings: The compile settings, as the job was given them.
         architecture: Of the name.
     """
 
     name: str
     arn: str
     compiler: str
-    recipe: Mapping[str, Any]
+    compile_settings: Mapping[str, Any]
     architecture: str
 
 
@@ -88,7 +88,7 @@ def compilation(
         "model": made.path.name,
         "toolchain": made.toolchain,
         "notes": list(made.notes),
-        "recipe": dict(source.recipe),
+        "compile_settings": dict(source.compile_settings),
         "model_archive_sha256": artifact.sha256,
         "contract": artifact.contract.to_dict(),
         "card_set": dict(card_set),

@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> str:
     """Compiles, applies the gate and writes; returns one line for the job's ExitMessage."""
-    recipe, thresholds, images = _recipe(options.recipe)
+    compile_settings, thresholds, images = _compile_settings(options.settings)
     chosen = compiler(options.compiler, Deadline(options.max_runtime_seconds, _began))
     name = parse_name(options.source_name)
     output: Path = options.output
@@ -118,7 +118,11 @@ def run(options: argparse.Namespace) -> str:
         )
         batch_files = _batch_graph(graph, gate_images, output)
         source = Source(
-            options.source_name, options.source_arn, options.compiler, recipe, name.architecture
+            options.source_name,
+            options.source_arn,
+            options.compiler,
+            compile_settings,
+            name.architecture,
         )
         report = compilation(
             output,
@@ -140,20 +144,22 @@ def run(options: argparse.Namespace) -> str:
     return line
 
 
-def _recipe(text: str) -> tuple[dict[str, Any], Thresholds, int]:
-    """The recipe, its thresholds, and how many calibration images it asks for."""
+def _compile_settings(text: str) -> tuple[dict[str, Any], Thresholds, int]:
+    """The compile settings, their thresholds, and how many calibration images they ask for."""
     try:
-        recipe = json.loads(text)
+        compile_settings = json.loads(text)
     except ValueError as error:
-        raise CompileError(f"--recipe: not JSON ({error})") from None
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("gate", {}), dict):
-        raise CompileError("--recipe: must be a JSON object, and its gate another")
-    images = recipe.get("calibration_images", ADVISED_IMAGES)
+        raise CompileError(f"--settings: not JSON ({error})") from None
+    if not isinstance(compile_settings, dict) or not isinstance(
+        compile_settings.get("gate", {}), dict
+    ):
+        raise CompileError("--settings: must be a JSON object, and its gate another")
+    images = compile_settings.get("calibration_images", ADVISED_IMAGES)
     if type(images) is not int or not 1 <= images <= LARGEST_CALIBRATION:
         raise CompileError(
-            f"--recipe: calibration_images is {images!r}, must be 1 to {LARGEST_CALIBRATION}"
+            f"--settings: calibration_images is {images!r}, must be 1 to {LARGEST_CALIBRATION}"
         )
-    return recipe, Thresholds.from_recipe(recipe.get("gate", {})), images
+    return compile_settings, Thresholds.from_settings(compile_settings.get("gate", {})), images
 
 
 def _graph(path: Path) -> onnx.ModelProto:
@@ -302,7 +308,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--compiler", required=True, help=" or ".join(compiler_names()))
     parser.add_argument("--source-name", required=True, help="the student's name")
     parser.add_argument("--source-arn", required=True, help="the student's ARN")
-    parser.add_argument("--recipe", required=True, help="the recipe, as JSON")
+    parser.add_argument("--settings", required=True, help="the compile settings, as JSON")
     parser.add_argument(
         "--max-runtime-seconds",
         type=_positive,

@@ -13,7 +13,7 @@ def compiler(name: str, deadline: Deadline) -> Compiler:
     """The adapter of the compiler of that name, see :data:`registry.compilers.COMPILERS`.
 
     Args:
-        name: As settings and recipes name it.
+        name: As the settings name it.
         deadline: When its long steps must end.
 
     Raises:

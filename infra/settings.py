@@ -286,8 +286,8 @@ class Settings:
         return KEEP_ALL if self.keep_releases is None else str(self.keep_releases)
 
     @property
-    def recipe(self) -> str:
-        """What the compile job is asked to do, as canonical JSON: equal recipes, equal text."""
+    def compile_settings(self) -> str:
+        """The compile settings as canonical JSON: equal settings give equal text."""
         gate = {item.name: getattr(self.compile.gate, item.name) for item in fields(GateThresholds)}
         return json.dumps(
             {

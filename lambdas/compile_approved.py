@@ -18,9 +18,9 @@ import boto3
 from lambdas.events import log, version_ref
 from lambdas.metrics import count
 from lambdas.settings import (
+    compile_job_settings,
     compile_settings,
     deployment,
-    recipe,
     required,
     with_approval_rules,
 )
@@ -31,7 +31,7 @@ from registry.lineage.record import record_version
 from registry.versions.packages import describe
 
 PUBLISH_FUNCTION = required("PUBLISH_FUNCTION")
-RECIPE = recipe()
+COMPILE_SETTINGS = compile_settings()
 
 _deployment = with_approval_rules(deployment())
 _lambda = boto3.client("lambda")
@@ -47,7 +47,7 @@ def _hand_over(state: VersionState) -> str:
     return f"handed to {PUBLISH_FUNCTION}"
 
 
-_actions = compile_actions(_deployment, RECIPE, compile_settings(), _hand_over)
+_actions = compile_actions(_deployment, COMPILE_SETTINGS, compile_job_settings(), _hand_over)
 _after_a_job = {step: _actions[step] for step in (Step.START_COMPILATION, Step.STOP_COMPILATION)}
 
 
@@ -62,7 +62,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     outcome = converge(
         _deployment,
         about,
-        RECIPE,
+        COMPILE_SETTINGS,
         _after_a_job if of_a_job else _actions,
         again=detail.get("CompileAgain") is True,
     )

@@ -10,10 +10,10 @@ from typing import Any
 
 from lambdas.events import log, release_to_sign, version_ref
 from lambdas.settings import (
+    compile_settings,
     deployment,
     kept_releases,
     notifier,
-    recipe,
     required,
     signing_keys,
     with_approval_rules,
@@ -23,7 +23,7 @@ from registry.automation.moving_channels import move_channels
 from registry.convergence import Step
 from registry.releases.verification import sign_release
 
-RECIPE = recipe()
+COMPILE_SETTINGS = compile_settings()
 
 _deployment = with_approval_rules(
     deployment(
@@ -34,7 +34,7 @@ _deployment = with_approval_rules(
     )
 )
 _notifier = notifier()
-_actions = publish_actions(_deployment, _notifier, RECIPE)
+_actions = publish_actions(_deployment, _notifier, COMPILE_SETTINGS)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
@@ -52,6 +52,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     if about is None:
         log("not ours", event=str(event.get("detail", ""))[:200])
         return {"package": "", "step": "NOTHING", "result": "no compile job of ours"}
-    outcome = converge(_deployment, about, RECIPE, _actions)
+    outcome = converge(_deployment, about, COMPILE_SETTINGS, _actions)
     log(outcome.step.value, package=outcome.package, result=outcome.result)
     return {"package": outcome.package, "step": outcome.step.name, "result": outcome.result}

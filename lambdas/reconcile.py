@@ -13,9 +13,9 @@ import boto3
 from lambdas.events import log
 from lambdas.metrics import count
 from lambdas.settings import (
+    compile_settings,
     deployment,
     kept_releases,
-    recipe,
     required,
     signing_keys,
     with_approval_rules,
@@ -27,7 +27,7 @@ FUNCTIONS = {
     COMPILER: required("COMPILE_FUNCTION"),
     PUBLISHER: required("PUBLISH_FUNCTION"),
 }
-RECIPE = recipe()
+COMPILE_SETTINGS = compile_settings()
 #: The part of the function's time that is reserved for recording where it stopped.
 _MARGIN_MS = 30_000
 
@@ -54,7 +54,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Checks the versions until all are done or the time is up."""
     report = reconcile(
         _deployment,
-        RECIPE,
+        COMPILE_SETTINGS,
         _act,
         has_time=lambda: context.get_remaining_time_in_millis() > _MARGIN_MS,
     )

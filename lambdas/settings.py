@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 
 from lambdas.metrics import count_notice
-from registry.compilation.compile_recipe import CompileRecipe
-from registry.compilation.jobs import CompileSettings
+from registry.compilation.compile_settings import CompileSettings
+from registry.compilation.jobs import CompileJobSettings
 from registry.deployment import Deployment, kept_count
 from registry.names import NO_NETWORK, STATEMENT_DAYS
 from registry.notices import Notifier
@@ -30,9 +30,9 @@ def required(name: str) -> str:
     return value
 
 
-def recipe() -> CompileRecipe:
-    """The deployment's compilation recipe."""
-    return CompileRecipe.from_json(required("COMPILE_RECIPE"), required("COMPILE_IMAGE"))
+def compile_settings() -> CompileSettings:
+    """The deployment's compile settings."""
+    return CompileSettings.from_json(required("COMPILE_SETTINGS"), required("COMPILE_IMAGE"))
 
 
 def deployment(
@@ -93,10 +93,10 @@ def notifier() -> Notifier:
     )
 
 
-def compile_settings() -> CompileSettings:
+def compile_job_settings() -> CompileJobSettings:
     """Where and how compile jobs run."""
     subnets = required("COMPILE_SUBNETS")
-    return CompileSettings(
+    return CompileJobSettings(
         role_arn=required("COMPILE_ROLE_ARN"),
         instance_type=required("COMPILE_INSTANCE_TYPE"),
         max_runtime_seconds=int(required("COMPILE_MAX_RUNTIME_SECONDS")),

@@ -34,7 +34,7 @@ class CompilerKind:
     """One compiler, and what it makes.
 
     Attributes:
-        name: In settings, recipes and the ids of releases, for example ``onnx-int8``.
+        name: In settings and the ids of releases, for example ``onnx-int8``.
         stage: In the names of the versions that it makes, for example ``int8``; unique.
         file_format: What Lineage calls the format of its output, for example ``HEF``.
         model_file: File name of its output in a release; files that end alike run on the same

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-#: How many compile jobs are started for one version and recipe before a person has to decide.
+#: How many compile jobs are started for one version and compile settings, before a person has to
+#: decide.
 ATTEMPT_LIMIT = 3
 
 
@@ -25,7 +26,7 @@ class Approval(Enum):
 
 
 class JobState(Enum):
-    """The newest compile job of this version and recipe."""
+    """The newest compile job of this version and compile settings."""
 
     NONE = "None"
     RUNNING = "InProgress"
@@ -62,7 +63,7 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Observation:
-    """The observed state of one version under the deployment's recipe.
+    """The observed state of one version under the deployment's compile settings.
 
     Attributes:
         approval: The version's approval.
@@ -72,8 +73,8 @@ class Observation:
         attempts: How many compile jobs it has had.
         refused: Whether the newest job failed because of its input, and not because of its machine.
         verdict: The gate's result, once the job is completed.
-        released: Whether its release by this recipe is complete (its manifest exists).
-        released_otherwise: Whether a release of it by another recipe is complete.
+        released: Whether its release with these compile settings is complete (its manifest exists).
+        released_otherwise: Whether a release of it with other compile settings is complete.
         leads: Whether no newer approved version takes its place in the channels.
         channel_current: Whether the channels point to what they should, as far as this version
             can change it.
@@ -127,7 +128,7 @@ def _step_with_approval(seen: Observation) -> Step:
         return Step.MOVE_CHANNEL
     if seen.superseded:
         return Step.RETIRE
-    # A newer recipe compiles again what devices get, and leaves what is history.
+    # Newer compile settings compile again what devices get, and leave what is history.
     if seen.released or (seen.released_otherwise and not seen.leads):
         return Step.NOTHING if seen.announced else Step.ANNOUNCE
     if seen.retired:

@@ -120,7 +120,7 @@ _VERSION_ARN = re.compile(
 )
 _WORD = r"[a-z0-9]+"
 _ARCHITECTURE = re.compile(rf"{_WORD}(?:-{_WORD})*")
-# Leaves room for `compile-…-<recipe>-<attempt>` within SageMaker's 63 characters.
+# Leaves room for `compile-…-<settings>-<attempt>` within SageMaker's 63 characters.
 ARCHITECTURE_LIMIT = 21
 VERSION_LIMIT = 99_999
 
@@ -236,10 +236,10 @@ def package_version(package_arn: str) -> int:
     return int(tail)
 
 
-def compile_job_name(source: ModelName, recipe_id: str, attempt: int) -> str:
-    """A compile job's name: made from the version and the recipe, so that starting it twice
+def compile_job_name(source: ModelName, settings_id: str, attempt: int) -> str:
+    """A compile job's name: made from version and compile settings, so that starting it twice
     answers 'exists' instead of running it twice."""
-    name = f"{COMPILE_JOB_PREFIX}{source}-{recipe_id}-{attempt}"
+    name = f"{COMPILE_JOB_PREFIX}{source}-{settings_id}-{attempt}"
     if len(name) > JOB_NAME_LIMIT:
         raise ModelNameError(
             f"job name {name!r} is longer than SageMaker's {JOB_NAME_LIMIT} characters"
@@ -248,20 +248,24 @@ def compile_job_name(source: ModelName, recipe_id: str, attempt: int) -> str:
 
 
 def parse_compile_job(name: str) -> tuple[ModelName, str, int] | None:
-    """Version, recipe and attempt of a compile job's name; None for any other name."""
+    """Version, compile settings and attempt of a compile job's name; None for any other name."""
     if not name.startswith(COMPILE_JOB_PREFIX):
         return None
     source, _, tail = name.removeprefix(COMPILE_JOB_PREFIX).rpartition("-")
-    source, _, recipe = source.rpartition("-")
+    source, _, settings_id = source.rpartition("-")
     known = name_in_description(source)
-    if known is None or not re.fullmatch(r"[0-9a-f]{8}", recipe, re.ASCII):
+    if known is None or not re.fullmatch(r"[0-9a-f]{8}", settings_id, re.ASCII):
         return None
-    return (known, recipe, int(tail)) if re.fullmatch(r"[1-9][0-9]{0,5}", tail, re.ASCII) else None
+    return (
+        (known, settings_id, int(tail))
+        if re.fullmatch(r"[1-9][0-9]{0,5}", tail, re.ASCII)
+        else None
+    )
 
 
-def release_id(source: ModelName, compiler: str, recipe_id: str) -> str:
-    """A release's folder name: one for each (version, compiler, recipe)."""
-    return f"{source}.{compiler}-{recipe_id}"
+def release_id(source: ModelName, compiler: str, settings_id: str) -> str:
+    """A release's folder name: one for each (version, compiler, compile settings)."""
+    return f"{source}.{compiler}-{settings_id}"
 
 
 def group_of(environment: str) -> str:

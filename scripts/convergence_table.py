@@ -13,9 +13,15 @@ from registry.convergence import Approval, JobState, Observation, Verdict, next_
 _NOT_APPROVED = Approval.REJECTED
 _RELEASES = {
     "none": {},
-    "by another recipe, and it leads the channels": {"released_otherwise": True, "leads": True},
-    "by another recipe, and a newer version leads": {"released_otherwise": True, "leads": False},
-    "by this recipe": {"released": True},
+    "with other compile settings, and it leads the channels": {
+        "released_otherwise": True,
+        "leads": True,
+    },
+    "with other compile settings, and a newer version leads": {
+        "released_otherwise": True,
+        "leads": False,
+    },
+    "with these compile settings": {"released": True},
     "to be retired": {"released": True, "superseded": True},
     "retired": {"retired": True},
 }

@@ -13,7 +13,7 @@ from cli.options import AsJson
 
 if TYPE_CHECKING:
     from registry.automation.reconciliation import Repair
-    from registry.compilation.compile_recipe import CompileRecipe
+    from registry.compilation.compile_settings import CompileSettings
 
 EPILOG = "Example: cards reconcile --dry-run"
 
@@ -58,7 +58,7 @@ def reconcile(
 
     report = run(
         aws.deployment,
-        deployed_recipe(aws),
+        deployed_compile_settings(aws),
         act,
         resume=False,
     )
@@ -74,13 +74,13 @@ def reconcile(
     )
 
 
-def deployed_recipe(aws: AwsSession) -> CompileRecipe:
+def deployed_compile_settings(aws: AwsSession) -> CompileSettings:
     """How this deployment compiles, from the function that does it."""
-    from registry.compilation.compile_recipe import CompileRecipe
+    from registry.compilation.compile_settings import CompileSettings
 
     variables = aws.client("lambda").get_function_configuration(
         FunctionName=aws.names.compile_function
     )["Environment"]["Variables"]
-    return CompileRecipe.from_json(
-        str(variables["COMPILE_RECIPE"]), str(variables["COMPILE_IMAGE"])
+    return CompileSettings.from_json(
+        str(variables["COMPILE_SETTINGS"]), str(variables["COMPILE_IMAGE"])
     )

@@ -34,7 +34,7 @@ def fidelity_report(
         fidelity: The gate's result.
         gate_images: The images that it was measured on.
         calibration: Statistics of the images that the quantiser saw.
-        requested: How many images the recipe asked for.
+        requested: How many images the compile settings asked for.
         trained_top1: What the training job measured with PyTorch.
     """
     report = fidelity.to_dict()

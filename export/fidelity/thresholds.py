@@ -1,4 +1,4 @@
-"""What the fidelity gate requires: the thresholds of a compile recipe, checked."""
+"""What the fidelity gate requires: the thresholds of compile settings, checked."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Thresholds(GateThresholds):
     distinct: float = 0.99
 
     @classmethod
-    def from_recipe(cls, gate: Mapping[str, Any]) -> Thresholds:
-        """Reads the recipe's ``gate``.
+    def from_settings(cls, gate: Mapping[str, Any]) -> Thresholds:
+        """Reads ``gate`` of the compile settings.
 
         Raises:
             GateError: A key that is no threshold, or a value that is no number.

@@ -14,7 +14,7 @@ from registry.automation import stages
 from registry.automation.moving_channels import move_channels
 from registry.automation.observation import FOUR_EYES, VersionRef, VersionState, observe
 from registry.compilation import jobs as compilation
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.compiled_versions import register_compiled
 from registry.compilation.reports import COMPILATION_REPORT
 from registry.contract import ContractError
@@ -69,7 +69,7 @@ SIGN_RELEASE = "SignRelease"
 def converge(
     deployment: Deployment,
     version: VersionRef,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     actions: Mapping[Step, Action],
     *,
     again: bool = False,
@@ -79,12 +79,12 @@ def converge(
     Args:
         deployment: Clients, names and settings.
         version: The version that an event named.
-        recipe: The deployment's recipe.
+        compile_settings: The deployment's compile settings.
         actions: The caller's action for each step. A step without one is left to another
             function, and the result says so.
         again: Whether a person asked to compile again what has failed.
     """
-    state = observe(deployment, version, recipe)
+    state = observe(deployment, version, compile_settings)
     step = next_step(without_past_failures(state.seen) if again else state.seen)
     if step in (Step.NOTHING, Step.WAIT):
         return ConvergenceResult(state.label, step, _reason_for_nothing(state))
@@ -113,8 +113,8 @@ def without_past_failures(seen: Observation) -> Observation:
 
 def compile_actions(
     deployment: Deployment,
-    recipe: CompileRecipe,
-    settings: compilation.CompileSettings,
+    compile_settings: CompileSettings,
+    settings: compilation.CompileJobSettings,
     hand_over: Action,
 ) -> dict[Step, Action]:
     """The actions of the function that runs compile jobs; it hands the others to the publisher."""
@@ -125,7 +125,7 @@ def compile_actions(
             deployment.sagemaker,
             deployment.s3,
             state.package,
-            recipe,
+            compile_settings,
             settings,
             state.jobs.next_attempt,
         )
@@ -159,7 +159,7 @@ def compile_actions(
 
 
 def publish_actions(
-    deployment: Deployment, notifier: Notifier, recipe: CompileRecipe
+    deployment: Deployment, notifier: Notifier, compile_settings: CompileSettings
 ) -> dict[Step, Action]:
     """The actions of the function that may write releases."""
 
@@ -167,7 +167,7 @@ def publish_actions(
         assert state.package and state.jobs
         job = state.jobs.newest.name
         try:
-            release = releases.publish(deployment, state.package, recipe, job)
+            release = releases.publish(deployment, state.package, compile_settings, job)
         except _REFUSED as error:
             # The files do not match the job's report, and would not at the next attempt either.
             return _fail(deployment, notifier, state, str(error))
@@ -224,7 +224,7 @@ def publish_actions(
         return f"{', '.join(state.stale_releases)}; {moved}"
 
     def record_failure(state: VersionState) -> str:
-        return _record_failure(deployment, notifier, state, recipe)
+        return _record_failure(deployment, notifier, state, compile_settings)
 
     return {
         Step.PUBLISH: publish,
@@ -327,7 +327,10 @@ def _remove_release_name(deployment: Deployment, state: VersionState) -> None:
 
 
 def _record_failure(
-    deployment: Deployment, notifier: Notifier, state: VersionState, recipe: CompileRecipe
+    deployment: Deployment,
+    notifier: Notifier,
+    state: VersionState,
+    compile_settings: CompileSettings,
 ) -> str:
     assert state.package and state.jobs
     job = state.jobs.newest
@@ -339,7 +342,7 @@ def _record_failure(
             register_compiled(
                 deployment,
                 source=state.package,
-                recipe=recipe,
+                compile_settings=compile_settings,
                 job_name=job.name,
                 report=compilation.read_report(
                     deployment.s3, deployment.training_bucket, job.name, COMPILATION_REPORT

@@ -11,7 +11,7 @@ from typing import Any
 from registry import channels
 from registry.compilation import approved_model, job_identity
 from registry.compilation import jobs as compilation
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.jobs import CompilationError
 from registry.compilation.reports import FIDELITY_REPORT
 from registry.convergence import Approval, JobState, Observation, Verdict
@@ -141,7 +141,7 @@ class VersionState:
 def observe(
     deployment: Deployment,
     version: VersionRef,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     channels: ObservedChannels | None = None,
 ) -> VersionState:
     """Observes everything that the next step of one version depends on.
@@ -149,7 +149,7 @@ def observe(
     Args:
         deployment: Clients, names and settings.
         version: The version.
-        recipe: The deployment's recipe.
+        compile_settings: The deployment's compile settings.
         channels: As observed a moment ago, for a caller that observes many versions.
     """
     package = describe(deployment.sagemaker, version.arn)
@@ -159,17 +159,17 @@ def observe(
     if name is None or foreign or not name.releasable:
         return VersionState(Observation(approval, releasable=False), version, package, name)
     if package and not _has_own_name(deployment, package, name):
-        return _under_foreign_name(version, package, name, recipe)
+        return _under_foreign_name(version, package, name, compile_settings)
     folders = list(release_folders.folders(deployment.s3, deployment.release_bucket, str(name)))
     if package is None:
         folders = _folders_of_deleted(deployment, version.arn, folders)
     releases, stale_releases = _releases(deployment, version.arn, folders)
-    ours = release_id(name, recipe.compiler, recipe.id)
+    ours = release_id(name, compile_settings.compiler, compile_settings.id)
     approved = approval is Approval.APPROVED
     unpublished = approved and ours not in releases
     # Only what a publication would use is compared with the records of what was started.
     fault_of = partial(_foreign_fault, deployment) if unpublished else lambda job: ""
-    jobs = compilation.jobs_of(deployment.sagemaker, version.arn, name, recipe, fault_of)
+    jobs = compilation.jobs_of(deployment.sagemaker, version.arn, name, compile_settings, fault_of)
     is_ghost = package is None and bool(folders or jobs.running)
     if is_ghost and _has_living_version(deployment, name):
         # The version that has the name now decides about what is left of this one.
@@ -208,7 +208,7 @@ def observe(
         else retention.releases_to_retire(folders, protected, moment)
     )
     announced = metadata.get(RELEASE)
-    mark = newest.name or compile_job_name(name, recipe.id, 1)
+    mark = newest.name or compile_job_name(name, compile_settings.id, 1)
     if doubt:
         # Another person's approval is another matter, whatever became of the job.
         mark = shortened(plain(f"{FOUR_EYES} {approver or 'nobody known'}"))
@@ -262,12 +262,12 @@ def _has_own_name(deployment: Deployment, package: Package, name: ModelName) -> 
 
 
 def _under_foreign_name(
-    version: VersionRef, package: Package, name: ModelName, recipe: CompileRecipe
+    version: VersionRef, package: Package, name: ModelName, compile_settings: CompileSettings
 ) -> VersionState:
     """A version whose name was given to another one: nothing is done under that name, and where
     people approved it, the cause is recorded."""
     approval = Approval(package.approval)
-    mark = compile_job_name(name, recipe.id, 1)
+    mark = compile_job_name(name, compile_settings.id, 1)
     seen = Observation(
         approval,
         releasable=approval is Approval.APPROVED,

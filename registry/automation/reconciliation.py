@@ -28,7 +28,7 @@ from registry.automation.observation import (
 from registry.automation.reconciler_state import State
 from registry.automation.unregistered_jobs import unregistered_jobs
 from registry.compilation import jobs as compilation
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.convergence import JobState, Step, next_step
 from registry.deployment import Deployment
 from registry.lineage.ancestry import artifact_of
@@ -161,7 +161,7 @@ class _Candidate:
 
 def reconcile(
     deployment: Deployment,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     act: Callable[[Repair], None],
     *,
     has_time: Callable[[], bool] = lambda: True,
@@ -171,7 +171,7 @@ def reconcile(
 
     Args:
         deployment: Clients, names and settings.
-        recipe: The deployment's recipe.
+        compile_settings: The deployment's compile settings.
         act: Hands a repair to the function that makes it.
         has_time: Asked before each version; once it says no, the next run goes on from there.
         resume: Start where the last run stopped, and record where this one stops. Without it,
@@ -183,7 +183,7 @@ def reconcile(
         state.started, state.repaired = moment, False
     # An outage of any length, or a repair that was lost too, makes the time longer.
     since = state.clean - LOOKBACK if state.clean else None
-    run = _Run(deployment, recipe, act, state, moment, since)
+    run = _Run(deployment, compile_settings, act, state, moment, since)
     run.check_all(has_time, resume)
     return run.report
 
@@ -197,13 +197,13 @@ class _Run:
     def __init__(
         self,
         deployment: Deployment,
-        recipe: CompileRecipe,
+        compile_settings: CompileSettings,
         act: Callable[[Repair], None],
         state: State,
         moment: datetime,
         since: datetime | None,
     ) -> None:
-        self._deployment, self._recipe, self._act = deployment, recipe, act
+        self._deployment, self._compile_settings, self._act = deployment, compile_settings, act
         self._state, self._moment, self._since = state, moment, since
         self._retirements = 0
         self.report = ReconciliationReport()
@@ -211,7 +211,7 @@ class _Run:
     def check_all(self, has_time: Callable[[], bool], record: bool) -> None:
         """Checks the channels, the versions and the training jobs, and records where it stops."""
         state, report = self._state, self.report
-        lists = _lists(self._deployment, self._recipe)
+        lists = _lists(self._deployment, self._compile_settings)
         report.versions = len(lists.versions)
         report.unreadable_holds = lists.channels.unreadable_holds
         faulty = set(lists.channels.out_of_date)
@@ -220,7 +220,7 @@ class _Run:
         if faulty:
             out_of_date = " and ".join(sorted(faulty))
             self._hand_on(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
-        unsettled = _unsettled(lists, self._recipe, self._moment, self._since, state)
+        unsettled = _unsettled(lists, self._compile_settings, self._moment, self._since, state)
         for candidate in unsettled:
             if not has_time():
                 state.below = candidate.number + 1
@@ -248,7 +248,12 @@ class _Run:
             was_open = open_versions.pop(version.arn, None) is not None
             since = None if was_open else self._since
             repair = _look(
-                self._deployment, version, self._recipe, lists.channels, self._moment, since
+                self._deployment,
+                version,
+                self._compile_settings,
+                lists.channels,
+                self._moment,
+                since,
             )
             if repair is None:
                 return
@@ -308,12 +313,12 @@ class _Run:
 def _look(
     deployment: Deployment,
     version: VersionRef,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     channels: ObservedChannels,
     moment: datetime,
     since: datetime | None,
 ) -> Repair | None:
-    state = observe(deployment, version, recipe, channels)
+    state = observe(deployment, version, compile_settings, channels)
     step = next_step(state.seen)
     event = {"ModelPackageArn": version.arn}
     if state.name:
@@ -332,7 +337,7 @@ def _look(
     return None
 
 
-def _lists(deployment: Deployment, recipe: CompileRecipe) -> _Lists:
+def _lists(deployment: Deployment, compile_settings: CompileSettings) -> _Lists:
     versions = list(iterate(deployment.sagemaker, deployment.group_name))
     jobs: dict[ModelName, Mapping[str, Any]] = {}
     attempts: dict[ModelName, int] = {}
@@ -344,7 +349,7 @@ def _lists(deployment: Deployment, recipe: CompileRecipe) -> _Lists:
         name, made_by, attempt = found
         if row["ProcessingJobStatus"] == JobState.RUNNING.value:
             running[name] = row["ProcessingJobName"]
-        if made_by == recipe.id and attempt > attempts.get(name, 0):
+        if made_by == compile_settings.id and attempt > attempts.get(name, 0):
             attempts[name], jobs[name] = attempt, row
     by_name: dict[str, list[Folder]] = {}
     every = list(folders(deployment.s3, deployment.release_bucket))
@@ -358,7 +363,7 @@ def _lists(deployment: Deployment, recipe: CompileRecipe) -> _Lists:
 
 def _unsettled(
     lists: _Lists,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     moment: datetime,
     since: datetime | None,
     state: State,
@@ -371,7 +376,7 @@ def _unsettled(
             known.add(row.name)
         is_left = not below or row.version < below
         if is_left and (
-            row.arn in still_open or _may_be_unsettled(row, lists, recipe, moment, since)
+            row.arn in still_open or _may_be_unsettled(row, lists, compile_settings, moment, since)
         ):
             label = str(row.name) if row.name else row.arn
             yield _Candidate(label, row.version, row.arn, row.name)
@@ -381,7 +386,7 @@ def _unsettled(
 def _may_be_unsettled(
     row: PackageSummary,
     lists: _Lists,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     moment: datetime,
     since: datetime | None,
 ) -> bool:
@@ -402,7 +407,7 @@ def _may_be_unsettled(
     if retention_known and releases_to_retire(mine, lists.channels.protected_releases, moment):
         return True
     job = lists.jobs.get(row.name)
-    own = release_id(row.name, recipe.compiler, recipe.id)
+    own = release_id(row.name, compile_settings.compiler, compile_settings.id)
     if not complete and is_retired(mine, own, job["CreationTime"] if job else None):
         return False
     ours = any(each.release == own for each in complete)

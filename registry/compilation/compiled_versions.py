@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.jobs import CompilationError, gate_verdict
 from registry.compilation.reports import COMPILATION_REPORT
 from registry.compilers import ONNX_STAGE
@@ -29,7 +29,7 @@ def register_compiled(
     deployment: Deployment,
     *,
     source: Package,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     job_name: str,
     report: Mapping[str, Any],
     fidelity: Mapping[str, Any],
@@ -42,7 +42,7 @@ def register_compiled(
     Args:
         deployment: Clients and names.
         source: The student that was compiled; the parent of the first version.
-        recipe: How it was compiled.
+        compile_settings: How it was compiled.
         job_name: The compile job.
         report: Its ``compilation.json``.
         fidelity: Its ``fidelity.json``.
@@ -61,7 +61,7 @@ def register_compiled(
     job_arn = job["ProcessingJobArn"]
     parent_arn, parent_name = source.arn, str(source.name)
     names = {}
-    for entry in _entries(report, recipe, job_name):
+    for entry in _entries(report, compile_settings, job_name):
         stage, metrics = entry["stage"], entry["metrics"]
         name = claim_name(
             deployment.s3,
@@ -92,7 +92,7 @@ def register_compiled(
             package = NewPackage(
                 name=name,
                 approval=APPROVED if passed else REJECTED,
-                summary=_summary(entry, recipe, parent_name),
+                summary=_summary(entry, compile_settings, parent_name),
                 model_data_url=artifact,
                 image=source.image,
                 metadata=metadata,
@@ -110,7 +110,7 @@ def register_compiled(
                     metadata,
                     metrics,
                     artifact=artifact,
-                    image=recipe.image,
+                    image=compile_settings.image,
                     job_arn=job_arn,
                 ),
             )
@@ -121,10 +121,10 @@ def register_compiled(
 
 
 def _entries(
-    report: Mapping[str, Any], recipe: CompileRecipe, job_name: str
+    report: Mapping[str, Any], compile_settings: CompileSettings, job_name: str
 ) -> list[dict[str, Any]]:
     entries = report.get("packages")
-    allowed = [ONNX_STAGE, recipe.kind.stage]
+    allowed = [ONNX_STAGE, compile_settings.kind.stage]
     if not isinstance(entries, list) or [e.get("stage") for e in entries] != allowed:
         raise CompilationError(f"{job_name}: {COMPILATION_REPORT}: packages must be {allowed}")
     for entry in entries:
@@ -133,11 +133,11 @@ def _entries(
     return entries
 
 
-def _summary(entry: Mapping[str, Any], recipe: CompileRecipe, parent: str) -> str:
+def _summary(entry: Mapping[str, Any], compile_settings: CompileSettings, parent: str) -> str:
     metadata, metrics = entry["metadata"], entry["metrics"]
     parts = [f"{metadata.get('Architecture', '?')} as {entry['stage']}"]
     if "top1" in metrics:
         parts.append(f"top-1 {metrics['top1']:.3f}")
     if entry["stage"] != ONNX_STAGE:
-        parts.append(f"made by {recipe.compiler}")
+        parts.append(f"made by {compile_settings.compiler}")
     return ", ".join([*parts, f"from {parent}"])

@@ -1,6 +1,6 @@
 """What must hold of a completed compile job before anything that it made is registered or signed.
 
-The job is one that this deployment started, for this version and recipe; and the digests agree:
+This deployment started the job, for this version and compile settings; and the digests agree:
 those that were registered, those that the job was given, and those that it says it read.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry.compilation import approved_model
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.job_identity import ForeignJobError, argument, require_started_here
 from registry.compilation.jobs import MODEL_DIGEST_ARGUMENT, SOURCE_ARN, CompilationError
 from registry.deployment import Deployment
@@ -22,7 +22,7 @@ from registry.versions.packages import Package
 
 
 def own_job(
-    deployment: Deployment, source: Package, recipe: CompileRecipe, job_name: str
+    deployment: Deployment, source: Package, compile_settings: CompileSettings, job_name: str
 ) -> Mapping[str, Any]:
     """DescribeProcessingJob's answer, where this deployment started the job for this version.
 
@@ -37,10 +37,10 @@ def own_job(
     except ForeignJobError as error:
         raise CompilationError(str(error)) from None
     image, version = job["AppSpecification"]["ImageUri"], job["Environment"].get(SOURCE_ARN)
-    if version != source.arn or image != recipe.image:
+    if version != source.arn or image != compile_settings.image:
         raise CompilationError(
             f"{job_name}: was started for {version} in {image}, not for {source.arn} in "
-            f"{recipe.image}; compile again with cards release retry"
+            f"{compile_settings.image}; compile again with cards release retry"
         )
     return job
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from registry.aws import error_code, is_missing
 from registry.compilation import approved_model, job_identity, reports
 from registry.compilation.approved_model import ApprovedModel
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.last_words import is_refusal
 from registry.convergence import JobState, Verdict
 from registry.names import (
@@ -51,7 +51,7 @@ class CompilationError(ValueError):
 
 
 @dataclass(frozen=True)
-class CompileSettings:
+class CompileJobSettings:
     """Where and how compile jobs run, from the deployment's settings.
 
     Attributes:
@@ -75,7 +75,7 @@ class CompileJob:
 
     Attributes:
         name: The job's name; empty where there is none.
-        attempt: Its number among those of its version and recipe, from 1.
+        attempt: Its number among those of its version and compile settings, from 1.
         reason: Why it failed, where it did.
         refused: Whether it failed for what it was given: trying again is of no use.
         created: When it was started.
@@ -94,11 +94,12 @@ class CompileJobs:
     """The compile jobs of one version.
 
     Attributes:
-        newest: The newest by the recipe that was asked about.
-        running: Names of all that run, by any recipe.
-        first_created: When the first by that recipe was started.
-        attempts: How many there are by that recipe.
-        next_attempt: The first number that no job of this name and recipe has, whoever's it is.
+        newest: The newest with the compile settings that were asked about.
+        running: Names of all that run, with any compile settings.
+        first_created: When the first with those compile settings was started.
+        attempts: How many there are with those compile settings.
+        next_attempt: The first number that no job of this name and compile settings has, in any
+            deployment.
         foreign: Why jobs of this version's do not count.
     """
 
@@ -118,7 +119,7 @@ def jobs_of(
     sagemaker: SageMakerClient,
     arn: str,
     name: ModelName,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     fault: Callable[[Mapping[str, Any]], str] = lambda job: "",
 ) -> CompileJobs:
     """Finds the compile jobs of a version: those that were started for it.
@@ -130,7 +131,7 @@ def jobs_of(
         sagemaker: A boto3 SageMaker client.
         arn: The version.
         name: Its name.
-        recipe: The recipe of the jobs to count.
+        compile_settings: The compile settings of the jobs to count.
         fault: Says of a job, as SageMaker describes it, why it is not one that this deployment
             started; empty where it is. By default every job is believed.
     """
@@ -139,7 +140,7 @@ def jobs_of(
         found = parse_compile_job(row["ProcessingJobName"])
         if found is None or found[0] != name:
             continue
-        if found[1] == recipe.id:
+        if found[1] == compile_settings.id:
             taken.add(found[2])
         described = _describe(sagemaker, row["ProcessingJobName"])
         if described is None or described.get("Environment", {}).get(SOURCE_ARN) != arn:
@@ -151,7 +152,7 @@ def jobs_of(
         job = _job(row, found[2])
         if job.state is JobState.RUNNING:
             running.append(job.name)
-        if found[1] == recipe.id:
+        if found[1] == compile_settings.id:
             created.append(row["CreationTime"])
             newest = max(newest, job, key=lambda each: each.attempt)
     return CompileJobs(
@@ -191,8 +192,8 @@ def start(
     sagemaker: SageMakerClient,
     s3: S3Client,
     source: Package,
-    recipe: CompileRecipe,
-    settings: CompileSettings,
+    compile_settings: CompileSettings,
+    settings: CompileJobSettings,
     attempt: int,
 ) -> str:
     """Starts a compile job of the bytes that were registered, and returns its name.
@@ -208,7 +209,7 @@ def start(
         model = approved_model.pin(s3, settings.training_bucket, source)
     except approved_model.ApprovedModelError as error:
         raise CompilationError(str(error)) from None
-    request = job_request(source, model, recipe, settings, attempt)
+    request = job_request(source, model, compile_settings, settings, attempt)
     job_identity.record_start(s3, settings.training_bucket, request)
     try:
         sagemaker.create_processing_job(**request)
@@ -233,8 +234,8 @@ def _require_compilable(source: Package) -> None:
 def job_request(
     source: Package,
     model: ApprovedModel,
-    recipe: CompileRecipe,
-    settings: CompileSettings,
+    compile_settings: CompileSettings,
+    settings: CompileJobSettings,
     attempt: int,
 ) -> dict[str, Any]:
     """CreateProcessingJob's parameters.
@@ -242,21 +243,21 @@ def job_request(
     Args:
         source: The version; has a name and a card set.
         model: The very archive to compile.
-        recipe: How.
+        compile_settings: How it is compiled.
         settings: Where.
-        attempt: The number of the job among those of its version and recipe, from 1.
+        attempt: The number of the job among those of its version and compile settings, from 1.
     """
     assert source.name is not None
-    job_name = compile_job_name(source.name, recipe.id, attempt)
+    job_name = compile_job_name(source.name, compile_settings.id, attempt)
     arguments = {
         "--model": f"{_ROOT}/input/model",
         MODEL_DIGEST_ARGUMENT: model.sha256,
         "--cards": f"{_ROOT}/input/cards",
         "--output": f"{_ROOT}/output",
-        "--compiler": recipe.compiler,
+        "--compiler": compile_settings.compiler,
         "--source-name": str(source.name),
         "--source-arn": source.arn,
-        "--recipe": recipe.text,
+        "--settings": compile_settings.text,
         "--message": "/opt/ml/output/message",
         "--max-runtime-seconds": str(settings.max_runtime_seconds),
     }
@@ -266,7 +267,7 @@ def job_request(
         "ProcessingJobName": job_name,
         "RoleArn": settings.role_arn,
         "AppSpecification": {
-            "ImageUri": recipe.image,
+            "ImageUri": compile_settings.image,
             "ContainerEntrypoint": ["bash", "-c", _ENTRYPOINT, "compile"],
             "ContainerArguments": [word for pair in arguments.items() for word in pair],
         },

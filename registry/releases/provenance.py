@@ -49,7 +49,7 @@ def predicate(
             "externalParameters": {
                 "source": manifest.get("source"),
                 "compiler": manifest.get("compiler"),
-                "recipe": manifest.get("recipe"),
+                "compile_settings": manifest.get("compile_settings"),
             },
             "internalParameters": {
                 "image": manifest.get("image"),

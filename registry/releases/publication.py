@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry.aws import is_missing, put_once
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.compiled_versions import register_compiled
 from registry.compilation.completed_job import (
     model_digest,
@@ -89,7 +89,9 @@ def release_of(package: Package) -> str | None:
     return release_id(job[0], compiler.name, job[1]) if job and compiler else None
 
 
-def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_name: str) -> str:
+def publish(
+    deployment: Deployment, source: Package, compile_settings: CompileSettings, job_name: str
+) -> str:
     """Publishes the release of an approved version from its completed compile job.
 
     Registers what was compiled (ONNX and INT8 or HEF) as versions of the group, copies the files,
@@ -105,7 +107,7 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
         ManifestError: A file is not what the report says.
     """
     assert source.name is not None
-    job = own_job(deployment, source, recipe, job_name)
+    job = own_job(deployment, source, compile_settings, job_name)
     report, fidelity = _reports(deployment, source, job_name)
     require_registered_inputs(source, job, report)
     require_unchanged_outputs(deployment, job)
@@ -116,12 +118,12 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
     packages = register_compiled(
         deployment,
         source=source,
-        recipe=recipe,
+        compile_settings=compile_settings,
         job_name=job_name,
         report=report,
         fidelity=fidelity,
     )
-    release = release_id(source.name, recipe.compiler, recipe.id)
+    release = release_id(source.name, compile_settings.compiler, compile_settings.id)
     prefix = f"{RELEASES_PREFIX}{release}/"
     there = folder(deployment.s3, deployment.release_bucket, release)
     if there and there.retired:
@@ -134,7 +136,9 @@ def publish(deployment: Deployment, source: Package, recipe: CompileRecipe, job_
             deployment, f"{COMPILATIONS_PREFIX}{job_name}/{name}", f"{prefix}{name}", file, job_name
         )
     body = canonical(
-        _manifest(deployment, source, recipe, job, release, report, fidelity, shipped, packages)
+        _manifest(
+            deployment, source, compile_settings, job, release, report, fidelity, shipped, packages
+        )
     )
     put_public_key(deployment)
     _write_manifest(deployment, release, body)
@@ -247,7 +251,7 @@ def _copy_checked(deployment: Deployment, key: str, target: str, file: File, job
 def _manifest(
     deployment: Deployment,
     source: Package,
-    recipe: CompileRecipe,
+    compile_settings: CompileSettings,
     job: Mapping[str, Any],
     release: str,
     report: Mapping[str, Any],
@@ -260,14 +264,14 @@ def _manifest(
     return {
         "schema": SCHEMA,
         "release": release,
-        "name": packages[recipe.kind.stage],
+        "name": packages[compile_settings.kind.stage],
         "source": {"name": str(source.name), "arn": source.arn},
         "compiled_at": job["ProcessingEndTime"].astimezone(UTC).isoformat(timespec="seconds"),
         "compile_job": job["ProcessingJobArn"],
-        "compiler": recipe.compiler,
-        "recipe": recipe.document,
-        "recipe_id": recipe.id,
-        "image": recipe.image,
+        "compiler": compile_settings.compiler,
+        "compile_settings": compile_settings.document,
+        "compile_settings_id": compile_settings.id,
+        "image": compile_settings.image,
         "toolchain": report.get("toolchain", {}),
         "model": report.get("model") or next(iter(shipped)),
         "contract": Contract.from_dict(report.get("contract", {})).to_dict(),

@@ -72,8 +72,8 @@ def is_retired(version_folders: Sequence[Folder], ours: str, started: datetime |
 
     Args:
         version_folders: The version's folders, none of them complete.
-        ours: Its release by the recipe of now.
-        started: When its newest compile job by that recipe was; None for none.
+        ours: Its release with the present compile settings.
+        started: When its newest compile job with those compile settings was started; None for none.
     """
     own = next((each for each in version_folders if each.release == ours), None)
     if own is None:

@@ -191,7 +191,7 @@ def test_a_failed_gate_publishes_nothing_and_says_why(
 
 @pytest.fixture(scope="module")
 def release(deployed: Cloud, trained: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A new recipe, then approval by the AWS CLI; everything else happens by itself."""
+    """New compile settings, then approval by the AWS CLI; everything else happens by itself."""
     deployed.deploy(LENIENT)
     approve(deployed, trained["stage2"]["model_package"])
     return dict(until(lambda: pointer(deployed), 180, "the stable channel points to a release"))
@@ -340,7 +340,7 @@ def test_a_metadata_edit_compiles_and_publishes_nothing_again(
         Payload=json.dumps({"detail": {"ModelPackageArn": arn}}).encode(),
     )
     assert json.loads(answer["Payload"].read())["step"] == "NOTHING"
-    assert len(compile_jobs(deployed)) == jobs == 2, "one by each recipe"
+    assert len(compile_jobs(deployed)) == jobs == 2, "one with each set of compile settings"
     assert pointer(deployed) == release
 
 

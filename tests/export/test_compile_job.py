@@ -44,9 +44,9 @@ from tests.export.student import pack
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "student-small-stage2-v1"
 ARN = "arn:aws:sagemaker:eu-north-1:123456789012:model-package/cards/7"
-RECIPE = {"compiler": "onnx-int8", "calibration_images": 30}
+COMPILE_SETTINGS = {"compiler": "onnx-int8", "calibration_images": 30}
 #: A student that nobody trained is hurt more by 8 bits than a trained one.
-LENIENT = {**RECIPE, "gate": {"cosine_mean": 0.98, "cosine_p5": 0.96, "top1_drop": 0.05}}
+LENIENT = {**COMPILE_SETTINGS, "gate": {"cosine_mean": 0.98, "cosine_p5": 0.96, "top1_drop": 0.05}}
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,11 @@ class Job:
     output: Path
     message: Path
 
-    def run(self, recipe: object = LENIENT, **options: str) -> int:
-        text = recipe if isinstance(recipe, str) else json.dumps(recipe)
-        return main(self.arguments({"--recipe": text, **options}))
+    def run(self, compile_settings: object = LENIENT, **options: str) -> int:
+        text = (
+            compile_settings if isinstance(compile_settings, str) else json.dumps(compile_settings)
+        )
+        return main(self.arguments({"--settings": text, **options}))
 
     def arguments(self, options: dict[str, str]) -> list[str]:
         words = {
@@ -122,7 +124,7 @@ def test_it_leaves_what_a_release_needs(done: Job) -> None:
     assert (compilation["compiler"], compilation["stage"]) == ("onnx-int8", "int8")
     assert compilation["architecture"] == "small"
     assert compilation["contract"] == CONTRACT.to_dict()
-    assert compilation["recipe"] == LENIENT
+    assert compilation["compile_settings"] == LENIENT
     left = {str(path.relative_to(done.output)) for path in done.output.rglob("*") if path.is_file()}
     assert left == {
         *compilation["ship"],
@@ -248,7 +250,7 @@ def test_a_graph_that_takes_no_batches_is_compiled_without_its_twin(
 
 
 def test_a_failed_gate_is_a_result(job: Job) -> None:
-    strict = {**RECIPE, "gate": {"cosine_mean": 0.9999999}}
+    strict = {**COMPILE_SETTINGS, "gate": {"cosine_mean": 0.9999999}}
     assert job.run(strict) == 0
     fidelity = job.read("fidelity.json")
     assert fidelity["verdict"] == "failed"
@@ -316,19 +318,21 @@ def test_a_fault_is_one_line_and_a_code(
 
 
 @pytest.mark.parametrize(
-    ("recipe", "words"),
+    ("compile_settings", "words"),
     [
         ("{", "not JSON (Expecting property name"),
         ("[]", "must be a JSON object"),
-        ({**RECIPE, "gate": 1}, "must be a JSON object, and its gate another"),
-        ({**RECIPE, "gate": {"cosine": 1}}, "cosine is none of"),
-        ({**RECIPE, "calibration_images": 0}, "calibration_images is 0"),
-        ({**RECIPE, "calibration_images": "64"}, "calibration_images is '64'"),
-        ({**RECIPE, "calibration_images": 10**12}, "must be 1 to 100000"),
+        ({**COMPILE_SETTINGS, "gate": 1}, "must be a JSON object, and its gate another"),
+        ({**COMPILE_SETTINGS, "gate": {"cosine": 1}}, "cosine is none of"),
+        ({**COMPILE_SETTINGS, "calibration_images": 0}, "calibration_images is 0"),
+        ({**COMPILE_SETTINGS, "calibration_images": "64"}, "calibration_images is '64'"),
+        ({**COMPILE_SETTINGS, "calibration_images": 10**12}, "must be 1 to 100000"),
     ],
 )
-def test_a_recipe_that_cannot_be_followed(job: Job, recipe: object, words: str) -> None:
-    assert job.run(recipe) == REFUSED_CODE
+def test_compile_settings_that_cannot_be_followed(
+    job: Job, compile_settings: object, words: str
+) -> None:
+    assert job.run(compile_settings) == REFUSED_CODE
     assert words in job.message.read_text()
 
 
@@ -379,7 +383,7 @@ def test_it_starts_as_the_container_starts_it(done: Job, tmp_path: Path) -> None
         shutil.copytree(ROOT / room, tmp_path / "src" / room)
     (tmp_path / "src" / "torch.py").write_text("raise ImportError('no torch here')")
     job = job_in(tmp_path, done.model, done.cards)
-    options = {"--recipe": json.dumps(LENIENT)}
+    options = {"--settings": json.dumps(LENIENT)}
     ran = subprocess.run(
         [sys.executable, "-m", "export.compile_job", *job.arguments(options)],
         cwd=tmp_path / "src",
@@ -400,7 +404,7 @@ def test_a_job_that_is_stopped_takes_the_compiler_with_it(
 ) -> None:
     """The compiler's process has a session of its own, which a stop does not reach."""
     hailo_stand_in.install(monkeypatch, tmp_path / "sdk", step="compile", kind="hang")
-    recipe = json.dumps({**LENIENT, "compiler": "hailo"})
+    compile_settings = json.dumps({**LENIENT, "compiler": "hailo"})
     scratch = tmp_path / "scratch"
     scratch.mkdir()
 
@@ -414,7 +418,7 @@ def test_a_job_that_is_stopped_takes_the_compiler_with_it(
                     found.append(path)
         return found
 
-    words = job.arguments({"--recipe": recipe, "--compiler": "hailo"})
+    words = job.arguments({"--settings": compile_settings, "--compiler": "hailo"})
     running = subprocess.Popen(
         [sys.executable, "-m", "export.compile_job", *words],
         cwd=ROOT,

@@ -91,8 +91,8 @@ def reads(module: str, seen: set[str]) -> set[str]:
 
 #: What the helpers of ``lambdas/settings.py`` read on behalf of who calls them.
 HELPERS = {
-    "recipe": {"COMPILE_RECIPE", "COMPILE_IMAGE"},
-    "compile_settings": {
+    "compile_settings": {"COMPILE_SETTINGS", "COMPILE_IMAGE"},
+    "compile_job_settings": {
         "COMPILE_ROLE_ARN",
         "COMPILE_INSTANCE_TYPE",
         "COMPILE_MAX_RUNTIME_SECONDS",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from infra.settings import Compile, Settings, SettingsError, load_settings
 from registry import names
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.gate_thresholds import GateThresholds
 from tests.infra.assembly import ROOT
 
@@ -147,7 +147,7 @@ def test_image_named_by_its_digest_is_taken(setting: dict[str, Any]) -> None:
 def test_a_compiler_image_chooses_hailo() -> None:
     settings = load_settings({"cards": {"compiler_image": IMAGE}})
     assert settings.compiler_kind.name == "hailo"
-    assert json.loads(settings.recipe)["compiler"] == "hailo"
+    assert json.loads(settings.compile_settings)["compiler"] == "hailo"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_reading_settings_does_not_change_the_context() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in paths() if ".compile." in path])
-def test_what_changes_a_compilation_changes_the_recipe(path: str) -> None:
+def test_what_changes_a_compilation_changes_the_compile_settings(path: str) -> None:
     changed = {
         "instance_type": "ml.m5.2xlarge",
         "image": IMAGE,
@@ -233,8 +233,8 @@ def test_what_changes_a_compilation_changes_the_recipe(path: str) -> None:
     before, after = Settings(), load_settings(nested(path, changed))
     same_result = path.endswith(("instance_type", "max_runtime_seconds"))
     image = after.compile.image or "the default"
-    first = CompileRecipe.from_json(before.recipe, "the default").id
-    assert (CompileRecipe.from_json(after.recipe, image).id == first) == same_result
+    first = CompileSettings.from_json(before.compile_settings, "the default").id
+    assert (CompileSettings.from_json(after.compile_settings, image).id == first) == same_result
 
 
 @pytest.mark.processes

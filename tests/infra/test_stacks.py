@@ -212,7 +212,7 @@ def test_without_a_compiler_image_models_are_compiled_by_onnx_runtime(deployment
     assert deployment.outputs("automation")["Compiler"] == "onnx-int8"
     for function in ("compile_approved", "publish_release"):
         given = variables(deployment, function)
-        assert json.loads(given["COMPILE_RECIPE"])["compiler"] == "onnx-int8"
+        assert json.loads(given["COMPILE_SETTINGS"])["compiler"] == "onnx-int8"
         assert given["COMPILE_IMAGE"] == (
             f"763104351884.dkr.ecr.{REGION}.amazonaws.com"
             "/pytorch-training:2.8.0-cpu-py312-ubuntu22.04-sagemaker"
@@ -247,12 +247,12 @@ def announcements(assembly: Assembly) -> list[str]:
     ]
 
 
-def test_both_deciding_functions_see_the_same_recipe(deployment: Assembly) -> None:
+def test_both_deciding_functions_see_the_same_compile_settings(deployment: Assembly) -> None:
     compile_, publish = (
         variables(deployment, name) for name in ("compile_approved", "publish_release")
     )
     for key in (
-        "COMPILE_RECIPE",
+        "COMPILE_SETTINGS",
         "COMPILE_IMAGE",
         "GROUP_NAME",
         "TRAINING_BUCKET",

@@ -20,7 +20,7 @@ from tests.registry.lineage.lineage_family import family, register
 from tests.running_cloud import Account, Client, make_role
 
 GROUP, BUCKET, RELEASES = "models", "compile-training", "compile-releases"
-RECIPE = json.dumps({"compiler": "onnx-int8"})
+COMPILE_SETTINGS = json.dumps({"compiler": "onnx-int8"})
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def client(account: Account) -> Iterator[Client]:
         "STABLE_FOLLOWS": "approval",
         "FOUR_EYES": "false",
         "PUBLISHER_ROLE_ARN": "arn:aws:iam::123456789012:role/publisher",
-        "COMPILE_RECIPE": RECIPE,
+        "COMPILE_SETTINGS": COMPILE_SETTINGS,
         "COMPILE_IMAGE": "image:1",
         "COMPILE_ROLE_ARN": make_role(
             ours, "compile", "sagemaker.amazonaws.com", [], account.number

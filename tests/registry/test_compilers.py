@@ -111,7 +111,7 @@ from cli.registry import filters as selection
 from export.compilers import compiler
 from infra.settings import load_settings
 from recognition.recogniser import RecogniserError, _require_onnx_runtime
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.lineage.graph import MADE_BY, model_artifact
 from registry.names import parse_name
 from registry.versions.metadata_schema import SCHEMAS
@@ -124,11 +124,11 @@ assert MADE_BY["fp16"] == "Compilation"
 assert {"Toolchain", "CalibrationImages"} <= set(SCHEMAS["student", "fp16"])
 assert SCHEMAS["student", "fp16"]["Stage"].meaning == "onnx, int8, hailo8l or fp16"
 assert "its fidelity gate is not recorded" in validate(name, {}).faults
-assert CompileRecipe.from_json('{"compiler": "ncnn-fp16"}', "image").kind is THIRD
+assert CompileSettings.from_json('{"compiler": "ncnn-fp16"}', "image").kind is THIRD
 assert compiler("ncnn-fp16", "a deadline") == "a deadline"
 image = "123456789012.dkr.ecr.us-east-2.amazonaws.com/ncnn:1"
 settings = load_settings({"cards": {"compiler": "ncnn-fp16", "compiler_image": image}})
-assert json.loads(settings.recipe)["compiler"] == "ncnn-fp16"
+assert json.loads(settings.compile_settings)["compiler"] == "ncnn-fp16"
 assert _TITLES["fp16"] == "student, FP16"
 assert "hailo8l or fp16 of a student" in selection.Stage.__metadata__[0].help
 try:

@@ -116,7 +116,7 @@ def test_what_is_not_approved_is_neither_running_nor_to_be_had() -> None:
                 assert step is (Step.WITHDRAW_STALE if seen.stale else Step.NOTHING)
 
 
-def test_a_newer_recipe_compiles_what_leads_the_channel_and_leaves_history() -> None:
+def test_newer_compile_settings_compile_again_only_the_version_that_leads_the_channel() -> None:
     older = {"released_otherwise": True, "announced": True}
     leading = Observation(Approval.APPROVED, True, leads=True, **older)
     assert next_step(leading) is Step.START_COMPILATION

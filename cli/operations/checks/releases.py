@@ -20,7 +20,7 @@ from cli.operations.checks.check import (
 
 if TYPE_CHECKING:
     from registry.automation.observation import VersionState
-    from registry.compilation.compile_recipe import CompileRecipe
+    from registry.compilation.compile_settings import CompileSettings
     from registry.releases.pointers import Pointer
     from registry.versions.packages import Package
 
@@ -35,16 +35,18 @@ def approvals(context: CheckContext) -> Iterator[CheckResult]:
     from registry.automation.observation import VersionRef, observe
     from registry.versions.packages import APPROVED, iterate
 
-    recipe = _recipe(context)
-    if recipe is None:
-        yield unchecked("the function that knows the recipe is gone", context.deploy)
+    compile_settings = _compile_settings(context)
+    if compile_settings is None:
+        yield unchecked(
+            "the function that knows the compile settings does not exist", context.deploy
+        )
         return
     deployment = context.deployment
     approved = iterate(deployment.sagemaker, deployment.group_name, approval=APPROVED)
     rows = list(islice((row for row in approved if row.name and row.name.releasable), _VERSIONS))
     well = 0
     for row in rows:
-        state = observe(deployment, VersionRef(row.arn), recipe)
+        state = observe(deployment, VersionRef(row.arn), compile_settings)
         result = judge_version(
             state, datetime.now(UTC), _repeat(context, row.arn), context.environment
         )
@@ -81,7 +83,7 @@ def judge_version(
         return None
     if state.releases and step is Step.START_COMPILATION:
         return warning(
-            f"{package.label} was released by an earlier recipe than the one deployed "
+            f"{package.label} was released with earlier compile settings than those deployed "
             f"({state.releases[0]})",
             repeat,
         )
@@ -182,15 +184,15 @@ def signatures(context: CheckContext) -> Iterator[CheckResult]:
         yield ok(f"{len(complete)} releases with all signatures" if complete else "no release yet")
 
 
-def _recipe(context: CheckContext) -> CompileRecipe | None:
-    from registry.compilation.compile_recipe import CompileRecipe
+def _compile_settings(context: CheckContext) -> CompileSettings | None:
+    from registry.compilation.compile_settings import CompileSettings
 
     function = context.functions.get("CompileApproved")
     if function is None:
         return None
     variables: Mapping[str, Any] = function.get("Environment", {}).get("Variables", {})
-    return CompileRecipe.from_json(
-        str(variables.get("COMPILE_RECIPE", "")), str(variables.get("COMPILE_IMAGE", ""))
+    return CompileSettings.from_json(
+        str(variables.get("COMPILE_SETTINGS", "")), str(variables.get("COMPILE_IMAGE", ""))
     )
 
 

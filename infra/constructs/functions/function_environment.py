@@ -77,10 +77,10 @@ class FunctionEnvironment:
         }
 
     def _version_variables(self) -> dict[str, str]:
-        """What decides a version's next step: all functions must see the same recipe."""
+        """What decides a version's next step: the same for all functions."""
         return {
             **self._deployment(),
             "COMPILE_IMAGE": self.access.compile_image,
-            "COMPILE_RECIPE": self.settings.recipe,
+            "COMPILE_SETTINGS": self.settings.compile_settings,
             "FOUR_EYES": "true" if self.settings.four_eyes else "false",
         }

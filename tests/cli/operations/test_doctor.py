@@ -446,9 +446,9 @@ def test_a_recorded_failure_is_told_with_its_reason() -> None:
     assert "mean cosine is 0.7" in result.line and "cards registry reject" in result.remedy
 
 
-def test_a_release_by_an_earlier_recipe_is_told_from_none() -> None:
+def test_release_with_earlier_compile_settings_is_a_warning() -> None:
     result = judged(Observation(Approval.APPROVED, True), newest="x.onnx-int8-01234567")
-    assert result.state is State.WARNING and "earlier recipe" in result.line
+    assert result.state is State.WARNING and "earlier compile settings" in result.line
 
 
 RELEASED = Pointer("x.r", ARN, "student-x-stage2-v1")

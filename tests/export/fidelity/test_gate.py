@@ -517,17 +517,17 @@ def test_known_images_are_counted(change: dict[str, object]) -> None:
         apply_gate(dataclasses.replace(synthetic(), **change), Thresholds())
 
 
-def test_thresholds_come_from_the_recipe() -> None:
-    assert Thresholds.from_recipe({"cosine_mean": 0.9, "top1_drop": "0.02"}) == Thresholds(
+def test_thresholds_come_from_the_compile_settings() -> None:
+    assert Thresholds.from_settings({"cosine_mean": 0.9, "top1_drop": "0.02"}) == Thresholds(
         cosine_mean=0.9, top1_drop=0.02
     )
     with pytest.raises(GateError, match="cosine_maen is none of"):
-        Thresholds.from_recipe({"cosine_maen": 0.9})
+        Thresholds.from_settings({"cosine_maen": 0.9})
     with pytest.raises(GateError, match="gate: "):
-        Thresholds.from_recipe({"cosine_mean": "high"})
+        Thresholds.from_settings({"cosine_mean": "high"})
     for value in (float("nan"), float("inf"), "nan"):
         with pytest.raises(GateError, match="cosine_mean"):
-            Thresholds.from_recipe({"cosine_mean": value})
+            Thresholds.from_settings({"cosine_mean": value})
 
 
 def test_documented_limits_are_the_default_thresholds() -> None:

@@ -40,8 +40,11 @@ from tests.registry.memory_aws import (
 )
 from tests.registry.registration.training_jobs import request
 
-#: Two recipes that a deployment changes between.
-RECIPES = ('{"compiler": "onnx-int8"}', '{"compiler": "onnx-int8", "calibration_images": 512}')
+#: Two sets of compile settings that a deployment changes between.
+COMPILE_SETTINGS = (
+    '{"compiler": "onnx-int8"}',
+    '{"compiler": "onnx-int8", "calibration_images": 512}',
+)
 #: Of each disturbance: at how many requests; what was lost; what was done twice.
 TALLY: dict[str, list[int]] = {}
 #: How often Lambda tries one asynchronous invocation.
@@ -112,7 +115,7 @@ CURRENT = _Current()
 def functions(
     stable: str = "approval", keep: str = "all", *, four_eyes: bool = False
 ) -> Iterator[list[dict[str, ModuleType]]]:
-    """The real functions, as Lambda would load them for each of the two recipes.
+    """The real functions, as Lambda would load them for both sets of compile settings.
 
     Args:
         stable: What moves the stable channel.
@@ -127,8 +130,8 @@ def functions(
         patch("lambdas.settings.Deployment", partial(Deployment, now=CURRENT.now)),
         patch.dict("os.environ", variables),
     ):
-        for recipe in RECIPES:
-            with patch.dict("os.environ", {"COMPILE_RECIPE": recipe}):
+        for compile_settings in COMPILE_SETTINGS:
+            with patch.dict("os.environ", {"COMPILE_SETTINGS": compile_settings}):
                 modules = {}
                 for function, name in _MODULES.items():
                     sys.modules.pop(name, None)
@@ -168,7 +171,7 @@ class World:
     queue: list[Delivery] = field(default_factory=list)
     lost: int = 0
     crashed: bool = False
-    recipe: int = 0
+    compile_settings: int = 0
     versions: list[str] = field(default_factory=list)
     stated: dict[str, Statement] = field(default_factory=dict)
     _depth: int = 0
@@ -293,7 +296,7 @@ class World:
         self.aws.around = around or (lambda operation, when: None)
         self._depth += 1
         try:
-            self.code[self.recipe][delivery.function].handler(delivery.event, _Context())
+            self.code[self.compile_settings][delivery.function].handler(delivery.event, _Context())
         except Crash:
             self.crashed = True
             self._again(delivery)
@@ -326,7 +329,7 @@ class World:
             self.deliver(0)
 
     def reconcile(self, seconds: float = 600) -> dict[str, Any]:
-        found = self.code[self.recipe]["reconcile"].handler({}, _Context(seconds))
+        found = self.code[self.compile_settings]["reconcile"].handler({}, _Context(seconds))
         self.route()
         assert isinstance(found, dict)
         return found
@@ -362,12 +365,12 @@ class World:
                 found.setdefault(release.partition(".")[0], []).append(release)
         return found
 
-    def was_retired(self, name: str, recipe: str) -> bool:
-        """Whether retention took a version's release by the recipe of now, or its last one where it
-        has none by that. Of what a rejection withdrew the signature stays, and no mark."""
+    def was_retired(self, name: str, compile_settings: str) -> bool:
+        """Whether retention took a version's release with the present settings, or its last one
+        where it has none with them. What a rejection withdrew keeps its signature, and no mark."""
         folders = self.folders().items()
         mine = {release: files for release, files in folders if release.startswith(f"{name}.")}
-        current = [files for release, files in mine.items() if release.endswith(recipe)]
+        current = [files for release, files in mine.items() if release.endswith(compile_settings)]
         signed = [files for files in current or mine.values() if "manifest.sig" in files]
         return bool(signed) and all(RETIRED in files for files in signed)
 
@@ -383,8 +386,8 @@ class World:
         """Everything that is not as it should be, once all is at rest."""
         faults = []
         releases, here = self.complete_releases(), set()
-        deployment = self.code[self.recipe]["compile"]._deployment
-        recipe = self.code[self.recipe]["compile"].RECIPE
+        deployment = self.code[self.compile_settings]["compile"]._deployment
+        compile_settings = self.code[self.compile_settings]["compile"].COMPILE_SETTINGS
         leader = channel_targets.newest(deployment)
         for arn, row in self.aws.packages.items():
             name = name_in_description(row["ModelPackageDescription"])
@@ -395,9 +398,9 @@ class World:
             if row["ModelApprovalStatus"] != "Approved":
                 if mine or RELEASE in metadata:
                     faults.append(f"{name} is not approved and has {mine}, {metadata.get(RELEASE)}")
-            elif not any(each.endswith(recipe.id) for each in mine):
+            elif not any(each.endswith(compile_settings.id) for each in mine):
                 history = mine and leader.package_arn != arn
-                if not mine and self.was_retired(str(name), recipe.id):
+                if not mine and self.was_retired(str(name), compile_settings.id):
                     continue
                 if COMPILE_FAILED_JOB not in metadata and not history:
                     faults.append(f"{name} is approved and has neither release nor failure")
@@ -454,7 +457,7 @@ class World:
 
     def overdue(self) -> list[str]:
         """What retention, which the reconciler looks after, should have retired, or deleted."""
-        deployment = self.code[self.recipe]["publish"]._deployment
+        deployment = self.code[self.compile_settings]["publish"]._deployment
         if deployment.keep_releases is None or channel_targets.unreadable_holds(deployment):
             return []  # What channels need is not known.
         there = {each for those in self.complete_releases().values() for each in those}
@@ -507,5 +510,5 @@ class World:
     def _statement(self, channel: str) -> Statement | None:
         s3 = self.aws.client("s3")
         document, _ = pointers.read_object(s3, RELEASES, pointers.pointer_key(channel))
-        deployment = self.code[self.recipe]["publish"]._deployment
+        deployment = self.code[self.compile_settings]["publish"]._deployment
         return channel_moves.last_statement(deployment, document or {}, channel)

@@ -58,7 +58,7 @@ LOSSY = st.one_of(
     st.tuples(st.just("crash"), _which, st.tuples(_point, st.booleans())),
     st.tuples(st.just("delete"), _which, st.none()),
     st.tuples(st.just("later"), st.none(), st.none()),
-    st.tuples(st.just("recipe"), st.none(), st.none()),
+    st.tuples(st.just("compile_settings"), st.none(), st.none()),
     st.tuples(st.just("hold"), _which, st.booleans()),
     st.tuples(st.just("drift"), _which, st.sampled_from(("gone", "garbage", "elsewhere"))),
     st.tuples(st.just("poison"), _which, st.sampled_from(POISONED_OBJECTS)),
@@ -130,8 +130,8 @@ def take(world: World, action: tuple) -> None:  # type: ignore[type-arg]
             world.end_job(active[which % len(active)], detail)
     elif verb == "later":
         world.later()
-    elif verb == "recipe":
-        world.recipe = 1 - world.recipe
+    elif verb == "compile_settings":
+        world.compile_settings = 1 - world.compile_settings
     elif verb == "reconcile":
         world.reconcile(detail)
     elif verb == "hold":
@@ -203,7 +203,7 @@ def ghost(world: World, which: int, how: str) -> None:
     if how == "call":
         world.aws.events.append({"detail": {"ModelPackageArn": nobody, "ModelName": name}})
         return
-    job = f"compile-{name}-{world.code[world.recipe]['compile'].RECIPE.id}-7"
+    job = f"compile-{name}-{world.code[world.compile_settings]['compile'].COMPILE_SETTINGS.id}-7"
     world.aws.jobs.setdefault(
         job,
         {

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from registry.compilation.compile_recipe import CompileRecipe
-from registry.compilation.jobs import CompileSettings, jobs_of, start
+from registry.compilation.compile_settings import CompileSettings
+from registry.compilation.jobs import CompileJobSettings, jobs_of, start
 from registry.convergence import JobState
 from registry.names import parse_compile_job, parse_name
 from registry.versions.packages import describe
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.memory_aws import MemoryAws
 
-RECIPE = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
-SETTINGS = CompileSettings(
+COMPILE_SETTINGS = CompileSettings.from_json('{"compiler": "onnx-int8"}', "image")
+SETTINGS = CompileJobSettings(
     role_arn="arn:aws:iam::123456789012:role/compile-jobs",
     instance_type="ml.m5.xlarge",
     max_runtime_seconds=600,
@@ -23,16 +23,18 @@ SETTINGS = CompileSettings(
 )
 
 
-def started(settings: CompileSettings) -> dict[str, Any]:
+def started(settings: CompileJobSettings) -> dict[str, Any]:
     with functions() as code:
         world = World(code)
         aws: MemoryAws = world.aws
         package = describe(aws.client("sagemaker"), world.register())
         assert package
-        name = start(aws.client("sagemaker"), aws.client("s3"), package, RECIPE, settings, 1)
-        assert parse_compile_job(name) == (package.name, RECIPE.id, 1)
+        name = start(
+            aws.client("sagemaker"), aws.client("s3"), package, COMPILE_SETTINGS, settings, 1
+        )
+        assert parse_compile_job(name) == (package.name, COMPILE_SETTINGS.id, 1)
         assert package.name
-        jobs = jobs_of(aws.client("sagemaker"), package.arn, package.name, RECIPE)
+        jobs = jobs_of(aws.client("sagemaker"), package.arn, package.name, COMPILE_SETTINGS)
         assert (jobs.newest.state, jobs.running) == (JobState.RUNNING, (name,))
         return dict(aws.jobs[name])
 

@@ -64,7 +64,7 @@ def example_manifest(release: str, files: Mapping[str, bytes]) -> dict[str, Any]
         "name": "student-efficientnet-lite0-int8-v1",
         "source": {"name": "student-efficientnet-lite0-stage2-v1", "arn": "arn:aws:sagemaker:x"},
         "compiler": "onnx-int8",
-        "recipe": {"compiler": "onnx-int8"},
+        "compile_settings": {"compiler": "onnx-int8"},
         "image": "image@sha256:" + "1" * 64,
         "compile_job": "arn:aws:sagemaker:us-east-2:1:processing-job/compile-x",
         "compiled_at": "2026-01-02T03:04:05+00:00",

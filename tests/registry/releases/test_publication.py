@@ -14,7 +14,7 @@ import pytest
 
 from localcloud import LocalCloud
 from registry.compilation import completed_job
-from registry.compilation.compile_recipe import CompileRecipe
+from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.job_identity import record_start
 from registry.compilation.jobs import CompilationError
 from registry.deployment import Deployment
@@ -29,7 +29,7 @@ from tests.registry.compilation.compiled_files import CARDS, FILES, report
 from tests.registry.registration.training_jobs import request
 from tests.running_cloud import Client, client_of, make_role, until
 
-RECIPE = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
+COMPILE_SETTINGS = CompileSettings.from_json('{"compiler": "onnx-int8"}', "image")
 ARCHIVE_DIGEST = "a" * 64
 _NUMBERS = itertools.count(1)
 #: Every call of a publication, in the order in which each is made first.
@@ -70,7 +70,7 @@ class Shop:
 
     def publish(self, clients: dict[str, Any] | None = None) -> str:
         deployment = self.deployment(clients or self.clients())
-        return releases.publish(deployment, self.source, RECIPE, self.job)
+        return releases.publish(deployment, self.source, COMPILE_SETTINGS, self.job)
 
     def put(self, name: str, body: bytes) -> None:
         self.client("s3").put_object(
@@ -102,13 +102,13 @@ def role(cloud: LocalCloud) -> str:
 
 def ended_job(client: Client, role: str, bucket: str, source: Package) -> str:
     """A compile job of a version that has ended, with the record of its start."""
-    name = f"compile-{source.name}-{RECIPE.id}-{next(_NUMBERS)}"
+    name = f"compile-{source.name}-{COMPILE_SETTINGS.id}-{next(_NUMBERS)}"
     sagemaker = client("sagemaker")
     started = {
         "ProcessingJobName": name,
         "RoleArn": role,
         "AppSpecification": {
-            "ImageUri": RECIPE.image,
+            "ImageUri": COMPILE_SETTINGS.image,
             "ContainerEntrypoint": ["python3", "-c", "pass"],
             "ContainerArguments": ["--model-sha256", ARCHIVE_DIGEST],
         },

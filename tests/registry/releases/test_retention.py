@@ -142,7 +142,7 @@ def test_version_with_a_retired_release_is_not_compiled_again(
     jobs = len(world.aws.jobs)
     world.edit(world.versions[0])
     world.rest()
-    world.recipe = 1
+    world.compile_settings = 1
     world.edit(world.versions[0])
     world.rest()
     assert len(world.aws.jobs) == jobs and first not in there(world)
@@ -296,11 +296,11 @@ def test_rejected_version_is_withdrawn_and_not_retired(
     assert RETIRED not in files_of(world, first)
 
 
-def test_retired_release_of_an_older_recipe_does_not_prevent_a_newer_one(
+def test_release_retired_with_older_compile_settings_does_not_prevent_a_newer_one(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world, _ = released(code, 1)
-    world.recipe = 1
+    world.compile_settings = 1
     world.edit(world.versions[0])
     world.rest()
     world.decide(world.register(), "Approved")

@@ -84,7 +84,7 @@ def test_provenance_is_verified_by_securesystemslib(pulled: Path) -> None:
     assert verify_provenance_with_tool(pulled, pulled.parent / "other.pem").returncode != 0
 
 
-def test_provenance_names_source_recipe_and_every_file(pulled: Path) -> None:
+def test_provenance_names_source_compile_settings_and_every_file(pulled: Path) -> None:
     document = json.loads((pulled / "provenance.sig").read_text())
     statement = json.loads(base64.b64decode(document["payload"]))
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"

@@ -306,19 +306,19 @@ def test_approval_by_console_or_aws_cli_gives_the_same_step(
 ) -> None:
     """The automation sees a status; who set it, and by what, makes no difference."""
     from registry.automation.observation import VersionRef, observe
-    from registry.compilation.compile_recipe import CompileRecipe
+    from registry.compilation.compile_settings import CompileSettings
     from registry.deployment import Deployment
 
     deployment = Deployment(client, package.group, bucket, bucket)
-    recipe = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
-    before = observe(deployment, VersionRef(package.arn), recipe).seen
+    compile_settings = CompileSettings.from_json('{"compiler": "onnx-int8"}', "image")
+    before = observe(deployment, VersionRef(package.arn), compile_settings).seen
     assert next_step(before) is Step.NOTHING
     approved(sagemaker, package)
-    by_cards = observe(deployment, VersionRef(package.arn), recipe).seen
+    by_cards = observe(deployment, VersionRef(package.arn), compile_settings).seen
     approved(sagemaker, reread(sagemaker, package.arn), REJECTED)
     # What the console and `aws sagemaker update-model-package` send: the status alone.
     sagemaker.update_model_package(ModelPackageArn=package.arn, ModelApprovalStatus="Approved")
-    by_cli = observe(deployment, VersionRef(package.arn), recipe).seen
+    by_cli = observe(deployment, VersionRef(package.arn), compile_settings).seen
     assert by_cards == by_cli
     assert by_cli.approval is Approval.APPROVED and by_cli.releasable
 
@@ -328,7 +328,7 @@ def test_approving_stage_1_starts_nothing(
 ) -> None:
     from registry.automation.actions import converge
     from registry.automation.observation import VersionRef
-    from registry.compilation.compile_recipe import CompileRecipe
+    from registry.compilation.compile_settings import CompileSettings
     from registry.deployment import Deployment
 
     arn = sagemaker.create_model_package(
@@ -337,12 +337,12 @@ def test_approving_stage_1_starts_nothing(
         ModelApprovalStatus="Approved",
     )["ModelPackageArn"]
     deployment = Deployment(client, group, bucket, bucket)
-    recipe = CompileRecipe.from_json('{"compiler": "onnx-int8"}', "image")
+    compile_settings = CompileSettings.from_json('{"compiler": "onnx-int8"}', "image")
 
     def never(_: Any) -> str:
         raise AssertionError("a stage-1 checkpoint was acted on")
 
-    outcome = converge(deployment, VersionRef(arn), recipe, dict.fromkeys(Step, never))
+    outcome = converge(deployment, VersionRef(arn), compile_settings, dict.fromkeys(Step, never))
     assert outcome.step is Step.NOTHING
     assert "stage 1 is an intermediate checkpoint" in outcome.result
 

@@ -10,36 +10,36 @@ from typing import Any
 from registry.compilers import CompilerKind, compiler_kind, compiler_names
 
 
-class CompileRecipeError(ValueError):
-    """A recipe that cannot be followed; names the field."""
+class CompileSettingsError(ValueError):
+    """Compile settings that cannot be followed; names the field."""
 
 
 @dataclass(frozen=True)
-class CompileRecipe:
-    """A compilation recipe, as the deployment's settings give it.
+class CompileSettings:
+    """Compile settings, as the deployment gives them.
 
     Attributes:
         document: The JSON object that the compile job gets.
-        image: The container image it runs in; a new image is a new recipe.
+        image: The container image it runs in; a new image makes new compile settings.
     """
 
     document: dict[str, Any]
     image: str
 
     @classmethod
-    def from_json(cls, text: str, image: str) -> CompileRecipe:
+    def from_json(cls, text: str, image: str) -> CompileSettings:
         """Reads the settings' JSON.
 
         Raises:
-            CompileRecipeError: Not an object, or an unknown compiler.
+            CompileSettingsError: Not an object, or an unknown compiler.
         """
         try:
             document = json.loads(text)
         except ValueError as error:
-            raise CompileRecipeError(f"recipe: not JSON ({error})") from None
+            raise CompileSettingsError(f"compile settings: not JSON ({error})") from None
         if not isinstance(document, dict) or document.get("compiler") not in compiler_names():
-            raise CompileRecipeError(
-                f"recipe: compiler must be one of {', '.join(compiler_names())}"
+            raise CompileSettingsError(
+                f"compile settings: compiler must be one of {', '.join(compiler_names())}"
             )
         return cls(document, image)
 
@@ -60,5 +60,5 @@ class CompileRecipe:
 
     @property
     def id(self) -> str:
-        """Eight hex digits that change whenever the recipe or its image does."""
+        """Eight hex digits that change whenever the settings or the image do."""
         return hashlib.sha256(f"{self.text}\n{self.image}".encode()).hexdigest()[:8]
