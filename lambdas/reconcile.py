@@ -42,7 +42,7 @@ _lambda = boto3.client("lambda")
 
 
 def _act(repair: Repair) -> None:
-    log(repair.step, package=repair.what, result="handed on")
+    log(repair.step, package=repair.what, result="forwarded")
     _lambda.invoke(
         FunctionName=FUNCTIONS[repair.function],
         InvocationType="Event",
@@ -66,18 +66,18 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         count("HoldUnreadable")
     # Only a finished run resets the alarm of a stale reconciler.
     outcome = "Reconciled" if report.finished else "ReconcilerInterrupted"
-    count(outcome, VersionsLooked=report.looked, VersionsPutRight=len(report.repairs))
+    count(outcome, VersionsLooked=report.looked, VersionsRepaired=len(report.repairs))
     log(
         "reconciled" if report.finished else "goes on with the next run",
         versions=report.versions,
         looked=report.looked,
-        put_right=len(report.repairs),
+        repaired=len(report.repairs),
         failed=len(report.failures),
     )
     return {
         "versions": report.versions,
         "looked": report.looked,
-        "put_right": len(report.repairs),
+        "repaired": len(report.repairs),
         "failed": len(report.failures),
         "finished": report.finished,
     }

@@ -67,10 +67,10 @@ def reconcile(
         print_json({"versions": report.versions, "looked": report.looked, "findings": rows})
         return
     count = len(report.repairs)
-    done = "would be put right" if dry_run else "handed on"
+    done = "would be repaired" if dry_run else "repairs started"
     print_line(
         f"{report.versions} versions, {report.looked} looked at closely: "
-        + (f"{count} {done}" if count else "all is as it should be")
+        + (f"{count} {done}" if count else "nothing to repair")
     )
 
 

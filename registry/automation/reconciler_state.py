@@ -27,10 +27,10 @@ class State:
         below: Versions of the group with lower numbers are still to be checked; 0 for all.
         registrations: How often each training job was handed to registration.
         started: When the pass began that this run continues.
-        repaired: Whether the pass has handed on a training job, or has more open versions than are
+        repaired: Whether the pass has forwarded a training job, or has more open versions than are
             recorded: then it is not clean.
         clean: When the newest pass began that checked everything; None before the first.
-        open: The versions, by ARN, whose repair was handed on, or that could not be checked: they
+        open: The versions, by ARN, whose repair was forwarded, or that could not be checked: they
             are checked again whatever their age, until they need nothing.
     """
 
@@ -51,7 +51,7 @@ def read(deployment: Deployment) -> State:
         document = found.document
         return State(
             int(document["below"]),
-            {str(job): int(count) for job, count in document["told"].items()},
+            {str(job): int(count) for job, count in document["registrations"].items()},
             _time(document.get("started"), deployment.now()),
             bool(document.get("repaired", False)),
             _time(document.get("clean"), deployment.now()),
@@ -65,7 +65,7 @@ def write(deployment: Deployment, state: State) -> None:
     """Records where this run stopped."""
     document = {
         "below": state.below,
-        "told": dict(list(state.registrations.items())[-_JOBS_LIMIT:]),
+        "registrations": dict(list(state.registrations.items())[-_JOBS_LIMIT:]),
         "started": state.started and state.started.isoformat(),
         "repaired": state.repaired,
         "clean": state.clean and state.clean.isoformat(),

@@ -80,7 +80,7 @@ class Repair:
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that could not be checked, or a repair that could not be handed on.
+    """Something that could not be checked, or a repair that could not be forwarded.
 
     Attributes:
         what: The version's name or its ARN, the training job, or the channels.
@@ -99,7 +99,7 @@ class ReconciliationReport:
         versions: In the group.
         looked: How many were observed one by one.
         finished: Whether the run reached the last version.
-        failures: What could not be checked or handed on; the run went on after each.
+        failures: What could not be checked or forwarded; the run went on after each.
         unreadable_holds: The cause, by channel whose hold cannot be read.
     """
 

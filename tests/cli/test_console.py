@@ -28,7 +28,7 @@ from cli.console import (
 from cli.registry.lineage_drawing import Branch
 
 
-def test_a_table_is_plain_and_aligned_where_nobody_watches(
+def test_table_outside_a_terminal_is_plain_and_aligned(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_table(["NAME", "SIZE"], [["a", "1"], ["long [name]", "1000"]], title="Files", right=[1])
@@ -45,7 +45,7 @@ def test_a_tree_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines() == ["a", "  └ b", "    └ c", "  └ d"]
 
 
-def test_progress_in_a_log_is_whole_lines_and_not_one_a_look(
+def test_progress_in_a_log_is_complete_lines_at_intervals(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with activity("training", interval=3600) as task:
@@ -143,7 +143,9 @@ class Terminal(io.StringIO):
     st.lists(st.lists(st.text(max_size=40), min_size=3, max_size=3), max_size=5),
     st.integers(20, 200),
 )
-def test_one_column_gives_way_and_the_others_stay_whole(rows: list[list[str]], width: int) -> None:
+def test_one_column_is_shortened_and_the_others_are_complete(
+    rows: list[list[str]], width: int
+) -> None:
     columns = ["A", "B", "C"]
     table = _fitted(columns, rows, 1, width)
     for before, after in zip([columns, *rows], table, strict=True):
@@ -178,5 +180,5 @@ def test_one_column_gives_way_and_the_others_stay_whole(rows: list[list[str]], w
         (size(5e12), "5000.0 GB"),
     ],
 )
-def test_figures_are_written_as_people_read_them(shown: str, text: str) -> None:
+def test_numbers_are_formatted_for_reading(shown: str, text: str) -> None:
     assert shown == text

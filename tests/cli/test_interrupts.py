@@ -91,7 +91,7 @@ def closed(arguments: list[str], *, stderr_too: bool = False) -> tuple[int, str]
     [["--help"], ["train", "--help"], ["--version"], ["local", "env"], ["local", "status"],
      ["local", "status", "--json"], []],
 )  # fmt: skip
-def test_reader_that_has_gone_ends_with_141_and_not_a_word(
+def test_closed_pipe_ends_with_141_without_output(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARDS_LOCAL_STATE", str(tmp_path))

@@ -37,7 +37,7 @@ def test_the_variables_are_read_by_a_shell(tmp_path: Path) -> None:
     assert exported == variables
 
 
-def test_what_does_not_run_is_said_not_to(tmp_path: Path) -> None:
+def test_status_of_a_stopped_cloud_says_that_it_is_not_running(tmp_path: Path) -> None:
     where = ["--state-dir", str(tmp_path / "state")]
     done = cards("local", "status", "--json", *where)
     assert done.code == 1

@@ -55,7 +55,7 @@ def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
     assert done.out.count(f"cards {' '.join(words)}".strip()) >= 2, "no example of its use"
 
 
-def test_wrong_usage_is_told_from_failure() -> None:
+def test_wrong_usage_has_another_exit_code_than_failure() -> None:
     assert cards("train", "teacher").code == 2
     assert cards("no-such-command").code == 2
 
@@ -73,7 +73,9 @@ def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "app", fail)
 
 
-def test_a_defect_is_called_one_and_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_is_reported_as_a_defect_without_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     failing(KeyError("x"), monkeypatch)
     done = cards("local", "status")
     refused(done, "unexpected KeyError", "CARDS_DEBUG=1")

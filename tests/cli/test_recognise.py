@@ -37,7 +37,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return paths
 
 
-def test_a_known_card_is_named_and_another_is_turned_away(pictures: dict[str, str]) -> None:
+def test_known_card_is_named_and_unknown_card_is_rejected(pictures: dict[str, str]) -> None:
     answers = cards("recognise", "release", pictures["bright"], pictures["dark"], "--json").json
     assert [answer["card_id"] for answer in answers] == ["bright", None]
     assert [answer["image"] for answer in answers] == [pictures["bright"], pictures["dark"]]

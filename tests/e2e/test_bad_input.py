@@ -108,12 +108,12 @@ def test_a_python_that_is_not_there(tmp_path: Path) -> None:
     assert done.returncode != 0 and "no-such-python" in done.stderr
 
 
-def test_a_command_without_a_deployment_says_so(cloud: Cloud) -> None:
+def test_command_without_a_deployment_is_refused(cloud: Cloud) -> None:
     env = {**cloud.variables, "CARDS_ENVIRONMENT": "nowhere"}
     refused(run(CLI, "registry", "list", env=env), "nowhere", "cdk deploy")
 
 
-def test_a_command_without_a_cloud_says_so(tmp_path: Path) -> None:
+def test_command_without_a_cloud_is_refused(tmp_path: Path) -> None:
     env = {
         **os.environ,
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",

@@ -39,7 +39,7 @@ def test_each_function_has_one_rule(patterns: dict[str, str]) -> None:
     assert sorted(patterns) == sorted(FUNCTIONS)
 
 
-def test_of_a_job_s_end_the_compiler_hears_too(deployed: Cloud) -> None:
+def test_compile_function_receives_the_end_of_a_job(deployed: Cloud) -> None:
     """It tries again what failed by a fault."""
     rules = [rule["Name"] for rule in deployed.client("events").list_rules()["Rules"]]
     (publish,) = [name for name in rules if "PublishReleaseRule" in name]

@@ -200,9 +200,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("moment", ["the approvals", "the first release"])
-def test_nothing_is_lost_and_nothing_done_twice_when_the_cloud_restarts_after(
-    site: Site, moment: str
-) -> None:
+def test_cloud_restarted_after_a_step_loses_and_repeats_nothing(site: Site, moment: str) -> None:
     released = site.manifests()
     site.approve(AT_ONCE)
     if moment == "the first release":
@@ -324,12 +322,12 @@ def test_repeated_reversed_and_late_events_do_nothing_twice(site: Site) -> None:
 # ---- Old releases
 
 
-def test_old_releases_are_let_go_by_the_deployed_functions(site: Site) -> None:
+def test_old_releases_are_retired_by_the_deployed_functions(site: Site) -> None:
     """The last of the file: it leaves most versions without a release, their files for a day."""
     keep = 3
     site.cloud.deploy({"mlflow": "none", "keep_releases": str(keep)})
     there = {each.release: each for each in folders(site.s3, site.deployment.release_bucket)}
-    assert site.reconcile()["put_right"] >= len(there) - keep - len(CHANNELS)
+    assert site.reconcile()["repaired"] >= len(there) - keep - len(CHANNELS)
 
     # What a channel would go back to stays beside the newest.
     until(lambda: keep <= site.manifests() <= keep + len(CHANNELS), 120, "old releases have gone")
@@ -342,4 +340,4 @@ def test_old_releases_are_let_go_by_the_deployed_functions(site: Site) -> None:
         assert each.published or each.release not in newest, f"{each.release} is among the newest"
     for channel in (each.name for each in CHANNELS):
         assert site.channel(channel) == f"{LINE}{site.versions}"
-    assert site.reconcile()["put_right"] == 0
+    assert site.reconcile()["repaired"] == 0

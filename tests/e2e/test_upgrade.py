@@ -175,7 +175,7 @@ def test_after_a_deployment_nothing_differs(upgraded: Cloud) -> None:
     assert "Number of stacks with differences: 0" in said.stdout + said.stderr
 
 
-def test_a_difference_would_be_told(upgraded: Cloud) -> None:
+def test_difference_is_reported(upgraded: Cloud) -> None:
     said = diff(upgraded, reader_accounts="222222222222")
     assert said.returncode == 1
     assert "ModelPackageGroupPolicy" in said.stdout + said.stderr

@@ -300,7 +300,7 @@ def test_what_was_compiled_is_registered_as_approved(deployed: Cloud, pulled: Pa
         assert rows[f"student-efficientnet-lite0-{stage}-v2"]["approval"] == "Approved"
 
 
-def test_recognition_works_on_views_that_nobody_trained_on(
+def test_recognition_of_views_outside_the_training_set(
     deployed: Cloud, pulled: Path, card_folder: Path
 ) -> None:
     manifest = json.loads((pulled / "manifest.json").read_text())
@@ -344,7 +344,7 @@ def test_a_metadata_edit_compiles_and_publishes_nothing_again(
     assert pointer(deployed) == release
 
 
-def test_rejecting_withdraws_the_release_and_approving_again_brings_it_back(
+def test_rejection_withdraws_the_release_and_approval_publishes_it_again(
     deployed: Cloud, trained: dict[str, dict[str, Any]], release: dict[str, Any], pulled: Path
 ) -> None:
     arn = trained["stage2"]["model_package"]

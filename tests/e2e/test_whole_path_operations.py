@@ -104,7 +104,9 @@ def second(deployed: Cloud, first: dict[str, str], notices: str) -> dict[str, st
     return {"arn": arn, "release": str(channel(deployed, "stable"))}
 
 
-def test_the_story_of_a_version_is_told_with_times(deployed: Cloud, first: dict[str, str]) -> None:
+def test_trace_shows_the_steps_of_a_version_with_times(
+    deployed: Cloud, first: dict[str, str]
+) -> None:
     entries = deployed.json(CLI, "trace", FIRST, "--json")
     whats = [entry["what"] for entry in entries]
     expected = ["its job ended", "registered", "compile job started", "compile job completed",
@@ -116,7 +118,7 @@ def test_the_story_of_a_version_is_told_with_times(deployed: Cloud, first: dict[
     assert any("publish the release" in entry["detail"] for entry in logged)
 
 
-def test_a_newer_approved_version_takes_both_channels_and_people_are_told(
+def test_newer_approved_version_moves_both_channels_and_sends_notices(
     deployed: Cloud, first: dict[str, str], second: dict[str, str], notices: str
 ) -> None:
     assert channels(deployed) == {"candidate": second["release"], "stable": second["release"]}
@@ -160,7 +162,7 @@ def test_stable_goes_back_stays_there_and_is_promoted_again(
 
 
 @pytest.mark.parametrize("damage", [b"[", b'{"release": "x", "package_arn": "arn:x", "name": "x"}'])
-def test_a_channel_that_somebody_changed_by_hand_is_put_right(
+def test_channel_changed_by_hand_is_repaired(
     deployed: Cloud, second: dict[str, str], damage: bytes
 ) -> None:
     s3, bucket = deployed.client("s3"), deployed.deployment.release_bucket
@@ -217,10 +219,10 @@ def test_a_rejection_whose_event_was_lost_is_found(
     assert refused.returncode == 1 and "does not exist" in refused.stderr
 
 
-def test_after_that_there_is_nothing_to_put_right(
+def test_reconciler_after_the_repair_finds_nothing(
     deployed: Cloud, first: dict[str, str], second: dict[str, str]
 ) -> None:
-    assert "all is as it should be" in until(
+    assert "nothing to repair" in until(
         lambda: (
             said if "all is" in (said := deployed.must(CLI, "reconcile", "--dry-run")) else None
         ),

@@ -91,7 +91,7 @@ def test_a_wildcard_stands_at_the_end_of_a_resource_only(deployment: Assembly) -
                 f"{RELEASES}/releases/*/manifest.json",
                 f"{RELEASES}/releases/*/retired.json",
             ):
-                continue  # Withdrawing a release, and taking back that it was let go.
+                continue  # Withdrawing a release, and deleting the mark that it was retired.
             assert "*" not in resource.rstrip("*"), f"{path}: {resource}"
             assert resource == "*" or resource.count(":") >= 5, f"{path}: {resource}"
 
@@ -199,7 +199,7 @@ FORBIDDEN = [
     # A release is withdrawn by its manifest; what devices have been given stays to be looked at.
     (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/model.onnx"),
     (PUBLISH, "s3:DeleteObject", f"{RELEASES}/channels/stable.json"),
-    # The reconciler finds, and others put right.
+    # The reconciler finds, and other functions repair.
     (RECONCILE, "sagemaker:UpdateModelPackage", PACKAGE),
     (RECONCILE, "sagemaker:CreateProcessingJob", COMPILE_JOB),
     (RECONCILE, "s3:PutObject", f"{RELEASES}/channels/stable.json"),
@@ -348,7 +348,7 @@ def test_the_operator_looks_at_everything_and_changes_nothing(deployment: Assemb
     assert not allows(statements, "cloudformation:DescribeStacks", f"{stack}/abalone/1")
 
 
-def test_the_releaser_holds_channels_and_makes_functions_look_again(deployment: Assembly) -> None:
+def test_releaser_holds_channels_and_invokes_functions(deployment: Assembly) -> None:
     statements = policy_of(deployment, "Releaser")
     assert allows(statements, "s3:PutObject", f"{RELEASES}/channels/stable.hold.json")
     assert allows(statements, "s3:DeleteObject", f"{RELEASES}/channels/stable.hold.json")

@@ -157,7 +157,7 @@ def test_the_file_takes_a_list() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]"])
-def test_the_command_line_can_take_every_reader_back(text: str) -> None:
+def test_command_line_can_remove_every_reader(text: str) -> None:
     context = {"cards": {"reader_accounts": [PRODUCTION]}, "cards.reader_accounts": text}
     assert load_settings(context).reader_accounts == ()
 

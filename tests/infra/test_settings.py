@@ -202,7 +202,7 @@ def test_the_command_line_says_the_same_as_the_file(
     assert from_file == from_command_line
 
 
-def test_the_command_line_can_take_a_name_back() -> None:
+def test_command_line_can_restore_a_default_name() -> None:
     context = {"cards": {"training_bucket": "mine"}, "cards.training_bucket": "null"}
     assert load_settings(context).training_bucket is None
 

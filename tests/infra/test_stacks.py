@@ -43,7 +43,7 @@ def test_the_stateful_stack_is_protected_and_the_others_are_not(deployment: Asse
     assert protected == {"registry": True, "access": False, "automation": False}
 
 
-def test_a_deployment_that_is_not_kept_says_so_everywhere(synthesise: Any) -> None:
+def test_deployment_without_retention_deletes_every_resource(synthesise: Any) -> None:
     throwaway = synthesise(retain="false")
     for each in throwaway.resources:
         assert each.body.get("DeletionPolicy", "Delete") == "Delete", each.path
@@ -105,7 +105,7 @@ def test_buckets_are_versioned_encrypted_private_and_tls_only(deployment: Assemb
     assert expiring == {"TrainingBucketEB7BB5C9"}  # a release's history is never thinned out
 
 
-def test_what_retention_deletes_can_be_had_back_for_a_while(synthesise: Any) -> None:
+def test_deletion_by_retention_can_be_undone_for_a_time(synthesise: Any) -> None:
     keeping = synthesise(keep_releases="20")
     (bucket,) = (
         each
@@ -118,7 +118,7 @@ def test_what_retention_deletes_can_be_had_back_for_a_while(synthesise: Any) -> 
     assert going["Prefix"] == "releases/", "channels keep their whole history"
 
 
-def test_the_compiler_s_repository_is_scanned_and_names_an_image_for_ever(
+def test_compilers_repository_is_scanned_and_its_tags_are_immutable(
     deployment: Assembly,
 ) -> None:
     (repository,) = (e for e in deployment.resources if e.type == "AWS::ECR::Repository")
@@ -302,7 +302,9 @@ def test_queues_are_encrypted_and_tls_only(deployment: Assembly) -> None:
         assert queue.logical_id in denied
 
 
-def test_a_functions_log_is_its_own_and_ends(synthesise: Any, deployment: Assembly) -> None:
+def test_function_has_its_own_log_group_with_an_expiry(
+    synthesise: Any, deployment: Assembly
+) -> None:
     for assembly, days in ((deployment, 90), (synthesise(log_retention_days="30"), 30)):
         groups = {
             each.logical_id: each.properties for each in assembly.of_type("AWS::Logs::LogGroup")

@@ -121,9 +121,7 @@ def test_creation_of_a_version_is_bound_to_kind_and_approval(
 
 
 @pytest.mark.parametrize("key", sorted(SCHEMA_KEYS))
-def test_registered_metadata_is_written_by_nobody_afterwards(
-    deployment: Assembly, key: str
-) -> None:
+def test_registered_metadata_cannot_be_written_afterwards(deployment: Assembly, key: str) -> None:
     metadata = {"CustomerMetadataProperties": {key: "1"}}
     approving = metadata | {"ModelApprovalStatus": "Approved"}
     assert not may(deployment, "Approver", "Update", metadata)

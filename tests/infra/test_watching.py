@@ -34,7 +34,7 @@ def test_every_failure_has_an_alarm_that_notifies_the_topic(
         assert "cards " in alarm["AlarmDescription"] or "Lambda" in alarm["AlarmDescription"], name
 
 
-def test_a_reconciler_that_does_not_run_is_an_alarm_and_quiet_functions_are_none(
+def test_alarm_is_raised_by_a_missing_reconciler_run_and_not_by_idle_functions(
     deployment: Assembly,
 ) -> None:
     stale = alarms(deployment)["ReconcilerStale"]
@@ -51,7 +51,7 @@ def test_alarms_and_the_dashboard_ask_for_metrics_that_the_functions_print(
     deployment: Assembly,
 ) -> None:
     printed = {*METRICS.values(), "CompilationStarted", "LeadTimeSeconds", "RunFailed",
-               "Reconciled", "VersionsLooked", "VersionsPutRight", "VersionFailed"}  # fmt: skip
+               "Reconciled", "VersionsLooked", "VersionsRepaired", "VersionFailed"}  # fmt: skip
     ours = {
         alarm["MetricName"]
         for alarm in alarms(deployment).values()

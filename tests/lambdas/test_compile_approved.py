@@ -97,7 +97,7 @@ def test_every_versions_lineage_is_written_by_its_event_and_once(
     assert writes(faults) == {}
 
 
-def test_lineage_that_cannot_be_written_keeps_no_compilation_back_and_is_tried_again(
+def test_lineage_failure_does_not_delay_compilation_and_is_retried(
     client: Client, function: ModuleType
 ) -> None:
     sagemaker = client("sagemaker")
@@ -121,9 +121,7 @@ def test_lineage_that_cannot_be_written_keeps_no_compilation_back_and_is_tried_a
     assert artifact_of(sagemaker, package.arn)
 
 
-def test_a_version_of_another_group_and_one_that_is_gone_are_left(
-    client: Client, function: ModuleType
-) -> None:
+def test_foreign_and_deleted_versions_are_ignored(client: Client, function: ModuleType) -> None:
     sagemaker = client("sagemaker")
     stranger = register(sagemaker, "others", "student-x-stage2-v1")
     function.handler(event(stranger.arn), None)

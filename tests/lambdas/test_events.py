@@ -68,7 +68,7 @@ def test_any_event_names_something_or_is_refused(event: dict[str, Any]) -> None:
 
 
 @given(name=values)
-def test_a_name_that_a_function_of_ours_hands_on_is_believed_where_it_is_one(name: object) -> None:
+def test_name_in_an_event_of_an_own_function_is_used_if_valid(name: object) -> None:
     found = version_ref(
         {"detail": {"ModelPackageArn": ARN, "ModelName": name}}, sagemaker_with(), GROUP
     )

@@ -172,6 +172,6 @@ def test_state_folder_and_secret_are_private(cloud: LocalCloud) -> None:
     assert cloud.env()["AWS_SECRET_ACCESS_KEY"] == secret.read_text()
 
 
-def test_health_needs_no_signature_and_tells_no_state(cloud: LocalCloud) -> None:
+def test_health_needs_no_signature_and_contains_no_state(cloud: LocalCloud) -> None:
     status, text = send(cloud, {}, method="GET", path="/_localcloud/ready", body=b"")
     assert status == 200 and set(json.loads(text)) == {"MLflow"}

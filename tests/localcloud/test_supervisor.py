@@ -75,7 +75,7 @@ def test_a_stop_ends_jobs_which_have_failed_at_the_next_start(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
-def test_a_killed_server_leaves_nothing_behind_and_the_next_start_succeeds(tmp_path: Path) -> None:
+def test_start_after_a_killed_server_succeeds_without_leftovers(tmp_path: Path) -> None:
     cloud = make_cloud(tmp_path / "state")
     pid = cloud.start().pid
     try:
@@ -263,7 +263,7 @@ def test_missing_interpreter_is_named(tmp_path: Path) -> None:
         cloud.start()
 
 
-def test_the_callers_own_aws_configuration_stays_out(
+def test_callers_aws_configuration_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".aws").mkdir()

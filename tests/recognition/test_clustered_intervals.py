@@ -37,7 +37,7 @@ def test_views_that_only_repeat_their_card_add_nothing() -> None:
     assert mean_interval(hits, Clusters(ids(40, 25), 1000)) == pytest.approx((low, high), abs=0.05)
 
 
-def test_a_perfect_rate_is_as_sure_as_there_are_cards() -> None:
+def test_interval_of_a_perfect_rate_follows_the_number_of_cards() -> None:
     assert rate_interval(np.ones(500), Clusters(ids(5, 100), 500)) == wilson_interval(5, 5)
 
 
@@ -75,7 +75,7 @@ def test_auroc_of_resamples_counts_ties_half() -> None:
     assert auroc_interval(np.ones(30), of, np.zeros(30), of) == (1.0, 1.0)
 
 
-def test_a_threshold_from_few_cards_is_unsure() -> None:
+def test_threshold_from_few_cards_has_a_wide_interval() -> None:
     rng = np.random.default_rng(1)
     values = (rng.normal(0.5, 0.1, 8)[:, None] + rng.normal(0, 0.01, (8, 30))).ravel()
     low, high = statistic_interval(values, Clusters(ids(8, 30), 240), acceptance_threshold)

@@ -19,7 +19,7 @@ from registry.contract import Contract
 Reseal = Callable[..., None]
 
 
-def test_known_cards_are_found_and_unknown_turned_away(
+def test_known_cards_are_found_and_unknown_cards_rejected(
     release_and_figures: tuple[Path, Evaluation],
     scans: np.ndarray,
     card_ids: list[str],

@@ -102,7 +102,7 @@ def test_a_refusal_is_not_tried_again_and_a_fault_is() -> None:
         assert not (seen.job is JobState.FAILED and seen.refused)
 
 
-def test_what_is_not_approved_is_neither_running_nor_to_be_had() -> None:
+def test_unapproved_version_is_neither_compiled_nor_released() -> None:
     for seen, step in EVERY:
         if seen.releasable and seen.approval is not Approval.APPROVED:
             visible = seen.released or seen.released_otherwise or seen.announced
@@ -143,7 +143,7 @@ def test_a_failure_is_recorded_once() -> None:
 
 
 @pytest.mark.parametrize("job", [JobState.STOPPED, JobState.FAILED])
-def test_tries_are_bounded(job: JobState) -> None:
+def test_number_of_attempts_is_limited(job: JobState) -> None:
     seen = Observation(Approval.APPROVED, True, job=job, attempts=ATTEMPT_LIMIT)
     assert next_step(seen) is Step.RECORD_FAILURE
 

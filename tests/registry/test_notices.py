@@ -43,7 +43,7 @@ def test_mail_and_chat_get_their_own_text_and_it_is_counted() -> None:
 @given(st.text(max_size=6000), st.text(max_size=400))
 @example("", "\x1b[31m")
 @example("\x1b]0;title\x07", "a\u202eb\x9b\ud800")
-def test_hostile_words_stay_one_line_and_within_the_limits_of_sns(why: str, name: str) -> None:
+def test_hostile_text_is_one_line_within_the_limits_of_sns(why: str, name: str) -> None:
     notice = Notice(NoticeKind.RELEASED, name, "arn", why, STEPS)
     assert len(notice.subject) <= 100 and notice.subject.isprintable()
     assert len(notice.text) <= 4000 and "\x1b" not in notice.text

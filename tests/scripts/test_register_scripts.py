@@ -89,7 +89,7 @@ def test_a_foreign_teacher_is_registered_from_its_job_and_its_artifact(place: Pl
     assert (again["outcome"], again["arn"]) == ("already registered", made["arn"])
 
 
-def test_everything_that_nobody_knows_is_asked_for_at_once(place: Place) -> None:
+def test_all_missing_values_are_asked_for_at_once(place: Place) -> None:
     job = foreign(place, hyperparameters={}, prints="", shapes={"layer.weight": [3, 4]})
     said = place.refused(TEACHER, "--job", job)
     for key in ("Architecture", "EmbeddingDim", "NumClasses", "TrainingApproach", "Top1"):
@@ -199,7 +199,7 @@ def test_a_job_of_ours_that_does_not_name_its_line_is_registered_by_its_request(
     assert "Stated" not in place.version(made["arn"])["CustomerMetadataProperties"]
 
 
-def test_a_person_who_may_not_register_is_told_what_it_takes(place: Place) -> None:
+def test_caller_without_permission_sees_the_needed_policy(place: Place) -> None:
     reader = place.as_user("ssm:GetParametersByPath", "sagemaker:Describe*", "sagemaker:List*",
                            "sagemaker:Search", "s3:Get*", "s3:List*")  # fmt: skip
     said = reader.refused(TEACHER, *teacher_words(foreign(place)))

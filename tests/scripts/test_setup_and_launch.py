@@ -26,7 +26,7 @@ def test_setting_up_twice_changes_nothing(place: Place) -> None:
     assert "cards.mlflow=app" in shown, "a deployment without MLflow is told how to get one"
 
 
-def test_a_group_that_is_gone_is_named_and_not_made_beside_the_stack(place: Place) -> None:
+def test_deleted_group_is_reported_and_not_created_outside_the_stack(place: Place) -> None:
     sagemaker = place.client("sagemaker")
     sagemaker.delete_model_package_group(ModelPackageGroupName=place.group)
     done = place.script(SETUP)

@@ -34,7 +34,7 @@ def test_the_guides_figures_are_in_the_full_recipe() -> None:
         assert (student.epochs, student.learning_rate, student.batch_size) == (epochs, rate, 512)
 
 
-def test_defaults_give_way_to_the_recipe_and_the_recipe_to_hyper_parameters(
+def test_hyper_parameters_override_the_recipe_and_the_recipe_overrides_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = {"architecture": "vit-x", "backbone": "vit_small_patch16_dinov3", "weight_arcface": 1}

@@ -2,7 +2,7 @@
 
 The gallery is the known cards' clean scans. Queries are camera views of another stream than the
 training's. Settings are chosen by the validation figures alone (other views of the known cards,
-and other unseen cards than the test's). Views are rendered, embedded and let go in groups, and
+and other unseen cards than the test's). Views are rendered, embedded and freed in groups, and
 several processes take a part of the cards each.
 """
 

@@ -84,7 +84,7 @@ class AutomationDashboard(cloudwatch.Dashboard):
                 "Reconciler",
                 [
                     counted(settings, name, _HOUR)
-                    for name in ("Reconciled", "VersionsLooked", "VersionsPutRight")
+                    for name in ("Reconciled", "VersionsLooked", "VersionsRepaired")
                 ],
             ),
             _graph("Duration", [each.function.metric_duration(period=_HOUR) for each in functions]),

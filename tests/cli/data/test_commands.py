@@ -42,7 +42,7 @@ def test_the_same_seed_draws_the_same_cards(tmp_path: Path) -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_drawing_leaves_what_is_there_alone(tmp_path: Path) -> None:
+def test_drawing_into_a_used_folder_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("x")
     refused(cards("data", "draw", "--out", str(tmp_path)), str(tmp_path), "not empty")
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
@@ -72,7 +72,7 @@ def test_a_broken_image_is_named_and_the_rest_is_counted(card_folder: Path, tmp_
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "file"])
-def test_a_folder_of_nothing_is_refused(what: str, tmp_path: Path) -> None:
+def test_folder_without_scans_is_refused(what: str, tmp_path: Path) -> None:
     folder = tmp_path / "cards"
     if what == "empty":
         folder.mkdir()
@@ -200,9 +200,7 @@ def test_without_a_region_the_remedy_is_named(
     refused(cards("data", "push", str(card_folder)), "region", "cards local env")
 
 
-def test_a_pack_is_pushed_to_a_place_of_its_own(
-    aws: Stack, card_folder: Path, tmp_path: Path
-) -> None:
+def test_pack_is_pushed_to_its_own_prefix(aws: Stack, card_folder: Path, tmp_path: Path) -> None:
     pack = tmp_path / "pack"
     assert cards("data", "prepare", str(card_folder), "--out", str(pack), "--size", "32").code == 0
     plain = cards("data", "push", str(card_folder), "--json").json
@@ -218,7 +216,7 @@ def test_a_pack_is_pushed_to_a_place_of_its_own(
     assert done.json["digest"] == plain["digest"] and not list(tmp_path.glob(".*"))
 
 
-def test_what_is_fetched_is_what_lies_there_now(
+def test_fetch_of_a_changed_prefix_gives_the_present_scans(
     aws: Stack, card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = cards("data", "push", str(card_folder), "--quiet").out.strip()
@@ -283,7 +281,7 @@ def test_a_prefix_that_cannot_be_fetched_is_one_clear_line(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_person_sees_what_training_makes_of_a_scan(tmp_path: Path) -> None:
+def test_preview_shows_the_views_that_training_renders(tmp_path: Path) -> None:
     assert cards("data", "draw", "--count", "9", "--out", str(tmp_path / "cards")).code == 0
     scan = next((tmp_path / "cards").glob("*/front.png"))
     sheets = {}
@@ -297,7 +295,7 @@ def test_a_person_sees_what_training_makes_of_a_scan(tmp_path: Path) -> None:
     assert sheets["b"].tobytes() != sheets["c"].tobytes()
 
 
-def test_what_is_no_scan_is_not_drawn(tmp_path: Path) -> None:
+def test_preview_of_a_file_that_is_no_scan_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "scan.png"
     text.write_text("not a picture")
     sheet = str(tmp_path / "sheet.png")

@@ -30,7 +30,7 @@ def prepared(folder: Path, *arguments: str):
                  "--size", "32", *arguments)  # fmt: skip
 
 
-def test_the_good_ones_are_kept_and_everything_else_is_named(folder: Path) -> None:
+def test_good_scans_are_packed_and_all_others_reported(folder: Path) -> None:
     ids = [path.name for path in sorted(folder.iterdir())]
     whole = next((folder / ids[0]).iterdir())
     (folder / ids[1] / "torn.png").write_bytes(whole.read_bytes()[:300])
@@ -70,7 +70,7 @@ def test_again_with_changed_cards_is_another_pack_in_the_same_place(folder: Path
     assert len(list((folder.parent / "pack").glob("scans-*"))) == 1
 
 
-def test_a_target_that_holds_something_else_is_left_alone(folder: Path) -> None:
+def test_target_with_other_files_is_not_changed(folder: Path) -> None:
     target = folder.parent / "pack"
     target.mkdir()
     (target / "thesis.txt").write_text("years of work")
@@ -81,7 +81,7 @@ def test_a_target_that_holds_something_else_is_left_alone(folder: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["report.json", "report.png", "pack.json", "scans-2020.zip", ".notes-1.partial.txt"]
 )
-def test_target_with_a_file_of_a_common_name_is_left_alone(folder: Path, name: str) -> None:
+def test_target_with_a_file_of_a_common_name_is_not_changed(folder: Path, name: str) -> None:
     target = folder.parent / "pack"
     target.mkdir()
     (target / name).write_text("[1]")
@@ -89,7 +89,7 @@ def test_target_with_a_file_of_a_common_name_is_left_alone(folder: Path, name: s
     assert (target / name).read_text() == "[1]"
 
 
-def test_what_an_interruption_left_is_no_hindrance(folder: Path) -> None:
+def test_preparation_after_an_interruption_succeeds(folder: Path) -> None:
     target = folder.parent / "pack"
     target.mkdir()
     for name in (
@@ -140,9 +140,7 @@ def test_names_of_files_cannot_command_a_terminal(folder: Path) -> None:
     assert "\x1b" not in done.out + (folder.parent / "pack" / "report.json").read_text()
 
 
-def test_the_document_stands_alone_however_long_it_takes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_json_output_has_no_progress_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cli.console import Activity
 
     say_always = Activity.__init__

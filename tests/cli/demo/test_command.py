@@ -33,7 +33,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "no images", "too few"])
-def test_cards_of_which_nothing_can_be_made_are_refused(
+def test_unusable_cards_are_refused(
     what: str, tmp_path: Path, places: list[str], card_folder: Path
 ) -> None:
     folder = tmp_path / "cards"
@@ -117,7 +117,7 @@ def test_a_log_line_is_shown_without_what_the_title_says() -> None:
     assert _short_log_line("tracking: run 1 of x") == "tracking: run 1 of x"
 
 
-def test_of_the_cdk_only_the_progress_is_shown() -> None:
+def test_cdk_output_is_reduced_to_its_progress() -> None:
     seen: list[str] = []
 
     class Task:

@@ -33,7 +33,7 @@ def gelu(model: onnx.ModelProto) -> None:
     del node.input[1:]
 
 
-def test_a_graph_that_is_taken(graph: Path) -> None:
+def test_valid_graph_is_accepted(graph: Path) -> None:
     done = cards("export", "lint", str(graph), "--contract", str(graph.with_name("contract.json")))
     assert done.code == 0
     assert "opset 17, 13 nodes, 220,960 parameters" in done.out
@@ -52,7 +52,7 @@ def test_what_is_refused_has_a_remedy_and_a_code(graph: Path, tmp_path: Path) ->
     assert finding["cause"] == "operation Erf" and machine.json["opset"] == 17
 
 
-def test_what_no_checker_lets_through_is_said_with_its_remedy(graph: Path, tmp_path: Path) -> None:
+def test_invalid_graph_is_reported_with_its_remedy(graph: Path, tmp_path: Path) -> None:
     onnx.save(
         onnx.load(graph),
         tmp_path / "apart.onnx",
@@ -75,7 +75,7 @@ def test_what_no_checker_lets_through_is_said_with_its_remedy(graph: Path, tmp_p
     refused(cards("export", "lint", str(tmp_path / "unsound.onnx")), "is no ONNX graph")
 
 
-def test_a_graph_of_another_contract(graph: Path, tmp_path: Path) -> None:
+def test_graph_of_another_contract_is_refused(graph: Path, tmp_path: Path) -> None:
     contract = tmp_path / "contract.json"
     contract.write_text(json.dumps(Contract(size=64, embedding_dim=512).to_dict()))
     done = cards("export", "lint", str(graph), "--contract", str(contract))
@@ -84,7 +84,7 @@ def test_a_graph_of_another_contract(graph: Path, tmp_path: Path) -> None:
     assert "embedding: float [1, 768]; the contract says float [1, 512]" in done.out
 
 
-def test_graphs_made_of_it(graph: Path, tmp_path: Path) -> None:
+def test_exported_graphs_are_written(graph: Path, tmp_path: Path) -> None:
     for word in ("network", "batch"):
         out = tmp_path / f"{word}.onnx"
         done = cards("export", word, str(graph), "--out", str(out))
@@ -97,7 +97,7 @@ def test_graphs_made_of_it(graph: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["lint", "network", "batch"])
-def test_what_is_no_graph(tmp_path: Path, word: str) -> None:
+def test_file_that_is_no_graph_is_refused(tmp_path: Path, word: str) -> None:
     out = () if word == "lint" else ("--out", str(tmp_path / "out.onnx"))
     text = tmp_path / "x.onnx"
     for content in (b"not a graph", b"", b"\xff" * 500):
@@ -107,7 +107,7 @@ def test_what_is_no_graph(tmp_path: Path, word: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
 
 
-def test_what_cannot_be_written(graph: Path) -> None:
+def test_unwritable_output_is_refused(graph: Path) -> None:
     refused(
         cards("export", "batch", str(graph), "--out", "/proc/b.onnx"), "/proc/b.onnx", "written"
     )

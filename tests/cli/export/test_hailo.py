@@ -125,7 +125,7 @@ def test_another_file_is_refused_by_its_digest(
         ("build", "ERROR: process did not complete: exit code: 1", "exit code: 1"),
     ],
 )
-def test_what_docker_says_has_a_remedy(
+def test_error_of_docker_has_a_remedy(
     told: Callable[[], list[dict[str, Any]]],
     wheel: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -138,7 +138,9 @@ def test_what_docker_says_has_a_remedy(
     refused(done, f"docker {step} failed: ", words)
 
 
-def test_without_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_docker_is_refused_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CliError, match="docker is not installed"):
         docker("version")
@@ -160,7 +162,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch, repository: str) -> None:
 
 
 @pytest.mark.processes
-def test_the_image_is_pushed_and_named_for_ever(
+def test_pushed_image_is_named_by_its_digest(
     told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed(monkeypatch, REPOSITORY)
@@ -182,7 +184,7 @@ def test_the_image_is_pushed_and_named_for_ever(
 
 
 @pytest.mark.processes
-def test_a_push_that_cannot_be(
+def test_impossible_push_is_refused(
     told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed(monkeypatch, "none")

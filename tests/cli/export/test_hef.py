@@ -19,7 +19,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_is_in_it(file: Path) -> None:
+def test_hef_content_is_shown(file: Path) -> None:
     done = cards("hef", "inspect", str(file))
     assert done.code == 0
     lines = {line.split()[0]: line for line in done.out.splitlines()}
@@ -30,14 +30,14 @@ def test_what_is_in_it(file: Path) -> None:
     assert lines["host"].endswith("0 operations are left to it")
 
 
-def test_the_same_for_machines(file: Path) -> None:
+def test_json_output_has_the_same_values(file: Path) -> None:
     document = cards("hef", "inspect", str(file), "--json").json
     assert (document["version"], document["architecture"]) == (3, "hailo8l")
     assert document["streams"][1]["shape"] == [1, 1, 768]
     assert len(document["sha256"]) == 64 and document["bytes"] == file.stat().st_size
 
 
-def test_one_for_the_device(file: Path, tmp_path: Path) -> None:
+def test_hef_for_the_device_is_accepted(file: Path, tmp_path: Path) -> None:
     assert cards("hef", "verify", str(file), "--arch", "hailo8l").out.endswith(
         "intact, for hailo8l\n"
     )
@@ -54,7 +54,7 @@ def test_one_for_the_device(file: Path, tmp_path: Path) -> None:
     refused(cards("hef", "verify", str(file), "--contract", str(contract)), "is no contract")
 
 
-def test_one_for_another_chip(tmp_path: Path) -> None:
+def test_hef_for_another_chip_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "eight.hef"
     path.write_bytes(hef(1, Description(architecture=HAILO8).content()))
     refused(cards("hef", "verify", str(path)), "made for hailo8, not for hailo8l; compile it")
@@ -62,7 +62,7 @@ def test_one_for_another_chip(tmp_path: Path) -> None:
     refused(cards("hef", "verify", str(path), "--arch", "hailo9"), "is none of hailo8, hailo8r")
 
 
-def test_what_is_damaged_shows_nothing(file: Path) -> None:
+def test_damaged_hef_is_refused(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
@@ -73,7 +73,7 @@ def test_what_is_damaged_shows_nothing(file: Path) -> None:
     refused(cards("hef", "inspect", str(file.parent / "none.hef")), "cannot be read (No such file")
 
 
-def test_numbers_that_nobody_would_write_are_shown_and_harm_nothing(tmp_path: Path) -> None:
+def test_extreme_numbers_are_shown(tmp_path: Path) -> None:
     """Two to the power of a stranger's number would fill the memory."""
     layers = (Layer("a\x1b[31m", False, (2**40, 3, 3), item_bytes=2**60),)
     path = tmp_path / "odd.hef"

@@ -81,7 +81,7 @@ def test_a_check_that_raises_ends_no_other() -> None:
     assert "on purpose" in rows[1].result.line
 
 
-def test_what_rests_on_a_failed_check_says_which_one() -> None:
+def test_skipped_check_names_the_failed_check_that_it_needs() -> None:
     rows = run(
         [
             Check("ground", lambda _: [failed("gone", "mend it")]),
@@ -140,7 +140,7 @@ def states(document: Any) -> dict[str, str]:
     return {row["check"]: row["state"] for row in document["findings"]}
 
 
-def test_without_a_region_nothing_can_be_asked(bare: pytest.MonkeyPatch) -> None:
+def test_missing_region_ends_the_checks_that_call_aws(bare: pytest.MonkeyPatch) -> None:
     done = cards("doctor", "--json")
     assert done.code == 1
     first, *rest = done.json["findings"]
@@ -150,7 +150,7 @@ def test_without_a_region_nothing_can_be_asked(bare: pytest.MonkeyPatch) -> None
     assert {(row["state"], row["line"]) for row in rest} == {("not checked", "needs region")}
 
 
-def test_without_credentials_the_remedy_is_said(bare: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported_with_the_remedy(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("AWS_REGION", "us-east-2")
     done = cards("doctor", "--json")
     assert done.code == 1
@@ -160,7 +160,7 @@ def test_without_credentials_the_remedy_is_said(bare: pytest.MonkeyPatch) -> Non
     assert found["rules"]["line"] == "needs credentials"
 
 
-def test_an_endpoint_that_nobody_listens_on_is_found_soon(bare: pytest.MonkeyPatch) -> None:
+def test_unreachable_endpoint_is_reported_within_seconds(bare: pytest.MonkeyPatch) -> None:
     import time
 
     for name, value in (
@@ -208,7 +208,7 @@ def test_the_root_user_is_for_the_local_cloud() -> None:
     assert account.judge_caller(root, local=False).state is State.WARNING
 
 
-def test_a_deployment_in_another_region_is_told() -> None:
+def test_deployment_in_another_region_is_reported() -> None:
     key = "arn:aws:kms:eu-central-1:111122223333:key/1"
     result = account.judge_regions("us-east-2", {"signing key": key, "MLflow": "none"})
     assert result and result.remedy == "export AWS_REGION=eu-central-1"
@@ -227,14 +227,14 @@ def test_a_deployment_in_another_region_is_told() -> None:
         ("", "failed"),
     ],
 )
-def test_a_stack_that_is_not_whole_is_told(status: str, state: str) -> None:
+def test_incomplete_stack_is_reported(status: str, state: str) -> None:
     assert only(account.judge_stacks({"cards-dev-access": status}, "cdk deploy")).state == state
 
 
 @pytest.mark.parametrize(
     ("state", "remedy"), [("Disabled", "enable-key"), ("PendingDeletion", "cancel-key-deletion")]
 )
-def test_a_key_that_cannot_sign_is_told(state: str, remedy: str) -> None:
+def test_key_that_cannot_sign_is_reported(state: str, remedy: str) -> None:
     result = storage.judge_key("key", state, "nothing is released", "devices trust it")
     assert result.state is State.FAILED and remedy in result.remedy
 
@@ -274,7 +274,7 @@ FUNCTION = {
         ({}, None, 0, "warning", "not tried again"),
     ],
 )
-def test_what_keeps_a_function_from_its_work_is_told(
+def test_reason_that_a_function_cannot_work_is_reported(
     changes: dict[str, Any], reserved: int | None, retries: int, state: str, word: str
 ) -> None:
     result = only(
@@ -289,7 +289,7 @@ def test_what_keeps_a_function_from_its_work_is_told(
     assert result.state == state and word in result.line
 
 
-def test_a_function_that_can_work_is_not_complained_about() -> None:
+def test_working_function_is_not_reported() -> None:
     judged = automation.judge_function(
         "RegisterModel", FUNCTION, 5, {"MaximumRetryAttempts": 2}, "cdk deploy"
     )
@@ -310,7 +310,7 @@ TARGET = {"Arn": "function", "DeadLetterConfig": {"Arn": "queue"}}
         ("ENABLED", [{"Arn": "function"}], "function", "warning", "no dead-letter queue"),
     ],
 )
-def test_what_keeps_a_rule_from_its_function_is_told(
+def test_reason_that_a_rule_cannot_invoke_its_function_is_reported(
     state: str, targets: list[dict[str, Any]], function: str, expected: str, word: str
 ) -> None:
     judged = automation.judge_rule("CompileApproved", "r", state, targets, function, "cdk deploy")
@@ -318,7 +318,7 @@ def test_what_keeps_a_rule_from_its_function_is_told(
     assert result.state == expected and word in result.line
 
 
-def test_a_dead_letter_says_who_gave_up_on_it_and_how_to_look() -> None:
+def test_dead_letter_is_reported_with_its_function_and_remedy() -> None:
     undelivered = automation.judge_queue("RegisterModelUndelivered1234", 2, "dev")
     assert undelivered.line == "2 events could not be delivered to RegisterModel"
     handled = automation.judge_queue("PublishReleaseFailed1234", 1, "dev")
@@ -334,14 +334,14 @@ RIGHTS = permissions.Rights(WHERE, "aws", "us-east-2", "1")
 
 
 @pytest.mark.parametrize("role", RIGHTS.roles())
-def test_a_role_with_just_its_rights_is_well(role: str) -> None:
+def test_role_with_exactly_its_permissions_passes(role: str) -> None:
     duties = RIGHTS.roles()[role]
     allowed = dict.fromkeys(duties.must, True) | dict.fromkeys(duties.must_not, False)
     assert list(permissions.judge_role(role, duties, allowed, "cdk deploy")) == []
 
 
 @pytest.mark.parametrize("role", RIGHTS.roles())
-def test_any_right_that_a_role_lacks_or_has_too_much_is_told(role: str) -> None:
+def test_missing_or_excess_permission_of_a_role_is_reported(role: str) -> None:
     duties = RIGHTS.roles()[role]
     right = dict.fromkeys(duties.must, True) | dict.fromkeys(duties.must_not, False)
     for each in right:
@@ -357,7 +357,7 @@ def test_no_role_of_jobs_or_functions_may_approve() -> None:
         assert set(RIGHTS.approve) <= set(duties.must_not)
 
 
-def test_who_may_not_even_look_fails_and_who_may_not_train_is_told() -> None:
+def test_missing_read_permission_fails_and_missing_training_permission_warns() -> None:
     duties = RIGHTS.person()
     every = {right: True for rights in duties.values() for right in rights}
     assert only(permissions.judge_caller(duties, every, "attach")).state is State.OK
@@ -378,7 +378,7 @@ def test_who_may_not_even_look_fails_and_who_may_not_train_is_told() -> None:
         ("", None),
     ],
 )
-def test_an_image_in_ecr_is_told_from_another(image: str, repository: str | None) -> None:
+def test_image_in_ecr_is_distinguished_from_another(image: str, repository: str | None) -> None:
     parts = compiler._ECR.fullmatch(image)
     assert (parts["repository"] if parts else None) == repository
 
@@ -388,7 +388,7 @@ def test_an_image_in_ecr_is_told_from_another(image: str, repository: str | None
     [("Created", None), ("Updated", None), ("Creating", "warning"), ("CreateFailed", "failed"),
      ("Deleting", "failed")],
 )  # fmt: skip
-def test_an_app_that_is_not_up_is_told(status: str, state: str | None) -> None:
+def test_mlflow_app_that_is_not_running_is_reported(status: str, state: str | None) -> None:
     result = tracking.judge_app("arn", status, "cdk deploy")
     assert (result.state.value if result else None) == state
 
@@ -398,7 +398,7 @@ def test_an_app_that_is_not_up_is_told(status: str, state: str | None) -> None:
     [("Created", "Active", None), ("Starting", "Inactive", "warning"),
      ("Stopped", "Inactive", "failed"), ("CreateFailed", "Inactive", "failed")],
 )  # fmt: skip
-def test_a_tracking_server_that_is_not_up_is_told(
+def test_tracking_server_that_is_not_running_is_reported(
     status: str, active: str, state: str | None
 ) -> None:
     result = tracking.judge_server("cards-dev", status, active)
@@ -414,13 +414,13 @@ def judged(seen: Observation, package: Package | None = None, newest: str | None
     return releases.judge_version(situation, NOW, "aws lambda invoke", "dev")
 
 
-def test_an_approved_version_that_nobody_compiled_is_out_of_step() -> None:
+def test_approved_version_without_compile_job_is_reported() -> None:
     result = judged(Observation(Approval.APPROVED, True))
     assert result.state is State.FAILED
     assert "start the compilation" in result.line and result.remedy == "aws lambda invoke"
 
 
-def test_the_automation_is_given_a_moment() -> None:
+def test_recent_approval_is_not_reported() -> None:
     seen = Observation(Approval.APPROVED, True)
     assert judged(seen, student(changed=NOW - timedelta(seconds=30))) is None
 
@@ -433,11 +433,11 @@ def test_the_automation_is_given_a_moment() -> None:
         Observation(Approval.REJECTED, True, job=JobState.COMPLETED),
     ],
 )
-def test_what_is_under_way_or_done_is_in_step(seen: Observation) -> None:
+def test_version_in_progress_or_released_passes(seen: Observation) -> None:
     assert judged(seen) is None
 
 
-def test_a_recorded_failure_is_told_with_its_reason() -> None:
+def test_recorded_failure_is_reported_with_its_reason() -> None:
     seen = Observation(
         Approval.APPROVED, True, job=JobState.FAILED, attempts=3, failure_recorded=True
     )
@@ -466,14 +466,14 @@ RELEASED = Pointer("x.r", ARN, "student-x-stage2-v1")
         (RELEASED, Pointer(None), student(REJECTED, NOW), "ok", "changed just now"),
     ],
 )
-def test_the_channel_is_held_against_what_follows_from_the_approvals(
+def test_channel_is_compared_with_its_computed_target(
     pointed: Pointer, wanted: Pointer, package: Package | None, state: str, words: str
 ) -> None:
     result = releases.judge_stable(pointed, wanted, package, NOW, "aws lambda invoke")
     assert result.state == state and words in result.line
 
 
-def test_an_unsupported_python_and_a_full_disk_are_told() -> None:
+def test_unsupported_python_and_full_disk_are_reported() -> None:
     supported = ((3, 11), (3, 13))
     assert machine.judge_python((3, 12), supported) is None
     for version in ((3, 10), (3, 14)):

@@ -118,7 +118,7 @@ def part(deployed: Cloud, kind: str, prefix: str) -> str:
     return next(each for key, each in parts(deployed, kind).items() if key.startswith(prefix))
 
 
-def test_a_fresh_deployment_is_well_but_for_the_experiment_that_setup_makes(
+def test_new_deployment_lacks_only_the_experiment_that_setup_creates(
     deployed: Cloud,
 ) -> None:
     found = look()
@@ -142,7 +142,7 @@ def experiment(deployed: Cloud) -> str:
         return EXPERIMENT
 
 
-def test_the_experiment_is_found_once_it_is_made(experiment: str) -> None:
+def test_experiment_is_found_after_its_creation(experiment: str) -> None:
     well("mlflow")
 
 
@@ -195,7 +195,7 @@ def test_disabled_data_key_is_found_and_enabled_by_the_remedy(
     well("data key")
 
 
-def test_a_rule_that_is_disabled_is_found_and_mended_by_the_remedy(
+def test_disabled_rule_is_found_and_repaired_by_the_remedy(
     deployed: Cloud, after: ExitStack
 ) -> None:
     rule = part(deployed, "AWS::Events::Rule", "RegisterModel")
@@ -218,7 +218,7 @@ def test_a_rule_without_its_target_is_found(deployed: Cloud, after: ExitStack) -
     assert "does not fire its function" in failing("rules")["line"]
 
 
-def test_a_throttled_function_is_found_and_mended_by_the_remedy(
+def test_throttled_function_is_found_and_repaired_by_the_remedy(
     deployed: Cloud, after: ExitStack
 ) -> None:
     function = deployed.function("CompileApproved")
@@ -282,7 +282,7 @@ def test_a_function_that_may_not_register_is_found(deployed: Cloud) -> None:
     assert wrong["line"] == "the role of RegisterModel may not: sagemaker:CreateModelPackage"
 
 
-def test_a_key_that_is_disabled_is_found_and_mended_by_the_remedy(
+def test_disabled_key_is_found_and_repaired_by_the_remedy(
     deployed: Cloud, after: ExitStack
 ) -> None:
     kms, key = deployed.client("kms"), deployed.deployment.signing_key_arn
@@ -292,7 +292,7 @@ def test_a_key_that_is_disabled_is_found_and_mended_by_the_remedy(
     well("signing key")
 
 
-def test_a_group_that_is_missing_is_found_and_what_rests_on_it_is_left(
+def test_missing_group_is_found_and_dependent_checks_are_skipped(
     deployed: Cloud, after: ExitStack
 ) -> None:
     sagemaker = deployed.client("sagemaker")
@@ -329,13 +329,13 @@ def test_an_mlflow_that_does_not_answer_is_found(
     assert "cannot be reached" in failing("mlflow")["line"]
 
 
-def test_an_app_that_is_gone_is_found(deployed: Cloud) -> None:
+def test_deleted_mlflow_app_is_found(deployed: Cloud) -> None:
     gone = "arn:aws:sagemaker:us-east-2:000000000000:mlflow-app/app-GONE"
     with parameter(deployed, "mlflow-uri", gone):
         assert "app-GONE does not exist" in failing("mlflow")["line"]
 
 
-def test_a_deployment_without_mlflow_is_well(deployed: Cloud) -> None:
+def test_deployment_without_mlflow_passes(deployed: Cloud) -> None:
     with parameter(deployed, "mlflow-uri", "none"):
         assert "cards.mlflow=app" in look()["mlflow"][0]["line"]
         well("mlflow")
@@ -388,7 +388,7 @@ def register(deployed: Cloud, name: str, approval: str, after: ExitStack) -> str
     return arn
 
 
-def test_an_approval_that_nobody_acted_on_is_found(
+def test_approval_without_compile_job_is_found(
     deployed: Cloud, after: ExitStack, at_once: None
 ) -> None:
     events, rule = deployed.client("events"), part(deployed, "AWS::Events::Rule", "CompileApproved")
@@ -401,7 +401,7 @@ def test_an_approval_that_nobody_acted_on_is_found(
     assert arn in found[0]["remedy"] and "aws lambda invoke" in found[0]["remedy"]
 
 
-def test_a_rejected_version_that_devices_still_pull_is_found_and_mended_by_the_remedy(
+def test_rejected_version_still_in_a_channel_is_found_and_repaired_by_the_remedy(
     deployed: Cloud, after: ExitStack, at_once: None
 ) -> None:
     events, rule = deployed.client("events"), part(deployed, "AWS::Events::Rule", "CompileApproved")
@@ -451,7 +451,7 @@ def person(deployed: Cloud, monkeypatch: pytest.MonkeyPatch, *policies: str) -> 
     yield
 
 
-def test_the_operators_policy_is_enough_to_make_every_check(
+def test_operators_policy_permits_every_check(
     deployed: Cloud, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with person(deployed, monkeypatch, "Operator"):
@@ -465,7 +465,7 @@ def test_the_operators_policy_is_enough_to_make_every_check(
     assert any("attach-user-policy --user-name person-Operator" in row["remedy"] for row in left)
 
 
-def test_an_approver_may_approve_and_is_told_what_could_not_be_looked_at(
+def test_approver_sees_which_checks_were_not_permitted(
     deployed: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with person(deployed, monkeypatch, "Approver"):

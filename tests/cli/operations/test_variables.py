@@ -32,7 +32,7 @@ LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
         ),
     ],
 )
-def test_variable_that_leads_elsewhere_is_named(
+def test_variable_with_another_value_is_named(
     environment: dict[str, str], state: State, name: str
 ) -> None:
     (result,) = judge_variables(environment)

@@ -61,7 +61,7 @@ def seen(client: Client, arn: str) -> tuple[str, str]:
     return answer["ModelApprovalStatus"], answer.get("ApprovalDescription", "")
 
 
-def test_approving_says_who_why_and_what_comes_next(client: Client, account: Account) -> None:
+def test_approval_prints_person_reason_and_next_step(client: Client, account: Account) -> None:
     arn = made(client, "student-a-stage2-v1", **FIGURES)
     done = cards("registry", "approve", "student-a-stage2-v1", "--reason", "beats v0")
     assert done.code == 0, done.err
@@ -74,7 +74,7 @@ def test_approving_says_who_why_and_what_comes_next(client: Client, account: Acc
     assert "cards release pull" in done.out
 
 
-def test_approving_again_says_so_and_changes_nothing(client: Client) -> None:
+def test_repeated_approval_is_reported_and_changes_nothing(client: Client) -> None:
     arn = made(client, "student-b-stage2-v1", **FIGURES)
     assert cards("registry", "approve", arn, "--reason", "first").code == 0
     before = seen(client, arn)
@@ -111,7 +111,7 @@ def test_a_failed_run_is_not_approved(client: Client) -> None:
     assert seen(client, arn)[0] == "PendingManualApproval"
 
 
-def test_stage_1_is_approved_and_said_to_release_nothing(client: Client) -> None:
+def test_approval_of_stage_1_prints_that_nothing_is_released(client: Client) -> None:
     arn = made(client, "student-e-stage1-v1", **FIGURES)
     done = cards("registry", "approve", arn, "--reason", "a good start", "--wait")
     assert done.code == 0, done.err
@@ -120,7 +120,7 @@ def test_stage_1_is_approved_and_said_to_release_nothing(client: Client) -> None
     assert seen(client, arn)[0] == "Approved"
 
 
-def test_rejecting_keeps_who_and_why(client: Client, account: Account) -> None:
+def test_rejection_records_person_and_reason(client: Client, account: Account) -> None:
     arn = made(client, "student-f-stage2-v1", **FIGURES)
     done = cards("registry", "reject", arn, "--reason", "mixes reprints", "--json")
     assert done.code == 0, done.err
@@ -130,26 +130,26 @@ def test_rejecting_keeps_who_and_why(client: Client, account: Account) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "two\nlines", "\x1b[31mred", "x" * 1025])
-def test_a_hostile_reason_is_one_line_of_complaint(client: Client, reason: str) -> None:
+def test_hostile_reason_is_refused_in_one_line(client: Client, reason: str) -> None:
     arn = made(client, "student-g-stage2-v1", **FIGURES)
     refused(cards("registry", "approve", arn, "--reason", reason), "student-g-stage2-v1", "reason")
     refused(cards("registry", "reject", arn, "--reason", reason), "student-g-stage2-v1", "reason")
     assert seen(client, arn) == ("PendingManualApproval", "")
 
 
-def test_a_version_of_another_group_is_left_alone(client: Client) -> None:
+def test_version_of_another_group_is_not_changed(client: Client) -> None:
     arn = made(client, "student-h-stage2-v1", "somebody-elses", **FIGURES)
     refused(cards("registry", "approve", arn, "--reason", "x"), "somebody-elses", "--environment")
     assert seen(client, arn)[0] == "PendingManualApproval"
 
 
-def test_a_reason_is_asked_for(client: Client) -> None:
+def test_missing_reason_is_asked_for(client: Client) -> None:
     done = cards("registry", "approve", "student-a-stage2-v1")
     assert done.code == 2
     assert "--reason" in done.err
 
 
-def test_a_name_that_is_not_there_is_one_line(client: Client) -> None:
+def test_unknown_name_is_refused_in_one_line(client: Client) -> None:
     refused(
         cards("registry", "approve", "student-z-stage2-v9", "--reason", "x"), "student-z-stage2-v9"
     )

@@ -120,7 +120,7 @@ def test_mermaid_and_dot_have_every_node_and_edge_and_mark_the_one_asked_for() -
         assert text.count(mark) == 1
 
 
-def test_the_same_cards_are_drawn_once_and_told_to_machines_each_time() -> None:
+def test_shared_card_set_is_drawn_once_and_listed_for_each_version_in_json() -> None:
     again = [edge for edge in DRAWN.edges if (edge.source, edge.target) == ("d0", "v2")]
     assert again and not set(again) & set(telling_edges(DRAWN))
 
@@ -163,7 +163,7 @@ def families(draw: Any) -> Drawing:
 
 
 @given(families())
-def test_no_two_boxes_overlap_and_all_are_on_the_page(drawn: Drawing) -> None:
+def test_boxes_do_not_overlap_and_are_within_the_page(drawn: Drawing) -> None:
     placed = layout(drawn)
     boxes = list(placed.boxes.values())
     assert len(boxes) == len(drawn.nodes)
@@ -180,7 +180,7 @@ def test_no_two_boxes_overlap_and_all_are_on_the_page(drawn: Drawing) -> None:
 
 
 @given(families())
-def test_what_was_used_stands_before_what_was_made_of_it(drawn: Drawing) -> None:
+def test_inputs_are_before_their_outputs(drawn: Drawing) -> None:
     placed = layout(drawn)
     for edge in drawn.edges:
         a, b = placed.boxes[edge.source], placed.boxes[edge.target]
@@ -250,7 +250,7 @@ def test_every_form_goes_to_the_terminal_or_into_a_file(
     assert not list(tmp_path.glob(".*"))
 
 
-def test_repair_writes_what_is_missing_once_and_tells_it(
+def test_repair_writes_missing_lineage_once_and_reports_it(
     made: dict[str, Package], client: Client
 ) -> None:
     sagemaker = client("sagemaker")
@@ -274,9 +274,7 @@ def test_repair_writes_what_is_missing_once_and_tells_it(
     assert everything(sagemaker) == whole
 
 
-def test_repair_tells_a_parent_that_nobody_recorded(
-    made: dict[str, Package], client: Client
-) -> None:
+def test_repair_reports_an_unrecorded_parent(made: dict[str, Package], client: Client) -> None:
     from registry.lineage.ancestry import artifact_of
 
     sagemaker = client("sagemaker")

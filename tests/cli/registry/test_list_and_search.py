@@ -87,7 +87,7 @@ def mlflow_uri(client: Client) -> Iterator[Any]:
 # --- list
 
 
-def test_a_list_stops_after_a_page_and_says_how_to_go_on(client: Client) -> None:
+def test_list_ends_after_a_page_with_the_command_for_the_next(client: Client) -> None:
     done = cards("registry", "list")
     assert done.code == 0, done.err
     heading, *lines = done.out.splitlines()
@@ -129,7 +129,7 @@ def test_limits_count_what_is_shown_and_not_what_is_read(client: Client) -> None
     assert len(cards("registry", "list", "--limit", "3", "--json").json) == 3
 
 
-def test_nothing_found_is_said(client: Client) -> None:
+def test_empty_result_is_reported(client: Client) -> None:
     assert "no such version (62 read)" in cards("registry", "list", "--stage", "int8").out
     assert "nothing yet" in cards("registry", "list", "-e", "empty").out
     assert "nothing yet" in cards("registry", "versions", "-e", "empty").out
@@ -177,7 +177,7 @@ def test_on_a_terminal_a_progress_line_goes_with_the_pages(
     assert all(len(line) <= 80 for line in done.out.splitlines())
 
 
-def test_a_slow_list_tells_a_pipes_reader_on_stderr(
+def test_slow_list_in_a_pipe_reports_on_stderr(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paged_table, "_INTERVAL_SECONDS", 0.0)
@@ -224,7 +224,7 @@ def test_a_search_reads_descriptions_and_metadata(client: Client) -> None:
 # --- show
 
 
-def test_show_tells_figures_with_intervals_and_the_decision(client: Client) -> None:
+def test_show_prints_metrics_with_intervals_and_the_decision(client: Client) -> None:
     sagemaker = client("sagemaker")
     name = "student-shown-stage2-v1"
     arn = register(
@@ -254,7 +254,7 @@ def test_show_tells_figures_with_intervals_and_the_decision(client: Client) -> N
     sagemaker.delete_model_package(ModelPackageName=arn)
 
 
-def test_show_tells_a_failed_run_as_one(client: Client) -> None:
+def test_show_marks_a_failed_run(client: Client) -> None:
     done = cards("registry", "show", FAILED)
     assert done.code == 0
     assert re.search(r"^Failed run +no memory$", done.out, re.MULTILINE)
@@ -296,7 +296,7 @@ def test_a_comparison_goes_into_a_picture_or_a_page(client: Client, tmp_path: Pa
     refused(cards("registry", "compare", ONE, TWO, "--plot", "c.gif"), "--plot", ".png", ".html")
 
 
-def test_what_strangers_wrote_is_text_on_the_page() -> None:
+def test_foreign_text_is_escaped_on_the_page() -> None:
     hostile = "<script>x</script>"
     compared = compare(
         [ComparedVersion(hostile, {"Note": hostile, hostile: "1"}), ComparedVersion("b", {})]
@@ -340,7 +340,7 @@ def test_the_runs_of_mlflow_are_joined_with_their_curves(
         client("sagemaker").delete_model_package(ModelPackageName=arn)
 
 
-def test_without_mlflow_a_comparison_is_made_and_says_so(client: Client, mlflow_uri: Any) -> None:
+def test_comparison_without_mlflow_succeeds_with_a_note(client: Client, mlflow_uri: Any) -> None:
     arn = register(client, "student-untracked-stage2-v1", "Rejected", MlflowRunId="0" * 32)
     none = cards("registry", "compare", ONE, arn)
     assert none.code == 0 and "MLflow: this deployment has none" in none.err
@@ -352,7 +352,7 @@ def test_without_mlflow_a_comparison_is_made_and_says_so(client: Client, mlflow_
     client("sagemaker").delete_model_package(ModelPackageName=arn)
 
 
-def test_a_training_job_that_is_gone_is_said(client: Client) -> None:
+def test_show_reports_a_deleted_training_job(client: Client) -> None:
     arn = register(client, "student-old-stage2-v1", "Rejected", TrainingJob="long-gone")
     done = cards("registry", "compare", ONE, arn)
     assert done.code == 0 and "training job long-gone is gone" in done.err

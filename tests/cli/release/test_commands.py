@@ -115,7 +115,7 @@ def test_a_pulled_release_is_replaced_whole(published: Stack, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["release"]
 
 
-def test_a_folder_of_something_else_is_left_alone(published: Stack, tmp_path: Path) -> None:
+def test_folder_with_other_files_is_not_changed(published: Stack, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("x")
     refused(cards("release", "pull", "--out", str(tmp_path)), str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
@@ -164,7 +164,7 @@ def test_a_changed_byte_on_disk_is_found(published: Stack, tmp_path: Path, name:
     refused(cards("release", "verify", str(out)), name.partition(".")[0])
 
 
-def test_a_channel_that_points_nowhere_says_what_to_do(aws: Stack, tmp_path: Path) -> None:
+def test_empty_channel_is_refused_with_the_remedy(aws: Stack, tmp_path: Path) -> None:
     assert cards("release", "trust", "--yes").code == 0
     for channel, words in (("candidate", ["candidate", "approve"]), ("beta", ["'beta'", "stable"])):
         refused(

@@ -166,7 +166,7 @@ def test_lower_serial_is_refused_by_the_command(deployed: Stack, tmp_path: Path)
     assert pull(tmp_path / "r", "--release", RELEASE).code == 0
 
 
-def test_two_rotations_with_a_device_that_slept_through_the_first(
+def test_two_rotations_are_followed_by_a_device_that_missed_the_first(
     deployed: Stack, tmp_path: Path
 ) -> None:
     assert cards("release", "trust", "--yes").code == 0

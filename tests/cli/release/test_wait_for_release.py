@@ -196,7 +196,7 @@ def test_a_version_is_followed_from_approval_to_the_channel(cloud: Cloud) -> Non
     assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"
 
 
-def test_a_release_that_a_newer_one_stands_before_is_not_waited_for(cloud: Cloud) -> None:
+def test_release_of_an_older_version_is_not_waited_for(cloud: Cloud) -> None:
     cloud.jobs(JOB)
     cloud.job("Completed")
     cloud.pointer(OTHER)
@@ -224,7 +224,7 @@ def test_a_release_that_is_about_to_be_stable_is_waited_for(cloud: Cloud) -> Non
     assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"
 
 
-def test_the_gates_verdict_is_said_when_it_fails(cloud: Cloud) -> None:
+def test_failed_gate_is_shown_with_its_result(cloud: Cloud) -> None:
     cloud.jobs(JOB)
     cloud.job("Completed")
     cloud.pointer(None)
@@ -233,14 +233,14 @@ def test_the_gates_verdict_is_said_when_it_fails(cloud: Cloud) -> None:
         wait_for_release(cloud.aws, STUDENT, lambda update: None)
 
 
-def test_a_failed_compile_job_gives_its_last_words(cloud: Cloud) -> None:
+def test_failed_compile_job_is_shown_with_its_last_log_lines(cloud: Cloud) -> None:
     cloud.jobs(JOB)
     cloud.job("Failed", ExitMessage="no card can be read")
     with pytest.raises(JobFailed, match="no card can be read"):
         wait_for_release(cloud.aws, STUDENT, lambda update: None)
 
 
-def test_when_nothing_happens_the_functions_own_words_are_given(cloud: Cloud) -> None:
+def test_timeout_shows_the_functions_log(cloud: Cloud) -> None:
     cloud.jobs()
     cloud.version()
     cloud.function_log(
@@ -257,7 +257,7 @@ def test_when_nothing_happens_the_functions_own_words_are_given(cloud: Cloud) ->
     assert "--log-group-name /its/log" in words
 
 
-def test_a_log_that_cannot_be_read_hides_no_other_error_in(cloud: Cloud) -> None:
+def test_unreadable_log_does_not_hide_other_errors(cloud: Cloud) -> None:
     cloud.on["cloudformation"].add_client_error("describe_stacks", "ValidationError", "no stack")
     assert "no stack" in last_error(cloud.aws, "RegisterModel")
 
@@ -277,10 +277,10 @@ def test_a_log_that_cannot_be_read_hides_no_other_error_in(cloud: Cloud) -> None
         ("[1, 2]", ""),
     ],
 )
-def test_error_ins_are_told_from_other_lines(line: str, fault: str) -> None:
+def test_error_lines_are_distinguished_from_other_lines(line: str, fault: str) -> None:
     assert _error_in(line) == fault
 
 
-def test_what_botocore_puts_below_a_error_in_is_said_too(cloud: Cloud) -> None:
+def test_cause_below_an_error_line_is_shown(cloud: Cloud) -> None:
     cloud.function_log("x.ParamValidationError: Parameter validation failed:\nUnknown: y")
     assert "Parameter validation failed: Unknown: y" in last_error(cloud.aws, "RegisterModel")

@@ -106,7 +106,7 @@ def test_the_teacher_of_a_student_is_found_by_its_recorded_parents() -> None:
     assert teacher_of(registry.described(2).described(1).aws, student).arn == arn(1)
 
 
-def test_a_student_of_no_teacher_is_no_parent() -> None:
+def test_student_without_a_teacher_is_not_taken_as_parent() -> None:
     orphan = ("student-efficientnet-lite0-stage1-v1", "Approved", None)
     registry = Registry(orphan)
     student = package(registry.described(1).aws, arn(1))
@@ -284,7 +284,7 @@ def test_a_dry_run_of_a_chain_shows_what_can_be_shown(aws: Stack, cards_uri: str
     assert done.err.startswith("stage 1 can be shown once the teacher is registered")
 
 
-def test_a_chain_that_breaks_says_where_to_go_on(
+def test_interrupted_chain_prints_the_command_to_continue(
     aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain(monkeypatch, fail_at=2)
@@ -304,7 +304,7 @@ def test_a_chain_that_breaks_says_where_to_go_on(
         (False, "job-1 goes on by itself"),
     ],
 )
-def test_ctrl_c_stops_the_job_only_when_that_is_wished_for(
+def test_ctrl_c_stops_the_job_only_after_confirmation(
     aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch, wish: bool, words: str
 ) -> None:
     chain(monkeypatch, fail_at=1)
@@ -325,7 +325,7 @@ def test_ctrl_c_stops_the_job_only_when_that_is_wished_for(
     assert stopped == (["job-1"] if wish else [])
 
 
-def test_a_chain_that_breaks_after_stage_1_goes_on_with_stage_2(
+def test_chain_interrupted_after_stage_1_continues_with_stage_2(
     aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain(monkeypatch, fail_at=3)
@@ -336,7 +336,7 @@ def test_a_chain_that_breaks_after_stage_1_goes_on_with_stage_2(
     assert [document["name"] for document in done.json] == [TEACHER[0], STAGE1[0]]
 
 
-def test_a_setting_that_only_the_last_job_refuses_is_found_before_the_first_is_paid_for(
+def test_setting_invalid_for_the_last_job_is_refused_before_the_first_starts(
     aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from training.config import ConfigError
@@ -353,7 +353,7 @@ def test_a_setting_that_only_the_last_job_refuses_is_found_before_the_first_is_p
     assert plans == []
 
 
-def test_a_job_that_has_just_ended_is_not_said_to_be_stopped(
+def test_job_that_has_just_ended_is_not_reported_as_stopped(
     aws: Stack, cards_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain(monkeypatch, fail_at=1)
@@ -370,7 +370,7 @@ def test_a_job_that_has_just_ended_is_not_said_to_be_stopped(
     assert "job-1 was not stopped: StopTrainingJob: ValidationException: is Completed" in done.err
 
 
-def test_what_it_will_take_is_said_first(
+def test_estimate_is_printed_first(
     aws: Stack, card_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain(monkeypatch)

@@ -104,7 +104,7 @@ def test_one_job_has_no_sum() -> None:
     assert not [line for line in printed(Account(17592, product("1")), 1) if "all " in line]
 
 
-def test_without_a_price_the_time_is_told_and_why_there_is_no_price() -> None:
+def test_estimate_without_a_price_shows_the_time_and_the_reason() -> None:
     gone = EndpointConnectionError(endpoint_url="https://pricing")
     said = printed(Account(17592, error=gone), 1)
     assert any("about" in line and "factor of two" in line for line in said)
@@ -112,13 +112,13 @@ def test_without_a_price_the_time_is_told_and_why_there_is_no_price() -> None:
     assert not any("USD" in line for line in said)
 
 
-def test_without_a_time_the_ceiling_is_told() -> None:
+def test_estimate_without_a_time_shows_the_upper_limit() -> None:
     said = printed(Account(17592, product("2")), 1, Compute("ml.p9.48xlarge"))
     assert "  at most USD 48.00 before SageMaker stops it, at list price" in said
     assert not any("about" in line for line in said if "nothing is known" not in line)
 
 
-def test_a_card_set_without_a_count_is_said_in_one_line() -> None:
+def test_card_set_without_a_count_is_reported_in_one_line() -> None:
     said = printed(Account(None), 1)
     assert [line for line in said if "no estimate" in line] == [
         "teacher on 1 × ml.g5.2xlarge, spare capacity; how many cards there are is not known: "
@@ -159,7 +159,7 @@ def answered(answer: bytes, yes: bool = False, local: bool = False) -> tuple[str
 
 @pytest.mark.processes
 @pytest.mark.parametrize("answer", [b"y\n", b"YES\n"])
-def test_a_person_at_a_terminal_says_yes(answer: bytes) -> None:
+def test_confirmation_at_a_terminal_starts_the_job(answer: bytes) -> None:
     out, terminal = answered(answer)
     assert out == "sent\n"
     assert "send these 2 jobs one after the other, about USD 3.75? [y/N]" in terminal
@@ -167,7 +167,7 @@ def test_a_person_at_a_terminal_says_yes(answer: bytes) -> None:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yes please\n", b"\x04"])
-def test_anything_else_is_a_no(answer: bytes) -> None:
+def test_any_other_answer_refuses(answer: bytes) -> None:
     out, terminal = answered(answer)
     assert out == ""
     assert "nothing was sent" in terminal
@@ -175,14 +175,14 @@ def test_anything_else_is_a_no(answer: bytes) -> None:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("settings", [{"yes": True}, {"local": True}])
-def test_nobody_is_asked_with_yes_or_where_it_costs_nothing(settings: dict[str, bool]) -> None:
+def test_confirmation_is_not_asked_with_yes_or_without_cost(settings: dict[str, bool]) -> None:
     out, terminal = answered(b"n\n", **settings)
     assert out == "sent\n"
     assert "[y/N]" not in terminal
 
 
 @pytest.mark.processes
-def test_a_script_is_not_asked() -> None:
+def test_script_without_terminal_is_not_asked() -> None:
     code = ASK.replace("YES", "False").replace("LOCAL", "False")
     done = subprocess.run(
         [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
@@ -222,7 +222,7 @@ def test_after_ctrl_c_only_a_yes_stops_the_job(
     assert confirmation.wants_to_stop("job") is wish
 
 
-def test_a_no_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_confirmation_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     monkeypatch.setattr(sys, "stderr", Terminal(""))
     with pytest.raises(CliError, match="nothing was sent"):

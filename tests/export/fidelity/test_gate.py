@@ -339,7 +339,7 @@ def test_a_card_whose_views_move() -> None:
     assert ";" not in found, "another figure sees it, too"
 
 
-def test_strangers_that_are_no_longer_told() -> None:
+def test_gate_fails_where_unknown_cards_are_no_longer_rejected() -> None:
     inputs = synthetic()
     assert reasons(dataclasses.replace(inputs, compiled_auroc=0.891)) == ""
     for auroc in (0.889, float("nan")):
@@ -408,7 +408,7 @@ def test_grey_cards_say_nothing_about_calibration_either() -> None:
         assert reasons(dataclasses.replace(synthetic(), tints=noise, scan_tints=other)) == ""
 
 
-def test_the_compiler_s_graph_before_quantisation_is_judged_where_it_can_run() -> None:
+def test_compilers_graph_before_quantisation_is_checked_where_it_can_run() -> None:
     inputs = synthetic()
     same = dataclasses.replace(inputs, optimised=inputs.onnx.queries)
     result = apply_gate(same, Thresholds())

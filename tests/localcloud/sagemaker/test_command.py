@@ -93,7 +93,7 @@ def test_a_stop_leaves_the_commands_own_workers_to_the_command(tmp_path: Path) -
     assert result.status == 0 and lines == ["worker done"]
 
 
-def test_who_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
+def test_command_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path: Path) -> None:
     result, _lines = run(tmp_path, "trap '' TERM; sleep 30", limit=0.3, grace=0.3)
     assert result.timed_out and result.status == 128 + 9
 

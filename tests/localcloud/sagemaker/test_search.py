@@ -74,7 +74,7 @@ def refused(client: Client, word: str, **request: Any) -> None:
         (where("CreationTime", "LessThan", "2020-01-01T00:00:00"), []),
     ],
 )
-def test_an_operator_finds_what_it_says(
+def test_operator_finds_matching_versions(
     client: Client, group: str, condition: dict[str, str], versions: list[int]
 ) -> None:
     assert search(client, group, condition) == versions
@@ -114,7 +114,7 @@ def test_results_come_in_order_and_in_pages(client: Client, group: str) -> None:
     assert numbers == [[4, 3, 2], [1]]
 
 
-def test_the_newest_change_comes_first_unless_told(client: Client, group: str) -> None:
+def test_newest_change_comes_first_by_default(client: Client, group: str) -> None:
     sagemaker = client("sagemaker")
     arn = sagemaker.list_model_packages(
         ModelPackageGroupName=group, SortBy="CreationTime", MaxResults=1

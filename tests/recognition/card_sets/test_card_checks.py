@@ -32,7 +32,7 @@ def scan(folder: Path, place: int) -> Path:
     return next(iter(sorted(folder.iterdir())[place].glob("*.png")))
 
 
-def test_a_clean_set_has_nothing_to_look_at(folder: Path) -> None:
+def test_clean_set_has_no_findings(folder: Path) -> None:
     assert not examined(folder)
 
 
@@ -106,13 +106,13 @@ def test_an_id_with_an_underscore_is_an_id(folder: Path) -> None:
     assert examined(folder).misnamed == (("swsh_1", f"{ids[3]}_x?[31m.png", ids[3]),)
 
 
-def test_what_is_missing_and_what_nobody_expected(folder: Path) -> None:
+def test_missing_and_unexpected_cards_are_reported(folder: Path) -> None:
     ids = [path.name for path in sorted(folder.iterdir())]
     found = examined(folder, [*ids[1:], "base1-1"])
     assert (found.missing, found.unexpected) == (("base1-1",), (ids[0],))
 
 
-def test_playing_cards_are_all_told_apart() -> None:
+def test_playing_cards_are_all_distinguished() -> None:
     cards = Path(__file__).resolve().parents[3].parent / "shared/data/playing-cards"
     if not cards.is_dir():
         pytest.skip("no playing cards here")

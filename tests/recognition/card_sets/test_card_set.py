@@ -137,7 +137,7 @@ def test_one_image_twice_in_a_card_is_reported_however_far_apart(tmp_path: Path)
     assert problem.subject == "base1-2/99.png" and "same file as another scan" in problem.reason
 
 
-def test_reading_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_reading_reports_its_progress(tmp_path: Path) -> None:
     for number in range(3):
         scan_file(tmp_path, f"base1-{number}")
     told: list[tuple[int, int]] = []

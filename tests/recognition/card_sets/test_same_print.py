@@ -63,7 +63,7 @@ def test_two_scans_of_a_card_are_one_print(faces: list[Scan], card: int, seed: i
 
 @settings(deadline=None, max_examples=12)
 @given(card=st.integers(0, 5), seed=st.integers(0, 10**6))
-def test_a_word_more_is_another_print(faces: list[Scan], card: int, seed: int) -> None:
+def test_additional_word_is_another_print(faces: list[Scan], card: int, seed: int) -> None:
     other = faces[card].copy()
     other[685:735, 60:670] = (235, 230, 215)
     reprint = written(other, "Flip a coin. If heads, the")

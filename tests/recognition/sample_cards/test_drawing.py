@@ -29,7 +29,7 @@ def test_ids_are_distinct_and_safe() -> None:
     assert names[:2] == ["aurora-001", "aurora-002"]
 
 
-def test_every_card_can_be_told_from_every_other() -> None:
+def test_all_cards_differ_from_each_other() -> None:
     """Even averaged down to 32 x 32 pixels, no two of 300 cards look the same."""
     small = np.stack([stretch(draw_card(n, height=128), 32) for n in range(300)]).astype(float)
     rows = small.reshape(300, -1)
@@ -74,7 +74,7 @@ def test_a_larger_set_begins_with_the_smaller(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["front.png"] * 10
 
 
-def test_a_folder_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_unwritable_folder_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "cards").write_text("in the way")
     with pytest.raises(OSError, match="cards"):
         draw_card_set(tmp_path / "cards", 2)

@@ -178,7 +178,7 @@ def test_any_size_of_the_contract_works(scans: np.ndarray, size: int) -> None:
     assert view.shape == (size, size, 3) and view.dtype == np.uint8 and view.std() > 5
 
 
-def test_opencv_gets_its_threads_back() -> None:
+def test_thread_count_of_opencv_is_restored() -> None:
     before = cv2.getNumThreads()
     with single_threaded_opencv():
         assert cv2.getNumThreads() == 1

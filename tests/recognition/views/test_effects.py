@@ -69,7 +69,7 @@ def test_without_effects_a_view_is_the_scan(size: int) -> None:
     assert (render_view(even, PLAIN, size) == 77).all()
 
 
-def test_the_scan_is_left_alone(scan: np.ndarray) -> None:
+def test_rendering_does_not_change_the_scan(scan: np.ndarray) -> None:
     for side in (2 * SIZE, canvas_side(SIZE)):
         given = stretch(scan, side)
         before = given.copy()

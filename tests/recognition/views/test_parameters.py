@@ -1,4 +1,4 @@
-"""What is drawn about a view: reproducible, within its bounds, and as often as it should be."""
+"""What is drawn at random about a view: reproducible, within its limits, as often as expected."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_all_three_kinds_of_foil_are_met(many: list[ViewParameters]) -> None:
     assert min(whole, around, len(foils) - whole - around) > 0.15 * len(foils)
 
 
-def test_the_new_effects_left_the_others_as_they_were() -> None:
+def test_added_effects_do_not_change_the_draws_of_others() -> None:
     """Foil and sleeve are drawn last; these numbers are from the code before there were any."""
     view = drawn(1)
     assert view.pose.roll == pytest.approx(0.06884966620727127, abs=1e-12)

@@ -346,7 +346,7 @@ class World:
             self.drain()
         raise AssertionError(f"jobs are started for ever: {list(self.aws.jobs)}")
 
-    # --- what is so
+    # --- observed state
 
     def folders(self) -> dict[str, set[str]]:
         """The files of each release that has any."""
@@ -383,7 +383,7 @@ class World:
         return pointer or pointers.Pointer(None)
 
     def wrong(self) -> list[str]:
-        """Everything that is not as it should be, once all is at rest."""
+        """Every deviation from the expected state, once nothing is running any more."""
         faults = []
         releases, here = self.complete_releases(), set()
         deployment = self.code[self.compile_settings]["compile"]._deployment

@@ -42,7 +42,7 @@ def released(world: World) -> bool:
 
 
 @pytest.mark.parametrize("key", [SUBMITTED_BY, FIRST_SUBMITTED_BY])
-def test_version_that_its_submitter_approved_is_not_compiled_and_people_are_notified(
+def test_version_approved_by_its_submitter_is_not_compiled_and_a_notice_is_sent(
     code: list[dict[str, ModuleType]], key: str
 ) -> None:
     tags = {SUBMITTED_BY: "AIDASOMEONE", key: PERSON["PrincipalId"]}

@@ -64,7 +64,7 @@ def assert_released(world: World, notices: int) -> None:
         "x" * 256,
     ],
 )
-def test_direct_call_with_missing_version_and_living_name_changes_nothing(
+def test_direct_call_with_missing_version_and_existing_name_changes_nothing(
     world: World, arn: str
 ) -> None:
     notices = len(world.aws.told)
@@ -100,7 +100,7 @@ def pending(world: World, name: str, **more: Any) -> str:
 
 @pytest.mark.parametrize("description", ["no name at all", f"{NAME}: stage2 student, x", None])
 @pytest.mark.parametrize("status", ["PendingManualApproval", "Rejected", "Approved"])
-def test_version_whose_metadata_bear_another_name_changes_nothing_of_the_other(
+def test_version_with_the_name_of_another_in_its_metadata_does_not_change_the_other(
     world: World, description: str | None, status: str
 ) -> None:
     claim(world, JOB_ARN)
@@ -130,7 +130,7 @@ def claim(world: World, source: str) -> None:
     world.aws._store((TRAINING, f"names/{line}/v{version}.json"), body)
 
 
-def test_approved_version_without_a_claim_and_with_a_living_name_cannot_replace_its_release(
+def test_version_without_claim_and_with_the_name_of_another_cannot_replace_its_release(
     world: World,
 ) -> None:
     """Nobody has claimed the name: the release's own manifest says whose it is."""
@@ -168,7 +168,7 @@ def register_again(world: World) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("late", ["before the new release", "after the new release", "never"])
-def test_version_that_is_registered_again_gets_its_own_release_whenever_the_late_event_comes(
+def test_version_registered_again_gets_its_own_release_despite_a_late_event(
     world: World, late: str
 ) -> None:
     old, new = register_again(world)
@@ -210,7 +210,7 @@ def test_release_of_a_deleted_version_is_withdrawn_where_its_name_is_free(world:
     assert world.complete_releases() == {} and world.channel("candidate").release is None
 
 
-def test_retired_release_of_a_living_version_keeps_its_files_from_a_ghost(world: World) -> None:
+def test_retired_release_of_an_existing_version_keeps_its_files(world: World) -> None:
     (release,) = world.complete_releases()[NAME]
     prefix = f"releases/{release}/"
     body = world.aws.objects[RELEASES, prefix + "manifest.json"][0]

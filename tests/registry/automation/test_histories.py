@@ -348,6 +348,6 @@ def test_any_history_with_lost_events_is_repaired_by_two_reconciler_runs(
         world.check_always()
     assert (world.wrong(), world.overdue()) == ([], [])
     notices, jobs = len(world.aws.told), len(world.aws.jobs)
-    assert world.reconcile()["put_right"] == 0
+    assert world.reconcile()["repaired"] == 0
     world.rest()
     assert (notices, jobs) == (len(world.aws.told), len(world.aws.jobs)), "at rest it stays at rest"

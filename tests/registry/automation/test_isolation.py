@@ -184,7 +184,7 @@ def test_unreadable_manifest_is_withdrawn_and_published_again(
 
 @pytest.mark.parametrize("version", [0, 1, 2])
 @pytest.mark.parametrize("code_of_error", ["ThrottlingException", "AccessDeniedException"])
-def test_version_that_cannot_be_observed_does_not_keep_the_others_waiting(
+def test_unobservable_version_does_not_delay_others(
     code: list[dict[str, ModuleType]],
     version: int,
     code_of_error: str,
@@ -207,7 +207,7 @@ def test_version_that_cannot_be_observed_does_not_keep_the_others_waiting(
     capsys.readouterr()
     found = world.reconcile()
     said = capsys.readouterr().out
-    assert (found["put_right"], found["failed"], found["finished"]) == (2, 1, True)
+    assert (found["repaired"], found["failed"], found["finished"]) == (2, 1, True)
     assert '"VersionFailed": 1.0' in said and f"stage2-v{version + 1}" in said
     world.aws._describe_model_package = describe  # type: ignore[method-assign]
     world.rest()
@@ -216,7 +216,7 @@ def test_version_that_cannot_be_observed_does_not_keep_the_others_waiting(
     assert world.wrong() == [], "what could not be observed is observed again, at any age"
 
 
-def test_repair_that_cannot_be_handed_on_does_not_keep_the_others_waiting(
+def test_failed_forwarding_of_one_repair_does_not_delay_others(
     code: list[dict[str, ModuleType]],
 ) -> None:
     world = begin(code, ["new", "new"])
@@ -233,7 +233,7 @@ def test_repair_that_cannot_be_handed_on_does_not_keep_the_others_waiting(
 
     world.aws._invoke = refuse_first  # type: ignore[method-assign]
     found = world.reconcile()
-    assert (found["put_right"], found["failed"]) == (1, 1)
+    assert (found["repaired"], found["failed"]) == (1, 1)
     assert json.loads(world.aws.objects[TRAINING, STATE_KEY][0])["open"]
     settle(world)
     assert world.wrong() == []

@@ -48,7 +48,7 @@ def test_repair_that_is_lost_again_and_again_is_found_after_each_outage(
     for _ in range(3):
         lose_all(world)
         world.later()
-        assert world.reconcile()["put_right"] > 0
+        assert world.reconcile()["repaired"] > 0
     world.rest()
     world.reconcile()
     world.rest()
@@ -70,7 +70,7 @@ def test_state_with_an_unreadable_time_counts_as_none(
     code: list[dict[str, ModuleType]], clean: object
 ) -> None:
     world = begin(code, ["released"])
-    state = {"below": 0, "told": {}, "clean": clean}
+    state = {"below": 0, "registrations": {}, "clean": clean}
     world.aws._store((TRAINING, STATE_KEY), json.dumps(state).encode())
     world.later()
     world.later()

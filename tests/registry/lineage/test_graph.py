@@ -103,7 +103,7 @@ def test_the_ends_of_every_edge_are_in_the_graph(package: Package) -> None:
     assert len(set(ends)) == len(ends)
 
 
-def test_a_parents_artifact_is_the_same_whoever_names_it() -> None:
+def test_artifact_of_a_parent_is_the_same_in_every_graph() -> None:
     by_child = version_graph(STUDENT, JOB).artifacts[-1]
     parent = replace(STUDENT, arn=PARENT, name=ModelName("student", "x", "stage1", 1), metadata={})
     assert by_child == version_graph(parent, None).artifacts[0]

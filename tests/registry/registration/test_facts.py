@@ -132,13 +132,13 @@ def test_architecture_becomes_the_part_of_the_name_or_none(
 
 
 @given(st.text(max_size=60))
-def test_a_word_that_a_rule_makes_may_stand_in_a_name(text: str) -> None:
+def test_value_made_by_a_rule_is_valid_in_a_name(text: str) -> None:
     word = line_word(text)
     if word and len(word) <= 21:
         check_line(TEACHER, word, "phase2")
 
 
-def test_a_kind_says_its_purpose() -> None:
+def test_model_kind_describes_its_purpose() -> None:
     for kind in (TEACHER, STUDENT):
         assert of_kind(kind)["ModelType"] == kind
         assert set(of_kind(kind)) == {"ModelType", "Purpose", "InferenceTarget"}

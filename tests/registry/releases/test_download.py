@@ -179,7 +179,7 @@ def test_signature_by_the_manifests_digest_counts_where_the_older_name_has_anoth
     assert (tmp_path / "r" / "model.sig").read_bytes() == b"for standard tools"
 
 
-def test_device_that_slept_through_two_rotations_follows_both(
+def test_device_that_missed_two_rotations_follows_both(
     bucket: ReleaseBucket, tmp_path: Path
 ) -> None:
     source = bucket.source()
@@ -269,7 +269,7 @@ def test_rotation_of_another_deployment_is_refused(bucket: ReleaseBucket, tmp_pa
 @pytest.mark.parametrize(
     "files", [{}, {"manifest.json": "{}"}, {"manifest.json": "{}", "manifest.sig": "x"}]
 )
-def test_folder_with_a_manifest_of_something_else_is_left_alone(
+def test_folder_with_a_foreign_manifest_is_not_changed(
     bucket: ReleaseBucket, tmp_path: Path, files: dict[str, str]
 ) -> None:
     folder = tmp_path / "r"
@@ -303,7 +303,7 @@ def test_release_that_an_earlier_version_pulled_is_replaced(
 
 
 @pytest.mark.parametrize("change", ["another file", "a changed file", "a missing file"])
-def test_release_of_an_earlier_version_with_a_difference_is_left_alone(
+def test_changed_release_of_an_earlier_client_is_not_replaced(
     bucket: ReleaseBucket, earlier: Path, change: str
 ) -> None:
     match change:

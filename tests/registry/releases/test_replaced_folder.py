@@ -46,7 +46,7 @@ def test_failing_block_changes_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["target"]
 
 
-def test_reason_against_leaves_the_folder_alone(tmp_path: Path) -> None:
+def test_reason_against_replacement_changes_nothing(tmp_path: Path) -> None:
     target = tmp_path / "target"
     replace(target, "old")
     with (

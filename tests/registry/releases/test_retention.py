@@ -1,4 +1,4 @@
-"""Old releases are let go: what channels need stays, and what goes leaves its record."""
+"""Old releases are retired: what channels need stays, and a retired one keeps its record."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_retirement_keeps_releases_in_use_and_removes_the_files_of_others(
         assert files_of(world, gone) == RECORD
     assert world.aws.objects[RELEASES, f"releases/{first}/{RETIRED}"][0] == manifest
     assert world.wrong() == []
-    assert world.reconcile()["put_right"] == 0
+    assert world.reconcile()["repaired"] == 0
 
 
 def test_version_with_a_retired_release_is_not_compiled_again(

@@ -18,7 +18,7 @@ def report(*findings: LintFinding) -> OnnxReport:
     return OnnxReport(17, {"Conv": 3}, 1000, 1.0, 1.0, 0.0, findings)
 
 
-def test_what_cannot_be_compiled_is_said_with_its_remedy_when_training_ends(
+def test_model_that_cannot_be_compiled_is_reported_with_its_remedy_after_training(
     tiny: Callable[..., TrainingConfig],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

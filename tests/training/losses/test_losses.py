@@ -135,7 +135,7 @@ def test_contrastive_by_hand() -> None:
     assert value.item() == pytest.approx(math.log(1 + math.exp(-2)))
 
 
-def test_contrastive_does_not_push_a_card_from_itself() -> None:
+def test_contrastive_ignores_other_views_of_the_same_card() -> None:
     scans = unit([1, 0], [1, 0], [0, 1])
     same = torch.tensor([7, 7, 3])
     value = contrastive_loss(scans.clone(), scans, same, temperature=0.5)

@@ -113,7 +113,7 @@ SECRET = "cards/hub-token"
 
 
 @pytest.mark.parametrize("text", ["hf_abc123", '{"token": "hf_abc123"}', " hf_abc123\n"])
-def test_the_token_is_there_only_while_weights_are_fetched(
+def test_token_is_set_only_during_the_download_of_weights(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)

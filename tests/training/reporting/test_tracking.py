@@ -24,7 +24,7 @@ def test_tracker_without_server_logs_one_line(
     assert "MLFLOW_TRACKING_URI is not set" in capsys.readouterr().out
 
 
-def test_a_server_out_of_reach_is_one_warning_and_soon(
+def test_unreachable_server_gives_one_warning_within_seconds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -85,7 +85,7 @@ def test_deleted_experiment_is_one_warning_with_its_remedy(
     tracker.finish()
 
 
-def test_a_server_lost_on_the_way_keeps_the_runs_id(
+def test_server_lost_during_a_run_keeps_the_run_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/runs.db")

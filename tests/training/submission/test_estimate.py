@@ -102,7 +102,7 @@ def test_estimate_with_cached_teacher_answers_is_lower() -> None:
         (replace(TEACHER, backbone="vit_giant_patch14"), "ml.g5.xlarge", "size of vit_giant"),
     ],
 )
-def test_what_is_not_known_is_said(config, instance: str, words: str) -> None:
+def test_unknown_values_are_named(config, instance: str, words: str) -> None:
     found = estimate(config, Compute(instance), 1000, teacher=TEACHER)
     assert found.seconds is None and found.price is None and words in found.note
 
@@ -141,7 +141,7 @@ def priced(rows: list[str]) -> float:
         return instance_price(client, "us-east-2", "ml.g5.2xlarge")
 
 
-def test_the_price_is_awss_own() -> None:
+def test_price_is_from_the_aws_price_list() -> None:
     assert priced([product("1.5150000000")]) == 1.515
     assert priced([product("1.515"), product("0"), product("9", unit="GB-Mo")]) == 1.515
 

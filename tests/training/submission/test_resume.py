@@ -39,7 +39,7 @@ def described(status: str = "Stopped", **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_the_same_job_goes_on_from_its_checkpoints() -> None:
+def test_resumed_job_continues_from_its_checkpoints() -> None:
     job = described()
     made = request(job, "new-name")
     shape = (

@@ -171,7 +171,7 @@ def violations(value: Any, shape: model.Shape, path: str) -> Iterator[str]:
             yield f"{path}: {value!r} is none of {shape.enum}"
 
 
-def test_the_check_itself_finds_what_aws_would_refuse() -> None:
+def test_request_check_finds_requests_that_aws_would_refuse() -> None:
     shape = (
         get_session()
         .get_service_model("sagemaker")
@@ -296,7 +296,7 @@ def test_plan_contradicting_arguments_raises(changes: dict[str, Any], words: str
 
 
 @pytest.mark.parametrize("changes", [{"recipe": "demmo"}, {"hyperparameters": {"learnin_rate": 1}}])
-def test_a_wrong_setting_is_found_before_anything_is_paid_for(changes: dict[str, Any]) -> None:
+def test_wrong_setting_is_refused_before_submission(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         plan(**changes)
 
@@ -441,14 +441,14 @@ def test_the_console_finds_every_figure_that_the_log_has() -> None:
         assert [float(value) for value in found] == [figures[definition["Name"]]]
 
 
-def test_a_pack_of_too_small_scans_is_refused_before_it_costs_anything() -> None:
+def test_pack_of_too_small_scans_is_refused_before_submission() -> None:
     large = plan(cards_uri=f"{CARDS}-packed-128/")  # twice the demo recipe's 64 px
     assert large.channels["cards"] == f"{CARDS}-packed-128/"
     with pytest.raises(submit.SubmitError, match=r"packed at 126 px .* needs 128 .*--size 64"):
         plan(cards_uri=f"{CARDS}-packed-126")
 
 
-def test_job_is_told_what_its_channels_must_hold() -> None:
+def test_job_request_has_the_digests_of_its_channels() -> None:
     """An S3 address says where something lies, and not what lies there."""
     teacher = replace(TEACHER, metadata={"ModelArchive": f"{'a' * 64} v1"})
     initial = replace(STAGE1, metadata={"ModelArchive": f"{'b' * 64} v2"})

@@ -148,7 +148,7 @@ def test_a_version_of_another_job_is_not_taken_for_this_ones() -> None:
 
 
 @pytest.mark.parametrize("status", ["Failed", "Stopped"])
-def test_a_job_that_ended_badly_says_why_and_where_its_log_is(status: str) -> None:
+def test_failed_job_is_reported_with_its_reason_and_log(status: str) -> None:
     aws = Aws()
     aws.job(status, FailureReason="AlgorithmError: no card can be read")
     aws.no_log()

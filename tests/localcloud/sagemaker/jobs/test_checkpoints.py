@@ -54,7 +54,7 @@ def made(place: Any) -> Checkpoints:
     return Checkpoints({"S3Uri": "s3://b/c/"}, place)
 
 
-def test_they_are_copied_while_the_job_runs_and_each_state_once(place: Place) -> None:
+def test_checkpoints_are_copied_during_the_job_each_state_once(place: Place) -> None:
     kept = made(place)
     kept.restore()
     kept.start()
@@ -67,7 +67,7 @@ def test_they_are_copied_while_the_job_runs_and_each_state_once(place: Place) ->
     assert place.uploads == ["s3://b/c/one.pt"] * 2
 
 
-def test_the_next_job_finds_them_and_does_not_send_them_back(place: Place) -> None:
+def test_next_job_gets_the_checkpoints_and_does_not_upload_them_again(place: Place) -> None:
     place.objects["s3://b/c/one.pt"] = b"1"
     kept = made(place)
     kept.restore()
@@ -77,7 +77,7 @@ def test_the_next_job_finds_them_and_does_not_send_them_back(place: Place) -> No
     assert place.uploads == []
 
 
-def test_what_may_not_be_written_fails_the_job_at_its_end_only(place: Place) -> None:
+def test_missing_write_permission_fails_the_job_at_its_end(place: Place) -> None:
     kept = made(place)
     kept.restore()
     kept.start()

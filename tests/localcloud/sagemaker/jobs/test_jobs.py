@@ -169,9 +169,7 @@ def test_the_log_is_in_cloudwatch(client: Client, role: str, source: str) -> Non
     assert "loss=0.5" in [event["message"] for event in events]
 
 
-def test_a_failed_job_says_what_it_wrote_to_its_failure_file(
-    client: Client, role: str, source: str
-) -> None:
+def test_failed_job_has_its_failure_file_as_reason(client: Client, role: str, source: str) -> None:
     client("sagemaker").create_training_job(**training("fails", role, source, mode="fail"))
     job = ended(client, "fails")
     assert job["TrainingJobStatus"] == "Failed"
@@ -236,7 +234,7 @@ def test_a_job_that_runs_out_of_time_is_stopped_and_its_model_kept(
     assert job["ModelArtifacts"]["S3ModelArtifacts"].endswith(f"/late-{mode}/output/model.tar.gz")
 
 
-def test_a_job_goes_on_from_the_checkpoints_of_the_one_before(
+def test_job_continues_from_the_checkpoints_of_an_earlier_one(
     client: Client, role: str, source: str
 ) -> None:
     for name in ("begins", "goes-on"):

@@ -31,7 +31,7 @@ SCRIPT = textwrap.dedent(
 )
 
 
-def test_a_stopped_job_goes_on_from_its_checkpoint(client: Client, bucket: str, role: str) -> None:
+def test_stopped_job_continues_from_its_checkpoint(client: Client, bucket: str, role: str) -> None:
     put_source(client, "stoppable.tar.gz", {"train.py": SCRIPT.encode()})
     sagemaker = client("sagemaker")
     source = f"s3://{bucket}/allowed/stoppable.tar.gz"
