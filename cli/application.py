@@ -11,6 +11,7 @@ from cli.data import commands as data
 from cli.demo import command as demo
 from cli.export import commands as export
 from cli.export import hailo, hef
+from cli.index import commands as index
 from cli.operations import dlq, doctor, reconcile, trace
 from cli.registry import commands as registry
 from cli.release import commands as release
@@ -56,6 +57,7 @@ app.add_typer(export.app, name="export")
 app.add_typer(hef.app, name="hef")
 app.add_typer(hailo.app, name="hailo")
 app.add_typer(release.app, name="release")
+app.add_typer(index.app, name="index")
 app.add_typer(dlq.app, name="dlq")
 app.command("trace", epilog=trace.EPILOG)(trace.trace)
 app.command("reconcile", epilog=reconcile.EPILOG)(reconcile.reconcile)

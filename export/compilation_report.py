@@ -12,10 +12,10 @@ from typing import Any
 import onnx
 
 from export.compiler import CompiledModel
+from export.fidelity.measurement import MeasuredModel
 from export.graph import parameter_count
 from export.student_artifact import StudentArtifact
 from recognition.file_digest import file_sha256
-from recognition.retrieval import Evaluation
 from registry.compilers import ONNX_FILE, ONNX_INT8, ONNX_STAGE, compiler_of_stage
 
 ONNX = ONNX_FILE
@@ -48,7 +48,7 @@ def compilation(
     made: CompiledModel,
     card_set: Mapping[str, Any],
     figures: Mapping[str, float],
-    evaluations: Mapping[str, Evaluation],
+    measured: Mapping[str, MeasuredModel],
     ship: Sequence[str],
     companions: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def compilation(
         made: The compiled model.
         card_set: Its digest and number of cards.
         figures: The gate's metrics.
-        evaluations: Of each stage.
+        measured: Retrieval metrics of each stage.
         ship: Names of the release's files.
         companions: By stage, files that go into its archive beside the model.
     """
@@ -75,7 +75,7 @@ def compilation(
                 "stage": stage,
                 "artifact": f"{stage}/model.tar.gz",
                 "metadata": _metadata(stage, output / file, artifact, graph, made),
-                "metrics": _metrics(stage, figures, evaluations[stage]),
+                "metrics": _metrics(stage, figures, measured[stage]),
             }
         )
     return {
@@ -92,7 +92,7 @@ def compilation(
         "model_archive_sha256": artifact.sha256,
         "contract": artifact.contract.to_dict(),
         "card_set": dict(card_set),
-        "acceptance_threshold": evaluations[made.stage].threshold,
+        "acceptance_threshold": measured[made.stage].evaluation.threshold,
         "ship": list(ship),
         "files": {file: identity(output / file) for file in ship},
         "packages": packages,
@@ -128,7 +128,7 @@ def _metadata(
     return metadata
 
 
-def _metrics(stage: str, figures: Mapping[str, float], measured: Evaluation) -> dict[str, float]:
+def _metrics(stage: str, figures: Mapping[str, float], measured: MeasuredModel) -> dict[str, float]:
     prefix = "onnx_" if stage == ONNX_STAGE else ""
     metrics = measured.metrics()
     for key in ("cosine_mean", "cosine_worst"):

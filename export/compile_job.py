@@ -104,6 +104,8 @@ def run(options: argparse.Namespace) -> str:
             raise CompileError(f"{name}: {'; '.join(map(str, findings))}")
         _say(f"{name}: {artifact.contract.size} px, {len(artifact.split.known)} known cards")
         gate_images = render_gate_images(options.cards, artifact, images, options.cards_digest)
+        if len(gate_images.added):
+            _say(f"{len(set(gate_images.added.card_ids))} cards were added after training")
         _say(f"{len(gate_images.queries)} query views, {len(gate_images.calibration)} to calibrate")
         if not artifact.views_digest:
             _say("reference.npz has no views_digest: that these are PyTorch's views is not checked")
@@ -111,6 +113,8 @@ def run(options: argparse.Namespace) -> str:
         made = chosen.compile(output / ONNX, gate_images.calibration, artifact.contract, output)
         _say(f"compiled {made.path.name} ({made.path.stat().st_size:,} bytes) by {chosen.name}")
         fidelity, measured = _apply_gate(artifact, gate_images, chosen, made, thresholds, output)
+        added = measured[made.stage].added
+        fidelity.figures |= added.metrics() if added else {}
         report = fidelity_report(fidelity, gate_images, made.calibration, images, artifact.top1)
         _write_json(output / FIDELITY, report)
         write_atomically(
@@ -132,7 +136,7 @@ def run(options: argparse.Namespace) -> str:
             made,
             {"digest": gate_images.digest, "cards": gate_images.cards},
             fidelity.figures,
-            {stage: each.evaluation for stage, each in measured.items()},
+            measured,
             [made.path.name, ONNX, *INDEX_FILES, FIDELITY, FIDELITY_PAGE],
             {ONNX_STAGE: batch_files, made.stage: made.companions},
         )

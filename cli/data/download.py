@@ -7,7 +7,7 @@ import hashlib
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +64,50 @@ def fetch(s3: S3Client, uri: str, folder: Path, show_progress: ShowProgress) -> 
     if not paths:
         first = problems[0]
         raise CliError(f"{uri}: holds no scan; {first.subject}: {first.reason}; rename it")
+    _get_all(s3, bucket, paths, sizes, folder, show_progress)
+    return tuple(problems)
+
+
+def fetch_card_set(s3: S3Client, uri: str, folder: Path, show_progress: ShowProgress) -> None:
+    """Makes a folder what a prefix holds: folders of scans, or a pack.
+
+    What is there at its size is not fetched again; whether it is the right content, the card set's
+    digest says.
+
+    Args:
+        s3: The caller's client.
+        uri: ``s3://bucket/prefix``.
+        folder: The folder; what else is in it is removed.
+        show_progress: Called with how many files are there.
+
+    Raises:
+        CliError: Nothing is there that can be fetched, or the disk refuses.
+    """
+    from recognition.card_sets.pack import PACK, is_shard_name
+    from registry.aws import split_s3_uri
+
+    bucket, prefix = split_s3_uri(uri.rstrip("/") + "/")
+    sizes = _listed(s3, bucket, prefix)
+    if prefix + PACK not in sizes:
+        fetch(s3, uri, folder, show_progress)
+        return
+    names = {key: key.removeprefix(prefix) for key in sizes}
+    paths = {
+        key: folder / name for key, name in names.items() if name == PACK or is_shard_name(name)
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _get_all(s3, bucket, paths, sizes, folder, show_progress)
+
+
+def _get_all(
+    s3: S3Client,
+    bucket: str,
+    paths: Mapping[str, Path],
+    sizes: Mapping[str, int],
+    folder: Path,
+    show_progress: ShowProgress,
+) -> None:
+    """Fetches objects to paths below a folder, and removes what else is there."""
 
     def get(key: str) -> None:
         path = paths[key]
@@ -95,7 +139,6 @@ def fetch(s3: S3Client, uri: str, folder: Path, show_progress: ShowProgress) -> 
             f"({error.strerror or error}); {space if full else ''}"
             "type the same again: it goes on with what is missing"
         ) from error
-    return tuple(problems)
 
 
 def remove_source(folder: Path) -> None:
@@ -106,9 +149,7 @@ def remove_source(folder: Path) -> None:
 def _sizes(s3: S3Client, bucket: str, prefix: str, uri: str) -> dict[str, int]:
     from recognition.card_sets.pack import PACK
 
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    rows = [row for page in pages for row in page.get("Contents", [])]
-    found = {str(row["Key"]): int(row["Size"]) for row in rows if not row["Key"].endswith("/")}
+    found = _listed(s3, bucket, prefix)
     if not found:
         raise CliError(f"{uri}: holds nothing; name a prefix with <card_id>/<image> below it")
     if prefix + PACK in found:
@@ -118,6 +159,13 @@ def _sizes(s3: S3Client, bucket: str, prefix: str, uri: str) -> dict[str, int]:
     if not scans:
         raise CliError(f"{uri}: holds no scan; name a prefix with <card_id>/<image> below it")
     return scans
+
+
+def _listed(s3: S3Client, bucket: str, prefix: str) -> dict[str, int]:
+    """Size of each object below a prefix, by its key."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    rows = [row for page in pages for row in page.get("Contents", [])]
+    return {str(row["Key"]): int(row["Size"]) for row in rows if not row["Key"].endswith("/")}
 
 
 def _problem(tail: str, parts: list[str]) -> Problem | None:

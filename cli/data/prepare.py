@@ -52,7 +52,8 @@ def prepare(
     from recognition.atomic_files import write_atomically
     from recognition.card_sets.card_checks import examine
     from recognition.card_sets.card_set import read_card_set
-    from recognition.card_sets.pack import open_pack, write_pack
+    from recognition.card_sets.pack import open_pack
+    from recognition.card_sets.pack_writing import write_pack
     from registry.contract import Contract
 
     _check_source(source, out)

@@ -88,7 +88,7 @@ def drawing(
         asked: The version that the lineage is of.
         releases: A release's id by the ARN of the version that it ships.
     """
-    from registry.lineage.graph import MADE_BY, card_set, parent_of
+    from registry.lineage.graph import card_set, made_by, parent_of
 
     nodes: dict[str, LineageNode] = {}
     edges: list[LineageEdge] = []
@@ -97,7 +97,7 @@ def drawing(
         key = f"v{package.version}"
         parent = versions.get(parent_of(package), "")
         versions[package.arn] = key
-        done = MADE_BY[package.name.stage].lower() if package.name else "registration"
+        done = made_by(package).lower()
         uri, digest = card_set(package)
         cards = ""
         if uri or digest:

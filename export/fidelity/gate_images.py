@@ -76,15 +76,32 @@ class CardImages:
 
 
 @dataclass(frozen=True)
-class GateImages:
-    """What the gate and the index need, by the artifact's split.
+class EvaluationImages:
+    """What retrieval is measured on, by the artifact's split.
 
     Attributes:
-        gallery: Every clean scan of the known cards.
+        gallery: Every clean scan of the known cards, and of those that were added.
         queries: Unseen views of the known cards, the very ones behind the PyTorch reference.
+        added: Views of the cards of the set that the split does not name: they were added to the
+            index after training (``cards index add``).
         unseen_validation: Views of the validation part's unseen cards; they set the threshold.
         unseen_test: Views of the test part's unseen cards; they are reported.
         unseen_gallery: Clean scans of those.
+    """
+
+    gallery: CardImages
+    queries: CardImages
+    added: CardImages
+    unseen_validation: CardImages
+    unseen_test: CardImages
+    unseen_gallery: CardImages
+
+
+@dataclass(frozen=True)
+class GateImages(EvaluationImages):
+    """What the gate and the index need.
+
+    Attributes:
         calibration: uint8 (N, S, S, 3), views of known cards that nothing else is measured on.
         calibration_ids: Card id of each.
         seen: Statistics of the query views.
@@ -92,16 +109,50 @@ class GateImages:
         cards: How many cards it has.
     """
 
-    gallery: CardImages
-    queries: CardImages
-    unseen_validation: CardImages
-    unseen_test: CardImages
-    unseen_gallery: CardImages
     calibration: Pixels
     calibration_ids: list[str]
     seen: CalibrationRecord
     digest: str
     cards: int
+
+
+def evaluation_images(cards: AnySet, artifact: StudentArtifact) -> EvaluationImages:
+    """Says how each view is rendered; only the scans are read.
+
+    Args:
+        cards: The card set that the student was trained on, which may have more cards since.
+        artifact: The student's.
+
+    Raises:
+        StudentArtifactError: A card of the student's is missing, or has other scans.
+    """
+    split = artifact.split
+    wanted = {*split.known, *split.unseen_validation, *split.unseen_test}
+    missing = sorted(wanted - set(cards.card_ids))
+    if missing:
+        raise StudentArtifactError(
+            f"the card set lacks {len(missing)} of the {len(wanted)} cards that the student was "
+            f"trained and tested on ({', '.join(missing[:3])} …); compile with that card set"
+        )
+    _require_same_scans(cards.only(wanted), artifact)
+    added = tuple(card_id for card_id in cards.card_ids if card_id not in wanted)
+    queries = _views(cards, artifact, split.known, "query", artifact.views_per_card)
+    if queries.card_ids != artifact.reference_ids:
+        raise StudentArtifactError(
+            "reference.npz: its views are not those of split.json's known cards"
+        )
+    unseen_validation = views_of_each_card(artifact.unseen_views, len(split.unseen_validation))
+    unseen_test = views_of_each_card(artifact.unseen_views, len(split.unseen_test))
+    return EvaluationImages(
+        gallery=_scans(cards, artifact, (*split.known, *added)),
+        queries=queries,
+        added=_views(cards, artifact, added, "query", artifact.views_per_card),
+        unseen_validation=_views(
+            cards, artifact, split.unseen_validation, "validation", unseen_validation
+        ),
+        unseen_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
+        unseen_gallery=_scans(cards, artifact, split.unseen_test),
+    )
 
 
 def render_gate_images(
@@ -126,35 +177,14 @@ def render_gate_images(
     """
     cards = open_card_set(folder, artifact.contract)
     require_digest(cards, cards_digest)
-    split = artifact.split
-    wanted = {*split.known, *split.unseen_validation, *split.unseen_test}
-    missing = sorted(wanted - set(cards.card_ids))
-    if missing:
-        raise StudentArtifactError(
-            f"the card set lacks {len(missing)} of the {len(wanted)} cards that the student was "
-            f"trained and tested on ({', '.join(missing[:3])} …); compile with that card set"
-        )
-    _require_same_scans(cards.only(wanted), artifact)
-    queries = _views(cards, artifact, split.known, "query", artifact.views_per_card)
-    if queries.card_ids != artifact.reference_ids:
-        raise StudentArtifactError(
-            "reference.npz: its views are not those of split.json's known cards"
-        )
-    seen = _require_same_views(queries, artifact)
-    shown = evenly_spaced(split.known, calibration_images)
+    images = evaluation_images(cards, artifact)
+    seen = _require_same_views(images.queries, artifact)
+    shown = evenly_spaced(artifact.split.known, calibration_images)
     calibration = _views(
         cards, artifact, shown, "calibration", -(-calibration_images // len(shown))
     )
-    unseen_validation = views_of_each_card(artifact.unseen_views, len(split.unseen_validation))
-    unseen_test = views_of_each_card(artifact.unseen_views, len(split.unseen_test))
     return GateImages(
-        gallery=_scans(cards, artifact, split.known),
-        queries=queries,
-        unseen_validation=_views(
-            cards, artifact, split.unseen_validation, "validation", unseen_validation
-        ),
-        unseen_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
-        unseen_gallery=_scans(cards, artifact, split.unseen_test),
+        **vars(images),
         calibration=calibration.all()[:calibration_images],
         calibration_ids=calibration.card_ids[:calibration_images],
         seen=seen,

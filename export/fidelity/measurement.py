@@ -10,24 +10,61 @@ from numpy.typing import NDArray
 
 from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import Embeddings
-from export.fidelity.gate_images import CardImages, GateImages
+from export.fidelity.gate_images import CardImages, EvaluationImages
 from recognition.acceptance import FALSE_ACCEPTS, FLOAT_NOISE, QUANTISED_NOISE
 from recognition.embedding_model import EmbeddingModel
 from recognition.retrieval import Evaluation, evaluate
+from registry.compilers import ONNX_STAGE
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class AddedCardsMeasurement:
+    """What cards that were added to the index after training are worth, and what they cost.
+
+    Attributes:
+        cards: How many were added.
+        views: Of the added cards' views, among all cards of the index.
+        before: Of the known cards' views, in the index without the added cards.
+    """
+
+    cards: int
+    views: Evaluation
+    before: Evaluation
+
+    def metrics(self) -> dict[str, float]:
+        """By name, for the report and the registry."""
+        found = {"added_cards": float(self.cards), "added_queries": float(self.views.queries)}
+        views, before = self.views.metrics(), self.before.metrics()
+        for name in ("top1", "accepted_right"):
+            for end in ("", "_low", "_high"):
+                found[f"{name}_added{end}"] = views[f"{name}{end}"]
+        for name in ("top1", "accepted_right", "false_accept_rate", "threshold"):
+            found[f"{name}_before"] = before[name]
+        return found
+
+
+@dataclass(frozen=True)
 class MeasuredModel:
-    """One model's embeddings of the gate's images, and its retrieval metrics."""
+    """One model's embeddings of the gate's images, and its retrieval metrics.
+
+    Attributes:
+        evaluation: Of the known cards' views, in the index as it ships.
+        added: Of the cards that were added to the index; None where none were.
+    """
 
     embeddings: Embeddings
     evaluation: Evaluation
+    added: AddedCardsMeasurement | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """Every finite metric by name."""
+        return {**self.evaluation.metrics(), **(self.added.metrics() if self.added else {})}
 
 
 def measure(
-    gate_images: GateImages,
+    images: EvaluationImages,
     runtimes: Mapping[str, EmbeddingModel],
     say: Callable[[str], None] = lambda line: None,
     shards: EmbeddingShards | None = None,
@@ -36,40 +73,58 @@ def measure(
     """Embeds and evaluates; every image is rendered once for all models.
 
     Args:
-        gate_images: The images.
+        images: The images.
         runtimes: By stage.
         say: Called with one line for each step.
         shards: Finds and keeps the embeddings that an interrupted job has made.
         false_accepts: Share of unknown cards' views that a threshold may accept.
     """
-    parts = ("gallery", "queries", "unseen_validation", "unseen_test", "unseen_gallery")
-    rows = {part: embed(getattr(gate_images, part), runtimes, part, say, shards) for part in parts}
+    parts = ["gallery", "queries", "unseen_validation", "unseen_test", "unseen_gallery"]
+    if len(images.added):
+        parts.append("added")
+    rows = {part: embed(getattr(images, part), runtimes, part, say, shards) for part in parts}
     found = {}
     for stage in runtimes:
-        gallery, queries, unseen_validation, unseen_test, unseen_gallery = (
-            rows[p][stage] for p in parts
-        )
-        found[stage] = MeasuredModel(
-            Embeddings(gallery, queries),
-            evaluate(
-                gallery,
-                gate_images.gallery.card_ids,
-                queries,
-                gate_images.queries.card_ids,
-                unseen_validation,
-                unseen_test,
-                unseen_gallery=unseen_gallery,
-                unseen_gallery_ids=gate_images.unseen_gallery.card_ids,
-                unseen_test_ids=gate_images.unseen_test.card_ids,
-                unseen_validation_ids=gate_images.unseen_validation.card_ids,
-                false_accepts=false_accepts,
-                noise=FLOAT_NOISE if stage == "onnx" else QUANTISED_NOISE,
-            ),
-        )
+        of_stage = {part: rows[part][stage] for part in parts}
+        noise = FLOAT_NOISE if stage == ONNX_STAGE else QUANTISED_NOISE
+        found[stage] = _evaluated(images, of_stage, false_accepts, noise)
         say(f"{stage}: top-1 {found[stage].evaluation.top1:.3f}")
         for warning in found[stage].evaluation.warnings:
             say(f"{stage}: {warning}")
     return found
+
+
+def _evaluated(
+    images: EvaluationImages, rows: Mapping[str, Floats], false_accepts: float, noise: float
+) -> MeasuredModel:
+    """One model's metrics, from its embeddings of each part."""
+    gallery, gallery_ids = rows["gallery"], images.gallery.card_ids
+
+    def evaluated(part: str, without: frozenset[str] = frozenset()) -> Evaluation:
+        kept = [row for row, card_id in enumerate(gallery_ids) if card_id not in without]
+        return evaluate(
+            gallery[kept] if without else gallery,
+            [gallery_ids[row] for row in kept],
+            rows[part],
+            getattr(images, part).card_ids,
+            rows["unseen_validation"],
+            rows["unseen_test"],
+            unseen_gallery=rows["unseen_gallery"],
+            unseen_gallery_ids=images.unseen_gallery.card_ids,
+            unseen_test_ids=images.unseen_test.card_ids,
+            unseen_validation_ids=images.unseen_validation.card_ids,
+            false_accepts=false_accepts,
+            noise=noise,
+        )
+
+    added = frozenset(images.added.card_ids)
+    return MeasuredModel(
+        Embeddings(gallery, rows["queries"]),
+        evaluated("queries"),
+        AddedCardsMeasurement(len(added), evaluated("added"), evaluated("queries", added))
+        if added
+        else None,
+    )
 
 
 def embed(

@@ -144,8 +144,8 @@ def _compare(
     candidates: dict[int, list[tuple[float, int]]] = {}
     strays: dict[int, tuple[MisfiledScan, int]] = {}
     for start in range(0, len(small), _CHUNK):
-        distances = _distances(small[start : start + _CHUNK], small)
-        for offset, line in enumerate(distances):
+        between = distances(small[start : start + _CHUNK], small)
+        for offset, line in enumerate(between):
             row = start + offset
             same = numbers == numbers[row]
             others = np.where(same, np.inf, line)
@@ -197,7 +197,8 @@ def _twins(
     return tuple(sorted(pairs.values(), key=lambda pair: (pair.distance, pair.one, pair.other)))
 
 
-def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+def distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, M): how far each row of :func:`thumbnail` is from each other one, in grey levels."""
     squares = (
         (one.astype(np.float64) ** 2).sum(axis=1)[:, None]
         + (other.astype(np.float64) ** 2).sum(axis=1)

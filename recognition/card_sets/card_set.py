@@ -277,7 +277,7 @@ def read_card_set(
             for card_id in sorted(cards)
         ),
         problems=problems,
-        digest=_digest(digests),
+        digest=digest_of(digests),
     )
 
 
@@ -380,7 +380,8 @@ def _load_all(paths: Sequence[Path], contract: Contract, scale: int, threads: in
     return scans
 
 
-def _digest(pairs: Iterable[tuple[str, str]]) -> str:
+def digest_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """A card set's digest: SHA-256 (hex) over its sorted pairs (card id, SHA-256 of a scan)."""
     digest = hashlib.sha256()
     for card_id, sha256 in sorted(pairs):
         digest.update(f"{card_id} {sha256}\n".encode())

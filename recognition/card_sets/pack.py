@@ -11,20 +11,15 @@ under its name is a shard that is done, and packing goes on where it was interru
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
-import math
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recognition.atomic_files import atomic_file, write_atomically
 from recognition.card_sets.card_set import (
     CARD_ID,
     PROBLEM_KINDS,
@@ -33,25 +28,22 @@ from recognition.card_sets.card_set import (
     CardSetError,
     ListedCards,
     Problem,
+    digest_of,
     read_card_set,
 )
-from recognition.card_sets.pack_shard import is_whole, map_shard
-from recognition.card_sets.scan import Scan, ScanError, decode_image, read_image_bytes, stretch
+from recognition.card_sets.pack_shard import map_shard
+from recognition.card_sets.scan import Scan, stretch
 from recognition.file_digest import file_sha256
 from registry.contract import Contract
 from registry.text import printable
 
 PACK = "pack.json"
 FORMAT = 1
-SHARD_BYTES = 256 * 2**20
 #: Scans are packed at this multiple of the network's input: camera views are rendered from it.
 SCALE = 2
 _LARGEST_INDEX = 256 * 2**20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"scans-[0-9]{5}-[0-9a-f]{12}\.npy")
-
-#: Told after each scan: (packed so far, of how many).
-Progress = Callable[[int, int], None]
 
 
 class PixelRows:
@@ -116,6 +108,15 @@ class PackedSet(ListedCards):
     _shards: tuple[Scan, ...]
     _first: dict[str, int]
 
+    @property
+    def shard_rows(self) -> tuple[int, ...]:
+        """How many scans each shard holds."""
+        return tuple(map(len, self._shards))
+
+    def first_row(self, card_id: str) -> int:
+        """Where a card's scans begin, counted over all shards."""
+        return self._first[card_id]
+
     def first_scans(self, contract: Contract, scale: int = 1, threads: int = 2) -> PixelRows:
         """The first scan of each card, uint8 (cards, S, S, 3) with S = size * scale."""
         del threads  # nothing is decoded
@@ -158,69 +159,6 @@ def open_card_set(root: Path, contract: Contract) -> AnySet:
     return open_pack(root) if (Path(root) / PACK).is_file() else read_card_set(root, contract)
 
 
-def write_pack(
-    cards: CardSet,
-    out: Path,
-    size: int,
-    *,
-    shard_bytes: int = SHARD_BYTES,
-    threads: int = 2,
-    progress: Progress = lambda done, total: None,
-) -> Path:
-    """Decodes every scan into shards; goes on with those that are missing.
-
-    Args:
-        cards: From ``read_card_set``.
-        out: The pack's folder.
-        size: The network's input in pixels; scans are packed at :data:`SCALE` times that.
-        shard_bytes: About how large a shard is.
-        threads: Scans are decoded in parallel.
-        progress: Told after each scan.
-
-    Returns:
-        The path of ``pack.json``.
-
-    Raises:
-        CardSetError: The disk is full or refuses, or a scan cannot be read any more.
-    """
-    side = size * SCALE
-    work = [
-        (card.card_id, path, sha256)
-        for card in cards.cards
-        for path, sha256 in zip(card.scans, card.digests, strict=True)
-    ]
-    per_shard = max(1, shard_bytes // (3 * side * side))
-    shards = []
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            for start in range(0, len(work), per_shard):
-                part = work[start : start + per_shard]
-                name = _shard_name(start // per_shard, part, side)
-                path = out / name
-                if not is_whole(path, len(part), side):
-                    _write_shard(pool, path, part, side, start, len(work), progress)
-                progress(start + len(part), len(work))
-                shards.append({"name": name, "rows": len(part), "sha256": file_sha256(path)})
-        index = {
-            "format": FORMAT,
-            "digest": cards.digest,
-            "side": side,
-            "shards": shards,
-            "scans": [[card_id, path.name, sha256] for card_id, path, sha256 in work],
-            "problems": [[p.subject, p.reason, p.kind] for p in cards.problems],
-        }
-        return write_atomically(out / PACK, json.dumps(index))
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        needed = math.ceil(len(work) * 3 * side * side / 2**20)
-        remedy = f"{needed} MiB are needed in all; free some" if full else "check the folder"
-        raise CardSetError(
-            f"{out}: cannot be written ({error.strerror or error}); {remedy}, and type the same "
-            "again: it goes on with the shards that are missing"
-        ) from error
-
-
 def open_pack(root: Path) -> PackedSet:
     """Opens a pack, checking everything but the pixels.
 
@@ -236,24 +174,21 @@ def open_pack(root: Path) -> PackedSet:
         problems = tuple(_problem(*map(str, problem)) for problem in index["problems"])
         if sum(len(shard) for shard in shards) != len(scans) or not scans:
             raise ValueError("its shards hold another number of scans than it lists")
-        if scans != sorted(scans, key=lambda scan: scan[0]):
-            raise ValueError("its scans are not in the order of their cards")
         for card_id, _, sha256 in scans:
             if not CARD_ID.fullmatch(card_id) or not _SHA256.fullmatch(sha256):
                 raise ValueError(f"{card_id[:40]!r} is no card id, or its scan has no SHA-256")
-        digest = hashlib.sha256()
-        for card_id, _, sha256 in sorted(scans, key=lambda scan: (scan[0], scan[2])):
-            digest.update(f"{card_id} {sha256}\n".encode())
-        if digest.hexdigest() != index["digest"]:
+        if digest_of((card_id, sha256) for card_id, _, sha256 in scans) != index["digest"]:
             raise ValueError("its digest is not that of the scans that it lists")
+        cards: dict[str, list[int]] = {}
+        for row, (card_id, _, _) in enumerate(scans):
+            cards.setdefault(card_id, []).append(row)
+        if any(rows[-1] - rows[0] >= len(rows) for rows in cards.values()):
+            raise ValueError("the scans of one of its cards do not follow each other")
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         cause = f"has no {error}" if isinstance(error, KeyError) else error
         raise CardSetError(
             f"pack {root}: {cause}; make it anew: cards data prepare SOURCE --out {root.name}"
         ) from None
-    cards: dict[str, list[int]] = {}
-    for row, (card_id, _, _) in enumerate(scans):
-        cards.setdefault(card_id, []).append(row)
     return PackedSet(
         cards=tuple(
             Card(
@@ -261,7 +196,7 @@ def open_pack(root: Path) -> PackedSet:
                 tuple(Path(scans[row][1]) for row in rows),
                 tuple(scans[row][2] for row in rows),
             )
-            for card_id, rows in cards.items()
+            for card_id, rows in sorted(cards.items())
         ),
         problems=problems,
         digest=str(index["digest"]),
@@ -281,7 +216,7 @@ def verify_pack(packed: PackedSet) -> list[str]:
 
 
 def is_pack_index(path: Path) -> bool:
-    """Whether a file is the index of a pack, as :func:`write_pack` writes it."""
+    """Whether a file is the index of a pack (:mod:`recognition.card_sets.pack_writing`)."""
     try:
         _read_index(path)
     except (OSError, ValueError, RecursionError):
@@ -317,45 +252,3 @@ def _problem(subject: str, reason: str, kind: str) -> Problem:
         if kind == known:
             return Problem(printable(subject), printable(reason), known)
     raise ValueError(f"{printable(kind)[:40]!r} is no kind of problem")
-
-
-def _shard_name(number: int, part: Sequence[tuple[str, Path, str]], side: int) -> str:
-    content = "\n".join(sha256 for _, _, sha256 in part)
-    digest = hashlib.sha256(f"{FORMAT} {side}\n{content}".encode()).hexdigest()
-    return f"scans-{number:05d}-{digest[:12]}.npy"
-
-
-def _write_shard(
-    pool: ThreadPoolExecutor,
-    path: Path,
-    part: Sequence[tuple[str, Path, str]],
-    side: int,
-    before: int,
-    total: int,
-    progress: Progress,
-) -> None:
-    pixels: Scan = np.empty((len(part), side, side, 3), np.uint8)
-
-    def load(place: int) -> None:
-        _, scan, sha256 = part[place]
-        try:
-            pixels[place] = decoded(scan, side, sha256)
-        except ScanError as error:
-            raise CardSetError(f"{scan}: {error}; it was usable when first read") from None
-
-    for done, _ in enumerate(pool.map(load, range(len(part))), start=before + 1):
-        progress(done, total)
-    with atomic_file(path) as partial, partial.open("wb") as file:
-        np.save(file, pixels, allow_pickle=False)
-
-
-def decoded(scan: Path, side: int, sha256: str) -> Scan:
-    """A scan, uint8 (side, side, 3).
-
-    Raises:
-        ScanError: The file is no usable image, or not the one of that digest.
-    """
-    content = read_image_bytes(scan)
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ScanError("has been changed meanwhile; type the same again")
-    return stretch(decode_image(content), side)

@@ -23,6 +23,7 @@ from registry.compilers import COMPILERS, ONNX_FORMAT, ONNX_STAGE
 from registry.names import CARDS_CHANNEL, LINEAGE_ACTION_PREFIX, ModelName, name_in_description
 from registry.text import aws_line
 from registry.versions.metadata import (
+    ADDED_CARDS,
     APPROVAL_REASON,
     CARD_SET_DIGEST,
     CARD_SET_URI,
@@ -54,6 +55,8 @@ MADE_BY = {
     ONNX_STAGE: "Export",
     **{kind.stage: "Compilation" for kind in COMPILERS},
 }
+#: What was done to make a version with the model of another one of its line.
+ADDITION = "Indexing"
 _PACKAGE_ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]*:[0-9]{12}:model-package/[\w/-]+")
 _FORMATS = {ONNX_STAGE: ONNX_FORMAT} | {kind.stage: kind.file_format for kind in COMPILERS}
 
@@ -194,6 +197,16 @@ def version_graph(package: Package, job: JobRecord | None) -> Graph:
     return Graph(tuple(artifacts), tuple(actions), tuple(edges))
 
 
+def made_by(package: Package) -> str:
+    """What was done to make a version, for example ``Distillation``."""
+    if package.name is None:
+        return "Registration"
+    parent = name_in_description(package.metadata.get(PARENT_NAME, ""))
+    own_line = parent is not None and parent.line == package.name.line
+    grown = own_line and ADDED_CARDS in package.metadata
+    return ADDITION if grown else MADE_BY[package.name.stage]
+
+
 def card_set(package: Package) -> tuple[str, str]:
     """Address and digest of the cards that a version was trained on; empty where not recorded."""
     known = package.metadata
@@ -229,11 +242,13 @@ def _data_set(uri: str, digest: str) -> Artifact:
 
 def _production(package: Package, job: JobRecord | None) -> Action:
     """The training, distillation, export or compilation that made a version."""
-    kind = MADE_BY[package.name.stage] if package.name else "Registration"
+    kind = made_by(package)
     failure = package.metadata.get(FAILURE_REASON, "")
     uri, digest = card_set(package)
     stopped = bool(job and job.status == "Stopped")
-    origin = job.arn if job else aws_line(package.generated_by, ORIGIN_LIMIT)
+    # No job adds cards: what such a version says it is made by names its parent and the cards.
+    generated_by = "" if kind == ADDITION else package.generated_by
+    origin = job.arn if job else aws_line(generated_by, ORIGIN_LIMIT)
     return Action(
         name=LINEAGE_ACTION_PREFIX + _entity_name(kind.lower(), _short(package), package.arn),
         type=kind,

@@ -14,7 +14,7 @@ from typing import Any
 
 from registry.names import TEACHER
 from registry.text import METADATA_VALUE_LIMIT
-from registry.versions.metadata_schema import FAILED, SCHEMAS
+from registry.versions.metadata_schema import ADDED, FAILED, SCHEMAS
 
 PAIR_LIMIT = 50
 KEY_LIMIT = 128
@@ -32,6 +32,8 @@ CARD_SET_DIGEST = "CardSetDigest"
 #: (:class:`registry.object_identity.ObjectIdentity`).
 MODEL_ARCHIVE = "ModelArchive"
 OUTPUT_ARCHIVE = "OutputArchive"
+#: How many cards the index has beyond those that the model was trained and tested on.
+ADDED_CARDS = "AddedCards"
 MLFLOW_RUN = "MlflowRunId"
 COMPILE_FAILURE = "CompileFailure"
 COMPILE_FAILED_JOB = "CompileFailedJob"
@@ -56,7 +58,7 @@ INSTANCE_COUNT = "InstanceCount"
 TRAINING_SECONDS = "TrainingSeconds"
 RESERVED = frozenset(
     {MODEL_NAME, PARENT_ARN, PARENT_NAME, TRAINING_JOB, COMPILE_JOB, CARD_SET_URI}
-    | {MODEL_ARCHIVE, OUTPUT_ARCHIVE}
+    | {MODEL_ARCHIVE, OUTPUT_ARCHIVE, ADDED_CARDS}
     | {CARD_SET_DIGEST, MLFLOW_RUN, COMPILE_FAILURE, COMPILE_FAILED_JOB, APPROVAL_REASON, RELEASE}
     | {FAILURE_REASON, VALIDATION, VALIDATION_FAULTS, FIDELITY_GATE}
     | {INSTANCE_TYPE, INSTANCE_COUNT, TRAINING_SECONDS, STATED, STATED_BY}
@@ -107,7 +109,7 @@ def kept_metrics(model_type: str, stage: str, metrics: Mapping[str, float]) -> d
 
     A version takes 50 pairs; the model quality report holds every metric.
     """
-    schema = SCHEMAS[model_type, stage]
+    schema = {**SCHEMAS[model_type, stage], **ADDED}
     pairs = {metric_key(name): metric_value(value) for name, value in metrics.items()}
     return {key: value for key, value in pairs.items() if key in schema}
 
@@ -137,7 +139,7 @@ def faults(model_type: str, stage: str, metadata: Mapping[str, str]) -> list[str
             strange = "".join(sorted(set(_NOT_TAKEN.findall(value))))[:20]
             found.append(f"{key} holds {strange!r}, which SageMaker does not take there")
         # Keys that this version does not know are of another one, and are kept.
-        field = schema.get(key)
+        field = schema.get(key) or ADDED.get(key)
         if field is not None and not field.form.fits(value):
             found.append(f"{key} is {value[:40]!r}, not {field.form.words}")
     if len(metadata) > PAIR_LIMIT:
@@ -201,7 +203,11 @@ def template() -> dict[str, Any]:
                 }
                 for key, field in fields.items()
             }
-            for kind, fields in {**kinds, "failed run": FAILED}.items()
+            for kind, fields in {
+                **kinds,
+                "index with added cards": ADDED,
+                "failed run": FAILED,
+            }.items()
         },
     }
 

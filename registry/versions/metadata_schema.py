@@ -120,7 +120,8 @@ _IDENTITY: Fields = {
     "InputSize": Field(COUNT, "pixels", "Side of the square input", CONFIGURATION, "224"),
 }  # fmt: skip
 
-_RETRIEVAL: Fields = {
+#: What is measured by looking views up in a gallery.
+RETRIEVAL: Fields = {
     "Top1": Field(SHARE, "share of queries", "The right card is nearest", EVALUATION, "0.883",
                   True),
     "Top1Low": Field(SHARE, "share of queries", "Lower end of its 95 % interval (Wilson)",
@@ -154,7 +155,7 @@ _TRAINED: Fields = {
                               CONFIGURATION, "embedding 1 + relational 1", True),
     "Recipe": Field(TEXT, "", "Training recipe", CONFIGURATION, "full"),
     "Seed": Field(WHOLE, "", "Of every random choice", CONFIGURATION, "0"),
-    **_RETRIEVAL,
+    **RETRIEVAL,
     "ValidationTop1": Field(SHARE, "share of queries", "Top-1 on the views that settings are "
                             "chosen by", EVALUATION, "0.88"),
     "TrainingJob": Field(TEXT, "", "Name of the training job", JOB, "student-stage2-full-…"),
@@ -198,7 +199,7 @@ _EXPORTED: Fields = {
     "Stage": Field(TEXT, "", _either(compiled_stages()), COMPILATION, ONNX_INT8.stage, True),
     "SizeBytes": Field(COUNT, "bytes", "Of the model file", COMPILATION, "4871337", True),
     "Sha256": Field(DIGEST, "", "Of the model file", COMPILATION, "0" * 64),
-    **_RETRIEVAL,
+    **RETRIEVAL,
     "CosineMean": Field(COSINE, "cosine", "Mean to the model it was made from", GATE, "0.998"),
     "CosineWorst": Field(COSINE, "cosine", "Of the worst view", GATE, "0.96"),
     "FidelityGate": Field(VERDICT, "", "The gate's word", GATE, "passed"),
@@ -219,6 +220,15 @@ _QUANTISED: Fields = {
     "CalibrationSha256": Field(DIGEST, "", "Of the calibration images' bytes", COMPILATION,
                                "0" * 64),
     "Toolchain": Field(TEXT, "", "Compiler and versions", COMPILATION, "onnxruntime 1.32.0"),
+}  # fmt: skip
+
+#: What a version says beside its kind's keys whose index has cards that were added after training.
+ADDED: Fields = {
+    "AddedCards": Field(COUNT, "cards", "Added to the index after training", CARDS, "24"),
+    "Top1Added": Field(SHARE, "share of queries", "Top-1 of the added cards' views", EVALUATION,
+                       "0.951"),
+    "AcceptedRightAdded": Field(SHARE, "share of queries", "Of them accepted at the threshold, and "
+                                "right", EVALUATION, "0.72"),
 }  # fmt: skip
 
 #: What a run that failed can say: it has no model to measure.
@@ -248,5 +258,8 @@ SCHEMAS: Mapping[tuple[str, str], Fields] = {
 }
 #: Every key that a version of any kind may have.
 SCHEMA_KEYS = frozenset(
-    {"PromotedFrom", *(key for fields in (*SCHEMAS.values(), FAILED) for key in fields)}
+    {
+        "PromotedFrom",
+        *(key for fields in (*SCHEMAS.values(), ADDED, FAILED) for key in fields),
+    }
 )

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from recognition.card_sets.card_checks import CardSetFindings, _compare, examine, thumbnail
 from recognition.card_sets.card_set import read_card_set
-from recognition.card_sets.pack import open_pack, write_pack
+from recognition.card_sets.pack import open_pack
+from recognition.card_sets.pack_writing import write_pack
 from recognition.card_sets.same_print import compare_prints
 from recognition.sample_cards.drawing import draw_card_set
 from registry.contract import Contract

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognition import atomic_files
-from recognition.card_sets import pack
+from recognition.card_sets import pack_writing
 from recognition.card_sets.card_set import CardSet, CardSetError, read_card_set
-from recognition.card_sets.pack import open_card_set, open_pack, verify_pack, write_pack
+from recognition.card_sets.pack import open_card_set, open_pack, verify_pack
+from recognition.card_sets.pack_writing import write_pack
 from recognition.sample_cards.drawing import draw_card_set
 from registry.contract import Contract
 
@@ -99,15 +100,15 @@ def test_packing_goes_on_where_it_was_interrupted(
     card_set: CardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[Path] = []
-    load = pack.decoded
+    load = pack_writing.decoded
 
-    def counted(path: Path, side: int, sha256: str) -> pack.Scan:
+    def counted(path: Path, side: int, sha256: str) -> pack_writing.Scan:
         decoded.append(path)
         if len(decoded) == 8:
             raise KeyboardInterrupt
         return load(path, side, sha256)
 
-    monkeypatch.setattr(pack, "decoded", counted)
+    monkeypatch.setattr(pack_writing, "decoded", counted)
     with pytest.raises(KeyboardInterrupt):
         write_pack(card_set, tmp_path, SIZE, shard_bytes=3 * ROW, threads=1)
     assert not (tmp_path / "pack.json").exists() and not list(tmp_path.glob(".*"))
