@@ -42,6 +42,7 @@ app = typer.Typer(
     cards registry list                 what has been registered
     cards release pull --out release/   the signed release of the approved student
     cards recognise release/ photo.jpg
+    cards index add RELEASE --cards new-set/    more cards, without training
     cards trace NAME                    what happened to one version, with times
     cards doctor                        what does not work, and how to repair it
 

@@ -48,6 +48,7 @@ FOLDERS = {
         "data": set(),
         "release": set(),
         "export": set(),
+        "index": {"data", "release"},
         "registry": {"release"},
         "train": {"data", "release"},
         "demo": {"data", "registry", "release", "train"},

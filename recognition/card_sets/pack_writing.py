@@ -115,9 +115,7 @@ def extend_pack(
     ]
     cards = (*packed.cards, *given.cards)
     digest = digest_of((card.card_id, sha256) for card in cards for sha256 in card.digests)
-    content = _PackContent(
-        digest, packed.side, listed, scans, (*packed.problems, *given.problems)
-    )
+    content = _PackContent(digest, packed.side, listed, scans, (*packed.problems, *given.problems))
     try:
         out.mkdir(parents=True, exist_ok=True)
         for path in shards:

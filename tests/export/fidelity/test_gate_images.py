@@ -16,12 +16,16 @@ from hypothesis import strategies as st
 from export.calibration import record
 from export.fidelity.gate_images import (
     GateImages,
+    evaluation_images,
     evenly_spaced,
     render_gate_images,
     views_of_each_card,
 )
+from export.fidelity.measurement import measure
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
-from recognition.card_sets.card_set import CardSetError
+from recognition.card_sets.card_set import CardSetError, read_card_set
+from recognition.onnx_model import OnnxEmbedder
+from recognition.sample_cards.drawing import draw_card_set
 from recognition.views.camera import camera_views
 from tests.export.conftest import Exported
 from tests.export.student import SEED, UNSEEN_VIEWS, embedded
@@ -206,3 +210,50 @@ def test_views_per_card_are_training_s() -> None:
     for total in (1, 7, 24, 300, 400):
         for cards in (1, 2, 10, 34, 800):
             assert views_of_each_card(total, cards) == views_per_card(total, cards)
+
+
+def test_cards_that_the_split_does_not_name_are_in_the_gallery_and_have_views(
+    student: StudentArtifact, exported: Exported, drawn_cards: Callable[[], Path], tmp_path: Path
+) -> None:
+    folder = with_two_more(drawn_cards())
+    before = render_gate_images(exported.cards_folder, student, 30)
+    after = render_gate_images(folder, student, 30)
+    assert len(before.added) == 0
+    assert sorted(set(after.added.card_ids)) == ["added-1", "added-2"]
+    assert len(after.added) == 2 * student.views_per_card
+    assert sorted(after.gallery.card_ids) == sorted(
+        [*before.gallery.card_ids, "added-1", "added-2"]
+    )
+    # What the model is judged by stays what it was.
+    for part in ("queries", "unseen_validation", "unseen_test", "unseen_gallery"):
+        assert np.array_equal(getattr(after, part).all(), getattr(before, part).all())
+    assert np.array_equal(after.calibration, before.calibration)
+
+
+def test_measurement_compares_the_index_with_and_without_the_added_cards(
+    student: StudentArtifact, exported: Exported, drawn_cards: Callable[[], Path]
+) -> None:
+    cards = read_card_set(with_two_more(drawn_cards()), student.contract)
+    images = evaluation_images(cards, student)
+    runtime = OnnxEmbedder(exported.model, student.contract)
+    found = measure(images, {"onnx": runtime})["onnx"]
+    base = measure(evaluation_images(exported.cards, student), {"onnx": runtime})["onnx"]
+    assert base.added is None and found.added is not None
+    assert found.added.before == base.evaluation
+    assert found.evaluation.cards == base.evaluation.cards + 2 == found.added.views.cards
+    # The threshold follows from the whole index, for known and added cards alike.
+    assert found.added.views.threshold == found.evaluation.threshold
+    metrics = found.metrics()
+    assert metrics["added_cards"] == 2
+    assert metrics["added_queries"] == 2 * student.views_per_card
+    assert metrics["top1_added"] == found.added.views.top1
+    assert metrics["top1_before"] == base.evaluation.top1
+    assert metrics["false_accept_rate_before"] == base.evaluation.false_accept_rate
+
+
+def with_two_more(folder: Path) -> Path:
+    drawn = folder.with_name("drawn")
+    draw_card_set(drawn, 2, seed=SEED + 1, height=128)
+    for number, card in enumerate(sorted(drawn.iterdir()), start=1):
+        card.rename(folder / f"added-{number}")
+    return folder
