@@ -15,7 +15,8 @@ except ModuleNotFoundError:
     )
 
 from infra.deployment import add_deployment
-from infra.settings import SettingsError, load_settings
+from infra.reading_settings import load_settings
+from infra.settings import SettingsError
 
 #: The guide's region, for a synthesis without the CDK's command line, which always names one.
 DEFAULT_REGION = "us-east-2"

@@ -129,6 +129,7 @@ def test_import_for_type_checking_is_no_runtime_import(tmp_path: Path) -> None:
 CONSTANTS = {
     "registry.channels",
     "registry.compilation.gate_thresholds",
+    "registry.compilation.job_time_limit",
     "registry.compilers",
     "registry.names",
     "registry.versions.life_cycle",

@@ -12,30 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from registry.automation import stages
 from registry.automation.moving_channels import move_channels
-from registry.automation.observation import FOUR_EYES, VersionRef, VersionState, observe
+from registry.automation.observation import VersionRef, VersionState, observe
+from registry.automation.version_notices import (
+    REFUSED,
+    publish_release_notice,
+    publish_withdrawal_notice,
+    record_failed,
+    record_failure,
+)
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_settings import CompileSettings
-from registry.compilation.compiled_versions import register_compiled
-from registry.compilation.reports import COMPILATION_REPORT
-from registry.contract import ContractError
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
 from registry.deployment import Deployment
-from registry.lineage.ancestry import LineageError
-from registry.notices import Notice, NoticeKind, Notifier
+from registry.notices import Notifier
 from registry.releases import publication as releases
 from registry.releases import retention
 from registry.releases.folders import is_complete
-from registry.releases.manifest import ManifestError
 from registry.releases.release_owner import is_stale, owner_arn
-from registry.text import shortened
 from registry.versions.approval import leads_to
-from registry.versions.metadata import (
-    COMPILE_FAILED_JOB,
-    COMPILE_FAILURE,
-    RELEASE,
-    MetadataError,
-    plain,
-)
 from registry.versions.packages import APPROVED, describe
 
 if TYPE_CHECKING:
@@ -52,14 +46,6 @@ class ConvergenceResult:
 
 
 Action = Callable[[VersionState], str]
-#: What a publication raises where the next attempt would fail as well.
-_REFUSED = (
-    compilation.CompilationError,
-    ManifestError,
-    ContractError,
-    LineageError,
-    MetadataError,
-)
 #: The event's detail that makes the publisher move the channels, without naming a version.
 MOVE_CHANNELS: Mapping[str, Any] = {"MoveChannels": True}
 #: The event's detail key that makes the publisher sign a release again: its id is the value.
@@ -168,9 +154,9 @@ def publish_actions(
         job = state.jobs.newest.name
         try:
             release = releases.publish(deployment, state.package, compile_settings, job)
-        except _REFUSED as error:
+        except REFUSED as error:
             # The files do not match the job's report, and would not at the next attempt either.
-            return _fail(deployment, notifier, state, str(error))
+            return record_failed(deployment, notifier, state, str(error))
         # The handler of a rejection in between has found no release to withdraw.
         if not _is_approved(deployment.sagemaker, state):
             releases.withdraw(deployment, release)
@@ -178,7 +164,7 @@ def publish_actions(
         move_channels(deployment, notifier)
         since = [state.jobs.first_created, state.package.modified]
         waited = (deployment.now() - max(each for each in since if each)).total_seconds()
-        return f"{release}; {_announce(deployment, notifier, state, release, waited)}"
+        return f"{release}; {publish_release_notice(deployment, notifier, state, release, waited)}"
 
     def move(state: VersionState) -> str:
         moved = move_channels(deployment, notifier)
@@ -192,7 +178,7 @@ def publish_actions(
         return f"{moved}; {announce(state)}"
 
     def announce(state: VersionState) -> str:
-        return _announce(deployment, notifier, state, state.releases[0])
+        return publish_release_notice(deployment, notifier, state, state.releases[0])
 
     def retire(state: VersionState) -> str:
         assert state.moment
@@ -211,7 +197,7 @@ def publish_actions(
             _withdraw_releases(deployment, state)
             raise
         _withdraw_releases(deployment, state)
-        _retract(deployment, notifier, state)
+        publish_withdrawal_notice(deployment, notifier, state)
         return moved
 
     def withdraw_stale(state: VersionState) -> str:
@@ -223,16 +209,15 @@ def publish_actions(
                 releases.withdraw(deployment, release)
         return f"{', '.join(state.stale_releases)}; {moved}"
 
-    def record_failure(state: VersionState) -> str:
-        return _record_failure(deployment, notifier, state, compile_settings)
-
     return {
         Step.PUBLISH: publish,
         Step.MOVE_CHANNEL: move,
         Step.ANNOUNCE: announce,
         Step.WITHDRAW: withdraw,
         Step.RETIRE: retire,
-        Step.RECORD_FAILURE: record_failure,
+        Step.RECORD_FAILURE: lambda state: record_failure(
+            deployment, notifier, state, compile_settings
+        ),
         Step.WITHDRAW_STALE: withdraw_stale,
         Step.RECORD_STAGE: lambda state: stages.record(deployment, [state.version.arn]),
     }
@@ -248,162 +233,6 @@ def _withdraw_releases(deployment: Deployment, state: VersionState) -> None:
         releases.withdraw(deployment, release)
 
 
-def _announce(
-    deployment: Deployment,
-    notifier: Notifier,
-    state: VersionState,
-    release: str,
-    waited: float | None = None,
-) -> str:
-    """Sends the notice, and records it only after that: rather two notices than none.
-
-    Args:
-        deployment: Clients, names and settings.
-        notifier: Publishes the notice.
-        state: The version's state.
-        release: Its release.
-        waited: Seconds since the approval, where this publication is the first.
-    """
-    assert state.package
-    notifier.publish(
-        Notice(
-            NoticeKind.RELEASED,
-            state.label,
-            state.version.arn,
-            f"Release {release} is complete, signed, and in the channels.",
-            (
-                notifier.command(f"release show {release}"),
-                notifier.command("release pull --out release"),
-                notifier.command(f"trace {state.label}"),
-            ),
-            waited,
-        )
-    )
-    obsolete = [
-        key for key in (COMPILE_FAILED_JOB, COMPILE_FAILURE) if key in state.package.metadata
-    ]
-    removal: dict[str, Any] = {"CustomerMetadataPropertiesToRemove": obsolete} if obsolete else {}
-    stages.update(
-        deployment,
-        state.package.arn,
-        CustomerMetadataProperties={RELEASE: release},
-        **removal,
-    )
-    return "announced"
-
-
-def _retract(deployment: Deployment, notifier: Notifier, state: VersionState) -> None:
-    package = state.package
-    if not state.releases and (package is None or RELEASE not in package.metadata):
-        return
-    if state.seen.retired:
-        _remove_release_name(
-            deployment, state
-        )  # The release was retired before: nothing to announce.
-        return
-    status = package.approval if package else "deleted"
-    reason = package.approval_description if package else ""
-    notifier.publish(
-        Notice(
-            NoticeKind.WITHDRAWN,
-            state.label,
-            state.version.arn,
-            f"The version is {status}{f' ({reason})' if reason else ''}; its release is in no "
-            "channel any more. Devices that have it keep it until they pull again.",
-            (
-                notifier.command("release list"),
-                notifier.command(f"trace {state.label}"),
-            ),
-        )
-    )
-    _remove_release_name(deployment, state)
-
-
-def _remove_release_name(deployment: Deployment, state: VersionState) -> None:
-    """Removes the release from the version's metadata."""
-    package = state.package
-    if package and RELEASE in package.metadata:
-        stages.update(deployment, package.arn, CustomerMetadataPropertiesToRemove=[RELEASE])
-
-
-def _record_failure(
-    deployment: Deployment,
-    notifier: Notifier,
-    state: VersionState,
-    compile_settings: CompileSettings,
-) -> str:
-    assert state.package and state.jobs
-    job = state.jobs.newest
-    if state.mark.startswith(FOUR_EYES):
-        return _fail(deployment, notifier, state, job.reason)
-    if state.fidelity is not None:
-        reasons = [str(reason) for reason in state.fidelity.get("reasons", [])]
-        try:
-            register_compiled(
-                deployment,
-                source=state.package,
-                compile_settings=compile_settings,
-                job_name=job.name,
-                report=compilation.read_report(
-                    deployment.s3, deployment.training_bucket, job.name, COMPILATION_REPORT
-                ),
-                fidelity=state.fidelity,
-            )
-        except _REFUSED as error:
-            reasons.append(str(error))
-        why = "fidelity gate failed: " + ("; ".join(reasons) or "no reason given")
-        return _fail(deployment, notifier, state, why, NoticeKind.GATE_FAILED)
-    if not state.seen.compilable and not job.name:
-        return _fail(
-            deployment,
-            notifier,
-            state,
-            job.reason
-            or "its model artifact or its card set is not recorded, so it cannot be compiled; "
-            "register it from its training job",
-        )
-    attempts = f"{job.attempt} attempt{'s' if job.attempt != 1 else ''}"
-    return _fail(
-        deployment,
-        notifier,
-        state,
-        f"{job.state.value} after {attempts}: {job.reason or 'no reason'}",
-    )
-
-
-def _fail(
-    deployment: Deployment,
-    notifier: Notifier,
-    state: VersionState,
-    why: str,
-    kind: NoticeKind = NoticeKind.NOT_COMPILED,
-) -> str:
-    """Sends the notice, and records the failure on the version."""
-    notifier.publish(
-        Notice(
-            kind,
-            state.label,
-            state.version.arn,
-            why,
-            (
-                notifier.command(f"trace {state.label}"),
-                notifier.command(f"release retry {state.label}"),
-                notifier.command(f"registry reject {state.label} --reason …"),
-            ),
-        )
-    )
-    stages.update(
-        deployment,
-        state.version.arn,
-        failed=True,
-        CustomerMetadataProperties={
-            COMPILE_FAILED_JOB: state.mark,
-            COMPILE_FAILURE: shortened(plain(why)),
-        },
-    )
-    return why
-
-
 def _reason_for_nothing(state: VersionState) -> str:
     if state.seen.approval is Approval.DELETED:
         return "the version does not exist"
@@ -413,4 +242,4 @@ def _reason_for_nothing(state: VersionState) -> str:
         return "its release was retired; cards release retry compiles it again"
     if state.seen.failure_recorded and state.seen.approval is Approval.APPROVED:
         return "its failure is recorded on the version; cards release retry compiles it again"
-    return "nothing to repair"
+    return "nothing to do"

@@ -8,41 +8,29 @@ to be settled are observed one by one. The reconciler itself writes nothing but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 from registry.automation import reconciler_state
 from registry.automation.actions import MOVE_CHANNELS
 from registry.automation.channel_checks import channel_faults
-from registry.automation.observation import (
-    ObservedChannels,
-    VersionRef,
-    observe,
-    observe_channels,
-    protected_releases,
-)
+from registry.automation.observation import ObservedChannels, VersionRef, observe
 from registry.automation.reconciler_state import State
 from registry.automation.unregistered_jobs import unregistered_jobs
-from registry.compilation import jobs as compilation
+from registry.automation.unsettled_versions import (
+    Candidate,
+    VersionLists,
+    is_recent,
+    read_lists,
+    unsettled_versions,
+)
 from registry.compilation.compile_settings import CompileSettings
-from registry.convergence import JobState, Step, next_step
+from registry.convergence import Step, next_step
 from registry.deployment import Deployment
 from registry.lineage.ancestry import artifact_of
-from registry.names import (
-    ModelName,
-    name_in_description,
-    parse_compile_job,
-    release_id,
-)
-from registry.releases.folders import Folder, folders
-from registry.releases.release_owner import folder_owner
-from registry.releases.retention import is_retired, releases_to_retire
-from registry.versions import life_cycle
-from registry.versions.packages import APPROVED, PackageSummary, iterate
 
 #: Versions that changed within this time before the last clean pass are observed whatever the
 #: lists show: a list does not say whether a release was announced.
@@ -111,54 +99,6 @@ class ReconciliationReport:
     unreadable_holds: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Lists:
-    """What lists show of all versions at once."""
-
-    versions: list[PackageSummary]
-    jobs: Mapping[ModelName, Mapping[str, Any]]
-    running: Mapping[ModelName, str]
-    folders: Mapping[str, list[Folder]]
-    channels: ObservedChannels
-
-    @cached_property
-    def older(self) -> frozenset[str]:
-        """The versions that are older than the leader."""
-        arns = [row.arn for row in self.versions]
-        leader = self.channels.leader
-        return frozenset(arns[arns.index(leader) + 1 :]) if leader in arns else frozenset()
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A version to observe; of one that was deleted, what names it.
-
-    Attributes:
-        label: For messages.
-        number: Its number in the group; 0 for a deleted one.
-        arn: Its ARN; empty for a deleted one.
-        name: Its name, where it has one.
-        folder: The release that a deleted version left.
-        job: The running job that a deleted version left.
-    """
-
-    label: str
-    number: int
-    arn: str = ""
-    name: ModelName | None = None
-    folder: Folder | None = None
-    job: str = ""
-
-    def find(self, deployment: Deployment) -> VersionRef | None:
-        """The version; None where what it left does not say which it was."""
-        arn: str | None = self.arn
-        if self.folder:
-            arn = folder_owner(deployment.s3, deployment.release_bucket, self.folder)
-        elif self.job:
-            arn = compilation.source_of(deployment.sagemaker, self.job)
-        return VersionRef(arn, self.name) if arn else None
-
-
 def reconcile(
     deployment: Deployment,
     compile_settings: CompileSettings,
@@ -167,13 +107,13 @@ def reconcile(
     has_time: Callable[[], bool] = lambda: True,
     resume: bool = True,
 ) -> ReconciliationReport:
-    """Checks every version, and hands on every repair that is needed.
+    """Checks every version, and forwards every repair that is needed.
 
     Args:
         deployment: Clients, names and settings.
         compile_settings: The deployment's compile settings.
         act: Hands a repair to the function that makes it.
-        has_time: Asked before each version; once it says no, the next run goes on from there.
+        has_time: Asked before each version; when it returns False, the next run continues there.
         resume: Start where the last run stopped, and record where this one stops. Without it,
             the run counts on a clean pass just now.
     """
@@ -191,7 +131,7 @@ def reconcile(
 class _Run:
     """One run of the reconciler over the lists of one moment.
 
-    A fault with one version, one job or one repair is noted and does not keep the others waiting.
+    A fault with one version, one job or one repair is recorded and does not delay others.
     """
 
     def __init__(
@@ -211,16 +151,18 @@ class _Run:
     def check_all(self, has_time: Callable[[], bool], record: bool) -> None:
         """Checks the channels, the versions and the training jobs, and records where it stops."""
         state, report = self._state, self.report
-        lists = _lists(self._deployment, self._compile_settings)
+        lists = read_lists(self._deployment, self._compile_settings)
         report.versions = len(lists.versions)
         report.unreadable_holds = lists.channels.unreadable_holds
         faulty = set(lists.channels.out_of_date)
-        with self._noting("channels"):
+        with self._recording_failures("channels"):
             faulty |= set(channel_faults(self._deployment))
         if faulty:
             out_of_date = " and ".join(sorted(faulty))
-            self._hand_on(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
-        unsettled = _unsettled(lists, self._compile_settings, self._moment, self._since, state)
+            self._forward(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
+        unsettled = unsettled_versions(
+            lists, self._compile_settings, self._moment, self._since, state
+        )
         for candidate in unsettled:
             if not has_time():
                 state.below = candidate.number + 1
@@ -237,17 +179,17 @@ class _Run:
         if record:
             reconciler_state.write(self._deployment, state)
 
-    def _check(self, candidate: _Candidate, lists: _Lists) -> None:
-        """Observes one version, and hands on its repair; one that has any stays open."""
+    def _check(self, candidate: Candidate, lists: VersionLists) -> None:
+        """Observes one version, and forwards its repair; a version with one stays open."""
         self.report.looked += 1
         open_versions = self._state.open
-        with self._noting(candidate.label) as noted:
+        with self._recording_failures(candidate.label) as failures:
             version = candidate.find(self._deployment)
             if version is None:
                 return
             was_open = open_versions.pop(version.arn, None) is not None
             since = None if was_open else self._since
-            repair = _look(
+            repair = _needed_repair(
                 self._deployment,
                 version,
                 self._compile_settings,
@@ -262,26 +204,26 @@ class _Run:
                 if self._retirements > RETIRE_LIMIT:
                     return
             open_versions[version.arn] = candidate.label
-            self._hand_on(repair)
-        if noted and candidate.arn:
+            self._forward(repair)
+        if failures and candidate.arn:
             open_versions[candidate.arn] = candidate.label
 
-    def _register_jobs(self, lists: _Lists) -> None:
-        """Hands on the training jobs that have no version."""
+    def _register_jobs(self, lists: VersionLists) -> None:
+        """Forwards the training jobs that have no version."""
         since = self._since or self._moment - LOOKBACK
         counts = self._state.registrations
         known = frozenset(str(row.name) for row in lists.versions if row.name)
-        with self._noting("training jobs"):
+        with self._recording_failures("training jobs"):
             for job in unregistered_jobs(
-                self._deployment, since, self._moment - PATIENCE, known, self._note
+                self._deployment, since, self._moment - PATIENCE, known, self._record_failure
             ):
                 if counts.get(job, 0) < REGISTRATION_LIMIT:
                     counts[job] = counts.get(job, 0) + 1
                     self._state.repaired = True
-                    self._hand_on(Repair(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
+                    self._forward(Repair(job, REGISTER, REGISTRAR, {"TrainingJobName": job}))
 
-    def _conclude(self, lists: _Lists) -> None:
-        """Forgets open versions that are gone, and records a clean pass."""
+    def _conclude(self, lists: VersionLists) -> None:
+        """Removes deleted versions from the open ones, and records a clean pass."""
         state = self._state
         there = {row.arn for row in lists.versions}
         state.open = {arn: label for arn, label in state.open.items() if arn in there}
@@ -291,26 +233,26 @@ class _Run:
         if self.report.finished and not state.repaired:
             state.clean = state.started
 
-    def _hand_on(self, repair: Repair) -> None:
-        with self._noting(repair.what):
+    def _forward(self, repair: Repair) -> None:
+        with self._recording_failures(repair.what):
             self._act(repair)
             self.report.repairs.append(repair)
 
     @contextmanager
-    def _noting(self, what: str) -> Iterator[list[Exception]]:
-        """Notes what its body raises, and goes on after it."""
-        noted: list[Exception] = []
+    def _recording_failures(self, what: str) -> Iterator[list[Exception]]:
+        """Records what its body raises, and continues after it."""
+        failures: list[Exception] = []
         try:
-            yield noted
+            yield failures
         except Exception as error:
-            noted.append(error)
-            self._note(what, error)
+            failures.append(error)
+            self._record_failure(what, error)
 
-    def _note(self, what: str, error: Exception) -> None:
+    def _record_failure(self, what: str, error: Exception) -> None:
         self.report.failures.append(Failure(what, f"{type(error).__name__}: {error}"))
 
 
-def _look(
+def _needed_repair(
     deployment: Deployment,
     version: VersionRef,
     compile_settings: CompileSettings,
@@ -329,123 +271,6 @@ def _look(
     package = state.package
     if package is None or package.created >= moment - PATIENCE:
         return None
-    if (
-        _is_recent(package.created, since)
-        and artifact_of(deployment.sagemaker, version.arn) is None
-    ):
+    if is_recent(package.created, since) and artifact_of(deployment.sagemaker, version.arn) is None:
         return Repair(state.label, RECORD_LINEAGE, COMPILER, event)
     return None
-
-
-def _lists(deployment: Deployment, compile_settings: CompileSettings) -> _Lists:
-    versions = list(iterate(deployment.sagemaker, deployment.group_name))
-    jobs: dict[ModelName, Mapping[str, Any]] = {}
-    attempts: dict[ModelName, int] = {}
-    running: dict[ModelName, str] = {}
-    for row in compilation.list_jobs(deployment.sagemaker):
-        found = parse_compile_job(row["ProcessingJobName"])
-        if found is None:
-            continue
-        name, made_by, attempt = found
-        if row["ProcessingJobStatus"] == JobState.RUNNING.value:
-            running[name] = row["ProcessingJobName"]
-        if made_by == compile_settings.id and attempt > attempts.get(name, 0):
-            attempts[name], jobs[name] = attempt, row
-    by_name: dict[str, list[Folder]] = {}
-    every = list(folders(deployment.s3, deployment.release_bucket))
-    for folder in every:
-        by_name.setdefault(folder.name, []).append(folder)
-    channels = observe_channels(deployment)
-    if deployment.keep_releases is not None:
-        channels = replace(channels, protected_releases=protected_releases(deployment, every))
-    return _Lists(versions, jobs, running, by_name, channels)
-
-
-def _unsettled(
-    lists: _Lists,
-    compile_settings: CompileSettings,
-    moment: datetime,
-    since: datetime | None,
-    state: State,
-) -> Iterator[_Candidate]:
-    """The versions that the lists do not show to be settled, newest first; deleted ones last."""
-    known = set()
-    below, still_open = state.below, frozenset(state.open)
-    for row in lists.versions:
-        if row.name:
-            known.add(row.name)
-        is_left = not below or row.version < below
-        if is_left and (
-            row.arn in still_open or _may_be_unsettled(row, lists, compile_settings, moment, since)
-        ):
-            label = str(row.name) if row.name else row.arn
-            yield _Candidate(label, row.version, row.arn, row.name)
-    yield from _deleted_versions(lists, known)
-
-
-def _may_be_unsettled(
-    row: PackageSummary,
-    lists: _Lists,
-    compile_settings: CompileSettings,
-    moment: datetime,
-    since: datetime | None,
-) -> bool:
-    recent = _is_recent(row.created, since)
-    if row.name is None or not row.name.releasable:
-        return recent  # Its lineage may be missing.
-    if recent:
-        return True
-    mine = lists.folders.get(str(row.name), [])
-    if any(each.published and each.published < row.created for each in mine):
-        return True  # A deleted version of the same name has left it.
-    if not _has_right_stage(row, mine, lists.channels):
-        return True
-    if row.approval != APPROVED:
-        return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
-    complete = [each for each in mine if each.published]
-    retention_known = lists.channels.needs_known
-    if retention_known and releases_to_retire(mine, lists.channels.protected_releases, moment):
-        return True
-    job = lists.jobs.get(row.name)
-    own = release_id(row.name, compile_settings.compiler, compile_settings.id)
-    if not complete and is_retired(mine, own, job["CreationTime"] if job else None):
-        return False
-    ours = any(each.release == own for each in complete)
-    leader = lists.channels.leader
-    if complete and row.arn != leader and row.arn not in lists.older:
-        return True  # Newer than the leader, and not the leader: its release cannot be read.
-    if ours or (complete and leader not in (None, row.arn)):
-        # Its release is there; was it announced?
-        return any(each.published and _is_recent(each.published, since) for each in complete)
-    return True
-
-
-def _has_right_stage(
-    row: PackageSummary, mine: Sequence[Folder], channels: ObservedChannels
-) -> bool:
-    """Whether the list shows the life-cycle stage that the version should have."""
-    wanted = life_cycle.stage(
-        channels.pointing_to(row.arn),
-        row.approval,
-        released=any(each.published for each in mine),
-        recorded=row.life_cycle,
-    )
-    return wanted is None or wanted.same_stage(row.life_cycle)
-
-
-def _is_recent(when: datetime, since: datetime | None) -> bool:
-    """Whether a time is in the part of the past that lists do not settle; None: all of it."""
-    return since is None or when > since
-
-
-def _deleted_versions(lists: _Lists, known: set[ModelName]) -> Iterator[_Candidate]:
-    """Versions that were deleted and left a release or a running job behind."""
-    for label, rows in lists.folders.items():
-        name = name_in_description(label)
-        if name and name not in known:
-            for each in rows:
-                if each.published or (each.retired and each.heavy):
-                    yield _Candidate(label, 0, name=name, folder=each)
-    for name, job in lists.running.items():
-        if name not in known:
-            yield _Candidate(str(name), 0, name=name, job=job)

@@ -55,6 +55,7 @@ class CompileJobSettings:
     """Where and how compile jobs run, from the deployment's settings.
 
     Attributes:
+        max_runtime_seconds: The job's time limit; see :mod:`registry.compilation.job_time_limit`.
         subnets: Ids of the subnets that they run in; none where SageMaker places them.
         security_group: Id of their security group there.
     """

@@ -32,7 +32,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
     import aws_cdk as cdk
 
     from infra.deployment import add_deployment
-    from infra.settings import load_settings
+    from infra.reading_settings import load_settings
 
     made: dict[str, Assembly] = {}
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.settings import SettingsError, load_settings
+from infra.reading_settings import load_settings
+from infra.settings import SettingsError
 from tests.infra.assembly import ACCOUNT, REGION, ROOT, Assembly, as_list
 from tests.infra.test_policies import GROUP, MLFLOW, PACKAGE, RELEASES, TRAINING, allows
 

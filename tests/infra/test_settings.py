@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.settings import Compile, Settings, SettingsError, load_settings
+from infra.reading_settings import load_settings
+from infra.settings import Compile, Settings, SettingsError
 from registry import names
 from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.gate_thresholds import GateThresholds

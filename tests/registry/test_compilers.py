@@ -109,7 +109,7 @@ from pathlib import Path
 from cli.demo.summary import _TITLES
 from cli.registry import filters as selection
 from export.compilers import compiler
-from infra.settings import load_settings
+from infra.reading_settings import load_settings
 from recognition.recogniser import RecogniserError, _require_onnx_runtime
 from registry.compilation.compile_settings import CompileSettings
 from registry.lineage.graph import MADE_BY, model_artifact

@@ -178,7 +178,7 @@ def test_pushed_image_is_named_by_its_digest(
     assert done.out.splitlines()[-2] == pinned
     assert done.out.splitlines()[-1].endswith(f"-c cards.compiler_image={pinned}")
     # What is to be typed next is what the settings take.
-    from infra.settings import load_settings
+    from infra.reading_settings import load_settings
 
     assert load_settings({"cards.compiler_image": pinned}).compiler_kind.name == "hailo"
 
