@@ -38,7 +38,7 @@ from export.fidelity.gate_images import GateImages, evenly_spaced, render_gate_i
 from export.fidelity.measurement import MeasuredModel, embed, embed_with_swapped_channels, measure
 from export.fidelity.report import ADVISED_IMAGES, fidelity_page, fidelity_report
 from export.fidelity.thresholds import GateError, Thresholds
-from export.lint import lint
+from export.lint import has_external_data, lint
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
 from recognition.atomic_files import write_atomically
 from recognition.card_sets.card_set import CardSetError
@@ -167,11 +167,16 @@ def _compile_settings(text: str) -> tuple[dict[str, Any], Thresholds, int]:
 
 
 def _graph(path: Path) -> onnx.ModelProto:
-    """Loads the graph, and no other file that it might name."""
+    """Loads the graph; one that names other files is refused, wherever they would be."""
     try:
-        return onnx.load(path, load_external_data=False)
+        graph = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's decoder has its own kind
         raise CompileError(f"{path.name}: is no ONNX graph ({error})") from None
+    if has_external_data(graph):
+        raise CompileError(
+            f"{path.name}: has its weights in other files; export it again as one file"
+        )
+    return graph
 
 
 def _batch_graph(graph: onnx.ModelProto, gate_images: GateImages, output: Path) -> list[str]:

@@ -95,7 +95,7 @@ class OnnxInt8:
                 f"calibration images are {calibration.dtype} {calibration.shape}, the contract "
                 f"says uint8 {('N', *wanted)} with N of at least 1"
             )
-        graph = onnx.load(model)
+        graph = onnx.load(model, load_external_data=False)
         reader = _Reader(image_inputs(graph.graph)[0].name, calibration)
         target = output_folder / FILE
         # It advises a preparation that the export has done already.

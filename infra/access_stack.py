@@ -10,6 +10,7 @@ from infra.constructs.access.operator_grants import (
     operator_statements,
     parameter_statement,
     releaser_statements,
+    submitter_statement,
 )
 from infra.constructs.access.version_grants import deciding_statement
 from infra.constructs.jobs.containers import repository_arn, training_cpu_image
@@ -115,6 +116,7 @@ class AccessStack(cdk.Stack):
                     "sagemaker:DescribeModelPackageGroup",
                 ),
                 deciding_statement(registry.group),
+                submitter_statement(self),
                 # SageMaker has no resource level for listing groups, which the console begins
                 # with, nor for searching.
                 iam.PolicyStatement(

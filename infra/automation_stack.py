@@ -136,6 +136,12 @@ class AutomationStack(cdk.Stack):
         for key, value, description in (
             ("stable-channel", settings.stable_channel, "What moves the stable channel"),
             ("keep-releases", settings.kept_releases, "How many of the newest releases stay"),
+            (
+                "four-eyes",
+                "true" if settings.four_eyes else "false",
+                "Whether a submitter's own approval does not count",
+            ),
+            ("publisher-role-arn", publisher_role_arn, "Role of the function that publishes"),
             ("notice-topic-arn", topic.topic_arn, "Topic of notices to people"),
             ("register-function", register.function.function_name, "Registers what was trained"),
             ("compile-function", compile_.function.function_name, "Compiles what was approved"),

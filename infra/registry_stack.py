@@ -14,7 +14,13 @@ from infra.constructs.storage.data_key import DataKey
 from infra.constructs.storage.mlflow_store import MlflowStore
 from infra.constructs.storage.secure_bucket import SecureBucket
 from infra.settings import KMS, Settings
-from registry.names import RELEASES_PREFIX
+from registry.names import (
+    CARDS_PREFIX,
+    KEYS_PREFIX,
+    NAMES_PREFIX,
+    RELEASE_MANIFEST,
+    RELEASES_PREFIX,
+)
 
 #: Overwritten cards and checkpoints are kept this long against a mistake.
 TRAINING_NONCURRENT_DAYS = 30
@@ -58,6 +64,7 @@ class RegistryStack(cdk.Stack):
             key=self.data_key,
             retain=retain,
             noncurrent_days=TRAINING_NONCURRENT_DAYS,
+            written_once=(f"{CARDS_PREFIX}*", f"{NAMES_PREFIX}*"),
         )
         self.mlflow_bucket = SecureBucket(
             self,
@@ -75,6 +82,7 @@ class RegistryStack(cdk.Stack):
             # Channels and keys keep their whole history.
             noncurrent_days=RETIRED_NONCURRENT_DAYS if settings.keep_releases else None,
             noncurrent_prefix=RELEASES_PREFIX,
+            written_once=(f"{KEYS_PREFIX}*", f"{RELEASES_PREFIX}*/{RELEASE_MANIFEST}"),
         )
         grant_release_access(self.release_bucket, settings.reader_accounts)
         self.signing_keys = [

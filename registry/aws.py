@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -26,11 +26,11 @@ def is_missing(error: ClientError) -> bool:
         return True
     message = str(error.response.get("Error", {}).get("Message", ""))
     return code == "ValidationException" and (
-        "does not exist" in message or "Could not find requested job" in message
+        "does not exist" in message or "Could not find" in message
     )
 
 
-def put_once(s3: S3Client, bucket: str, key: str, body: bytes, **more: Any) -> bool:
+def put_once(s3: S3Client, bucket: str, key: str, body: bytes | IO[bytes], **more: Any) -> bool:
     """Writes an object unless there is one, by S3's own condition; says whether it was written.
 
     Args:

@@ -129,6 +129,8 @@ class DeployedNames:
             ``none``.
         stable_channel: What moves the stable channel: ``approval`` or ``promotion``.
         keep_releases: How many of the newest releases are kept besides those in use, or ``all``.
+        four_eyes: ``true`` where a version that its submitter approved is not released.
+        publisher_role_arn: Role of the function that publishes.
         register_function: Names of the automation's functions; empty where an earlier state is
             deployed.
         notice_topic_arn: The SNS topic of the notices.
@@ -152,6 +154,8 @@ class DeployedNames:
     compiler_repository: str = NO_REPOSITORY
     stable_channel: str = BY_APPROVAL
     keep_releases: str = KEEP_ALL
+    four_eyes: str = "false"
+    publisher_role_arn: str = ""
     register_function: str = ""
     compile_function: str = ""
     publish_function: str = ""
@@ -184,6 +188,8 @@ class DeployedNames:
             kept_count(self.keep_releases),
             self.environment,
             signing_key_arns=self.signing_keys,
+            four_eyes=self.four_eyes == "true",
+            publisher_role_arn=self.publisher_role_arn,
         )
 
     @classmethod

@@ -97,6 +97,8 @@ PARAMETERS = (
     "compiler-repository",
     "stable-channel",
     "keep-releases",
+    "four-eyes",
+    "publisher-role-arn",
     "register-function",
     "compile-function",
     "publish-function",
@@ -109,7 +111,7 @@ PARAMETERS = (
 #: What deployments of an earlier state do not have; they are good for everything else.
 LATER_PARAMETERS = frozenset(
     {"hub-token-secret", "compiler-repository", "stable-channel", "notice-topic-arn"}
-    | {"keep-releases", "signing-key-arns"}
+    | {"keep-releases", "signing-key-arns", "four-eyes", "publisher-role-arn"}
     | {"job-subnets", "job-security-group"}
     | {f"{name}-function" for name in ("register", "compile", "publish", "reconciler")}
 )

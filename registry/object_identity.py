@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from registry.aws import error_code, split_s3_uri
 
@@ -26,8 +26,11 @@ CLOCK_DIFFERENCE = timedelta(seconds=10)
 _CHUNK = 1024**2
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VERSION_ID = re.compile(r"[\w.:/=+\-@]{1,180}", re.ASCII)
-#: S3's codes for an object, a version or a version id that is not there.
-_NOT_THERE = ("404", "NoSuchKey", "NotFound", "NoSuchVersion", "400", "InvalidArgument")
+#: S3's codes for a bucket, an object, a version or a version id that is not there.
+_NOT_THERE = (
+    *("404", "NoSuchBucket", "NoSuchKey", "NotFound", "NoSuchVersion"),
+    *("400", "InvalidArgument", "InvalidBucketName"),
+)
 
 
 class ObjectMissingError(ValueError):
@@ -95,6 +98,8 @@ class HashedObject:
         bucket, key = split_s3_uri(uri)
         try:
             self._answer = s3.get_object(Bucket=bucket, Key=key)
+        except ParamValidationError:
+            raise ObjectMissingError(f"{uri} is no address that S3 can have") from None
         except ClientError as error:
             if is_not_there(error):
                 raise ObjectMissingError(f"{uri} does not exist") from None
@@ -142,6 +147,8 @@ def head(s3: S3Client, uri: str, version_id: str = "") -> Mapping[str, Any] | No
     version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
     try:
         answer: Mapping[str, Any] = s3.head_object(Bucket=bucket, Key=key, **version)
+    except ParamValidationError:
+        return None  # No bucket, object or version can have such a name.
     except ClientError as error:
         if is_not_there(error):
             return None

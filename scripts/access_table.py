@@ -76,6 +76,7 @@ ROWS = (
         {
             "create approved students": ("register-approved-student", "register-compiled"),
             "update a version": (*_DECIDING, *_REWRITING, "record-release"),
+            "overwrite the claim of a name": ("overwrite-name",),
             "release": _RELEASING,
         },
     ),
@@ -107,6 +108,7 @@ ROWS = (
         {
             "approve": (*_DECIDING, "register-approved-student"),
             "rewrite what was registered": _REWRITING,
+            "overwrite a manifest or a public key": ("overwrite-manifest", "overwrite-key"),
             "write models": ("write-job", "write-approved"),
             "start jobs": ("start-compile-job", "start-training-job"),
             "delete anything but a manifest (with `keep_releases`: files of releases)": (

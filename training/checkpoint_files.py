@@ -12,6 +12,7 @@ Example:
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import struct
@@ -151,18 +152,41 @@ def check_file(file: Path) -> str:
     if head.startswith(b"PK\x03\x04"):
         try:
             with zipfile.ZipFile(file) as archive:
-                members = archive.namelist()
+                members, fault = archive.namelist(), packed_fault(archive)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             raise CheckpointError(
                 f"{file.name}: begins as a PyTorch file and is damaged or cut short; {_AGAIN}"
             ) from None
         if not any(member.endswith("data.pkl") for member in members):
             raise CheckpointError(f"{file.name}: is a ZIP archive, not a checkpoint; unpack it")
+        if fault:
+            raise CheckpointError(f"{file.name}: {fault}; save its state dictionary with PyTorch")
         if any(member.endswith("constants.pkl") for member in members):
             raise CheckpointError(
                 f"{file.name}: is a TorchScript program; give its state dictionary instead"
             )
     return found
+
+
+def packed_fault(archive: zipfile.ZipFile) -> str:
+    """What PyTorch has not written in a file of its own; empty where there is nothing of the kind.
+
+    PyTorch compresses nothing, and reads what is compressed whatever it unpacks to.
+    """
+    members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        return "has compressed members, which PyTorch does not write"
+    # Members that share their bytes would unpack to more than the file has.
+    if sum(member.file_size for member in members) > archive_size(archive):
+        return "promises more bytes than it has"
+    return ""
+
+
+def archive_size(archive: zipfile.ZipFile) -> int:
+    """The length in bytes of the file that an archive was opened from."""
+    stream = archive.fp
+    assert stream is not None
+    return stream.seek(0, io.SEEK_END)
 
 
 def layout_of(names: Iterable[str]) -> str:

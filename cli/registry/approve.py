@@ -49,7 +49,8 @@ def approve(
     An approved stage-2 student is compiled, checked and released by itself. Stage 1 is an
     intermediate checkpoint: approving it releases nothing. Who, when and why stand in the
     version's ApprovalDescription. Approving in the console or with the AWS CLI does the same,
-    without looking at the validation.
+    without looking at the validation. With `cards.four_eyes`, who submitted the training cannot
+    approve it.
     """
     from cli.console import print_json, print_line
     from registry.versions.approval import leads_to
@@ -102,6 +103,7 @@ def _decide(
     from cli.errors import CliError
     from cli.find_version import package as find
     from registry.versions.approval import apply
+    from registry.versions.packages import APPROVED
 
     package = find(aws, name)
     group = aws.deployment.group_name
@@ -110,10 +112,48 @@ def _decide(
             f"{package.arn}: is of the group {package.group or 'none'}, and {aws.environment} is "
             f"deployed with {group}; name another with --environment"
         )
-    who = str(aws.client("sts").get_caller_identity()["Arn"])
+    caller = aws.client("sts").get_caller_identity()
+    if status == APPROVED:
+        _require_second_person(aws, package, str(caller["UserId"]))
     return apply(
-        aws.client("sagemaker"), package, status, reason=reason, who=who, override=override
+        aws.client("sagemaker"),
+        package,
+        status,
+        reason=reason,
+        who=str(caller["Arn"]),
+        override=override,
     )
+
+
+def _require_second_person(aws: AwsSession, package: Package, caller: str) -> None:
+    """Refuses an approval that the automation would not count.
+
+    Raises:
+        CliError: Four eyes is set, and the caller has submitted the version's training, or nobody
+            knows who has.
+    """
+    from botocore.exceptions import ClientError
+
+    from cli.console import print_stderr
+    from cli.errors import CliError
+    from registry.aws import error_code
+    from registry.versions import four_eyes
+
+    if not aws.deployment.four_eyes or package.name is None or not package.name.releasable:
+        return
+    try:
+        authors = four_eyes.authors(aws.client("sagemaker"), package)
+    except ClientError as error:
+        if error_code(error) not in ("AccessDenied", "AccessDeniedException"):
+            raise
+        print_stderr(
+            f"cards: {package.label}: you may not see who submitted its training "
+            "(sagemaker:ListTags); if it was you, your approval releases nothing"
+        )
+        return
+    objection = four_eyes.objection(package.label, authors, caller)
+    if objection:
+        raise CliError(f"{package.label}: {objection}")
 
 
 def _report(outcome: ApprovalResult) -> None:

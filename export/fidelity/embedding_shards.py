@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.array_file import ArrayFileError, read_array
 from export.calibration import Pixels
 from recognition.atomic_files import atomic_file
 
@@ -39,14 +40,11 @@ class EmbeddingShards:
         if path is None or not path.is_file():
             return None
         try:
-            rows = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            found: Floats = read_array(path, np.float32, (len(images), self._dimensions))
+        except ArrayFileError:
             return None
-        if rows.dtype != np.float32 or rows.shape != (len(images), self._dimensions):
+        if not np.abs(np.linalg.norm(found, axis=1) - 1).max() <= _UNIT:
             return None
-        if not np.abs(np.linalg.norm(rows, axis=1) - 1).max() <= _UNIT:
-            return None
-        found: Floats = rows
         return found
 
     def keep(self, stage: str, images: Pixels, rows: Floats) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from export.array_file import ArrayFileError, read_array
 from export.calibration import CalibrationRecord, Pixels, require_images
 from export.compiler import CompiledModel, CompileError
 from export.deadline import Deadline
@@ -60,7 +61,7 @@ class Hailo:
     ) -> CompiledModel:
         """Compiles the network behind the preparation of the image; leaves HEF, HAR and log."""
         require_images(calibration)
-        graph = onnx.load(model)
+        graph = onnx.load(model, load_external_data=False)
         findings = lint(graph)
         if findings:
             raise CompileError(f"{model.name}: {'; '.join(map(str, findings))}")
@@ -143,7 +144,12 @@ class Emulator:
                 "folder": str(folder),
             }
             run_worker(request, self._har.with_name(LOG), self._deadline, self._heartbeat)
-            answer: NDArray[np.float32] = np.load(folder / EMBEDDINGS, allow_pickle=False)
+            try:
+                answer: NDArray[np.float32] = read_array(
+                    folder / EMBEDDINGS, np.float32, (len(images), None)
+                )
+            except ArrayFileError as error:
+                raise CompileError(f"the emulator's answer: {error}; see {LOG}") from None
         try:
             return l2_normalise(answer)
         except ValueError as error:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from export.array_file import read_array
 from export.calibration import record
 
 SDK = "hailo_sdk_client"
@@ -27,6 +28,8 @@ IMAGES, EMBEDDINGS = "images.npy", "embeddings.npy"
 SHOWN = "shown.json"
 FAILED = 3
 _NETWORK = "card_embedder"
+#: Shape of images: number, height, width, channels.
+_IMAGES = (None, None, None, 3)
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> int:
 def _compile(sdk: Any, request: dict[str, Any], folder: Path) -> None:
     """Parses, optimises, quantises and compiles; leaves HAR and HEF."""
     (folder / VERSION).write_text(_version(sdk), encoding="utf-8")
-    images = np.load(request["calibration"], allow_pickle=False)
+    images = read_array(Path(request["calibration"]), np.uint8, _IMAGES)
     _step("parsing")
     runner = sdk.ClientRunner(hw_arch=request["architecture"])
     runner.translate_onnx_model(
@@ -72,7 +75,7 @@ def _compile(sdk: Any, request: dict[str, Any], folder: Path) -> None:
 
 def _embed(sdk: Any, request: dict[str, Any], folder: Path) -> None:
     """Runs a network in the compiler's emulator; answers are as it gives them."""
-    images = np.load(folder / IMAGES, allow_pickle=False)
+    images = read_array(folder / IMAGES, np.uint8, _IMAGES)
     runner = sdk.ClientRunner(har=request["har"])
     with runner.infer_context(getattr(sdk.InferenceContext, request["mode"])) as context:
         answer = np.asarray(runner.infer(context, images), dtype=np.float32)

@@ -50,6 +50,7 @@ def authorise_by_resource() -> None:
     original_resource = iam_actions.extract_resource_arn
     original_action = iam_actions.extract_iam_action
     original_context = iam_actions.request_tag_context
+    original_s3_context = iam_actions.s3_service_context
 
     def resource(
         service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any
@@ -66,6 +67,11 @@ def authorise_by_resource() -> None:
         found = dict(original_context(service, action, body, parameters) or {})
         return found | request_permissions.condition_keys(action, body, parameters)
 
+    def s3_context(action: str, query: Any, path: str, headers: Any) -> dict[str, Any]:
+        found = dict(original_s3_context(action, query, path, headers) or {})
+        return found | request_permissions.object_write_keys(action, query, headers)
+
+    iam_actions.s3_service_context = s3_context
     iam_actions.extract_resource_arn = resource
     iam_actions.extract_iam_action = action
     iam_actions.request_tag_context = context

@@ -67,6 +67,28 @@ def condition_keys(action: str, body: bytes, parameters: Mapping[str, Any]) -> d
     return {"cloudwatch:namespace": namespace} if isinstance(namespace, str) else {}
 
 
+def object_write_keys(
+    action: str, query: Mapping[str, Any], headers: Mapping[str, str]
+) -> dict[str, str]:
+    """S3's condition keys of a conditional write, which MiniStack does not set.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+
+    Args:
+        action: As IAM names it.
+        query: The parameters of the request's query.
+        headers: Of the request, keys in lower case.
+    """
+    if action != "s3:PutObject":
+        return {}
+    part = "uploads" in query or "partNumber" in query
+    found = {"s3:ObjectCreationOperation": "false" if part else "true"}
+    for header in ("if-none-match", "if-match"):
+        if header in headers:
+            found[f"s3:{header}"] = str(headers[header])
+    return found
+
+
 def _cbor(body: bytes) -> Mapping[str, Any]:
     import cbor2
 

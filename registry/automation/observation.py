@@ -117,6 +117,7 @@ class VersionState:
             deleted, or whose manifests cannot be read.
         mark: What its failure is recorded under: the job's name, or that of a job that could not
             be started.
+        doubt: Why its approval does not count by the rule of four eyes; empty where it does.
     """
 
     seen: Observation
@@ -131,6 +132,7 @@ class VersionState:
     mark: str = ""
     moment: datetime | None = None
     stale_releases: tuple[str, ...] = ()
+    doubt: str = ""
 
     @property
     def label(self) -> str:
@@ -249,6 +251,7 @@ def observe(
         mark,
         moment,
         stale_releases,
+        doubt,
     )
 
 

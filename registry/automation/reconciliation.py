@@ -267,7 +267,8 @@ def _needed_repair(
         event["ModelName"] = str(state.name)
     if step not in (Step.NOTHING, Step.WAIT):
         function = PUBLISHER if step is Step.RETIRE else COMPILER
-        return Repair(state.label, step.value, function, event)
+        because = f": {state.doubt}" if step is Step.RECORD_FAILURE and state.doubt else ""
+        return Repair(state.label, step.value + because, function, event)
     package = state.package
     if package is None or package.created >= moment - PATIENCE:
         return None

@@ -214,9 +214,21 @@ def card_set(package: Package) -> tuple[str, str]:
 
 
 def parent_of(package: Package) -> str:
-    """The ARN of a version's parent; empty where what it records is none."""
+    """The ARN of a version's parent; empty where what it records is none.
+
+    SageMaker numbers the versions of a group in the order in which they are registered, and a
+    version is registered after its parent. So a parent whose number is not lower is none, and the
+    edges of a group's versions never lead back to where they started.
+    """
     arn = package.parent_arn or ""
-    return arn if _PACKAGE_ARN.fullmatch(arn) and arn != package.arn else ""
+    if not _PACKAGE_ARN.fullmatch(arn) or arn == package.arn:
+        return ""
+    (group, number), (own_group, own) = (
+        (place, each) for place, _, each in (arn.rpartition("/"), package.arn.rpartition("/"))
+    )
+    if group == own_group and number.isdecimal() and own.isdecimal():
+        return arn if int(number) < int(own) else ""
+    return arn
 
 
 def model_artifact(arn: str, name: ModelName | None) -> Artifact:

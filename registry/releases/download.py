@@ -165,7 +165,8 @@ class ReleaseSource:
         if not isinstance(envelope, Mapping):
             raise DownloadError(
                 f"channel {channel}: {key} has no signed statement; deploy the automation of this "
-                "version and run cards reconcile, or pull a release by its id with --release"
+                "version and run cards release sign --all, or pull a release by its id with "
+                "--release"
             )
         first: StatementError | None = None
         while True:

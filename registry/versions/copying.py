@@ -8,12 +8,14 @@ already is not copied again.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, split_s3_uri
+from registry.aws import error_code, put_once, split_s3_uri
 from registry.deployment import Deployment
 from registry.names import CARDS_PREFIX, JOBS_PREFIX, ModelName
 from registry.object_identity import ObjectIdentity, is_not_there, read_object
@@ -50,6 +52,8 @@ _SOURCE_ONLY = frozenset(
     }
 )
 
+#: A scan is held in memory; a shard of a packed card set goes to a temporary file.
+_IN_MEMORY = 64 * 1024**2
 #: Called before each object is copied, with its key and its size in bytes.
 Progress = Callable[[str, int], None]
 
@@ -92,7 +96,8 @@ def copy_version(
     cards = f"{CARDS_PREFIX}{prefix.rstrip('/').rpartition('/')[2]}/"
     # Markers are written last, as on an upload: a set without its marker is no set.
     for row in sorted(_listed(source.s3, bucket, prefix), key=lambda each: "/." in each[0]):
-        _copy(source, bucket, row[0], target, cards + row[0].removeprefix(prefix), progress)
+        key = cards + row[0].removeprefix(prefix)
+        _copy(source, bucket, row[0], target, key, progress, written_once=True)
     metadata = {key: text for key, text in package.metadata.items() if key not in _SOURCE_ONLY}
     return create(
         target.sagemaker,
@@ -168,8 +173,13 @@ def _copy(
     target_key: str,
     progress: Progress,
     version_id: str = "",
+    *,
+    written_once: bool = False,
 ) -> None:
-    """Copies an object through this machine: the accounts need not know each other."""
+    """Copies an object through this machine: the accounts need not know each other.
+
+    Where objects are written once, one that is there already stays, and must have the same size.
+    """
     version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
     try:
         answer = source.s3.get_object(Bucket=bucket, Key=key, **version)
@@ -184,7 +194,14 @@ def _copy(
     if _size(target.s3, target.training_bucket, target_key) == size:
         return
     progress(key, size)
-    target.s3.upload_fileobj(answer["Body"], target.training_bucket, target_key)
+    if written_once:
+        # S3 wants the length first, and may want the bytes a second time.
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as content:
+            shutil.copyfileobj(answer["Body"], content)
+            content.seek(0)
+            put_once(target.s3, target.training_bucket, target_key, cast("IO[bytes]", content))
+    else:
+        target.s3.upload_fileobj(answer["Body"], target.training_bucket, target_key)
     if _size(target.s3, target.training_bucket, target_key) != size:
         raise CopyError(
             f"s3://{target.training_bucket}/{target_key}: was not written whole; repeat it"

@@ -15,12 +15,15 @@ What this relies on, and who could forge it, stands in ``docs/reliability.md``.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from registry.aws import is_missing
 from registry.versions.life_cycle import recorded_decider
+from registry.versions.packages import PENDING, describe, iterate
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
@@ -56,6 +59,70 @@ def fault(label: str, authors: Collection[str], approver: str | None) -> str:
     return ""
 
 
+def objection(label: str, authors: Collection[str], person: str) -> str:
+    """Why a person's approval would not count, before it is given; empty where it would.
+
+    Args:
+        label: The version's name, for the remedy.
+        authors: Principal ids of who submitted its training or registered it.
+        person: Principal id of who is about to approve it.
+    """
+    if not authors:
+        return fault(label, authors, person)
+    if any(_same_person(each, person) for each in authors):
+        return (
+            f"four eyes: {person} has submitted its training and cannot approve it; another "
+            f"person types cards registry approve {label} --reason …"
+        )
+    return ""
+
+
+@dataclass(frozen=True)
+class WaitingVersion:
+    """A version that waits for an approval, and whom the rule lets give it.
+
+    Attributes:
+        label: Its name.
+        authors: Principal ids of who submitted or registered it, who cannot approve it; empty
+            where nobody knows, and then nobody's approval counts.
+        objection: Why the asked person's approval would not count; empty where it would.
+    """
+
+    label: str
+    authors: tuple[str, ...]
+    objection: str
+
+
+def waiting(
+    sagemaker: SageMakerClient, group: str, person: str, limit: int = 20
+) -> list[WaitingVersion]:
+    """The newest versions that wait for an approval and would then be released.
+
+    Args:
+        sagemaker: A boto3 SageMaker client.
+        group: The model package group.
+        person: Principal id of who asks.
+        limit: At most so many.
+    """
+    rows = (
+        row
+        for row in iterate(sagemaker, group, approval=PENDING)
+        if row.name is not None and row.name.releasable
+    )
+    found = []
+    for row in islice(rows, limit):
+        package = describe(sagemaker, row.arn)
+        if package is None or package.approval != PENDING:
+            continue
+        known = authors(sagemaker, package)
+        found.append(
+            WaitingVersion(
+                package.label, tuple(sorted(known)), objection(package.label, known, person)
+            )
+        )
+    return found
+
+
 def approver(package: Package, publisher_role_arn: str) -> str | None:
     """Principal id of who took the decision that stands; None where nobody knows.
 
@@ -84,7 +151,7 @@ def authors(sagemaker: SageMakerClient, package: Package) -> frozenset[str]:
 
 def is_session_of(arn: str | None, role_arn: str) -> bool:
     """Whether a principal is a session of a role; a session's ARN leaves the role's path out."""
-    if not arn or not role_arn:
+    if not arn or arn.count(":") < 5 or role_arn.count(":") < 5:
         return False
     kind, _, rest = arn.rpartition(":")[2].partition("/")
     if kind == "role":

@@ -250,6 +250,12 @@ def put(bucket: str, key: str) -> Call:
     return lambda c, p: c("s3").put_object(Bucket=getattr(p, bucket), Key=key, Body=b"x")
 
 
+def put_new(bucket: str, key: str) -> Call:
+    return lambda c, p: c("s3").put_object(
+        Bucket=getattr(p, bucket), Key=key, Body=b"x", IfNoneMatch="*"
+    )
+
+
 def delete(bucket: str, key: str) -> Call:
     return lambda c, p: c("s3").delete_object(Bucket=getattr(p, bucket), Key=key)
 
@@ -372,7 +378,7 @@ CALLS: dict[str, Call] = {
     "describe-mlflow": lambda c, p: c("sagemaker").describe_mlflow_app(Arn=p.deployment.mlflow_uri),
     # The training bucket
     "read-cards": get("training", f"cards/{PROBE}/file"),
-    "write-cards": put("training", f"cards/{PROBE}/file"),
+    "write-cards": put_new("training", f"cards/{PROBE}/file"),
     "list-cards": lambda c, p: c("s3").list_objects_v2(Bucket=p.training, Prefix="cards/"),
     "list-training-bucket": lambda c, p: c("s3").list_objects_v2(Bucket=p.training),
     "read-job": get("training", f"jobs/{PROBE}/file"),
@@ -383,13 +389,15 @@ CALLS: dict[str, Call] = {
     "read-compilation": get("training", f"compilations/{PROBE}/file"),
     "write-compilation": put("training", f"compilations/{PROBE}/file"),
     "read-name": get("training", f"names/{PROBE}/file"),
-    "claim-name": put("training", f"names/{PROBE}/file"),
+    "claim-name": put_new("training", f"names/{PROBE}/file"),
+    "overwrite-cards": put("training", f"cards/{PROBE}/file"),
+    "overwrite-name": put("training", f"names/{PROBE}/file"),
     "write-quality": put("training", f"model-quality/{PROBE}/file"),
     "write-reconciler": put("training", f"reconciler/{PROBE}.json"),
     # The release bucket
     "read-release": get("releases", f"releases/{PROBE}/file"),
     "write-release": put("releases", f"releases/{PROBE}/model.onnx"),
-    "write-manifest": put("releases", f"releases/{PROBE}/manifest.json"),
+    "write-manifest": put_new("releases", f"releases/{PROBE}/manifest.json"),
     "withdraw-release": delete("releases", f"releases/{PROBE}/manifest.json"),
     "delete-release-file": delete("releases", f"releases/{PROBE}/file"),
     "read-channel": get("releases", f"channels/{PROBE}/file"),
@@ -397,7 +405,9 @@ CALLS: dict[str, Call] = {
     "delete-channel": delete("releases", f"channels/{PROBE}.json"),
     "hold-stable": put("releases", "channels/stable.hold.json"),
     "end-hold-of-stable": delete("releases", "channels/stable.hold.json"),
-    "write-key": put("releases", f"keys/{PROBE}.pem"),
+    "write-key": put_new("releases", f"keys/{PROBE}.pem"),
+    "overwrite-manifest": put("releases", f"releases/{PROBE}/manifest.json"),
+    "overwrite-key": put("releases", f"keys/{PROBE}.pem"),
     # The key, people, functions
     "sign": lambda c, p: c("kms").sign(
         KeyId=p.deployment.signing_key_arn,
@@ -453,6 +463,7 @@ CALLS: dict[str, Call] = {
 ANSWERED = {
     "describe-training-job": "ValidationException",  # There is none of that name.
     "stop-compile-job": "ValidationException",  # It has ended.
+    "claim-name": "PreconditionFailed",  # It has an owner.
 }
 
 _LOOK_AT_VERSIONS = "describe-version list-versions"

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.cloud import BIN, ROOT, Cloud, context, started
+from tests.e2e.handmade_release import FILES, HandmadeRelease, make_release
 from tests.infra.test_stacks import STATEFUL
+from tests.model_signing_tool import verify_with_tool
 
 CLI = str(BIN / "cards")
 #: The registry stack as it was when the registry first worked (November 2026), account and all.
 FIRST = ROOT / "tests/infra/templates/registry-v1.json"
 STACK = "cards-dev-registry"
 DIGEST = hashlib.sha256(b"a manifest of then").digest()
-RELEASE = "releases/r/manifest.json"
+RELEASE = "releases/r/model.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,8 @@ class Then:
         group: The group's description.
         package: The description of a version that was registered.
         object: Version and ETag of an object of the release bucket.
+        release: A version and its release, from before there were `model.sig`, `provenance.sig` and
+            signed channels.
         key: The signing key's ARN.
         signature: What it signed.
         public_key: What verifies that.
@@ -46,6 +51,7 @@ class Then:
     group: dict[str, Any]
     package: dict[str, Any]
     object: tuple[str, str]
+    release: HandmadeRelease
     key: str
     signature: bytes
     public_key: bytes
@@ -101,12 +107,21 @@ def then(cloud: Cloud) -> Then:
     )["ModelPackageArn"]
     cloud.client("s3").put_object(Bucket=outputs["ReleaseBucket"], Key=RELEASE, Body=b"of then")
     kms, key = cloud.client("kms"), outputs["SigningKeyArn"]
+    release = make_release(
+        cloud,
+        outputs["GroupName"],
+        outputs["TrainingBucket"],
+        outputs["ReleaseBucket"],
+        key,
+        "01234567",
+    )
     group, package = group_and_version(cloud, arn)
     return Then(
         resources=physical_ids(cloud),
         group=group,
         package=package,
         object=stored(cloud, outputs["ReleaseBucket"]),
+        release=release,
         key=key,
         signature=kms.sign(
             KeyId=key, Message=DIGEST, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
@@ -146,7 +161,71 @@ def test_versions_and_objects_are_those_of_then(upgraded: Cloud, then: Then) -> 
     assert found == (then.group, then.package)
     assert stored(upgraded, upgraded.deployment.release_bucket) == then.object
     rows = upgraded.json(CLI, "registry", "list", "--json")
-    assert [row["arn"] for row in rows] == [then.package["ModelPackageArn"]]
+    approval = {row["arn"]: row["approval"] for row in rows}
+    arns = (then.package["ModelPackageArn"], then.release.arn)
+    assert approval == dict.fromkeys(arns, "Approved")
+
+
+def release_objects(cloud: Cloud, then: Then) -> dict[str, bytes]:
+    s3, bucket = cloud.client("s3"), cloud.deployment.release_bucket
+    return {
+        key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in then.release.objects
+    }
+
+
+def listed(cloud: Cloud) -> dict[str, Any]:
+    """The one release, as the command lists it."""
+    (row,) = cloud.json(CLI, "release", "list", "--json")
+    return dict(row)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_release_without_signatures_is_kept_and_commands_say_so(
+    upgraded: Cloud, then: Then
+) -> None:
+    assert release_objects(upgraded, then) == then.release.objects
+    row = listed(upgraded)
+    assert row["release"] == then.release.release
+    assert row["channels"] == ["candidate", "stable"]
+    assert row["missing_signatures"] == ["manifest.sig", "model.sig", "provenance.sig"]
+    for command in ("list", "show"):
+        said = words(upgraded.must(CLI, "release", command))
+        assert "was signed by an earlier version of this product and lacks" in said
+        assert "cards release sign --all" in said
+    upgraded.must(CLI, "release", "trust", "--yes")
+    refused = upgraded.run(CLI, "release", "pull", "--out", str(upgraded.folder / "channel"))
+    assert refused.returncode == 1 and "has no signed statement" in refused.stderr
+    assert "cards release sign --all" in refused.stderr
+    folder = str(upgraded.folder / "unsigned")
+    upgraded.must(CLI, "release", "pull", "--out", folder, "--release", then.release.release)
+    said = words(upgraded.must(CLI, "release", "verify", folder))
+    assert "without model.sig and provenance.sig" in said and "cards release sign --all" in said
+
+
+@pytest.fixture(scope="module")
+def signed_again(upgraded: Cloud, then: Then) -> Cloud:
+    """The one command."""
+    said = words(upgraded.must(CLI, "release", "sign", "--all"))
+    assert f"stable -> {then.release.release}" in said
+    return upgraded
+
+
+def test_one_command_signs_again_and_pull_and_verify_pass(signed_again: Cloud, then: Then) -> None:
+    now = release_objects(signed_again, then)
+    differing = {key for key, body in then.release.objects.items() if now[key] != body}
+    # ECDSA makes another signature of the same manifest each time.
+    assert differing <= {f"releases/{then.release.release}/manifest.sig"}
+    assert listed(signed_again)["missing_signatures"] == []
+    folder: Path = signed_again.folder / "signed"
+    signed_again.must(CLI, "release", "pull", "--out", str(folder))
+    assert {name: (folder / name).read_bytes() for name in FILES} == FILES
+    said = signed_again.must(CLI, "release", "verify", str(folder))
+    assert "is what was signed" in said and "without" not in said
+    tool = verify_with_tool(folder, folder / "signing-key.pem")
+    assert tool.returncode == 0, tool.stdout + tool.stderr
 
 
 def test_the_key_signs_on_and_what_it_signed_holds(upgraded: Cloud, then: Then) -> None:

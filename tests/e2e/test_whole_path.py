@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 from recognition.card_sets.scan import decode_image
 from recognition.index import ReferenceIndex
 from recognition.views.camera import camera_views
+from registry.releases.signing import public_key_pem
 from tests.e2e.cloud import BIN, CARDS, LENIENT, STRICT, Cloud, until
+from tests.model_signing_tool import verify_provenance_with_tool, verify_with_tool
 
 AWS = str(BIN / "aws")
 CLI = str(BIN / "cards")
@@ -222,6 +225,21 @@ def test_the_release_is_complete_signed_and_of_the_approved_version(
         assert (pulled / name).stat().st_size == file["bytes"]
     assert not list(pulled.glob("*.hef")), "only the Hailo compiler makes a HEF"
     deployed.must(CLI, "release", "verify", str(pulled))
+
+
+def test_openssf_model_signing_accepts_the_release_and_refuses_a_changed_file(
+    deployed: Cloud, pulled: Path, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "trusted.pem"
+    key = deployed.deployment.signing_key_arn
+    trusted.write_bytes(public_key_pem(deployed.client("kms"), key))
+    for verify in (verify_with_tool, verify_provenance_with_tool):
+        done = verify(pulled, trusted)
+        assert done.returncode == 0, done.stdout + done.stderr
+    changed = tmp_path / "release"
+    shutil.copytree(pulled, changed)
+    (changed / "metadata.json").write_bytes((changed / "metadata.json").read_bytes() + b" ")
+    assert verify_with_tool(changed, trusted).returncode != 0
 
 
 def test_a_release_with_one_changed_byte_is_refused(deployed: Cloud, pulled: Path) -> None:

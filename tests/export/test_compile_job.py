@@ -285,6 +285,18 @@ def unreadable_graph(job: Job) -> None:
     pack(job.model / "content", job.model / "model.tar.gz")
 
 
+def weights_elsewhere(job: Job) -> None:
+    """The graph names a file outside of its folder as its weights."""
+    path = job.model / "content" / "model.onnx"
+    graph = onnx.load(path)
+    tensor = max(graph.graph.initializer, key=lambda each: len(each.raw_data))
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../../../../../../../etc/passwd")
+    path.write_bytes(graph.SerializeToString())
+    pack(job.model / "content", job.model / "model.tar.gz")
+
+
 def no_archive(job: Job) -> None:
     (job.model / "model.tar.gz").unlink()
 
@@ -297,6 +309,7 @@ def no_cards(job: Job) -> None:
     ("spoil", "words"),
     [
         (unreadable_graph, "model.onnx: is no ONNX graph"),
+        (weights_elsewhere, "model.onnx: has its weights in other files"),
         (no_archive, "model.tar.gz: is missing"),
         (no_cards, "does not exist"),
     ],

@@ -96,6 +96,31 @@ def test_buckets_are_versioned_encrypted_private_and_tls_only(deployment: Assemb
         assert rules["abandoned-uploads"]["AbortIncompleteMultipartUpload"]
         denials = [s for s in policies[properties["BucketName"]] if s["Effect"] == "Deny"]
         assert {"Bool": {"aws:SecureTransport": "false"}} in [d["Condition"] for d in denials]
+    written_once = {
+        bucket: set(statement["Resource"])
+        for bucket, statements in policies.items()
+        for statement in statements
+        if statement.get("Sid") == "WrittenOnce"
+    }
+    for statements in policies.values():
+        for statement in statements:
+            if statement.get("Sid") == "WrittenOnce":
+                assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:PutObject")
+                assert statement["Principal"] == {"AWS": "*"}
+                assert statement["Condition"] == {
+                    "Null": {"s3:if-none-match": "true"},
+                    "Bool": {"s3:ObjectCreationOperation": "true"},
+                }
+    training, releases = (
+        f"pokemon-card-{purpose}-{ACCOUNT}-{REGION}" for purpose in ("training", "releases")
+    )
+    assert written_once == {
+        training: {f"arn:aws:s3:::{training}/{prefix}/*" for prefix in ("cards", "names")},
+        releases: {
+            f"arn:aws:s3:::{releases}/keys/*",
+            f"arn:aws:s3:::{releases}/releases/*/manifest.json",
+        },
+    }
     expiring = {
         bucket.logical_id
         for bucket in deployment.of_type("AWS::S3::Bucket")

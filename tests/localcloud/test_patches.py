@@ -14,6 +14,7 @@ import zipfile
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud import LocalCloud
 from localcloud.patches import MINISTACK_VERSION
@@ -94,6 +95,9 @@ def needed(code: str) -> str:
         " print('Event' in a.extract_iam_action('lambda', 'GET', path, {}, b'', {}))",
         'from ministack.core import iam_actions as a; body = b\'{"Namespace": "n"}\';'
         " print(bool(a.request_tag_context('monitoring', 'cloudwatch:PutMetricData', body, {})))",
+        "from ministack.core import iam_actions as a; headers = {'if-none-match': '*'};"
+        " found = a.s3_service_context('s3:PutObject', {}, '/b/k', headers);"
+        " print('s3:if-none-match' in found)",
         "from ministack.services import iam; import inspect;"
         " print('ContextEntries' in inspect.getsource(iam._simulate_principal_policy))",
     ],
@@ -269,6 +273,63 @@ def test_plain_http_on_the_loopback_counts_as_secure_transport(
     )("s3")
     reader.put_object(Bucket="tls-only", Key="k", Body=b"x")
     assert reader.get_object(Bucket="tls-only", Key="k")["Body"].read() == b"x"
+
+
+def test_bucket_policy_demands_conditional_writes(cloud: LocalCloud, client: Client) -> None:
+    s3, bucket = client("s3"), "written-once"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    denied = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/once/*",
+        "Condition": {
+            "Null": {"s3:if-none-match": "true"},
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+        },
+    }
+    s3.put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [denied]})
+    )
+    iam, user = client("iam"), "once-writer"
+    iam.create_user(UserName=user)
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    iam.put_user_policy(
+        UserName=user,
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    writer = client_of(
+        cloud,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )("s3")
+    writer.put_object(Bucket=bucket, Key="elsewhere", Body=b"x")
+    writer.put_object(Bucket=bucket, Key="once/a", Body=b"x", IfNoneMatch="*")
+    for overwrite in (
+        lambda: writer.put_object(Bucket=bucket, Key="once/a", Body=b"y"),
+        lambda: writer.copy_object(Bucket=bucket, Key="once/a", CopySource=f"{bucket}/elsewhere"),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            overwrite()
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        writer.put_object(Bucket=bucket, Key="once/a", Body=b"y", IfNoneMatch="*")
+
+    def upload_in_parts(name: str, **condition: str) -> None:
+        place = {"Bucket": bucket, "Key": name}
+        upload = writer.create_multipart_upload(**place)["UploadId"]
+        tag = writer.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+        writer.complete_multipart_upload(
+            **place,
+            UploadId=upload,
+            MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]},
+            **condition,
+        )
+
+    upload_in_parts("once/b", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        upload_in_parts("once/c")
 
 
 def test_parameters_below_a_path_are_a_right_of_their_own(

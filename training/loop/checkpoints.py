@@ -13,6 +13,7 @@ import errno
 import io
 import os
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from registry.text import one_line
+from training.checkpoint_files import packed_fault
 from training.config import TrainingConfig
 from training.distributed.ranks import Ranks, share_bytes
 from training.errors import TrainingError
@@ -125,6 +127,9 @@ class Checkpoints:
         for path in reversed(self._files()):
             try:
                 content = path.read_bytes()
+                with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                    if fault := packed_fault(archive):
+                        raise ValueError(fault)
                 document = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
                 identity = document["identity"]
                 _ = int(document["step"]), document["state"]

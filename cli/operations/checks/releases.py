@@ -58,6 +58,26 @@ def approvals(context: CheckContext) -> Iterator[CheckResult]:
         yield ok(f"{well} approved stage-2 students, none without its release" if rows else "none")
 
 
+def second_person(context: CheckContext) -> Iterator[CheckResult]:
+    """Which versions that wait for approval need another person's, by the rule of four eyes."""
+    from registry.versions.four_eyes import waiting
+
+    deployment = context.deployment
+    if not deployment.four_eyes:
+        yield ok("four eyes is not set: who submitted a training may approve its model")
+        return
+    caller = str(context.client("sts").get_caller_identity()["UserId"])
+    versions = waiting(deployment.sagemaker, deployment.group_name, caller)
+    for each in versions:
+        if each.objection:
+            who = (
+                "you have submitted its training" if each.authors else "nobody knows its submitter"
+            )
+            yield warning(f"{each.label} waits for approval, and {who}", each.objection)
+    if not any(each.objection for each in versions):
+        yield ok(f"four eyes: {len(versions)} wait for approval, by others than their submitters")
+
+
 def judge_version(
     state: VersionState, now: datetime, repeat: str, environment: str
 ) -> CheckResult | None:
@@ -210,4 +230,5 @@ CHECKS = (
     Check("approvals", approvals, ("group", "buckets", "automation")),
     Check("stable channel", stable, ("group", "buckets", "automation")),
     Check("signatures", signatures, ("buckets",)),
+    Check("four eyes", second_person, ("group", "deployment")),
 )

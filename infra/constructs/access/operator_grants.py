@@ -39,6 +39,11 @@ def parameter_statement(stack: cdk.Stack) -> iam.PolicyStatement:
     )
 
 
+def submitter_statement(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Read who submitted a training job, which its tags say: four eyes compares them."""
+    return jobs(stack, "training-job", "", ["sagemaker:ListTags"])
+
+
 def operator_statements(
     stack: cdk.Stack, settings: Settings, registry: RegistryStack, compile_image: str
 ) -> list[iam.PolicyStatement]:
@@ -66,6 +71,7 @@ def operator_statements(
     buckets = (registry.training_bucket, registry.mlflow_bucket, registry.release_bucket)
     return [
         parameter_statement(stack),
+        submitter_statement(stack),
         registry.group.packages(*READ_PACKAGES, "sagemaker:DescribeModelPackageGroup"),
         iam.PolicyStatement(actions=["sagemaker:ListProcessingJobs"], resources=["*"]),
         objects(registry.training_bucket, READ, COMPILATIONS_PREFIX),
@@ -132,6 +138,7 @@ def releaser_statements(
 
     return [
         parameter_statement(stack),
+        submitter_statement(stack),
         registry.group.packages(*READ_PACKAGES),
         jobs(stack, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
         jobs(stack, "processing-job", COMPILE_JOB_PREFIX, ["sagemaker:DescribeProcessingJob"]),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -23,6 +26,8 @@ class SecureBucket(s3.Bucket):
         retain: Whether the bucket outlives its stack.
         noncurrent_days: After how many days an overwritten version goes; None keeps all.
         noncurrent_prefix: Of which objects; all unless given.
+        written_once: Patterns of keys that nobody may overwrite. Copying to them is refused too,
+            since S3 takes no condition with a copy.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class SecureBucket(s3.Bucket):
         retain: bool,
         noncurrent_days: int | None = None,
         noncurrent_prefix: str | None = None,
+        written_once: Sequence[str] = (),
     ) -> None:
         rules = [
             s3.LifecycleRule(
@@ -68,6 +74,22 @@ class SecureBucket(s3.Bucket):
             lifecycle_rules=rules,
             removal_policy=cdk.RemovalPolicy.RETAIN if retain else cdk.RemovalPolicy.DESTROY,
         )
+        if written_once:
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+            # The parts of a multipart upload bear no condition; its completion does.
+            self.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid="WrittenOnce",
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=["s3:PutObject"],
+                    resources=[self.arn_for_objects(pattern) for pattern in written_once],
+                    conditions={
+                        "Null": {"s3:if-none-match": "true"},
+                        "Bool": {"s3:ObjectCreationOperation": "true"},
+                    },
+                )
+            )
         accept(
             self,
             "S1",

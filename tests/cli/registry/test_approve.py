@@ -34,8 +34,10 @@ def client(account: Account) -> Iterator[Client]:
         yield ours
 
 
-def made(client: Client, name: str, group: str = GROUP, **metadata: str) -> str:
-    """Registers a version; returns its ARN."""
+def made(
+    client: Client, name: str, group: str = GROUP, *, origin: str = "", **metadata: str
+) -> str:
+    """Registers a version, made by the job of an ARN; returns its own."""
     return str(
         client("sagemaker").create_model_package(
             ModelPackageGroupName=group,
@@ -51,6 +53,7 @@ def made(client: Client, name: str, group: str = GROUP, **metadata: str) -> str:
                 "SupportedResponseMIMETypes": ["application/x-npy"],
             },
             CustomerMetadataProperties={"ModelName": name, **metadata},
+            **({"MetadataProperties": {"GeneratedBy": origin}} if origin else {}),
         )["ModelPackageArn"]
     )
 

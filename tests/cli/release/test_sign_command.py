@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from cli.aws import AwsSession
+from cli.errors import CliError
 from cli.operations.checks.check import State
 from cli.operations.checks.releases import signatures
-from registry.automation.actions import SIGN_RELEASE
+from registry.automation.actions import MOVE_CHANNELS, SIGN_RELEASE
+from registry.releases.manifest import ManifestError
 from registry.releases.verification import sign_release
 from tests.cli.command import cards, refused
 from tests.cli.conftest import RELEASE_BUCKET, Stack
@@ -31,7 +33,12 @@ def old(aws: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     publish(aws)
 
     def invoke(session: AwsSession, function: str, detail: dict[str, Any]) -> dict[str, Any]:
-        signed = sign_release(session.deployment, detail[SIGN_RELEASE])
+        if detail == MOVE_CHANNELS:
+            return {"result": "stable -> nothing"}
+        try:
+            signed = sign_release(session.deployment, detail[SIGN_RELEASE])
+        except ManifestError as error:
+            raise CliError(f"publisher: {error}") from None
         return {"result": ", ".join(signed) or "nothing to sign"}
 
     monkeypatch.setattr("cli.release.sign.invoke", invoke)
@@ -65,13 +72,31 @@ def test_sign_all_adds_what_standard_tools_verify(old: Stack, tmp_path: Path) ->
     assert signed.json == [{"release": RELEASE, "signed": ", ".join(ALL)}]
     assert listed() == {RELEASE: []}
     again = cards("release", "sign", "--all")
-    assert (again.code, again.out) == (0, "every release has its signatures\n")
+    assert (again.code, again.out) == (
+        0,
+        "every release has its signatures\n"
+        "channels, each with its signed statement: stable -> nothing\n",
+    )
     folder = tmp_path / "release"
     assert cards("release", "pull", "--out", str(folder)).code == 0
     said = cards("release", "verify", str(folder))
     assert said.code == 0 and "without" not in said.out, said
     tool = verify_with_tool(folder, folder / "signing-key.pem")
     assert tool.returncode == 0, tool.stdout + tool.stderr
+
+
+def test_damaged_release_keeps_no_other_from_its_signatures(old: Stack) -> None:
+    damaged = "student-a-stage2-v1.onnx-int8-01234567"  # It comes first in the list.
+    old.client("s3").put_object(
+        Bucket=RELEASE_BUCKET, Key=f"releases/{damaged}/manifest.json", Body=b"of nobody"
+    )
+    done = cards("release", "sign", "--all", "--json")
+    assert done.code == 1 and damaged in done.err
+    first, second = done.json
+    assert first["release"] == damaged and "no signature" in first["error"]
+    assert second == {"release": RELEASE, "signed": ", ".join(ALL)}
+    assert listed()[RELEASE] == []
+    refused(cards("release", "sign", damaged), damaged)
 
 
 @pytest.mark.parametrize("name", ALL[1:])

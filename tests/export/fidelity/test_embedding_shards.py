@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,51 @@ def test_a_damaged_shard_is_made_again(tmp_path: Path, content: bytes | None) ->
         np.save(path, np.full((2, 8), np.nan, np.float32))
     else:
         path.write_bytes(content)
+    assert kept.find("int8", images) is None
+
+
+def promise(path: Path, shape: tuple[int, ...]) -> None:
+    """A header that promises more than follows."""
+    with path.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(b"\0" * 64)
+
+
+def archive(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros((2, 8), np.float32))
+
+
+def objects(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.array([{}], dtype=object), allow_pickle=True)
+
+
+def too_long(path: Path) -> None:
+    np.save(path, l2_normalise(np.ones((2, 8), np.float32)))
+    with path.open("ab") as file:
+        file.truncate(1 << 30)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: promise(path, (2, 8)),
+        lambda path: promise(path, (1 << 40, 1 << 20)),
+        archive,
+        objects,
+        too_long,
+    ],
+)
+def test_shard_that_is_not_the_expected_array_is_made_again(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    kept = shards(tmp_path)
+    kept.keep("int8", images, Counting().embed(images))
+    (path,) = (tmp_path / "shards").iterdir()
+    write(path)
     assert kept.find("int8", images) is None
 
 

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from registry.automation.reconciliation import Repair, reconcile
 from registry.versions.four_eyes import FIRST_SUBMITTED_BY, SUBMITTED_BY
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.memory_aws import ACCOUNT, PERSON, REGION
@@ -58,6 +59,21 @@ def test_version_approved_by_its_submitter_is_not_compiled_and_a_notice_is_sent(
         world.reconcile()
         world.rest()
     assert world.aws.jobs == {} and len(world.aws.told) == 1
+
+
+def test_reconciler_says_why_the_approval_does_not_count(
+    code: list[dict[str, ModuleType]],
+) -> None:
+    world, arn = submitted(code, **{SUBMITTED_BY: PERSON["PrincipalId"]})
+    world.aws.caller = dict(PERSON)
+    world.decide(arn, "Approved")
+    world.queue.clear()  # Every event is lost.
+    repairs: list[Repair] = []
+    module = code[0]["reconcile"]
+    reconcile(module._deployment, module.RECIPE, repairs.append, resume=False)
+    (repair,) = repairs
+    assert repair.step.startswith("record the failure: four eyes: ")
+    assert "another person types cards registry approve" in repair.step
 
 
 def test_version_that_another_person_approves_afterwards_is_released(

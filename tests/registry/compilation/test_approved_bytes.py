@@ -87,6 +87,22 @@ def test_version_whose_registered_bytes_are_gone_is_recorded_as_failed(world: Wo
     assert len(world.aws.told) == 1
 
 
+@pytest.mark.parametrize(
+    "address", ["s3://no-such-bucket/model.tar.gz", "s3://No Bucket/model.tar.gz", "https://a/b"]
+)
+def test_archive_in_a_bucket_that_does_not_exist_is_recorded_as_failed(
+    world: World, address: str
+) -> None:
+    arn = world.register()
+    (container,) = world.aws.packages[arn]["InferenceSpecification"]["Containers"]
+    container["ModelDataUrl"] = address
+    world.decide(arn, "Approved")
+    world.rest()
+    assert world.aws.jobs == {}
+    assert address in metadata(world, arn)[COMPILE_FAILURE]
+    assert len(world.aws.told) == 1
+
+
 def test_archive_digest_that_is_no_digest_is_recorded_as_failed(world: World) -> None:
     arn = world.register()
     world.aws.packages[arn]["CustomerMetadataProperties"][MODEL_ARCHIVE] = "latest"

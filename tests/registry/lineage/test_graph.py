@@ -109,6 +109,30 @@ def test_artifact_of_a_parent_is_the_same_in_every_graph() -> None:
     assert by_child == version_graph(parent, None).artifacts[0]
 
 
+@pytest.mark.parametrize("parent", [ARN, ARN.replace("/7", "/8"), ARN.replace("/7", "/70")])
+def test_version_that_was_registered_later_is_no_parent(parent: str) -> None:
+    child = replace(STUDENT, metadata={"ParentModelPackageArn": parent})
+    graph = version_graph(child, JOB)
+    assert parent not in {each.source for each in graph.associations} - {ARN}
+    assert [each.source_uri for each in graph.artifacts if each.type == "Model"] == [ARN]
+    assert "DerivedFrom" not in {each.type for each in graph.associations}
+
+
+def test_edges_of_a_group_never_lead_back() -> None:
+    """Each of three versions names each as its parent, itself among them."""
+    arns = [ARN.replace("/7", f"/{number}") for number in (7, 8, 9)]
+    edges = set()
+    for arn in arns:
+        for parent in arns:
+            version = replace(STUDENT, arn=arn, metadata={"ParentModelPackageArn": parent})
+            edges |= {
+                (each.source, each.destination)
+                for each in version_graph(version, None).associations
+                if each.type == "DerivedFrom"
+            }
+    assert edges == {(arns[0], arns[1]), (arns[0], arns[2]), (arns[1], arns[2])}
+
+
 def test_the_same_name_in_another_group_is_another_action() -> None:
     elsewhere = replace(STUDENT, arn=ARN.replace("models/7", "others/7"))
     names = {version_graph(each, JOB).actions[0].name for each in (STUDENT, elsewhere)}

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,21 @@ def test_a_checkpoint_cannot_run_code(
     with pytest.raises(TrainingError, match="nothing in it can be read"):
         Checkpoints(folder, identity(tiny()), SINGLE_PROCESS).load(CPU)
     assert not (tmp_path / "harm").exists()
+
+
+def test_compressed_checkpoint_is_not_unpacked(tmp_path: Path, tiny: Tiny) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    content = io.BytesIO()
+    torch.save({"identity": {}, "step": 1, "state": torch.zeros(1024**2)}, content)
+    with (
+        zipfile.ZipFile(content) as old,
+        zipfile.ZipFile(folder / "step-000000001.pt", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for member in old.namelist():
+            new.writestr(member, old.read(member))
+    with pytest.raises(TrainingError, match="compressed members"):
+        Checkpoints(folder, identity(tiny()), SINGLE_PROCESS).load(CPU)
 
 
 @pytest.mark.parametrize("how", ["write", "sync"])

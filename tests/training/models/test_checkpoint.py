@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -221,6 +222,18 @@ def test_another_object_in_a_checkpoint_is_named_and_not_made(tmp_path: Path) ->
     torch.save({"model": {"a": torch.ones(1)}, "args": argparse.Namespace(lr=1)}, file)
     with pytest.raises(CheckpointError, match=r"argparse\.Namespace.*state dictionary alone"):
         read_checkpoint(file)
+
+
+def test_compressed_checkpoint_is_refused_before_it_is_unpacked(tiny: Tiny, tmp_path: Path) -> None:
+    whole, packed = tmp_path / "whole.pth", tmp_path / "weights.pth"
+    torch.save({"weight": torch.zeros(4 * 1024**2)}, whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.namelist():
+            new.writestr(member, old.read(member))
+    whole.unlink()
+    assert packed.stat().st_size < 64 * 1024
+    with pytest.raises(CheckpointError, match="has compressed members"):
+        read_checkpoint(packed)
 
 
 class Payload:

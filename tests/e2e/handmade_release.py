@@ -1,0 +1,93 @@
+"""A version and its release, made by an administrator's calls and not by the automation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from registry.names import parse_name
+from registry.releases.manifest import canonical
+from registry.releases.signing import SigningKey
+from registry.versions.packages import NewPackage, create
+from tests.e2e.cloud import Cloud
+from tests.registry.registration.training_jobs import request
+from tests.registry.releases.p256 import example_manifest
+
+NAME = "student-efficientnet-lite0-stage2-v1"
+FILES = {"model.int8.onnx": b"a model" * 100, "metadata.json": b"{}"}
+
+
+@dataclass(frozen=True)
+class HandmadeRelease:
+    """An approved version and its release.
+
+    Attributes:
+        arn: The version's.
+        release: The release's id.
+        objects: Content of each object in the release's folder, by key.
+    """
+
+    arn: str
+    release: str
+    objects: dict[str, bytes]
+
+
+def make_release(
+    cloud: Cloud, group: str, training_bucket: str, release_bucket: str, key: str, recipe: str
+) -> HandmadeRelease:
+    """Registers an approved student, and releases it as the first versions of the product did.
+
+    The manifest alone is signed, under its first name, and both channels point to the release
+    without a statement.
+
+    Args:
+        cloud: Where to.
+        group: The model package group.
+        training_bucket: Gets a model archive.
+        release_bucket: Gets release, channels and public key.
+        key: The signing key's ARN.
+        recipe: Digest of the compile recipe, in the release's id.
+    """
+    s3 = cloud.client("s3")
+    archive = "jobs/by-hand/output/model.tar.gz"
+    s3.put_object(Bucket=training_bucket, Key=archive, Body=b"by hand")
+    account = cloud.variables["CDK_DEFAULT_ACCOUNT"]
+    arn = create(
+        cloud.client("sagemaker"),
+        group,
+        NewPackage(
+            name=parse_name(NAME),
+            approval="PendingManualApproval",
+            summary="by hand",
+            model_data_url=f"s3://{training_bucket}/{archive}",
+            image="763104351884.dkr.ecr.us-east-2.amazonaws.com/pytorch-training:2.8.0-cpu-py312",
+            metadata={
+                **request(model_type="student")["metadata"],
+                "Stage": "stage2",
+                "Top1": "0.9",
+            },
+            generated_by=f"arn:aws:sagemaker:us-east-2:{account}:training-job/by-hand",
+        ),
+    )
+    cloud.client("sagemaker").update_model_package(
+        ModelPackageArn=arn, ModelApprovalStatus="Approved"
+    )
+    release = f"{NAME}.onnx-int8-{recipe}"
+    manifest: dict[str, Any] = example_manifest(release, FILES)
+    manifest["source"] = {"name": NAME, "arn": arn}
+    body = canonical(manifest)
+    contents = {
+        **FILES,
+        "manifest.json": body,
+        "manifest.sig": SigningKey(cloud.client("kms"), key).sign(body),
+    }
+    objects = {f"releases/{release}/{name}": content for name, content in contents.items()}
+    pointer = {"release": release, "package_arn": arn, "name": manifest["name"]}
+    for channel in ("candidate", "stable"):
+        document = {**pointer, "channel": channel, "since": "2026-01-02T03:04:05+00:00"}
+        objects[f"channels/{channel}.json"] = json.dumps({**document, "history": []}).encode()
+    for name, content in objects.items():
+        s3.put_object(Bucket=release_bucket, Key=name, Body=content)
+    folder = {key: body for key, body in objects.items() if key.startswith("releases/")}
+    return HandmadeRelease(arn, release, folder)
