@@ -24,7 +24,7 @@ from pathlib import Path
 import xxhash
 
 from bench.order_statistics import median_interval
-from export.hailo.hef import parse_hef
+from recognition.hef import parse_hef
 
 SIZE = 15 * 2**20
 HASHES: dict[int, tuple[str, Callable[[bytes], object]]] = {

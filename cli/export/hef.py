@@ -11,7 +11,7 @@ from cli.errors import CliError
 from cli.options import AsJson
 
 if TYPE_CHECKING:
-    from export.hailo.hef import Hef, Stream
+    from recognition.hef import Hef, Stream
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,7 +68,7 @@ def verify(
     """
     from cli.console import print_json, print_line
     from cli.contract_file import read_contract
-    from export.hailo.hef import ARCHITECTURES, HefError, require_card_model
+    from recognition.hef import ARCHITECTURES, HefError, require_card_model
 
     if arch not in ARCHITECTURES.values():
         known = ", ".join(dict.fromkeys(ARCHITECTURES.values()))
@@ -91,7 +91,7 @@ def verify(
 
 
 def _read(file: Path) -> Hef:
-    from export.hailo.hef import HefError, read_hef
+    from recognition.hef import HefError, read_hef
 
     try:
         return read_hef(file)

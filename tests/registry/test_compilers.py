@@ -20,7 +20,7 @@ from registry.compilers import (
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("registry", "lambdas", "recognition", "export", "training", "infra", "cli", "bench")
 #: The list, and each compiler's own adapter.
-OWN_FILES = {"registry/compilers.py", "export/hailo/hef.py", "export/hailo/worker.py"}
+OWN_FILES = {"registry/compilers.py", "recognition/hef.py", "export/hailo/worker.py"}
 
 
 def test_names_stages_and_model_files_are_unique() -> None:

@@ -22,8 +22,8 @@ from export.hailo import compiler as hailo
 from export.hailo import worker as hailo_worker
 from export.hailo.compiler import Hailo
 from export.hailo.failures import REMEDIES, died, explained
-from export.hailo.hef import read_hef
 from export.hailo.script import model_script, optimisation_level, used_level
+from recognition.hef import read_hef
 from recognition.onnx_model import OnnxEmbedder
 from registry.contract import Contract
 from tests.export.conftest import Exported

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from export.hailo import hef as hef_module
-from export.hailo.hef import HefError, parse_hef, read_hef, require_card_model
+from recognition import hef as hef_module
+from recognition.hef import HefError, parse_hef, read_hef, require_card_model
 from registry.contract import Contract
 from tests.export.hailo.hef_writer import HAILO8, Description, Layer, blob, hef, number, resealed
 
 VERSIONS = [0, 1, 2, 3]
 CARD = Contract()
 #: Real files, kept outside of the repository: a folder, or the place beside it.
-REAL = Path(os.environ.get("CARDS_HEF_FOLDER", Path(__file__).resolve().parents[4] / "shared/hef"))
+REAL = Path(os.environ.get("CARDS_HEF_FOLDER", Path(__file__).resolve().parents[3] / "shared/hef"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
