@@ -39,6 +39,7 @@ from export.fidelity.measurement import MeasuredModel, embed, embed_with_swapped
 from export.fidelity.report import ADVISED_IMAGES, fidelity_page, fidelity_report
 from export.fidelity.thresholds import GateError, Thresholds
 from export.lint import has_external_data, lint
+from export.reference_views import make_reference_views
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
 from recognition.atomic_files import write_atomically
 from recognition.card_sets.card_set import CardSetError
@@ -46,6 +47,7 @@ from recognition.embedding_model import EmbeddingModel
 from recognition.file_digest import file_sha256
 from recognition.index import ReferenceIndex, write_index
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
+from recognition.reference_views import REFERENCE_VIEWS, write_reference_views
 from registry.archives import ArchiveError
 from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
 from registry.compilers import ONNX_STAGE, compiler_names
@@ -137,7 +139,7 @@ def run(options: argparse.Namespace) -> str:
             {"digest": gate_images.digest, "cards": gate_images.cards},
             fidelity.figures,
             measured,
-            [made.path.name, ONNX, *INDEX_FILES, FIDELITY, FIDELITY_PAGE],
+            [made.path.name, ONNX, *INDEX_FILES, REFERENCE_VIEWS, FIDELITY, FIDELITY_PAGE],
             {ONNX_STAGE: batch_files, made.stage: made.companions},
         )
     _write_json(output / COMPILATION, report)
@@ -197,7 +199,7 @@ def _apply_gate(
     thresholds: Thresholds,
     output: Path,
 ) -> tuple[GateResult, dict[str, MeasuredModel]]:
-    """Embeds everything with both models, writes the index, and applies the gate."""
+    """Embeds with both models, writes index and reference views, and applies the gate."""
     shipped = chosen.embedder(made, artifact.contract)
     runtimes: dict[str, EmbeddingModel] = {
         ONNX_STAGE: OnnxEmbedder(output / ONNX, artifact.contract, threads=os.cpu_count() or 1),
@@ -224,6 +226,9 @@ def _apply_gate(
             "model": made.path.name,
             "model_sha256": model,
         },
+    )
+    write_reference_views(
+        output / REFERENCE_VIEWS, make_reference_views(gate_images, compiled, shipped, thresholds)
     )
     index = ReferenceIndex.load(output)
     known = _sampled_rows(len(ids))

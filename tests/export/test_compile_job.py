@@ -34,6 +34,7 @@ from export.student_artifact import read_artifact
 from recognition.acceptance import QUANTISED_NOISE, cosine_noise
 from recognition.index import ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder
+from recognition.reference_views import read_reference_views
 from recognition.retrieval import l2_normalise
 from registry.compilation.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
 from registry.versions import metadata
@@ -112,6 +113,7 @@ def test_it_leaves_what_a_release_needs(done: Job) -> None:
         "usearch.index",
         "index.json",
         "metadata.json",
+        "reference_views.npz",
         "fidelity.json",
         "fidelity.html",
     ]
@@ -531,3 +533,23 @@ def test_report_names_the_archive_and_the_card_set_that_were_read(
     compilation = done.read("compilation.json")
     assert compilation["model_archive_sha256"] == sha256(done.model / "model.tar.gz")
     assert compilation["card_set"]["digest"] == exported.cards.digest
+
+
+def test_reference_views_are_answered_alike_by_what_ships(done: Job, exported: Exported) -> None:
+    reference = read_reference_views(done.output / "reference_views.npz")
+    shipped = OnnxEmbedder(done.output / "model.int8.onnx", exported.contract)
+    rows = shipped.embed(reference.views)
+    assert (np.einsum("ij,ij->i", rows, reference.embeddings) > 0.999).all()
+    index = ReferenceIndex.load(done.output)
+    for row, card_id, similarity in zip(
+        rows, reference.card_ids, reference.similarities, strict=True
+    ):
+        ((found, cosine),) = index.search(row, 1)
+        assert found == card_id and cosine == pytest.approx(similarity, abs=1e-4)
+    assert reference.threshold == done.read("compilation.json")["acceptance_threshold"]
+    gate: Any = LENIENT["gate"]
+    assert (reference.cosine_mean, reference.cosine_each) == (
+        gate["cosine_mean"],
+        gate["cosine_p5"],
+    )
+    assert len(reference.views) == 8

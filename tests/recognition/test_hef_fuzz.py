@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tests.export.hailo.test_hef import REAL
 
 from recognition.hef import HefError, parse_hef
 from tests.export.hailo.hef_writer import Description, Layer, hef, resealed
+from tests.recognition.test_hef import REAL
 
 FILES = int(os.environ.get("CARDS_FUZZ_FILES", "10000"))
 SEED = int(os.environ.get("CARDS_FUZZ_SEED", "20240601"))
