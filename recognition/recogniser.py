@@ -22,6 +22,8 @@ from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT, ManifestError, 
 Pixels = NDArray[np.uint8]
 
 CANDIDATES = 5
+#: Files of a release that every recogniser needs, beside its model.
+INDEX_FILES = (EMBEDDINGS, GRAPH, ROWS, METADATA)
 
 
 class RecogniserError(ValueError):
@@ -102,7 +104,7 @@ class Recogniser:
             raise RecogniserError(f"{folder / MANIFEST}: acceptance_threshold is not a number")
         contract = Contract.from_dict(manifest["contract"])
         model = str(manifest["model"])
-        _check_files(folder, manifest, (model, EMBEDDINGS, GRAPH, ROWS, METADATA))
+        _check_files(folder, manifest, (model, *INDEX_FILES))
         try:
             index = ReferenceIndex.load(folder)
             if embedder is None:
@@ -136,7 +138,15 @@ class Recogniser:
                 f"expected a uint8 RGB image (height, width, 3), got {image.dtype} {image.shape}"
             )
         square = stretch(image, self.contract.size)
-        candidates = self.index.search(self._embedder.embed(square[None])[0], CANDIDATES)
+        return self.answer(self.embed(square[None])[0])
+
+    def embed(self, squares: Pixels) -> NDArray[np.float32]:
+        """Embeds uint8 RGB (N, S, S, 3), S the contract's size; float32 (N, D), of length 1."""
+        return self._embedder.embed(squares)
+
+    def answer(self, embedding: NDArray[np.float32]) -> Recognition:
+        """The answer to an embedding (D,), such as the mean of several views of one card."""
+        candidates = self.index.search(embedding, CANDIDATES)
         best, similarity = candidates[0]
         return Recognition(
             card_id=best if similarity >= self.threshold else None,

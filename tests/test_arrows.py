@@ -12,13 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "registry": set(),
     "localcloud": set(),
-    "bench": {"registry", "recognition", "export", "training", "localcloud"},
+    "bench": {"registry", "recognition", "edge", "export", "training", "localcloud"},
     "lambdas": {"registry"},
     "recognition": {"registry"},
+    "edge": {"registry", "recognition"},
     "export": {"registry", "recognition"},
     "training": {"registry", "recognition", "export"},
     "infra": {"registry"},
-    "cli": {"registry", "recognition", "export", "training", "infra", "localcloud"},
+    "cli": {"registry", "recognition", "edge", "export", "training", "infra", "localcloud"},
 }
 #: Within a package: which folders a folder may import, beside files of the package's top.
 FOLDERS = {
@@ -32,6 +33,14 @@ FOLDERS = {
         "automation": {"compilation", "lineage", "registration", "releases", "versions"},
     },
     "recognition": {"sample_cards": set(), "card_sets": set(), "views": {"card_sets"}},
+    "edge": {
+        "state": set(),
+        "runtimes": set(),
+        "selftest": {"runtimes"},
+        "preflight": {"runtimes"},
+        "update": {"preflight", "runtimes", "selftest", "state"},
+        "cli": {"preflight", "runtimes", "selftest", "state", "update"},
+    },
     "export": {"fidelity": set(), "hailo": set()},
     "training": {
         "losses": set(),

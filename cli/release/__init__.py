@@ -6,7 +6,7 @@ follows an approved version to its release. Nothing that a release says is used 
 is verified:
 
 Example:
-    >>> from cli.release.verified_manifest import signature_fits
+    >>> from edge.signature import signature_fits
     >>> signature_fits("not a key", b"signature", b"manifest")
     Traceback (most recent call last):
         ...

@@ -99,7 +99,7 @@ def pull_release(
             :func:`registry.releases.download.pull`.
     """
     from cli.release import trust_store
-    from cli.release.verified_manifest import signature_fits
+    from edge.signature import signature_fits
     from registry.releases.bounded_transfer import TransferLimits, Transfers
     from registry.releases.download import ReleaseSource
     from registry.releases.download import pull as pull_
@@ -129,7 +129,7 @@ def verify(
     is pinned.
     """
     from cli.console import print_line, print_stderr
-    from cli.release.verified_manifest import signature_fits
+    from edge.signature import signature_fits
     from registry.deployment import utc_now
     from registry.releases.pulled_folder import verify_folder
     from registry.releases.release_signatures import check_further_signatures
@@ -158,7 +158,7 @@ def stored_statement(folder: Path, trusted: TrustedDeployment) -> Statement | No
     Raises:
         StatementError: It is not to be followed, or is of another release than the folder's.
     """
-    from cli.release.verified_manifest import signature_fits
+    from edge.signature import signature_fits
     from registry.json_object import JsonObjectError, parse_object
     from registry.releases.envelope import PAYLOAD_LIMIT
     from registry.releases.manifest import MANIFEST, sha256
@@ -189,13 +189,18 @@ def _trusted_for(
 ) -> TrustedDeployment:
     from cli.release import trust_store
     from registry.releases.pulled_folder import read_record
-    from registry.releases.trust import TrustedDeployment, TrustError, fingerprint
+    from registry.releases.trust import (
+        TrustedDeployment,
+        TrustError,
+        fingerprint,
+        read_trust_file,
+    )
 
     record = read_record(folder)
     if key is not None:
         text = key.read_bytes().decode("ascii", errors="replace")
         if text.lstrip().startswith("{"):
-            return trust_store.read_trust_file(key)
+            return read_trust_file(key)
         try:
             fingerprint(text)
         except TrustError:

@@ -61,6 +61,7 @@ def trust(
     """
     from cli.console import print_json, print_line
     from registry.releases.trust import fingerprint as fingerprint_of
+    from registry.releases.trust import trust_file
 
     found = _from_file(AwsSession(environment), key) if key else _from_aws(AwsSession(environment))
     shown = fingerprint_of(found.keys[-1])
@@ -71,7 +72,7 @@ def trust(
     if fingerprint is not None and _plain(fingerprint) != shown:
         raise CliError(f"--fingerprint: the key has the fingerprint {shown}; it is not trusted")
     if out is not None:
-        out.write_text(trust_store.trust_file(found))
+        out.write_text(trust_file(found))
         if not as_json:
             print_line(f"written to {out}; there: cards release trust --key {out.name}")
         else:
@@ -165,7 +166,8 @@ def rotate_key(
     from datetime import UTC, datetime
 
     from cli.console import print_json, print_line
-    from cli.release.verified_manifest import public_key_of, signature_fits
+    from cli.release.verified_manifest import public_key_of
+    from edge.signature import signature_fits
     from registry.aws import put_once
     from registry.releases.signing import SigningKey
     from registry.releases.trust import (
@@ -246,13 +248,14 @@ def _from_file(aws: AwsSession, path: Path) -> TrustedDeployment:
         TrustedDeployment,
         TrustError,
         fingerprint,
+        read_trust_file,
     )
 
     if path.stat().st_size > DOCUMENT_LIMIT:
         raise TrustError(f"{path}: is no key and no trust file")
     text = path.read_bytes().decode("ascii", errors="replace")
     if text.lstrip().startswith("{"):
-        return trust_store.read_trust_file(path)
+        return read_trust_file(path)
     try:
         fingerprint(text)
     except TrustError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,47 +33,25 @@ def load(identity: str) -> TrustedDeployment | None:
         TrustError: The file is damaged.
         OSError: It cannot be read.
     """
+    from registry.releases.trust import read_trust_file
+
     path = _path(identity)
     return read_trust_file(path) if path.exists() else None
 
 
 def of_environment(environment: str) -> list[TrustedDeployment]:
     """Everything that is trusted of an environment, whatever its account and region."""
+    from registry.releases.trust import read_trust_file
+
     return [read_trust_file(path) for path in sorted(store().glob(f"{environment}.*.json"))]
 
 
 def save(trusted: TrustedDeployment) -> Path:
     """Writes down what is trusted of a deployment."""
     from recognition.atomic_files import write_atomically
+    from registry.releases.trust import trust_file
 
     return write_atomically(_path(trusted.identity), trust_file(trusted))
-
-
-def trust_file(trusted: TrustedDeployment) -> str:
-    """The content of a trust file, by which another machine pins the same."""
-    return json.dumps(trusted.to_dict(), indent=2) + "\n"
-
-
-def read_trust_file(path: Path) -> TrustedDeployment:
-    """Reads a trust file.
-
-    Raises:
-        TrustError: It is none.
-        OSError: It cannot be read.
-    """
-    from registry.json_object import JsonObjectError, parse_object
-    from registry.releases.trust import DOCUMENT_LIMIT, TrustError, fingerprint, parse_trusted
-
-    with path.open("rb") as file:
-        body = file.read(DOCUMENT_LIMIT + 1)
-    try:
-        document = parse_object(body, DOCUMENT_LIMIT)
-    except JsonObjectError:
-        raise TrustError(f"{path}: is no trust file; pin the key again with --replace") from None
-    trusted = parse_trusted(document, str(path))
-    for key in trusted.keys:
-        fingerprint(key)
-    return trusted
 
 
 def pinned_deployment(aws: AwsSession, identity: str | None) -> TrustedDeployment | None:

@@ -1,4 +1,4 @@
-"""Signatures of a deployment's keys, and a release's manifest, used only after it is verified."""
+"""A release's manifest, used only after it is verified."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def manifest_of(aws: AwsSession, release: str) -> dict[str, Any]:
         ManifestError: It is not what was signed.
     """
     from cli.release.trust_store import pinned_deployment
+    from edge.signature import signature_fits
     from registry.releases.download import ReleaseSource, read_manifest
     from registry.releases.trust import TrustedDeployment
 
@@ -34,29 +35,3 @@ def public_key_of(aws: AwsSession, key_arn: str) -> str:
     from registry.releases.signing import public_key_pem
 
     return public_key_pem(aws.client("kms"), key_arn).decode("ascii")
-
-
-def signature_fits(pem: str, signature: bytes, message: bytes) -> bool:
-    """Whether a key made an ECDSA P-256 SHA-256 signature (DER, as KMS gives it).
-
-    Raises:
-        TrustError: The key is no such key.
-    """
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    from registry.releases.trust import TrustError
-
-    try:
-        key = load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise TrustError(f"signing key: is no public key in PEM form ({error})") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise TrustError("signing key: is no ECDSA key over P-256")
-    try:
-        key.verify(signature, message, ec.ECDSA(SHA256()))
-    except InvalidSignature:
-        return False
-    return True

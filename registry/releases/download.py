@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 #: Signatures for standard tools, which releases of earlier versions of this product lack.
 _FURTHER_SIGNATURES = ("model.sig", "provenance.sig")
 _FURTHER_LIMIT = 256 * 1024
-_POINTER_LIMIT = 256 * 1024
+#: Bytes of a channel's pointer object.
+POINTER_LIMIT = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -155,12 +156,25 @@ class ReleaseSource:
         """
         declared(channel)
         key = pointer_key(channel)
-        body = self.fetch(key, _POINTER_LIMIT)
+        body = self.fetch(key, POINTER_LIMIT)
         if body is None:
             raise DownloadError(
                 f"channel {channel}: points to no release yet; approve a stage-2 student first"
             )
-        document = _json(body, _POINTER_LIMIT) or {}
+        return self.verified_statement(channel, body)
+
+    def verified_statement(self, channel: str, body: bytes) -> tuple[Statement, Mapping[str, Any]]:
+        """The statement in a channel's pointer object, verified, and its envelope.
+
+        Args:
+            channel: The channel's name.
+            body: The pointer object, from outside.
+
+        Raises:
+            DownloadError, StatementError, TrustError: As :meth:`statement`.
+        """
+        key = pointer_key(channel)
+        document = _json(body, POINTER_LIMIT) or {}
         envelope = document.get(STATEMENT)
         if not isinstance(envelope, Mapping):
             raise DownloadError(

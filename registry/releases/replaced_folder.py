@@ -67,8 +67,8 @@ def replaced_folder(target: Path, refuse: Callable[[Path], str | None]) -> Itera
             yield new
             _write_through(new)
             _exchange(new, target, work / _OLD)
-            _sync(work)
-            _sync(target.parent)
+            sync_folder(work)
+            sync_folder(target.parent)
         finally:
             # The next call clears what cannot be removed now.
             with contextlib.suppress(OSError, FolderError):
@@ -155,7 +155,7 @@ def _clear(work: Path, target: Path) -> None:
     try:
         if _OLD in names and not os.path.lexists(target):
             os.rename(work / _OLD, target)
-            _sync(target.parent)
+            sync_folder(target.parent)
         for name in (_NEW, _OLD):
             if os.path.lexists(work / name):
                 shutil.rmtree(work / name)
@@ -179,10 +179,11 @@ def _write_through(folder: Path) -> None:
             finally:
                 os.close(descriptor)
         os.chmod(path, FOLDER_MODE)
-        _sync(Path(path))
+        sync_folder(Path(path))
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Writes a folder's entries through to the disk, where its file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from registry.json_object import JsonObjectError, parse_object
@@ -98,6 +99,30 @@ def parse_trusted(document: object, label: str) -> TrustedDeployment:
     if not all(isinstance(key, str) and len(key) <= _PEM_LIMIT for key in keys):
         raise TrustError(f"{label}: a key is no text of at most {_PEM_LIMIT} characters")
     return TrustedDeployment(identity, bucket, tuple(keys))
+
+
+def trust_file(trusted: TrustedDeployment) -> str:
+    """The content of a trust file, by which another machine pins the same."""
+    return json.dumps(trusted.to_dict(), indent=2) + "\n"
+
+
+def read_trust_file(path: Path) -> TrustedDeployment:
+    """Reads a trust file.
+
+    Raises:
+        TrustError: It is none.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        body = file.read(DOCUMENT_LIMIT + 1)
+    try:
+        document = parse_object(body, DOCUMENT_LIMIT)
+    except JsonObjectError:
+        raise TrustError(f"{path}: is no trust file; pin the key again with --replace") from None
+    trusted = parse_trusted(document, str(path))
+    for key in trusted.keys:
+        fingerprint(key)
+    return trusted
 
 
 def fingerprint(pem: str) -> str:

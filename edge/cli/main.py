@@ -1,0 +1,73 @@
+"""The entry point of ``cards-edge``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import signal
+import sys
+
+from edge.cli import doctor, recognise, status, trust, update
+from edge.cli.command import FAILED, CommandError, common_arguments, tell
+from edge.preflight.compatibility import PreflightError
+from edge.runtimes.hailo import HailoError
+from edge.selftest.child import SelfTestError, SelfTestPostponedError
+from edge.state.folder import StateError
+from recognition.onnx_model import OnnxModelError
+from recognition.recogniser import RecogniserError
+from registry.channels import UnknownChannelError
+from registry.releases.manifest import ManifestError
+from registry.releases.pulled_folder import DownloadError
+from registry.releases.statement import StatementError
+from registry.releases.trust import TrustError
+
+#: What ends a command with one line, because the line says what to do.
+_EXPECTED = (
+    *(CommandError, DownloadError, HailoError, ManifestError, OnnxModelError, OSError),
+    *(PreflightError, RecogniserError, SelfTestError, SelfTestPostponedError, StateError),
+    *(StatementError, TrustError, UnknownChannelError),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    made = argparse.ArgumentParser(
+        prog="cards-edge",
+        description="Recognises cards on this device, and keeps its release up to date.",
+        epilog="First: cards-edge trust FILE, then cards-edge update. docs/devices.md has the "
+        "set-up of a Raspberry Pi.",
+    )
+    made.add_argument("--version", action="version", version=version())
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    common = common_arguments()
+    for module in (trust, update, status, doctor, recognise):
+        module.add(commands, common)
+    return made
+
+
+def version() -> str:
+    """The distribution's version."""
+    try:
+        return f"cards-edge {importlib.metadata.version('cards-edge')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "cards-edge from its source"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command and returns its exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except _EXPECTED as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+        tell(str(error))
+        return error.code if isinstance(error, CommandError) else FAILED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

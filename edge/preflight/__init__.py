@@ -1,0 +1,1 @@
+"""Whether this device can run a release, before anything of it is fetched."""

@@ -1,0 +1,1 @@
+"""What runs a release's model: ONNX Runtime on the processor, HailoRT on the chip."""

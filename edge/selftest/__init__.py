@@ -1,0 +1,1 @@
+"""Whether a release answers here as it did when it was measured."""
