@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-from edge.cli import doctor, recognise, status, trust, update
+from edge.cli import doctor, recognise, status, trust, units, update
 from edge.cli.command import FAILED, CommandError, common_arguments, tell
 from edge.preflight.compatibility import PreflightError
 from edge.runtimes.hailo import HailoError
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=version())
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = common_arguments()
-    for module in (trust, update, status, doctor, recognise):
+    for module in (trust, update, status, doctor, recognise, units):
         module.add(commands, common)
     return made
 

@@ -29,6 +29,12 @@ POWER = {"power, strict disk": STRICT, "power, eager disk": EAGER}
 _WRITES = ("os.mkdir", "os.link", "os.symlink", "os.rename", "fsync")
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model follows what is written through; a real disk would only take its time."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 class Interruption:
     """Ends this process, or a call of its, at the n-th step from now on.
 
