@@ -6,6 +6,12 @@ from __future__ import annotations
 import os
 import sys
 
+# First: it switches off what libraries and tools report to their makers.
+from infra.name_guard import refuse_renames
+from infra.reading_settings import load_settings
+from infra.settings import SettingsError
+from registry.names import FIRST_ENVIRONMENT
+
 try:
     import aws_cdk as cdk
 except ModuleNotFoundError:
@@ -15,8 +21,6 @@ except ModuleNotFoundError:
     )
 
 from infra.deployment import add_deployment
-from infra.reading_settings import load_settings
-from infra.settings import SettingsError
 
 #: The guide's region, for a synthesis without the CDK's command line, which always names one.
 DEFAULT_REGION = "us-east-2"
@@ -26,12 +30,19 @@ def main() -> int:
     """Synthesises; answers 1 after one line on stderr when a setting is wrong."""
     app = cdk.App()
     account = os.environ.get("CDK_DEFAULT_ACCOUNT") or None
+    region = os.environ.get("CDK_DEFAULT_REGION") or DEFAULT_REGION
     try:
         settings = load_settings(app.node.get_all_context(), account)
+        unseen = refuse_renames(settings, account, region)
     except SettingsError as error:
         print(f"cdk.json: {error}", file=sys.stderr)
         return 1
-    region = os.environ.get("CDK_DEFAULT_REGION") or DEFAULT_REGION
+    if unseen and settings.environment != FIRST_ENVIRONMENT:
+        print(
+            f"app.py: could not look whether {settings.environment!r} was deployed with other "
+            f"names ({unseen}); cards doctor --environment {settings.environment} does",
+            file=sys.stderr,
+        )
     add_deployment(app, settings, cdk.Environment(account=account, region=region))
     app.synth()
     return 0

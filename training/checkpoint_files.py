@@ -47,7 +47,7 @@ _AGAIN = "download the file itself again"
 _OTHERS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ((b"version https://git-lfs",), "a Git-LFS pointer, not the file", "run git lfs pull"),
     (
-        (b"<!doctype html", b"<html"),
+        (b"<!doctype html", b"<html", b"<head", b"<!--"),
         "a web page (HTML) that was saved in its place",
         f"accept the licence or sign in, then {_AGAIN}",
     ),
@@ -88,11 +88,25 @@ def file_format(name: str, head: bytes, size: int) -> str:
         return SAFETENSORS
     if head.startswith(b"PK\x03\x04") or _PICKLE.match(head):
         return TORCH
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    plain = head.decode("utf-16", "ignore").encode() if utf16 else head
+    text = plain.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for begins, what, remedy in _OTHERS:
         if head.startswith(begins) or text.startswith(begins):
             raise CheckpointError(f"{name}: is {what}; {remedy}")
+    if words := _text(head):
+        raise CheckpointError(f"{name}: is text ({words!r}), often a server's answer; {_AGAIN}")
     raise CheckpointError(f"{name}: is neither a safetensors nor a PyTorch file; {_AGAIN}")
+
+
+def _text(head: bytes) -> str:
+    """How a file begins that is plain text; empty for any other."""
+    try:
+        words = head[:60].decode("ascii").split()
+    except UnicodeDecodeError:
+        return ""
+    begin = " ".join(words)
+    return begin if begin.isprintable() else ""
 
 
 def safetensors_shapes(

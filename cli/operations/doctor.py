@@ -24,8 +24,8 @@ def doctor(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONME
     """Checks everything that a deployment needs, and prints a remedy for what does not work.
 
     \b
-    account      region, credentials, clock, deployment, stacks, variables
-    registry     group, names, buckets, signing key
+    account      region, credentials, clock, deployment, stacks, variables, next deployment
+    registry     group, names, buckets, signing key, first weights
     permissions  yours, and each role's in both directions
     automation   functions, rules, dead-letter queues, compiler, MLflow
     releases     approved versions without a release, the stable channel
@@ -53,6 +53,8 @@ def checks() -> Sequence[Check]:
         account,
         automation,
         compiler,
+        deployed_names,
+        first_weights,
         machine,
         permissions,
         releases,
@@ -61,8 +63,8 @@ def checks() -> Sequence[Check]:
         variables,
     )
 
-    account_first = (account, variables, storage, automation, permissions)
-    modules = (*account_first, tracking, compiler, releases, machine)
+    account_first = (account, variables, deployed_names, storage, automation, permissions)
+    modules = (*account_first, tracking, compiler, releases, first_weights, machine)
     return [check for module in modules for check in module.CHECKS]
 
 

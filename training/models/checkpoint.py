@@ -115,13 +115,19 @@ def _safetensors(file: Path) -> dict[str, Tensor]:
 
 def _torch_file(file: Path) -> object:
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        # Opened here: by its name torch would take one that ends in .safetensors for such a file.
+        with file.open("rb") as stream:
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch names what it refuses: "Unsupported global: GLOBAL argparse.Namespace was not …"
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         if found is None:
+            # What torch advises around it, to load the file without this protection, is left out.
+            cause = (
+                _line(error).rpartition("WeightsUnpickler error: ")[2].partition(" Check the ")[0]
+            )
             raise CheckpointError(
-                f"{file.name}: cannot be read as weights alone ({_line(error)[:120]}); save its "
+                f"{file.name}: cannot be read as weights alone ({cause[:120]}); save its "
                 "state dictionary as .safetensors"
             ) from None
         raise CheckpointError(

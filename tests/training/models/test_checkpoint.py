@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -187,7 +188,11 @@ def test_transformers_names_below_a_prefix_are_read(tiny: Tiny, tmp_path: Path) 
         (b"\x1f\x8b\x08\x00rest", "an archive; unpack it"),
         (b"\x89HDF\r\n\x1a\nrest", "Keras"),
         (b"PK\x03\x04broken", "damaged or cut short"),
-        (b"no checkpoint", "neither a safetensors nor a PyTorch file"),
+        (b"<!-- moved --><html>", "a web page"),
+        ("<html><head>".encode("utf-16"), "a web page"),
+        (b"Access to model dinov3 is restricted.", r"is text \('Access to model"),
+        (b"\x08\x07\x12\x07pytorch", "neither a safetensors nor a PyTorch file"),
+        (bytes(5000), "neither a safetensors nor a PyTorch file"),
         (b"\x80\x02\x8a", "cannot be read as weights alone|damaged"),
     ],
 )
@@ -213,8 +218,21 @@ def test_a_download_that_was_cut_short_is_named(tiny: Tiny, tmp_path: Path, suff
 
 
 def test_content_and_not_the_ending_decides(tiny: Tiny, tmp_path: Path) -> None:
-    save_file(timm_layout(source(tiny())), tmp_path / "weights.pth")
+    state = timm_layout(source(tiny()))
+    save_file(state, tmp_path / "weights.pth")
     begin(tiny(), environment(tmp_path))
+    (tmp_path / "weights.pth").unlink()
+    torch.save(state, tmp_path / "weights.pt")
+    (tmp_path / "weights.pt").rename(tmp_path / "weights.safetensors")
+    begin(tiny(), environment(tmp_path))
+
+
+def test_refusal_of_a_pickle_gives_no_advice_to_load_it_anyway(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(pickle.dumps({"a": {1, 2}}, protocol=4))
+    with pytest.raises(CheckpointError, match=r"\(Unsupported operand") as refusal:
+        read_checkpoint(file)
+    assert "weights_only" not in str(refusal.value)
 
 
 def test_another_object_in_a_checkpoint_is_named_and_not_made(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""Programs that use the product's libraries, in a shell with a proxy, connect to nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.observed_program import ROOT, ObservedProgram, run_observed
+
+pytestmark = pytest.mark.processes
+
+_MLFLOW = """
+import sys
+from training.reporting.tracking import Tracker
+import mlflow
+
+client = mlflow.MlflowClient(sys.argv[1])
+client.create_experiment("cards", artifact_location=sys.argv[2])
+tracker = Tracker.start("a-run", {"seed": 1}, {"stage": "stage1"})
+tracker.metrics({"loss": 1.0}, 1)
+tracker.finish()
+assert client.get_run(tracker.run_id).info.status == "FINISHED"
+mlflow.set_experiment("cards")
+with mlflow.start_run():
+    mlflow.log_metric("top1", 0.5)
+"""
+_SAGEMAKER_SDK = """
+import boto3
+from training.submission.sdk_session import sdk_session
+
+session = sdk_session(boto3.Session("a", "b", region_name="us-east-2"), record=[])
+from sagemaker.estimator import Estimator
+Estimator("image", "arn:aws:iam::111122223333:role/r", 1, "ml.m5.xlarge",
+          output_path="s3://b/o", sagemaker_session=session).fit(wait=False)
+"""
+_IMAGES_AND_INDEX = """
+import numpy as np
+import recognition
+import cv2
+from usearch.index import Index
+
+picture = np.zeros((64, 64, 3), np.uint8)
+assert cv2.imdecode(cv2.imencode(".png", picture)[1], cv2.IMREAD_COLOR).shape == picture.shape
+index = Index(ndim=8)
+index.add(np.arange(4), np.eye(4, 8, dtype=np.float32))
+assert index.search(np.eye(1, 8, dtype=np.float32)[0], 1).keys[0] == 0
+"""
+_TIMM = """
+from training.models.torchvision_without_cuda import mend_torchvision
+
+mend_torchvision()
+import timm
+
+timm.create_model("tf_efficientnet_lite0", pretrained=False)
+"""
+
+
+def passed(done: ObservedProgram) -> None:
+    assert done.code == 0, done.err + done.out
+    assert done.requests == ()
+
+
+def test_tracking_with_mlflow(tmp_path: Path) -> None:
+    uri, artifacts = f"sqlite:///{tmp_path}/runs.db", (tmp_path / "artifacts").as_uri()
+    variables = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": "cards"}
+    command = [sys.executable, "-c", _MLFLOW, uri, artifacts]
+    passed(run_observed(command, tmp_path, variables))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [_SAGEMAKER_SDK, _IMAGES_AND_INDEX, _TIMM],
+    ids=["sagemaker sdk", "opencv and usearch", "timm"],
+)
+def test_library(program: str, tmp_path: Path) -> None:
+    # Looking for credentials is no report.
+    variables = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    passed(run_observed([sys.executable, "-c", program], tmp_path, variables))
+
+
+def test_synthesis_with_the_cdk(tmp_path: Path) -> None:
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "CDK_DEFAULT_ACCOUNT": "111122223333",
+        "CDK_DEFAULT_REGION": "us-east-2",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    cdk = ROOT / "node_modules/.bin/cdk"
+    command = [cdk, "synth", "--quiet", "--output", tmp_path / "cdk.out"]
+    passed(run_observed(command, tmp_path, variables))
