@@ -13,7 +13,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo test quick chaos bench bench-train bench-export bench-int8 bench-hef bench-automation ablation lint types clean
+.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-hef bench-automation ablation lint types clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,11 @@ demo: $(SETUP) ## Run the whole path on this machine. CARDS=DIR uses your own sc
 test: lint types ## Run every check and every test; PYTEST_FLAGS='-n 0' in one process.
 	@$(TESTS) --durations=25 $(PYTEST_FLAGS)
 
-quick: lint types ## Run every check, and each test that neither deploys, trains nor starts programs.
+# mypy needs one core, and most of its time passes while the tests use the other.
+quick: lint ## Run every check, and each test that neither deploys, trains nor starts programs.
+	@$(MAKE) --no-print-directory -j2 types quick-tests
+
+quick-tests: $(SETUP)
 	@$(TESTS) -m "not deployed and not trained and not processes" $(PYTEST_FLAGS)
 
 bench: $(SETUP) ## Measure the registry's queries against the guide's own; about a minute.

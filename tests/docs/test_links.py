@@ -71,10 +71,10 @@ def unknown_commands(content: Page) -> list[str]:
 
     ``a|b`` and ``a | b`` stand for either word; arguments and options are not checked.
     """
-    unknown = []
+    unknown, cards = [], get_command(app)
     for code in content.codes:
         words = re.sub(r" \| ", "|", code).split()
-        if words[:1] == ["cards"] and not _is_command(get_command(app), words[1:]):
+        if words[:1] == ["cards"] and not _is_command(cards, words[1:]):
             unknown.append(code)
     return unknown
 
