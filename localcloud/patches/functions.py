@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from localcloud.role_session import open_role_session
+
 #: How long an event waits for a throttled function, in seconds: AWS's own default.
 _EVENT_AGE = 6 * 3600.0
 #: How long a waiting event sleeps at most before it tries again, in seconds.
@@ -71,7 +73,7 @@ def give_functions_secret_credentials() -> None:
     MiniStack derives them from the ARNs of function and role, which are no secrets.
     """
     from ministack.core import lambda_runtime
-    from ministack.services import lambda_svc, sts
+    from ministack.services import lambda_svc
 
     key = secrets.token_bytes(32)
 
@@ -83,22 +85,14 @@ def give_functions_secret_credentials() -> None:
         role = config.get("Role", "").rpartition("/")[2]
         account = str(config["FunctionArn"]).split(":")[4]
         session = str(config.get("FunctionName", "function"))[:64]
-        access_key = f"ASIA{derived('id', config)[:16].upper()}"
-        secret, token = derived("secret", config), derived("token", config)
-        sts.register_session(
-            access_key,
-            {
-                "Arn": f"arn:aws:sts::{account}:assumed-role/{role}/{session}",
-                "UserId": f"{role}:{session}",
-                "SecretAccessKey": secret,
-                "SessionToken": token,
-            },
+        return open_role_session(
+            account,
+            role,
+            session,
+            access_key=f"ASIA{derived('id', config)[:16].upper()}",
+            secret=derived("secret", config),
+            token=derived("token", config),
         )
-        return {
-            "AWS_ACCESS_KEY_ID": access_key,
-            "AWS_SECRET_ACCESS_KEY": secret,
-            "AWS_SESSION_TOKEN": token,
-        }
 
     lambda_runtime.execution_credentials = credentials
     lambda_svc.execution_credentials = credentials

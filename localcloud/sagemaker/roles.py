@@ -10,8 +10,9 @@ from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import iam, sts
+from ministack.services import iam
 
+from localcloud.role_session import open_role_session
 from localcloud.sagemaker.errors import denied, invalid
 
 SERVICE = "sagemaker.amazonaws.com"
@@ -103,23 +104,14 @@ def session(role_arn: str, name: str) -> dict[str, str]:
     """Credentials of the role, as environment variables, the way a job's container gets them."""
     account = role_arn.split(":")[4]
     role_name = role_arn.rpartition("/")[2]
-    access_key = f"ASIA{secrets.token_hex(8).upper()}"
-    secret, token = secrets.token_hex(20), secrets.token_hex(32)
-    session_name = name if len(name) <= 64 else hashlib.sha256(name.encode()).hexdigest()
-    sts.register_session(
-        access_key,
-        {
-            "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session_name}",
-            "UserId": f"{role_name}:{session_name}",
-            "SecretAccessKey": secret,
-            "SessionToken": token,
-        },
+    return open_role_session(
+        account,
+        role_name,
+        name if len(name) <= 64 else hashlib.sha256(name.encode()).hexdigest(),
+        access_key=f"ASIA{secrets.token_hex(8).upper()}",
+        secret=secrets.token_hex(20),
+        token=secrets.token_hex(32),
     )
-    return {
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_SESSION_TOKEN": token,
-    }
 
 
 def _trusts_sagemaker(document: Any, role_arn: str, resource_arn: str) -> bool:

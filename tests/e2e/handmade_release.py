@@ -34,7 +34,7 @@ class HandmadeRelease:
 
 
 def make_release(
-    cloud: Cloud, group: str, training_bucket: str, release_bucket: str, key: str, recipe: str
+    cloud: Cloud, group: str, training_bucket: str, release_bucket: str, key: str, settings_id: str
 ) -> HandmadeRelease:
     """Registers an approved student, and releases it as the first versions of the product did.
 
@@ -47,7 +47,7 @@ def make_release(
         training_bucket: Gets a model archive.
         release_bucket: Gets release, channels and public key.
         key: The signing key's ARN.
-        recipe: Digest of the compile recipe, in the release's id.
+        settings_id: Digest of the compile settings, in the release's id.
     """
     s3 = cloud.client("s3")
     archive = "jobs/by-hand/output/model.tar.gz"
@@ -73,7 +73,7 @@ def make_release(
     cloud.client("sagemaker").update_model_package(
         ModelPackageArn=arn, ModelApprovalStatus="Approved"
     )
-    release = f"{NAME}.onnx-int8-{recipe}"
+    release = f"{NAME}.onnx-int8-{settings_id}"
     manifest: dict[str, Any] = example_manifest(release, FILES)
     manifest["source"] = {"name": NAME, "arn": arn}
     body = canonical(manifest)

@@ -3,6 +3,7 @@
 A role's credentials come the way that it is used: a function's from a function that is given the
 role, a job's from a job that SageMaker runs in it, a policy's for people from a user who has it. A
 role may make the calls that stand beside its name, and each other call of the list is denied.
+One file: the list of calls and the lists of roles are read against each other.
 """
 
 from __future__ import annotations

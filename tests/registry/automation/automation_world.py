@@ -1,4 +1,7 @@
-"""The automation's own functions over AWS in memory: events, lost, late, twice, and crashes."""
+"""The automation's own functions over AWS in memory: events, lost, late, twice, and crashes.
+
+One file: the world's events, time and expected state are one object, which the tests share.
+"""
 
 from __future__ import annotations
 
