@@ -57,7 +57,7 @@ bench-automation: $(SETUP) ## Measure approval to release, 500 approvals at once
 
 chaos: $(SETUP) ## Disturb each request of the automation, and tell HISTORIES=20000 random histories.
 	@seed=$(or $(SEED),$$(date +%s)); echo "repeat with: make chaos SEED=$$seed"; \
-		CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header \
+		CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header --timeout=0 \
 		--hypothesis-seed=$$seed \
 		tests/registry/automation/test_disturbances.py tests/registry/automation/test_histories.py
 

@@ -169,9 +169,12 @@ def rotate_key(
     from cli.release.verified_manifest import public_key_of
     from edge.signature import signature_fits
     from registry.aws import put_once
+    from registry.json_object import JsonObjectError, parse_object
     from registry.releases.signing import SigningKey
     from registry.releases.trust import (
+        DOCUMENT_LIMIT,
         TrustedDeployment,
+        TrustError,
         follow_rotation,
         rotation_key,
         sign_rotation,
@@ -194,9 +197,16 @@ def rotate_key(
     bucket = deployment.release_bucket
     body = (json.dumps(envelope.to_dict(), indent=2) + "\n").encode()
     put_once(aws.client("s3"), bucket, key, body, ContentType="application/json")
-    stored = json.loads(aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
     before = TrustedDeployment(deployment.identity, bucket, (old,))
-    after = follow_rotation(before, stored, signature_fits, f"s3://{bucket}/{key}")
+    stored = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read(DOCUMENT_LIMIT + 1)
+    try:
+        document = parse_object(stored, DOCUMENT_LIMIT)
+        after = follow_rotation(before, document, signature_fits, f"s3://{bucket}/{key}")
+    except (JsonObjectError, TrustError) as error:
+        raise CliError(
+            f"s3://{bucket}/{key}: holds something else than this key's successor ({error}); "
+            "devices cannot follow. Find out who wrote it, remove it, and repeat the command"
+        ) from None
     if after.keys[-1] != new:
         raise CliError(
             f"s3://{bucket}/{key}: the key in use has signed another successor, "

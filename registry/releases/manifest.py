@@ -62,10 +62,14 @@ def files_of(document: Mapping[str, Any], label: str) -> dict[str, File]:
     if not isinstance(listed, Mapping) or not listed:
         raise ManifestError(f"{label}: files is missing or empty")
     files = {}
+    # A device's file system may take names that differ in case for one.
+    seen = set[str]()
     for name, entry in listed.items():
         digest = entry.get("sha256") if isinstance(entry, Mapping) else None
         size = entry.get("bytes") if isinstance(entry, Mapping) else None
-        reserved = name in _RESERVED or name.endswith(".sig")
+        folded = name.lower()
+        reserved = folded in _RESERVED or folded.endswith(".sig") or folded in seen
+        seen.add(folded)
         if not _FILE_NAME.fullmatch(name) or reserved:
             raise ManifestError(f"{label}: {name[:100]!r} may not be the name of a file")
         if not isinstance(digest, str) or not _SHA256.fullmatch(digest):

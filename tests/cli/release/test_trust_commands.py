@@ -201,3 +201,18 @@ def test_second_successor_of_one_key_is_refused(deployed: Stack) -> None:
             refused(done, "has signed another successor")
             return
     pytest.fail("two successors")
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"{}", b"\xff" * 10, b"[" * 300_000])
+def test_foreign_object_in_a_successors_place_is_named_with_the_remedy(
+    deployed: Stack, body: bytes
+) -> None:
+    first, second = new_key(deployed), new_key(deployed)
+    set_parameter(deployed, "signing-key-arn", first)
+    set_parameter(deployed, "signing-key-arns", f"{first},{second}")
+    old = fingerprint(public_key_pem(deployed.client("kms"), first).decode())
+    key = f"keys/rotation/{old}.json"
+    deployed.client("s3").put_object(Bucket=RELEASE_BUCKET, Key=key, Body=body)
+    refused(cards("release", "rotate-key"), key, "something else", "remove it")
+    deployed.client("s3").delete_object(Bucket=RELEASE_BUCKET, Key=key)
+    assert cards("release", "rotate-key").code == 0

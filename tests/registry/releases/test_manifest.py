@@ -36,6 +36,16 @@ def test_file_name_that_could_leave_the_folder_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "names", [("MANIFEST.JSON",), ("Model.SIG",), ("Channel.json",), ("a.bin", "A.bin")]
+)
+def test_file_names_that_differ_in_case_alone_are_refused(names: tuple[str, ...]) -> None:
+    """On a device whose file system ignores case one file would replace another."""
+    files = {name: {"sha256": "0" * 64, "bytes": 1} for name in names}
+    with pytest.raises(ManifestError, match=f"{names[-1]!r} may not be the name"):
+        files_of({"files": files}, "r")
+
+
+@pytest.mark.parametrize(
     "entry",
     [
         None,
