@@ -92,6 +92,7 @@ def compilation(
         "model_archive_sha256": artifact.sha256,
         "contract": artifact.contract.to_dict(),
         "card_set": dict(card_set),
+        "weights": [origin.line for origin in artifact.weights],
         "acceptance_threshold": measured[made.stage].evaluation.threshold,
         "ship": list(ship),
         "files": {file: identity(output / file) for file in ship},

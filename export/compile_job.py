@@ -117,7 +117,9 @@ def run(options: argparse.Namespace) -> str:
         fidelity, measured = _apply_gate(artifact, gate_images, chosen, made, thresholds, output)
         added = measured[made.stage].added
         fidelity.figures |= added.metrics() if added else {}
-        report = fidelity_report(fidelity, gate_images, made.calibration, images, artifact.top1)
+        report = fidelity_report(
+            fidelity, gate_images, made.calibration, images, artifact.top1, artifact.weights
+        )
         _write_json(output / FIDELITY, report)
         write_atomically(
             output / FIDELITY_PAGE, fidelity_page(report, options.source_name, made.path.name)

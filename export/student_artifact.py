@@ -19,7 +19,8 @@ from recognition.acceptance import FALSE_ACCEPTS
 from recognition.card_sets.card_set import Split
 from recognition.file_digest import file_sha256
 from registry.archives import extract
-from registry.contract import Contract
+from registry.contract import LARGEST_SIZE, Contract
+from registry.weight_origins import WeightOrigin, read_origins
 
 ARCHIVE = "model.tar.gz"
 _LIMIT = 2 * 1024**3
@@ -57,6 +58,8 @@ class StudentArtifact:
         false_accepts: Share of unknown cards' views that the threshold may accept.
         top1: What the training job measured with PyTorch.
         sha256: Of the archive, in hex.
+        camera_side: Side of the camera's picture that views are rendered as, in pixels.
+        weights: Published weights that the student descends from.
         scans_digest: Of every scan of the cards, as training read them
             (:func:`recognition.views.digest.scans_digest`); empty where the artifact does not say.
     """
@@ -75,6 +78,8 @@ class StudentArtifact:
     top1: float
     sha256: str = ""
     scans_digest: str = ""
+    camera_side: int = 0
+    weights: tuple[WeightOrigin, ...] = ()
 
 
 def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) -> StudentArtifact:
@@ -124,6 +129,10 @@ def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) 
         unseen_views, backbone = int(config["unseen_views"]), str(config["backbone"])
         # Students from before there was such a setting have the default.
         false_accepts = float(config.get("false_accepts", FALSE_ACCEPTS))
+        camera_side = int(config.get("camera_side", 0))
+        weights = read_origins(
+            *(str(config.get(key, "")) for key in ("initial_weights", "inherited_weights"))
+        )
         evaluation = _json(into / "evaluation.json")
         top1 = float(evaluation["top1"])
     except _DAMAGE as error:
@@ -137,6 +146,11 @@ def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) 
         raise StudentArtifactError(
             f"{archive.name}: {per_card} query views of a card and {unseen_views} views of unseen "
             f"cards; both must be 1 to {_VIEWS_LIMIT}"
+        )
+    if not 0 <= camera_side <= LARGEST_SIZE:
+        raise StudentArtifactError(
+            f"{archive.name}: config.json: camera_side is {camera_side}, must be 0 to "
+            f"{LARGEST_SIZE}"
         )
     if not 0 < false_accepts < 1:
         raise StudentArtifactError(
@@ -172,6 +186,8 @@ def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) 
         top1=top1,
         sha256=sha256,
         scans_digest=scans_digest,
+        camera_side=camera_side,
+        weights=weights,
     )
 
 

@@ -64,21 +64,43 @@ VIT_SIZES: Mapping[str, tuple[int, int]] = {
     "huge": (32, 1280),
     "7b": (40, 4096),
 }
+#: GFLOP of timm's ConvNeXts at 224 px, by the size in their name.
+CONVNEXT_GFLOP: Mapping[str, float] = {"tiny": 8.9, "small": 17.4, "base": 30.8, "large": 68.8}
+#: timm's spelling of names: ``convnext_tiny.dinov3_lvd1689m`` has the published weights' tag.
+_NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(\.[a-z0-9]+(_[a-z0-9]+)*)?", re.ASCII)
+_CONVNEXT = re.compile(r"convnext_(?P<size>[a-z]+)([._].*)?", re.ASCII)
 _VIT = re.compile(r"vit_(?P<size>[a-z0-9]+)(_[a-z0-9_]+)?", re.ASCII)
 _PATCH = re.compile(r"_patch([0-9]{1,3})(?![0-9])", re.ASCII)
 _USUAL_PATCH = 16
 
 
 def is_backbone(model_type: str, name: str) -> bool:
-    """Whether a type of model can have this backbone; of timm's ViTs any is a teacher's."""
+    """Whether a type of model can have this backbone.
+
+    A teacher's may be any of timm's; whether this timm has it, with a feature and maps, shows when
+    it is built.
+    """
     if model_type == STUDENT:
         return name in STUDENTS
-    return model_type == TEACHER and _VIT.fullmatch(name) is not None
+    return model_type == TEACHER and _NAME.fullmatch(name) is not None
+
+
+def is_vit(name: str) -> bool:
+    """Whether timm's name is that of a ViT, whose shape the configuration can change."""
+    return _VIT.fullmatch(name.partition(".")[0]) is not None
+
+
+def convolution_gflop(name: str) -> float | None:
+    """GFLOP at 224 px of a convolution network; None where the tables have none of that name."""
+    if name in STUDENTS:
+        return STUDENTS[name].gflop
+    found = _CONVNEXT.fullmatch(name)
+    return CONVNEXT_GFLOP.get(found["size"]) if found else None
 
 
 def vit_shape(name: str) -> VitShape | None:
     """The shape of a ViT by timm's name; None for a size that is not in :data:`VIT_SIZES`."""
-    found = _VIT.fullmatch(name)
+    found = _VIT.fullmatch(name.partition(".")[0])
     if found is None or found["size"] not in VIT_SIZES:
         return None
     patch = _PATCH.search(name)

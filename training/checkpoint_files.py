@@ -36,6 +36,7 @@ META_DINOV3 = "Meta's DINOv3"
 HF_DINOV3 = "transformers' DINOv3"
 HF_OTHER = "transformers' ViT or DINOv2"
 TIMM_EFFICIENTNET = "timm's EfficientNet"
+LITE_PYTORCH = "efficientnet_lite_pytorch's"
 HF_EFFICIENTNET = "transformers' EfficientNet"
 TORCHVISION = "torchvision's"
 UNKNOWN = "unknown"
@@ -219,6 +220,7 @@ _LAYOUTS = (
     (r"\bembeddings\.convolution\.weight", HF_EFFICIENTNET),
     (r"\bstorage_tokens\b|\bblocks\.\d+\.ls1\.gamma", META_DINOV3),
     (r"\bpatch_embed\.proj\.weight", TIMM_VIT),
+    (r"(^|\.)_conv_stem\.weight", LITE_PYTORCH),
     (r"\bconv_stem\.weight", TIMM_EFFICIENTNET),
     (r"\bconv_proj\.weight|\bfeatures\.0\.0\.weight|^layer1\.0\.conv1\.weight", TORCHVISION),
 )

@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_type_hints
 
 from recognition.acceptance import FALSE_ACCEPTS
-from registry.contract import Contract, ContractError
+from recognition.views.scales import scan_scale
+from registry.contract import LARGEST_SIZE, Contract, ContractError
 from registry.names import STUDENT, TEACHER, ModelNameError, check_line
-from training.architectures import STUDENTS, is_backbone
+from registry.weight_origins import WeightOriginError, is_licence, read_origins
+from training.architectures import STUDENTS, is_backbone, is_vit
 from training.losses.term import Need
 from training.losses.terms import SETTINGS as LOSS_SETTINGS
 from training.losses.terms import TERMS, terms_of
@@ -49,16 +51,23 @@ class TrainingConfig:
         seed: Of the split, the views, the order and the initial weights.
         architecture: Lower-case words joined by hyphens; stands in the model's name.
         backbone: timm's name of the backbone.
-        pretrained: Whether the backbone begins with timm's published weights (needs the hub).
-        initial_weights: What it did begin with, as the job found it: a checkpoint's SHA-256, or
-            the hub's name for it; empty for random weights.
+        pretrained: Whether the backbone begins with its published weights: those of its package
+            (``training.published_weights``), or the hub's where there is none.
+        weights_licence: SPDX identifier of the licence of a checkpoint that the job is given.
+        initial_weights: What it did begin with, as the job found it: name, SHA-256 and licence
+            (:mod:`registry.weight_origins`); empty for random weights.
+        inherited_weights: The same, one line each, of the models that it was made from or learnt
+            from.
+        camera_side: Side in pixels of the camera's picture that a view is rendered as, before the
+            contract brings it to ``image_size``; without effect where it is not larger.
         layer_scale: Initial value of a ViT's layer scale.
-        projection_width: Hidden width of the teacher's projection.
+        projection_width: Hidden width of the teacher's projection; 0 for one linear layer.
         steps: Optimiser steps; or 0, and ``epochs`` decides.
         epochs: Passes over the known scans; or 0, and ``steps`` decides.
         frozen_share: First share of the steps in which a teacher's backbone stays as it is and
             the head learns at ``frozen_learning_rate``, with a schedule of its own.
-        trainable_blocks: How many of a ViT's last blocks are trained; 0 trains all.
+        trainable_blocks: How many of a ViT's last blocks, or of a convolution network's last
+            stages, are trained; the others stay as they began. 0 trains all.
         batch_size: Cards in a batch, over all processes.
         accumulate: Parts that a process's rows of a batch go through the network in, one after
             the other. Terms that compare cards compare those of one part.
@@ -100,11 +109,14 @@ class TrainingConfig:
     seed: int = 1
     # What is trained.
     image_size: int = 224
+    camera_side: int = 256
     embedding_dim: int = 768
     architecture: str = ""
     backbone: str = ""
     pretrained: bool = False
+    weights_licence: str = ""
     initial_weights: str = ""
+    inherited_weights: str = ""
     patch_size: int = 0
     depth: int = 0
     width: int = 0
@@ -173,9 +185,22 @@ class TrainingConfig:
             )
         if not is_backbone(self.model_type, self.backbone):
             raise ConfigError(
-                f"backbone {self.backbone!r}: a teacher is one of timm's vit_… models, "
+                f"backbone {self.backbone!r}: a teacher is one of timm's models, "
                 f"a student {', '.join(STUDENTS)}"
             )
+        shape = ("patch_size", "depth", "width", "heads", "layer_scale")
+        given = [name for name in shape if getattr(self, name)]
+        if given and not is_vit(self.backbone):
+            raise ConfigError(f"{given[0]}: is for ViTs; {self.backbone} has its own shape")
+        if self.weights_licence and not is_licence(self.weights_licence):
+            raise ConfigError(
+                f"weights_licence {self.weights_licence!r}: must be an SPDX identifier, for "
+                "example Apache-2.0"
+            )
+        try:
+            read_origins(self.initial_weights, self.inherited_weights)
+        except WeightOriginError as error:
+            raise ConfigError(f"initial_weights or inherited_weights: {error}") from None
         try:
             check_line(self.model_type, self.architecture, self.stage)
             _ = self.contract
@@ -235,6 +260,11 @@ class TrainingConfig:
         return Contract(size=self.image_size, embedding_dim=self.embedding_dim)
 
     @property
+    def scan_scale(self) -> int:
+        """How many times as large as the network's input the scans are that views are made of."""
+        return scan_scale(self.image_size, self.camera_side)
+
+    @property
     def terms(self) -> dict[str, float]:
         """Weights of the loss terms that are used, by the term's name."""
         weights = {name: self.losses[term.weight] for name, term in TERMS.items()}
@@ -282,13 +312,14 @@ class TrainingConfig:
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
+    "camera_side": (0, LARGEST_SIZE),
     "patch_size": (0, 64),
     "depth": (0, 64),
     "width": (0, 4096),
     "heads": (0, 64),
     "layer_scale": (0, 10),
     "drop_path": (0, 0.9),
-    "projection_width": (8, 16384),
+    "projection_width": (0, 16384),
     "steps": (0, 10_000_000),
     "epochs": (0, 10_000),
     "frozen_share": (0, 0.9),

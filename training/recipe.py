@@ -22,7 +22,7 @@ from training.config import ConfigError, TrainingConfig, convert_setting
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
 #: Settings that the job determines; they cannot be given.
-_BY_JOB = {"initial_weights"}
+_BY_JOB = {"initial_weights", "inherited_weights"}
 
 
 def recipe_names() -> tuple[str, ...]:

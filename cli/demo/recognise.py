@@ -23,6 +23,8 @@ _FIRST_VIEW = 1000
 _KNOWN_CARDS = 300
 _UNSEEN_CARDS = 60
 _UNSEEN_VIEWS = 5
+#: Side of the camera's picture of a card, in pixels.
+_CAMERA_SIDE = 256
 #: Queries in the picture.
 _SHOWN = 9
 
@@ -33,7 +35,7 @@ class View:
 
     Attributes:
         card_id: The card that it shows.
-        image: uint8 RGB (size, size, 3).
+        image: uint8 RGB, square, as the camera sees it.
         known: Whether the card is in the index.
     """
 
@@ -119,14 +121,16 @@ def recognise_views(
     rng = np.random.default_rng(seed)
 
     def look(card_ids: list[str], most: int, per_card: int, known: bool) -> tuple[View, ...]:
-        from recognition.views.camera import camera_views
+        from recognition.views.camera import camera_views, scan_scale
 
         ids = [str(card_id) for card_id in rng.permutation(sorted(card_ids))[:most]]
         chosen = cards.only(ids)
+        # The recogniser itself brings the camera's picture to the network's size.
+        side = max(contract.size, _CAMERA_SIDE)
         images, labels = camera_views(
-            chosen.first_scans(contract, scale=2),
+            chosen.first_scans(contract, scale=scan_scale(contract.size, side)),
             chosen.card_ids,
-            size=contract.size,
+            size=side,
             seed=seed,
             stream="query",
             per_card=per_card,

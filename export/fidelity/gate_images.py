@@ -18,11 +18,9 @@ from export.calibration import CalibrationRecord, Pixels, Recorder
 from export.student_artifact import StudentArtifact, StudentArtifactError
 from recognition.card_sets.card_set import require_digest
 from recognition.card_sets.pack import AnySet, open_card_set
-from recognition.views.camera import Stream, camera_views
+from recognition.views.camera import Stream, camera_views, scan_scale
 from recognition.views.digest import card_digest, scans_digest, views_digest
 
-#: Views are rendered from scans of this multiple of the network's input, against aliasing.
-SCAN_SCALE = 2
 #: Images that are in memory at a time, about: 150 MiB at 224 px.
 GROUP = 1024
 
@@ -238,14 +236,16 @@ def _views(
     per_card: int,
 ) -> CardImages:
     def make(chosen: AnySet) -> Pixels:
+        scale = scan_scale(artifact.contract.size, artifact.camera_side)
         images, _ = camera_views(
-            np.asarray(chosen.first_scans(artifact.contract, scale=SCAN_SCALE)),
+            np.asarray(chosen.first_scans(artifact.contract, scale=scale)),
             chosen.card_ids,
             size=artifact.contract.size,
             seed=artifact.seed,
             stream=stream,
             per_card=per_card,
             threads=os.cpu_count() or 1,
+            camera_side=artifact.camera_side,
         )
         return images
 

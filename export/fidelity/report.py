@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -15,6 +15,7 @@ from export.calibration import CalibrationRecord, Pixels
 from export.fidelity.gate import GateResult
 from export.fidelity.gate_images import GateImages
 from registry.text import html_text
+from registry.weight_origins import WeightOrigin
 
 #: Fewer calibration images than these are worth a warning.
 ADVISED_IMAGES = 1024
@@ -27,6 +28,7 @@ def fidelity_report(
     calibration: CalibrationRecord,
     requested: int,
     trained_top1: float,
+    weights: Sequence[WeightOrigin] = (),
 ) -> dict[str, Any]:
     """The form of ``fidelity.json``: the verdict, each figure, and the worst views as pictures.
 
@@ -36,6 +38,7 @@ def fidelity_report(
         calibration: Statistics of the images that the quantiser saw.
         requested: How many images the compile settings asked for.
         trained_top1: What the training job measured with PyTorch.
+        weights: Published weights that the student descends from.
     """
     report = fidelity.to_dict()
     report["figures"] |= {"pytorch_top1": trained_top1}
@@ -45,6 +48,7 @@ def fidelity_report(
         "requested": requested,
         "warning": f"fewer than the {ADVISED_IMAGES} images that are advised" if few else None,
     }
+    report["weights"] = [origin.to_dict() for origin in weights]
     scan_of: dict[str, int] = {}
     for row, card_id in enumerate(gate_images.gallery.card_ids):
         scan_of.setdefault(card_id, row)
@@ -88,6 +92,12 @@ def fidelity_page(report: Mapping[str, Any], name: str, model: str) -> str:
         "</figure>"
         for case in report["worst"]
     )
+    weights = "".join(
+        f"<tr><td>{html_text(row['name'])}<br>{html_text(row['sha256'][:16])}…</td>"
+        f"<td>{html_text(row['licence'])}</td></tr>"
+        for row in report["weights"]
+    )
+    descent = f"<h2>Descends from</h2><table>{weights}</table>" if weights else ""
     calibration = report["calibration"]
     warning = f" ({html_text(calibration['warning'])})" if calibration["warning"] else ""
     return f"""<!doctype html>
@@ -111,7 +121,8 @@ on.</p>
 <div><h2>Limits</h2><table>{limits}</table>
 <h2>Calibration</h2><p>{calibration["images"]} images{warning}<br>
 mean {_three(calibration["mean"])}, deviation {_three(calibration["std"])} of 255<br>
-SHA-256 {html_text(calibration["sha256"][:16])}…</p></div>
+SHA-256 {html_text(calibration["sha256"][:16])}…</p>
+{descent}</div>
 </div>
 <h2>The views that the compiled model moved most</h2>
 <p>Left the camera view, right the scan.</p>

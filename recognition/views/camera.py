@@ -1,6 +1,8 @@
-"""Camera views: what a phone or a Pi camera sees of a card that is roughly framed.
+"""Camera views: what a phone or a Pi camera sees of a card.
 
-A view is rendered from a scan: the card is turned and tilted in front of a pinhole camera, lies
+Half of the cards are roughly framed, half were found in the picture and rectified. A view is
+rendered at the camera's resolution and then brought to the network's size by the contract, as a
+device does: what is lost on the way is lost alike. A view is rendered from a scan: the card is turned and tilted in front of a pinhole camera, lies
 on a table, is lit unevenly, may shine, may be of foil or in a sleeve, may be held by a finger,
 and comes back blurred, noisy and JPEG-compressed. Nothing flips or mirrors the card.
 
@@ -19,33 +21,48 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.views.camera_opencv import canvas_side, fit_source, render_view
-from recognition.views.parameters import Pixels, draw_view, view_generator
+from recognition.card_sets.scan import stretch
+from recognition.views.camera_opencv import fit_source, render_view
+from recognition.views.parameters import Framing, Pixels, draw_view, view_generator
+from recognition.views.scales import canvas_side, scan_scale
 
 Stream = Literal["train", "validation", "query", "calibration"]
 
 __all__ = [
+    "Framing",
     "Pixels",
     "Stream",
     "camera_view",
     "camera_views",
+    "scan_scale",
     "single_threaded_opencv",
     "view_generator",
 ]
 
 
-def camera_view(scan: Pixels, size: int, rng: np.random.Generator) -> Pixels:
+def camera_view(
+    scan: Pixels,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    camera_side: int = 0,
+    framing: Framing = "mixed",
+) -> Pixels:
     """Draws and renders one camera view of a scan.
 
     Args:
-        scan: uint8 RGB (h, w, 3), preferably twice as large as the view.
+        scan: uint8 RGB (h, w, 3), preferably :func:`scan_scale` times as large as the view.
         size: Side of the square view in pixels.
         rng: Source of every random choice; the same state gives the same view.
+        camera_side: Side in pixels of the camera's picture of the card, which is then brought to
+            ``size``; where it is not larger, the picture has that size.
+        framing: How the card comes into the view.
 
     Returns:
         uint8 RGB, shape (size, size, 3).
     """
-    return render_view(scan, draw_view(rng), size)
+    seen = render_view(scan, draw_view(rng, framing), max(size, camera_side))
+    return stretch(seen, size) if camera_side > size else seen
 
 
 def camera_views(
@@ -58,6 +75,8 @@ def camera_views(
     per_card: int,
     first: int = 0,
     threads: int = 1,
+    camera_side: int = 0,
+    framing: Framing = "mixed",
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Pixels, NDArray[np.int64]]:
     """Renders views ``first`` to ``first + per_card - 1`` of every scan.
@@ -75,6 +94,8 @@ def camera_views(
         per_card: Views of each row.
         first: Number of the first view; a later epoch asks for later views.
         threads: Rows are rendered in parallel.
+        camera_side: As in :func:`camera_view`.
+        framing: Likewise.
         progress: Called now and then with the number of views finished since the last call.
 
     Returns:
@@ -101,10 +122,12 @@ def camera_views(
     views: Pixels = np.empty((len(scans) * per_card, size, size, 3), dtype=np.uint8)
 
     def render(row: int) -> int:
-        source = fit_source(scans[row], canvas_side(size))
+        source = fit_source(scans[row], canvas_side(max(size, camera_side)))
         for k in range(per_card):
             rng = view_generator(seed, stream, keys[row], first + k)
-            views[row * per_card + k] = camera_view(source, size, rng)
+            views[row * per_card + k] = camera_view(
+                source, size, rng, camera_side=camera_side, framing=framing
+            )
         return per_card
 
     with single_threaded_opencv(), ThreadPoolExecutor(max(1, threads)) as pool:

@@ -37,8 +37,8 @@ from recognition.views.parameters import (
     ViewParameters,
     noise_bank,
 )
+from recognition.views.scales import RENDER_SCALE, canvas_side
 
-RENDER_SCALE = 1.5
 #: How much larger than the canvas a scan is warped as it is.
 LARGEST_WARP = 1.25
 
@@ -79,11 +79,6 @@ def render_view(scan: Pixels, parameters: ViewParameters, size: int) -> Pixels:
     view = _blur(np.asarray(seen, dtype=np.uint8), parameters, size)
     view = _light(view, parameters, size)
     return view if parameters.quality is None else _jpeg(view, parameters.quality)
-
-
-def canvas_side(size: int) -> int:
-    """Side in pixels of what a view is drawn on."""
-    return math.ceil(RENDER_SCALE * size)
 
 
 def shrinks(width: int, height: int, side: int) -> bool:

@@ -83,6 +83,8 @@ def homographies(poses: Sequence[Pose], width: int, height: int, side: int) -> D
 
 def _homography(pose: Pose, width: int, height: int, side: int) -> list[list[float]]:
     """One view's; plain floats, which for nine numbers are faster than arrays."""
+    if pose.corners:
+        return _rectified(pose.corners, width, height, side)
     cos_roll, sin_roll = math.cos(pose.roll), math.sin(pose.roll)
     # On the card in millimetres from its centre: scale * pixel + shift.
     scale_x, shift_x = CARD_WIDTH / width, CARD_WIDTH * (0.5 / width - 0.5)
@@ -102,6 +104,32 @@ def _homography(pose: Pose, width: int, height: int, side: int) -> list[list[flo
     return [
         [x * wide + d * centre_x for (x, _), d in zip(turned, depth, strict=True)],
         [y * high + d * centre_y for (_, y), d in zip(turned, depth, strict=True)],
+        depth,
+    ]
+
+
+def _rectified(corners: tuple[float, ...], width: int, height: int, side: int) -> list[list[float]]:
+    """The map that puts a scan's corners where a card finder's error has left them.
+
+    Source: P. Heckbert, "Fundamentals of Texture Mapping and Image Warping" (1989), 2.2.3: the
+    unit square to a quadrilateral.
+    """
+    x0, y0, x1, y1, x2, y2, x3, y3 = corners
+    right_x, right_y, left_x, left_y = x1 - x2, y1 - y2, x3 - x2, y3 - y2
+    sum_x, sum_y = x0 - x1 + x2 - x3, y0 - y1 + y2 - y3
+    area = right_x * left_y - left_x * right_y
+    g, h = (sum_x * left_y - left_x * sum_y) / area, (right_x * sum_y - sum_x * right_y) / area
+    rows = (
+        (x1 - x0 + g * x1, x3 - x0 + h * x3, x0),
+        (y1 - y0 + g * y1, y3 - y0 + h * y3, y0),
+        (g, h, 1.0),
+    )
+    # From pixel centres of the scan to the unit square; from there to those of the canvas.
+    placed = [[u / width, v / height, 0.5 * (u / width + v / height) + w] for u, v, w in rows]
+    across, down, depth = placed
+    return [
+        [side * a - 0.5 * d for a, d in zip(across, depth, strict=True)],
+        [side * b - 0.5 * d for b, d in zip(down, depth, strict=True)],
         depth,
     ]
 

@@ -8,7 +8,7 @@ DescribeTrainingJob knows is taken from there; the request adds what only the jo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ from registry.versions.packages import (
     find,
 )
 from registry.versions.validation import validate
+from registry.weight_origins import WeightOrigin
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
@@ -190,7 +191,13 @@ def _register_model(deployment: Deployment, job: Mapping[str, Any]) -> Registrat
         metadata[MLFLOW_RUN] = request.mlflow_run_id
     line = (request.model_type, request.architecture, request.stage)
     return register_version(
-        deployment, job, line, metadata, request.metrics, unchanged_since_job=True
+        deployment,
+        job,
+        line,
+        metadata,
+        request.metrics,
+        unchanged_since_job=True,
+        weights=request.weights,
     )
 
 
@@ -202,6 +209,7 @@ def register_version(
     metrics: Mapping[str, float],
     *,
     unchanged_since_job: bool = False,
+    weights: Sequence[WeightOrigin] = (),
 ) -> Registration:
     """Registers the model of a completed job under its line's next name, once.
 
@@ -214,6 +222,7 @@ def register_version(
         line: Type, architecture and stage of the name.
         metadata: What is known beside that.
         metrics: Everything that was measured, for the model quality report and the card.
+        weights: Published weights that the model descends from, for the card.
 
     Raises:
         RegistrationError: The job names no image to serve the model with.
@@ -267,6 +276,7 @@ def register_version(
                 image=job["AlgorithmSpecification"].get("TrainingImage") or image,
                 job_arn=job_arn,
                 hyperparameters=job.get("HyperParameters"),
+                weights=weights,
             ),
         ),
     )

@@ -10,6 +10,7 @@ from registry.contract import Contract, ContractError
 from registry.json_object import parse_object
 from registry.names import STUDENT, check_line
 from registry.versions.metadata import RESERVED
+from registry.weight_origins import WeightOrigin, origin_of
 
 REQUEST_FILE = "registration.json"
 REQUEST_LIMIT = 256 * 1024
@@ -32,6 +33,7 @@ class RegistrationRequest:
     contract: Contract
     card_set_digest: str
     mlflow_run_id: str | None
+    weights: tuple[WeightOrigin, ...] = ()
 
     @classmethod
     def from_json(cls, body: bytes, label: str) -> RegistrationRequest:
@@ -52,6 +54,7 @@ class RegistrationRequest:
                 contract=Contract.from_dict(document["contract"]),
                 card_set_digest=str(document["card_set"]["digest"]),
                 mlflow_run_id=document.get("mlflow_run_id"),
+                weights=tuple(origin_of(row) for row in document.get("weights") or ()),
             )
             check_line(request.model_type, request.architecture, request.stage)
         except KeyError as error:

@@ -56,6 +56,7 @@ from registry.releases.signing import SIGNING_ALGORITHM, put_public_key
 from registry.releases.verification import sign_release, verify_release
 from registry.versions.metadata import COMPILE_JOB
 from registry.versions.packages import Package, describe
+from registry.weight_origins import WeightOrigin, WeightOriginError, read_origins
 
 _CHUNK = 1024**2
 #: How often a manifest is written before what else writes there is left to a person.
@@ -248,6 +249,13 @@ def _copy_checked(deployment: Deployment, key: str, target: str, file: File, job
         raise CopyError(f"{job_name}: {target} was not written as it was read; it is tried again")
 
 
+def _weights(report: Mapping[str, Any]) -> tuple[WeightOrigin, ...]:
+    try:
+        return read_origins(*map(str, report.get("weights", [])))
+    except (TypeError, WeightOriginError) as error:
+        raise ManifestError(f"{COMPILATION_REPORT}: weights: {error}") from None
+
+
 def _manifest(
     deployment: Deployment,
     source: Package,
@@ -277,6 +285,8 @@ def _manifest(
         "contract": Contract.from_dict(report.get("contract", {})).to_dict(),
         "acceptance_threshold": report.get("acceptance_threshold"),
         "card_set": report.get("card_set", {}),
+        # Published weights that the model descends from, and their licences.
+        "weights": [origin.to_dict() for origin in _weights(report)],
         "model_archive": {"sha256": model_digest(job)},
         "gate": {"verdict": fidelity["verdict"], "figures": fidelity.get("figures", {})},
         "lineage": [

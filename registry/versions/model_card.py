@@ -8,11 +8,12 @@ metadata, its job and its metrics; what was not measured or configured is left o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry.names import ModelName
 from registry.versions.metadata_schema import SCHEMAS
+from registry.weight_origins import WeightOrigin
 
 CONTENT_LIMIT = 100_000
 _METRIC_LIMIT = 50
@@ -29,6 +30,7 @@ def card(
     image: str,
     job_arn: str,
     hyperparameters: Mapping[str, str] | None = None,
+    weights: Sequence[WeightOrigin] = (),
 ) -> dict[str, Any]:
     """The card's content.
 
@@ -40,6 +42,7 @@ def card(
         image: The container image of the job.
         job_arn: ARN of the training or compile job that made it.
         hyperparameters: The job's own.
+        weights: Published weights that the model descends from.
     """
     data_sets = [metadata["CardSetUri"]] if metadata.get("CardSetUri") else []
     trained = "TrainingJob" in metadata
@@ -65,6 +68,7 @@ def card(
             "custom_details": {
                 key: value for key, value in sorted(metadata.items()) if key != "ModelName"
             }
+            | {f"Weights{place}": origin.line for place, origin in enumerate(weights, 1)}
         },
     }
     if trained:

@@ -57,6 +57,10 @@ def normalised(images: np.ndarray, contract: Contract) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
 
 
+#: Published weights that it says that it began with.
+WEIGHTS = f"lite0==0.1.0 sha256:{'ab' * 32} Apache-2.0"
+
+
 def random_student(contract: Contract, images: np.ndarray) -> SmallStudent:
     """Random weights; BatchNorm has seen images once, so that embeddings differ by card."""
     with torch.random.fork_rng(devices=[]):
@@ -110,7 +114,11 @@ def write_artifact(
         ),
     )
     documents: dict[str, dict[str, Any]] = {
-        "config.json": {"backbone": "small-student", "unseen_views": UNSEEN_VIEWS},
+        "config.json": {
+            "backbone": "small-student",
+            "unseen_views": UNSEEN_VIEWS,
+            "initial_weights": WEIGHTS,
+        },
         "contract.json": contract.to_dict(),
         "split.json": split.to_dict(),
         "evaluation.json": {"top1": 0.5},

@@ -40,7 +40,7 @@ from registry.compilation.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
 from registry.versions import metadata
 from tests.export.conftest import CONTRACT, Exported
 from tests.export.hailo import stand_in as hailo_stand_in
-from tests.export.student import pack
+from tests.export.student import WEIGHTS, pack
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "student-small-stage2-v1"
@@ -553,3 +553,12 @@ def test_reference_views_are_answered_alike_by_what_ships(done: Job, exported: E
         gate["cosine_p5"],
     )
     assert len(reference.views) == 8
+
+
+def test_report_and_page_name_the_weights_that_the_student_descends_from(done: Job) -> None:
+    assert done.read("compilation.json")["weights"] == [WEIGHTS]
+    assert done.read("fidelity.json")["weights"] == [
+        {"name": "lite0==0.1.0", "sha256": "ab" * 32, "licence": "Apache-2.0"}
+    ]
+    page = (done.output / "fidelity.html").read_text()
+    assert "<h2>Descends from</h2>" in page and "<td>Apache-2.0</td>" in page

@@ -9,7 +9,6 @@ pickle, they cannot run code.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from recognition.atomic_files import atomic_file, write_atomically
@@ -25,6 +23,7 @@ from recognition.views.digest import scans_digest
 from registry.archives import ArchiveError, extract
 from registry.registration.facts import of_kind
 from registry.text import one_line
+from registry.weight_origins import read_origins
 from training.config import ConfigError, TrainingConfig
 from training.data.batches import CardDataset
 from training.models.networks import CardModel, build_model, parameter_count
@@ -103,15 +102,6 @@ def _load_unpacked(
         cause = one_line(str(error))[:300]
         raise ModelArchiveError(f"{label}: cannot be loaded: {cause}") from error
     return model.eval(), config
-
-
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 (hex) over a model's weights and statistics, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
@@ -215,6 +205,10 @@ def registration(
         "metadata": metadata,
         "metrics": result.metrics(),
         "contract": config.contract.to_dict(),
+        "weights": [
+            origin.to_dict()
+            for origin in read_origins(config.initial_weights, config.inherited_weights)
+        ],
         "card_set": {
             "digest": cards.card_set.digest,
             "cards": len(cards.card_set.cards),
@@ -243,11 +237,14 @@ def approach_text(config: TrainingConfig) -> str:
     """How it was trained, from the terms that were really used."""
     terms = " + ".join(f"{name} {weight:g}" for name, weight in config.terms.items())
     begin = "pretrained backbone" if config.pretrained else "from random weights"
-    if origin := config.initial_weights:
-        # A file's SHA-256 by its beginning; the whole of it is in config.json.
-        begin = f"from {origin}" if origin.startswith("hub:") else f"from weights {origin[:12]}"
+    if config.initial_weights:
+        # The whole digest is in config.json, in the model card and in the release's manifest.
+        begin = f"from {read_origins(config.initial_weights)[0].short}"
     if config.stage == "stage2":
         begin = "from stage 1"
+    inherited = read_origins(config.inherited_weights)
+    if inherited:
+        begin += f", descends from {', '.join(origin.short for origin in inherited)}"
     virtual = f"; {config.virtual_share:.0%} virtual cards" if config.virtual_share else ""
     return f"{begin}; {terms}{virtual}"
 

@@ -45,8 +45,6 @@ Images = Pixels | Tensor
 #: Each stage takes its training views from a range of its own, so that a student's second stage
 #: does not see the first one's views again.
 _FIRST_VIEW = {stage: 10**7 * i for i, stage in enumerate(TEACHER_STAGES + STUDENT_STAGES)}
-#: Views are rendered from scans of this multiple of the network's input.
-SCAN_SCALE = 2
 _CHANNEL_ORDERS = tuple(itertools.permutations(range(3)))
 
 
@@ -61,7 +59,8 @@ class CardDataset:
     Attributes:
         card_set: What was read, with its digest and its problems.
         split: Which cards are known; the others are never trained on.
-        scans: uint8 (R, 2S, 2S, 3), every scan of the known cards.
+        scans: uint8 (R, n, n, 3), every scan of the known cards, large enough for views at the
+            camera's resolution.
         scan_ids: Card id of each row.
         gallery: uint8 (K, S, S, 3), the first scan of each known card, as the contract has it.
     """
@@ -90,7 +89,7 @@ class CardDataset:
         require_digest(card_set, digest)
         split = split_cards(card_set.card_ids, config.seed, config.held_out_share)
         known = card_set.only(split.known)
-        scans, scan_ids = known.all_scans(config.contract, scale=SCAN_SCALE)
+        scans, scan_ids = known.all_scans(config.contract, scale=config.scan_scale)
         return cls(config, card_set, split, scans, scan_ids, known.first_scans(config.contract))
 
     @property
@@ -117,7 +116,7 @@ class CardDataset:
             uint8 (n, S, S, 3) and the card id of each.
         """
         chosen = self.card_set.only(card_ids)
-        scans = np.asarray(chosen.first_scans(self.config.contract, scale=SCAN_SCALE))
+        scans = np.asarray(chosen.first_scans(self.config.contract, scale=self.config.scan_scale))
         per_card = views_per_card(total, len(chosen.cards))
         views, _ = camera_views(
             scans,
@@ -127,6 +126,7 @@ class CardDataset:
             stream=stream,
             per_card=per_card,
             threads=self.config.render_threads,
+            camera_side=self.config.camera_side,
         )
         return views, [card_id for card_id in chosen.card_ids for _ in range(per_card)]
 
@@ -247,7 +247,10 @@ class Batches:
     ) -> tuple[Images, Images]:
         """A view of each scan, and each scan as the contract has it."""
         size = self._config.image_size
-        views = [camera_view(scan, size, rng) for scan, rng in zip(scans, generators, strict=True)]
+        views = [
+            camera_view(scan, size, rng, camera_side=self._config.camera_side)
+            for scan, rng in zip(scans, generators, strict=True)
+        ]
         return np.stack(views), np.stack([stretch(scan, size) for scan in scans])
 
     def _scan(self, card: int, rng: np.random.Generator) -> Pixels:

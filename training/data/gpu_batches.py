@@ -38,8 +38,9 @@ class GpuBatches(Batches):
             pixels = pixels.pin_memory()
         there = pixels.to(self._device, non_blocking=True)
         size = self._config.image_size
-        views = render_views(there, [draw_view(rng) for rng in generators], size)
-        return views, shrink(there, size)
+        camera = max(size, self._config.camera_side)
+        seen = render_views(there, [draw_view(rng) for rng in generators], camera)
+        return (shrink(seen, size) if camera > size else seen), shrink(there, size)
 
 
 def batches_on(

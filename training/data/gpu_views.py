@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recognition.views.camera_opencv import RENDER_SCALE, canvas_side, shrinks
+from recognition.views.camera_opencv import shrinks
 from recognition.views.effects import (
     added_light,
     colour_matrices,
@@ -34,6 +34,7 @@ from recognition.views.effects import (
     sleeve_veils,
 )
 from recognition.views.parameters import LARGEST_TABLE, NOISE_BANK, ViewParameters, noise_bank
+from recognition.views.scales import RENDER_SCALE, canvas_side
 from training.data.jpeg import jpeg
 
 #: Views that are rendered at a time; bounds the memory (about 5 MB a view of 224 px).

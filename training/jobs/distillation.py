@@ -11,12 +11,12 @@ from dataclasses import replace
 import torch
 
 from registry.names import CARDS_CHANNEL, STUDENT, TEACHER
+from registry.weight_origins import read_origins, write_origins
 from training.artifacts.model_archive import (
     REGISTRATION,
     ModelArchiveError,
     load_model,
     registration,
-    weights_digest,
     write_json,
     write_model,
     write_student_extras,
@@ -35,6 +35,7 @@ from training.losses.criterion import Criterion
 from training.losses.term import LossInputs
 from training.models.networks import CardModel, Teacher
 from training.models.pretrained import begin
+from training.models.weights_digest import weights_digest
 from training.reporting.evaluation import ModelEmbedder, evaluate_model
 
 
@@ -53,9 +54,12 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
         learnt_from = {"teacher": weights_digest(teacher_model)}
         if config.stage == "stage1":
             model, config = begin(config, environment)
+            ancestors = [teacher_config]
         else:
-            model = _stage_1(config, environment)
+            model, earlier = _stage_1(config, environment)
             learnt_from["initial"] = weights_digest(model)
+            ancestors = [earlier, teacher_config]
+        config = replace(config, inherited_weights=_inherited(ancestors))
         cards = CardDataset.load(cards_channel, config, environment.digests.get(CARDS_CHANNEL))
         total = config.total_steps(len(cards.scan_ids))
         reporter.describe(cards, total)
@@ -132,8 +136,16 @@ def distil(
     return fit(model, criterion, cards, forward, normalise, context)
 
 
-def _stage_1(config: TrainingConfig, environment: JobEnvironment) -> CardModel:
-    """The student that stage 2 goes on with."""
+def _inherited(ancestors: list[TrainingConfig]) -> str:
+    """The published weights that a model's ancestors began with, or inherited themselves."""
+    texts = [text for each in ancestors for text in (each.initial_weights, each.inherited_weights)]
+    return write_origins(read_origins(*texts))
+
+
+def _stage_1(
+    config: TrainingConfig, environment: JobEnvironment
+) -> tuple[CardModel, TrainingConfig]:
+    """The student that stage 2 goes on with, and its configuration."""
     folder = environment.model_channel("initial", "the stage-1 student's model.tar.gz")
     model, earlier = load_model(folder, STUDENT)
     if (earlier.stage, earlier.backbone) != ("stage1", config.backbone):
@@ -142,7 +154,7 @@ def _stage_1(config: TrainingConfig, environment: JobEnvironment) -> CardModel:
             f"{config.backbone} of stage1"
         )
     _check_contract(config, earlier, "initial")
-    return model
+    return model, earlier
 
 
 def _check_contract(config: TrainingConfig, other: TrainingConfig, channel: str) -> None:

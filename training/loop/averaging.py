@@ -61,7 +61,14 @@ def recalibrate(
     The averaged weights never trained with the running statistics that they inherit
     (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407, do the same).
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    model.train()
+    # Those of a part that stays as it began are in evaluation mode, and keep what they have.
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
+    ]
+    model.eval()
     first = next(iter(images), None)
     if not norms or first is None:
         return

@@ -43,7 +43,7 @@ class Schedule:
         self, model: CardModel, criterion: Criterion, config: TrainingConfig, total: int
     ) -> None:
         self._config, self._total = config, total
-        self._backbone = model.trainable_backbone_parameters(config.trainable_blocks)
+        self._backbone = model.trainable_backbone_parameters()
         for parameter in model.backbone.parameters():
             parameter.requires_grad_(False)
         head = [*model.head_parameters(), *criterion.parameters()]

@@ -3,7 +3,8 @@
 PyTorch's files are read with ``weights_only``: tensors and plain containers, never code. DINOv3 is
 read as Meta, timm and transformers publish it; transformers' names are those of
 ``DINOv3ViTModel`` (transformers/models/dinov3_vit/modeling_dinov3_vit.py). Meta's names are
-translated by timm itself when the network is built.
+translated by timm itself when the network is built. EfficientNet-Lite is read as timm and the
+package ``efficientnet_lite_pytorch`` name it (``training.models.lite_names``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from training.checkpoint_files import (
     HF_DINOV3,
+    LITE_PYTORCH,
     META_DINOV3,
     SAFETENSORS,
     TIMM_EFFICIENTNET,
@@ -29,7 +31,10 @@ from training.checkpoint_files import (
     check_file,
     layout_of,
 )
+from training.models.lite_names import lite_in_timm_names
 
+#: Layouts that are read.
+_READ = (HF_DINOV3, META_DINOV3, TIMM_VIT, TIMM_EFFICIENTNET, LITE_PYTORCH)
 #: Where training programs put the network's state, in the order of preference.
 _CONTAINERS = (
     "state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "teacher", "module",
@@ -39,7 +44,7 @@ _DEEPEST = 5
 #: A tensor that every backbone has once; what stands before it is a prefix of the whole.
 _ANCHOR = re.compile(
     r"(?P<prefix>(?:.*\.)?)"
-    r"(?:patch_embed\.proj|conv_stem|embeddings\.patch_embeddings)\.weight"
+    r"(?:patch_embed\.proj|_?conv_stem|embeddings\.patch_embeddings)\.weight"
 )
 _HF_NAMES = (
     (r"^embeddings\.patch_embeddings\.", "patch_embed.proj."),
@@ -91,14 +96,18 @@ def arranged(name: str, content: object) -> Checkpoint:
     """
     state = _tensors(name, content)
     layout = layout_of(state)
-    if layout not in (HF_DINOV3, META_DINOV3, TIMM_VIT, TIMM_EFFICIENTNET):
+    if layout not in _READ:
         few = ", ".join(sorted(state)[:3])
         raise CheckpointError(
             f"{name}: its tensors have names of the layout {layout!r} ({few}, …), which is not "
             f"read; give the backbone as timm publishes it, or DINOv3 as Meta or transformers do"
         )
     state = _without_prefix(name, state)
-    return Checkpoint(layout, _from_transformers(name, state) if layout == HF_DINOV3 else state)
+    if layout == HF_DINOV3:
+        state = _from_transformers(name, state)
+    elif layout == LITE_PYTORCH:
+        state = lite_in_timm_names(state)
+    return Checkpoint(layout, state)
 
 
 def _safetensors(file: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The networks: a ViT teacher and a student that the Hailo compiler takes.
+"""The networks: a teacher of any of timm's families, and a student that the Hailo compiler takes.
 
 Both take normalised float images (N, 3, size, size) and return embeddings (N, embedding_dim) that
 are not L2-normalised: the host does that (see ``registry.contract``).
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from registry.names import TEACHER
+from training.architectures import is_vit
 from training.checkpoint_files import CheckpointError
 from training.config import ConfigError, TrainingConfig
 from training.models.checkpoint import load_problem, without_classifier, without_unused_bias
@@ -23,21 +24,26 @@ if TYPE_CHECKING:
 
 
 class Teacher(nn.Module):
-    """A ViT whose class token is projected to the embedding: CLS → MLP → embedding.
+    """A backbone whose image feature is projected to the embedding.
 
-    The recipe of the guide is DINOv3's ViT-L/16 (https://arxiv.org/abs/2508.10104); smaller
-    recipes shrink the same architecture (class and register tokens, rotary positions).
+    The recipe of the guide is DINOv3's ViT-L/16 (https://arxiv.org/abs/2508.10104), whose feature
+    is the class token. Any of timm's networks will do that give a feature and maps: smaller ViTs
+    of the same architecture, DINOv3's ConvNeXt, an EfficientNet-Lite for two cores.
     """
 
     def __init__(self, config: TrainingConfig, weights: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
-        self.backbone = _backbone(config, weights, **_vit_options(config))
+        self._is_vit = is_vit(config.backbone)
+        self.backbone = _backbone(config, weights, **(_vit_options(config) if self._is_vit else {}))
+        if not all(hasattr(self.backbone, name) for name in _OF_A_TEACHER):
+            raise ConfigError(f"backbone {config.backbone}: timm gives no feature and maps of it")
+        self._frozen = _frozen(self.backbone, config)
         features = int(self.backbone.num_features)
+        hidden = config.projection_width
+        first = [nn.Linear(features, hidden, bias=False), nn.BatchNorm1d(hidden), nn.GELU()]
         self.projection = nn.Sequential(
-            nn.Linear(features, config.projection_width, bias=False),
-            nn.BatchNorm1d(config.projection_width),
-            nn.GELU(),
-            nn.Linear(config.projection_width, config.embedding_dim, bias=False),
+            *(first if hidden else []),
+            nn.Linear(hidden or features, config.embedding_dim, bias=False),
             nn.BatchNorm1d(config.embedding_dim),
         )
 
@@ -47,25 +53,30 @@ class Teacher(nn.Module):
         return embeddings
 
     def forward_with_map(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings (N, D) and the patch tokens on their grid, (N, width, S/patch, S/patch)."""
-        tokens, maps = self.backbone.forward_intermediates(images, indices=1, norm=True)
-        return self.projection(self.backbone.forward_head(tokens)), maps[0]
+        """Embeddings (N, D), and a ViT's patch tokens on their grid or the last map of another
+        network, (N, :attr:`map_channels`, h, w)."""
+        options = {"norm": True} if self._is_vit else {}
+        features, maps = self.backbone.forward_intermediates(images, indices=1, **options)
+        return self.projection(self.backbone.forward_head(features)), maps[0]
 
     @property
     def map_channels(self) -> int:
         """Channels of the map."""
-        return int(self.backbone.num_features)
+        return int(self.backbone.feature_info[-1]["num_chs"])
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """The parameters outside the backbone."""
         return self.projection.parameters()
 
-    def trainable_backbone_parameters(self, blocks: int) -> list[nn.Parameter]:
-        """The parameters of the last ``blocks`` blocks and the final norm; all where it is 0."""
-        if not blocks:
-            return list(self.backbone.parameters())
-        chosen = [*self.backbone.blocks[-blocks:], self.backbone.norm]
-        return [parameter for module in chosen for parameter in module.parameters()]
+    def trainable_backbone_parameters(self) -> list[nn.Parameter]:
+        """The parameters that learn, in the backbone's order."""
+        return _parameters_outside(self.backbone, self._frozen)
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Training mode, but for what stays as it began."""
+        super().train(mode)
+        _keep(self._frozen)
+        return self
 
 
 class Student(nn.Module):
@@ -78,6 +89,7 @@ class Student(nn.Module):
     def __init__(self, config: TrainingConfig, weights: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         self.backbone = _backbone(config, weights)
+        self._frozen = _frozen(self.backbone, config)
         strides = [info["reduction"] for info in self.backbone.feature_info]
         self._map_stage = strides.index(config.map_stride)
         self.projection = nn.Sequential(
@@ -104,13 +116,21 @@ class Student(nn.Module):
         """The parameters outside the backbone."""
         return self.projection.parameters()
 
-    def trainable_backbone_parameters(self, blocks: int) -> list[nn.Parameter]:
-        """All of the backbone's parameters; a student has no blocks that stay as they are."""
-        del blocks
-        return list(self.backbone.parameters())
+    def trainable_backbone_parameters(self) -> list[nn.Parameter]:
+        """The parameters that learn, in the backbone's order."""
+        return _parameters_outside(self.backbone, self._frozen)
+
+    def train(self, mode: bool = True) -> Student:
+        """Training mode, but for what stays as it began."""
+        super().train(mode)
+        _keep(self._frozen)
+        return self
 
 
 CardModel = Teacher | Student
+
+#: What a teacher asks of its backbone.
+_OF_A_TEACHER = ("forward_intermediates", "forward_head", "feature_info", "num_features")
 
 #: What timm raises about options, and its hub's client about what it cannot fetch.
 _UNBUILDABLE = (TypeError, ValueError, RuntimeError, AssertionError, OSError)
@@ -164,6 +184,40 @@ def parameter_count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def _frozen(backbone: Any, config: TrainingConfig) -> list[nn.Module]:
+    """The modules that stay as they began: what comes before the trainable blocks.
+
+    Without a gradient they cost a forward pass only, and their BatchNorm keeps its statistics: on
+    two cores a network whose first stages, which see the largest maps, stay as they are trains
+    more than twice as fast (docs/recognition.md).
+    """
+    blocks = getattr(backbone, "blocks", getattr(backbone, "stages", None))
+    if not config.trainable_blocks:
+        return []
+    if blocks is None or config.trainable_blocks > len(blocks):
+        count = "no" if blocks is None else len(blocks)
+        raise ConfigError(
+            f"trainable_blocks {config.trainable_blocks}: {config.backbone} has {count} blocks"
+        )
+    children = list(backbone.children())
+    before = children[: next(place for place, each in enumerate(children) if each is blocks)]
+    return [*before, *list(blocks)[: len(blocks) - config.trainable_blocks]]
+
+
+def _parameters_outside(backbone: nn.Module, frozen: list[nn.Module]) -> list[nn.Parameter]:
+    if not frozen:
+        return list(backbone.parameters())
+    kept = {id(parameter) for module in frozen for parameter in module.parameters()}
+    # A ViT's own tokens and positions belong to no module.
+    kept |= {id(parameter) for parameter in backbone.parameters(recurse=False)}
+    return [parameter for parameter in backbone.parameters() if id(parameter) not in kept]
+
+
+def _keep(frozen: list[nn.Module]) -> None:
+    for module in frozen:
+        module.eval()
+
+
 def _vit_options(config: TrainingConfig) -> dict[str, Any]:
     given = {
         "patch_size": config.patch_size,
@@ -183,7 +237,7 @@ def _backbone(
     mend_torchvision()
     import timm
 
-    if config.backbone not in timm.list_models():
+    if config.backbone.partition(".")[0] not in timm.list_models():
         raise ConfigError(f"backbone {config.backbone!r}: this timm ({timm.__version__}) has none")
     try:
         if weights is not None:

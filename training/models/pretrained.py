@@ -1,4 +1,7 @@
-"""Where a network's first weights come from: a checkpoint of the job's, the hub, or chance.
+"""Where a network's first weights come from: a checkpoint of the job's, a package, the hub, chance.
+
+A backbone whose weights a pinned package carries (``training/published_weights.py``) never asks
+the hub.
 
 DINOv3's weights are under a licence that their user accepts, and may need a token to be fetched.
 A job's environment and hyper-parameters are shown by DescribeTrainingJob to whoever may call it,
@@ -16,12 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recognition.file_digest import file_sha256
-from training.checkpoint_files import SUFFIXES, CheckpointError
+from registry.weight_origins import DINOV3_LICENCE, NOT_STATED, WeightOrigin, word
+from training.checkpoint_files import HF_DINOV3, META_DINOV3, SUFFIXES, CheckpointError
 from training.config import ConfigError, TrainingConfig
 from training.environment import TOKEN_SECRET, JobEnvironment
 from training.environment import WEIGHTS_CHANNEL as CHANNEL
 from training.models.checkpoint import read_checkpoint
 from training.models.networks import CardModel, build_model
+from training.models.weights_digest import weights_digest
+from training.published_weights import PUBLISHED, PublishedWeightsError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -37,22 +43,33 @@ def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardMode
     """Builds a network with its first weights.
 
     Args:
-        config: With ``pretrained`` the weights are fetched from the hub, unless a channel
-            ``weights`` holds them.
+        config: With ``pretrained`` the weights are the published ones, from the backbone's package
+            or the hub, unless a channel ``weights`` holds them.
         environment: The job's channels.
 
     Returns:
-        The model, and the configuration with what its weights are called: the file's SHA-256
-        (hex), the hub's name for them, or an empty string for random ones.
+        The model, and the configuration with what its weights are called, their SHA-256 and their
+        licence (:class:`registry.weight_origins.WeightOrigin`); nothing for random ones.
 
     Raises:
-        WeightsError: The channel does not hold one checkpoint that fits, or the hub refuses.
+        WeightsError: The channel does not hold one checkpoint that fits, the package is not
+            installed, or the hub refuses.
     """
     if CHANNEL in environment.channels:
         file = _checkpoint(environment.channel(CHANNEL, "one checkpoint of the backbone"))
-        return _loaded(config, file), replace(config, initial_weights=file_sha256(file))
+        model, layout = _loaded(config, file, f"channel {CHANNEL}: ")
+        origin = WeightOrigin(word(file.name), file_sha256(file), _licence(config, layout))
+        return model, replace(config, initial_weights=origin.line)
     if not config.pretrained:
         return build_model(config), config
+    published = PUBLISHED.get(config.backbone)
+    if published is not None:
+        try:
+            file = published.path()
+        except PublishedWeightsError as error:
+            raise WeightsError(str(error)) from None
+        model, _ = _loaded(config, file, f"{published.package}: ")
+        return model, replace(config, initial_weights=published.origin.line)
     with hub_token(os.environ):
         try:
             model = build_model(config)
@@ -61,9 +78,17 @@ def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardMode
                 f"{error}; where the hub cannot be reached or asks for a token, give the "
                 f"checkpoint in a channel {CHANNEL}, or name a secret in {TOKEN_SECRET}"
             ) from error
-    published: Any = model.backbone.pretrained_cfg
-    name = f"hub:{published.get('hf_hub_id') or config.backbone}:{published.get('tag') or ''}"
-    return model, replace(config, initial_weights=name.rstrip(":"))
+    from_hub: Any = model.backbone.pretrained_cfg
+    name = f"hub:{from_hub.get('hf_hub_id') or config.backbone}:{from_hub.get('tag') or ''}"
+    licence = _licence(config, META_DINOV3 if "dinov3" in config.backbone else "")
+    origin = WeightOrigin(word(name), weights_digest(model.backbone), licence)
+    return model, replace(config, initial_weights=origin.line)
+
+
+def _licence(config: TrainingConfig, layout: str) -> str:
+    """What the run's settings say, or what is known of weights in this layout."""
+    known = DINOV3_LICENCE if layout in (META_DINOV3, HF_DINOV3) else NOT_STATED
+    return config.weights_licence or known
 
 
 @contextmanager
@@ -124,15 +149,16 @@ def _checkpoint(folder: Path) -> Path:
     return found[0]
 
 
-def _loaded(config: TrainingConfig, file: Path) -> CardModel:
+def _loaded(config: TrainingConfig, file: Path, where: str) -> tuple[CardModel, str]:
+    """The model with a file's weights, and the layout that they had."""
     try:
         found = read_checkpoint(file)
     except CheckpointError as error:
-        raise WeightsError(f"channel {CHANNEL}: {error}") from error
+        raise WeightsError(f"{where}{error}") from error
     try:
-        return build_model(config, found.state)
+        return build_model(config, found.state), found.layout
     except (CheckpointError, ConfigError) as error:
         raise WeightsError(
-            f"channel {CHANNEL}: {file.name} ({found.layout}) does not fit the backbone "
+            f"{where}{file.name} ({found.layout}) does not fit the backbone "
             f"{config.backbone}: {error}"
         ) from error

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.names import TEACHER
-from training.architectures import STUDENTS, vit_shape
+from training.architectures import convolution_gflop, is_vit, vit_shape
 from training.config import TrainingConfig
 from training.submission.training_plan import Compute
 
@@ -191,6 +191,7 @@ def _operations(
         return None
     images = steps * (config.batch_size + config.fed_scans)
     if config.model_type == TEACHER:
+        forward /= 1.0 if is_vit(config.backbone) else convolution
         trained = _trained_share(config)
         frozen = config.frozen_share
         each = forward * (1 + _BACKWARD * trained * (1 - frozen))
@@ -199,16 +200,19 @@ def _operations(
     asked = steps * config.batch_size
     if config.teacher_views:
         asked = min(asked, known * config.teacher_views)
-    theirs = _forward(teacher) if teacher is not None else None
-    return None if theirs is None else own + asked * theirs
+    theirs = _forward(teacher)
+    if teacher is None or theirs is None:
+        return None
+    return own + asked * theirs / (1.0 if is_vit(teacher.backbone) else convolution)
 
 
 def _forward(config: TrainingConfig | None) -> float | None:
     """FLOPs of one image's forward pass."""
     if config is None:
         return None
-    if config.backbone in STUDENTS:
-        return STUDENTS[config.backbone].gflop * 1e9 * (config.image_size / 224) ** 2
+    gflop = convolution_gflop(config.backbone)
+    if gflop is not None:
+        return gflop * 1e9 * (config.image_size / 224) ** 2
     shape = vit_shape(config.backbone)
     if shape is None:
         return None

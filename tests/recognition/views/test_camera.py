@@ -15,6 +15,7 @@ from recognition.sample_cards.drawing import draw_card
 from recognition.views.camera import (
     camera_view,
     camera_views,
+    scan_scale,
     single_threaded_opencv,
     view_generator,
 )
@@ -167,7 +168,7 @@ def test_the_finest_stripes_become_grey_and_no_moire() -> None:
         stripes = np.zeros((side, side, 3), dtype=np.uint8)
         stripes[:, ::2] = 255
         for number in range(20):
-            pose = draw_view(view_generator(0, "train", "a", number)).pose
+            pose = draw_view(view_generator(0, "train", "a", number), "framed").pose
             view = render_view(stripes, replace(plain_view(), pose=pose), 64)
             assert view[20:44, 20:44].std() < most
 
@@ -176,6 +177,30 @@ def test_the_finest_stripes_become_grey_and_no_moire() -> None:
 def test_any_size_of_the_contract_works(scans: np.ndarray, size: int) -> None:
     view = camera_view(scans[0], size, view_generator(0, "train", "a", 0))
     assert view.shape == (size, size, 3) and view.dtype == np.uint8 and view.std() > 5
+
+
+def test_a_view_at_the_camera_s_resolution_is_brought_down_by_the_contract(
+    scans: np.ndarray,
+) -> None:
+    """The same view, rendered larger and then averaged down as a device does it."""
+    scale = scan_scale(32, 96)
+    scan = stretch(draw_card(3, height=400), 32 * scale)
+    view = camera_view(scan, 32, view_generator(0, "train", "a", 0), camera_side=96)
+    large = camera_view(scan, 96, view_generator(0, "train", "a", 0))
+    np.testing.assert_array_equal(view, stretch(large, 32))
+    pictures, _ = camera_views(
+        scan[None], ["a"], size=32, seed=0, stream="train", per_card=1, camera_side=96
+    )
+    assert pictures.shape == (1, 32, 32, 3)
+    plain = camera_view(scan, 32, view_generator(0, "train", "a", 0), camera_side=16)
+    np.testing.assert_array_equal(plain, camera_view(scan, 32, view_generator(0, "train", "a", 0)))
+
+
+@pytest.mark.parametrize(
+    ("size", "camera_side", "scale"), [(32, 0, 2), (64, 64, 2), (112, 256, 4), (224, 256, 2)]
+)
+def test_scans_are_as_large_as_the_canvas(size: int, camera_side: int, scale: int) -> None:
+    assert scan_scale(size, camera_side) == scale
 
 
 def test_thread_count_of_opencv_is_restored() -> None:

@@ -109,7 +109,7 @@ def test_any_view_has_its_form_and_is_never_mirrored(number: int, size: int) -> 
 @given(st.integers(0, 10**6), st.integers(40, 500), st.integers(40, 500))
 def test_the_homography_is_a_pinhole_cameras(number: int, width: int, height: int) -> None:
     """The four corners, turned and projected one by one, are where the matrix puts them."""
-    pose, side = draw_view(view_generator(0, "train", "a", number)).pose, 96
+    pose, side = draw_view(view_generator(0, "train", "a", number), "framed").pose, 96
     matrix = homographies([pose], width, height, side)[0]
     for right, low in ((0, 0), (1, 0), (1, 1), (0, 1)):
         flat_x, flat_y = (right - 0.5) * 63.0, (low - 0.5) * 88.0
@@ -121,6 +121,19 @@ def test_the_homography_is_a_pinhole_cameras(number: int, width: int, height: in
         v = 0.5 + pose.down + pose.fill * depth * y * math.cos(pose.pitch) / 88.0
         found = matrix @ (right * width - 0.5, low * height - 0.5, 1.0)
         np.testing.assert_allclose(found[:2] / found[2], (u * side - 0.5, v * side - 0.5))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(40, 500), st.integers(40, 500))
+def test_a_rectified_card_s_corners_lie_where_they_were_drawn(
+    number: int, width: int, height: int
+) -> None:
+    pose, side = draw_view(view_generator(0, "train", "a", number), "rectified").pose, 96
+    matrix = homographies([pose], width, height, side)[0]
+    corners = np.reshape(pose.corners, (4, 2))
+    for (right, low), place in zip(((0, 0), (1, 0), (1, 1), (0, 1)), corners, strict=True):
+        found = matrix @ (right * width - 0.5, low * height - 0.5, 1.0)
+        np.testing.assert_allclose(found[:2] / found[2], place * side - 0.5, atol=1e-9)
 
 
 def test_foil_shines_where_it_is_and_nowhere_else(scan: np.ndarray) -> None:

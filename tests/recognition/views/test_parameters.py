@@ -16,6 +16,8 @@ from recognition.views.parameters import (
     LARGEST_TABLE,
     NOISE_BANK,
     SLEEVE_SHARE,
+    Framing,
+    Pose,
     ViewParameters,
     draw_view,
     noise_bank,
@@ -38,6 +40,8 @@ def numbers(view: ViewParameters) -> Iterator[float]:
         value = getattr(view, field.name)
         if isinstance(value, np.ndarray):
             yield from value.ravel().tolist()
+        elif isinstance(value, Pose):
+            yield from (*value[:-1], *value.corners)
         elif isinstance(value, tuple):
             yield from value
         else:
@@ -100,10 +104,29 @@ def test_all_three_kinds_of_foil_are_met(many: list[ViewParameters]) -> None:
 
 
 def test_added_effects_do_not_change_the_draws_of_others() -> None:
-    """Foil and sleeve are drawn last; these numbers are from the code before there were any."""
-    view = drawn(1)
+    """What is new is drawn last; these numbers are from the code before foil, sleeves and
+    rectified cards."""
+    view = draw_view(view_generator(0, "train", "a", 1), "framed")
     assert view.pose.roll == pytest.approx(0.06884966620727127, abs=1e-12)
     assert view.quality == 88
+
+
+def test_half_of_the_cards_were_found_and_rectified(many: list[ViewParameters]) -> None:
+    found = [view.pose.corners for view in many if view.pose.corners]
+    assert 0.45 < len(found) / len(many) < 0.55
+    errors = np.array(found).reshape(-1, 4, 2) - [(0, 0), (1, 0), (1, 1), (0, 1)]
+    # Near the view's corners: the crop's own margin and the finder's error, at most 5 %.
+    assert np.abs(errors).max() <= 0.02 + 0.03
+    assert 0.005 < errors.std() < 0.03
+
+
+@pytest.mark.parametrize(("framing", "rectified"), [("framed", False), ("rectified", True)])
+def test_framing_can_be_chosen(framing: Framing, rectified: bool) -> None:
+    for number in range(20):
+        mixed = drawn(number)
+        view = draw_view(view_generator(0, "train", "a", number), framing)
+        assert bool(view.pose.corners) is rectified
+        assert view.glare == mixed.glare and view.sleeve == mixed.sleeve
 
 
 def test_the_noise_bank_is_standard_normal_and_does_not_change() -> None:

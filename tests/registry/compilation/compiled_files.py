@@ -11,6 +11,8 @@ from tests.registry.registration.training_jobs import METRICS
 FILES = {name: name.encode() * 20 for name in ("model.int8.onnx", "model.onnx", "index.json")}
 
 
+#: Published weights that the student descends from, as its archive says.
+WEIGHTS = f"lite0==0.1.0 sha256:{'ab' * 32} Apache-2.0"
 #: Digest of the card set that it was compiled with.
 CARDS = hashlib.sha256(b"cards").hexdigest()
 
@@ -43,6 +45,7 @@ def report(name: str, arn: str, model_archive: str = "") -> dict[str, Any]:
         "model": "model.int8.onnx",
         "model_archive_sha256": model_archive,
         "card_set": {"digest": CARDS, "cards": 200},
+        "weights": [WEIGHTS],
         "contract": Contract().to_dict(),
         "acceptance_threshold": 0.9,
         "ship": list(FILES),

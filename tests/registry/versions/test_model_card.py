@@ -8,6 +8,7 @@ import pytest
 
 from registry.names import parse_name
 from registry.versions import model_card, model_quality
+from registry.weight_origins import WeightOrigin
 from tests.registry.registration.training_jobs import IMAGE, METRICS, request
 
 NAME = parse_name("student-efficientnet-lite0-stage2-v3")
@@ -63,3 +64,10 @@ def test_without_a_number_of_queries_there_is_no_deviation() -> None:
     accuracy = report["multiclass_classification_metrics"]["accuracy"]
     assert accuracy["standard_deviation"] == "NaN"
     assert "multiclass_classification_metrics" not in model_quality.report(NAME, {"auroc": 0.9})
+
+
+def test_card_names_the_weights_that_a_model_descends_from_with_their_licence() -> None:
+    lite = WeightOrigin("lite0==0.1.0", "ab" * 32, "Apache-2.0")
+    details = card(weights=[lite])["additional_information"]["custom_details"]
+    assert details["Weights1"] == f"lite0==0.1.0 sha256:{'ab' * 32} Apache-2.0"
+    assert "Weights1" not in card()["additional_information"]["custom_details"]

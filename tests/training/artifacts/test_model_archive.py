@@ -4,12 +4,14 @@ import json
 import pickle
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from registry.weight_origins import WeightOrigin
 from training.artifacts.model_archive import (
     ModelArchiveError,
     approach_text,
@@ -105,6 +107,18 @@ def test_mistake_10_training_approach_names_the_terms_that_were_used(tiny: Tiny)
     text = approach_text(tiny("stage1", weight_kl=0))
     assert "embedding 1" in text and "relational 1" in text
     assert "kl" not in text and "arcface" not in text
+
+
+def test_training_approach_names_every_weight_that_a_model_descends_from(tiny: Tiny) -> None:
+    lite = WeightOrigin("lite0==0.1.0", "ab" * 32, "Apache-2.0")
+    dino = WeightOrigin("dino.pth", "cd" * 32, "LicenseRef-DINOv3")
+    text = approach_text(tiny("stage1"))
+    assert text.startswith("from random weights; ")
+    config = replace(tiny("stage1"), initial_weights=lite.line, inherited_weights=dino.line)
+    assert approach_text(config).startswith(
+        "from lite0==0.1.0 (Apache-2.0, abababababab), "
+        "descends from dino.pth (LicenseRef-DINOv3, cdcdcdcdcdcd); "
+    )
 
 
 def test_normalisation_is_counted_from_the_modules(tiny: Tiny) -> None:

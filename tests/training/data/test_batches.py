@@ -42,7 +42,7 @@ def test_unseen_cards_are_never_rendered_for_training(
     marked[:] = np.arange(len(marked), dtype=np.uint8)[:, None, None, None]
     seen: set[int] = set()
 
-    def record(scan: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def record(scan: np.ndarray, size: int, rng: object, *, camera_side: int) -> np.ndarray:
         seen.update(np.unique(scan).tolist())
         return np.zeros((size, size, 3), np.uint8)
 
@@ -88,7 +88,7 @@ def test_stages_and_seeds_see_different_views(tiny_cards: Load) -> None:
 def test_a_renderers_error_reaches_the_loop(
     tiny_cards: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise MemoryError("no room")
 
     monkeypatch.setattr(module, "camera_view", fail)

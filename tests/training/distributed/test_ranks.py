@@ -132,7 +132,7 @@ class Model(nn.Module):
         return self.projection(torch.tanh(self.backbone(images)))
     def head_parameters(self):
         return self.projection.parameters()
-    def trainable_backbone_parameters(self, blocks):
+    def trainable_backbone_parameters(self):
         return list(self.backbone.parameters())
 
 def batches(first):

@@ -45,7 +45,7 @@ class Small(nn.Module):
     def head_parameters(self) -> Iterator[nn.Parameter]:
         return self.projection.parameters()
 
-    def trainable_backbone_parameters(self, blocks: int) -> list[nn.Parameter]:
+    def trainable_backbone_parameters(self) -> list[nn.Parameter]:
         return list(self.backbone.parameters())
 
 

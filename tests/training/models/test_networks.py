@@ -48,10 +48,42 @@ def test_weights_follow_from_the_seed_and_leave_the_generator_alone(tiny: Tiny) 
 
 
 def test_only_the_last_blocks_are_trained(tiny: Tiny) -> None:
-    model = build_model(tiny(depth=3))
-    chosen = {id(p) for p in model.trainable_backbone_parameters(1)}
+    model = build_model(tiny(depth=3, trainable_blocks=1))
+    chosen = {id(p) for p in model.trainable_backbone_parameters()}
     names = {name for name, p in model.backbone.named_parameters() if id(p) in chosen}
     assert names and all(name.startswith(("blocks.2.", "norm.")) for name in names)
+
+
+@pytest.mark.parametrize("stage", ["phase2", "stage1"])
+def test_first_stages_of_a_convolution_network_stay_as_they_began(tiny: Tiny, stage: str) -> None:
+    settings = {"backbone": "efficientnet_lite0", "layer_scale": 0, "patch_size": 0, "depth": 0}
+    given = settings | {"width": 0, "heads": 0} if stage == "phase2" else {}
+    model = build_model(tiny(stage, trainable_blocks=5, **given)).train()
+    chosen = {id(p) for p in model.trainable_backbone_parameters()}
+    kept = {name for name, p in model.backbone.named_parameters() if id(p) not in chosen}
+    assert kept and all(
+        name.startswith(("conv_stem.", "bn1.", "blocks.0.", "blocks.1.")) for name in kept
+    )
+    # Their BatchNorm keeps its statistics; the rest measures its own.
+    assert not model.backbone.bn1.training and not model.backbone.blocks[1][0].bn1.training
+    assert model.backbone.blocks[2][0].bn1.training and model.backbone.bn2.training
+    assert not model.eval().backbone.bn2.training
+
+
+def test_more_trainable_blocks_than_there_are_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match="trainable_blocks 8: efficientnet_lite0 has 7 blocks"):
+        build_model(tiny("stage1", trainable_blocks=8))
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "convnext_atto", "resnet18"])
+def test_teacher_of_another_family_gives_an_embedding_and_a_map(tiny: Tiny, name: str) -> None:
+    own = {"layer_scale": 0, "patch_size": 0, "depth": 0, "width": 0, "heads": 0}
+    model = build_model(tiny(backbone=name, projection_width=0, **own)).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        embeddings, maps = model.forward_with_map(images)
+        assert torch.allclose(embeddings, model(images), atol=1e-5)
+    assert embeddings.shape == (2, 768) and maps.shape[:2] == (2, model.map_channels)
 
 
 def test_an_unknown_backbone_is_named(tiny: Tiny) -> None:

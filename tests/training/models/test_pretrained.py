@@ -51,7 +51,8 @@ def test_a_checkpoint_in_the_channel_is_where_the_backbone_begins(
     else:
         save_file(state, file)
     model, found = begin(config, environment(tmp_path))
-    assert found.initial_weights == hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert found.initial_weights == f"{file.name} sha256:{digest} NOASSERTION"
     assert all(torch.equal(model.backbone.state_dict()[k], v) for k, v in state.items())
     # The head is the run's own, and without the channel so is everything.
     plain, none = begin(config, environment())
@@ -204,5 +205,10 @@ def test_the_whole_job_takes_the_channel(card_folder: Path, tiny: Tiny, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     request = json.loads((tmp_path / "output/data/registration.json").read_text())
     digest = hashlib.sha256((weights / "backbone.safetensors").read_bytes()).hexdigest()
-    assert request["metadata"]["TrainingApproach"].startswith(f"from weights {digest[:12]}")
-    assert json.loads((tmp_path / "model/config.json").read_text())["initial_weights"] == digest
+    origin = f"backbone.safetensors (NOASSERTION, {digest[:12]})"
+    assert request["metadata"]["TrainingApproach"].startswith(f"from {origin}")
+    assert request["weights"] == [
+        {"name": "backbone.safetensors", "sha256": digest, "licence": "NOASSERTION"}
+    ]
+    written = json.loads((tmp_path / "model/config.json").read_text())
+    assert written["initial_weights"] == f"backbone.safetensors sha256:{digest} NOASSERTION"
