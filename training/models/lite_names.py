@@ -7,8 +7,8 @@ The networks differ in three things that no tensor holds. BatchNorm adds .001 to
 package and .00001 in timm's ``efficientnet_lite0``: the rest is added to the variances here. The
 package pads as TensorFlow does, to the right and below first where the stride is 2, and timm
 evenly; and the weights were trained on pixels normalised by (x - 127) / 128.
-``docs/recognition.md`` has what these two cost. With the same padding and normalisation the networks compute the same
-(``tests/training/models/test_lite_names.py``).
+``docs/recognition.md`` has what these two cost. With the same padding and normalisation the
+networks compute the same (``tests/training/models/test_lite_names.py``).
 """
 
 from __future__ import annotations
