@@ -140,11 +140,16 @@ class PackedSet(ListedCards):
         side = contract.size * scale
         if side > self.side:
             raise CardSetError(
-                f"the pack holds scans of {self.side} px and {side} are needed (twice the "
+                f"the pack holds scans of {self.side} px and {side} are needed ({scale} times the "
                 f"network's input of {contract.size}); prepare it anew: cards data prepare … "
-                f"--size {contract.size}"
+                f"--size {pack_size(side)}"
             )
         return side
+
+
+def pack_size(side: int) -> int:
+    """The least size of a pack whose scans have at least this side: a multiple of 8."""
+    return -(-side // (SCALE * 8)) * 8
 
 
 AnySet = CardSet | PackedSet

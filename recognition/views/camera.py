@@ -2,7 +2,7 @@
 
 Half of the cards are roughly framed, half were found in the picture and rectified. A view is
 rendered at the camera's resolution and then brought to the network's size by the contract, as a
-device does. It is made from a scan: the card is turned and tilted in front of a pinhole camera, lies
+device does. In it the card is turned and tilted in front of a pinhole camera, lies
 on a table, is lit unevenly, may shine, may be of foil or in a sleeve, may be held by a finger,
 and comes back blurred, noisy and JPEG-compressed. Nothing flips or mirrors the card.
 

@@ -16,10 +16,10 @@ def canvas_side(size: int) -> int:
 def scan_scale(size: int, camera_side: int) -> int:
     """How many times as large as the network's input a scan should be for its views.
 
-    As large as the canvas, so that nothing is drawn from fewer pixels than it has; twice at least.
+    At least as large as the camera's picture, so that none of it is made up; twice at least.
 
     Args:
         size: Side of the network's input in pixels.
         camera_side: Side of the camera's picture.
     """
-    return max(2, math.ceil(canvas_side(camera_side) / size))
+    return max(2, math.ceil(camera_side / size))

@@ -30,6 +30,7 @@ from training.environment import JobEnvironment
 from training.jobs.fitting import fed_images, fit, remove_checkpoints, training_context
 from training.jobs.job_reporter import JobReporter
 from training.jobs.teacher_targets import TeacherTargets
+from training.jobs.teacher_training import random_directions
 from training.loop.training_loop import History, TrainingContext
 from training.losses.criterion import Criterion
 from training.losses.term import LossInputs
@@ -104,7 +105,11 @@ def distil(
     assert isinstance(teacher.model, Teacher)
     targets = TeacherTargets(teacher, teacher.model, cards, context.ranks)
     channels = (model.map_channels, teacher.model.map_channels)
-    criterion = Criterion(config, targets.known, channels).to(device)
+    # Without a term of the teacher's, its embeddings are no place for the cards' prototypes: they
+    # may lie closer together than the student's own.
+    known = len(cards.split.known)
+    prototypes = targets.known if targets.needed else random_directions(known, config)
+    criterion = Criterion(config, prototypes, channels).to(device)
     normalise = Normaliser(config, device)
 
     def forward(model: CardModel, batch: Batch) -> LossInputs:

@@ -50,6 +50,7 @@ class TeacherTargets:
 
     Attributes:
         known: float32 (K, D), of the known cards' clean scans.
+        needed: Whether a term learns from the teacher at all.
         with_maps: Whether a term compares maps.
         asked: Images that the teacher was asked about so far, by this process.
     """
@@ -66,7 +67,7 @@ class TeacherTargets:
         self._normalise = Normaliser(teacher.config, teacher.device)
         self._of_views = config.distillation_target == "view"
         used = [TERMS[name] for name in config.terms]
-        self._needed = any(term.needs_teacher for term in used)
+        self.needed = any(term.needs_teacher for term in used)
         self.with_maps = any(Need.MAPS in term.needs for term in used)
         gallery = teacher.embed_together(cards.gallery, ranks)
         self.known = torch.from_numpy(gallery).to(teacher.device)
@@ -74,7 +75,7 @@ class TeacherTargets:
         self._turns = config.teacher_views
         self._views: _AnswerCache | None = None
         self._scans: _AnswerCache | None = None
-        if self._turns and self._needed:
+        if self._turns and self.needed:
             pictures = len(cards.gallery) * self._turns
             self._views = _AnswerCache(pictures, self.known) if self._of_views else None
             self._scans = _AnswerCache(pictures, self.known) if config.virtual_share else None
@@ -82,7 +83,7 @@ class TeacherTargets:
     @torch.no_grad()
     def of(self, batch: Batch) -> Answer:
         """Targets of the views and of the clean scans."""
-        if not self._needed:
+        if not self.needed:
             return Answer()
         pictures = batch.sources * self._turns + batch.turns if self._turns else None
         numbers = torch.from_numpy(batch.cards).to(self.known.device)

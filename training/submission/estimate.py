@@ -40,6 +40,8 @@ _VCPUS = re.compile(r"(\d*)xlarge")
 #: A convolution network of this kind sustains this share of what a ViT does: it moves much and
 #: computes little.
 _CONVOLUTION_ON_GPU, _CONVOLUTION_ON_CPU = 0.15, 0.5
+#: Of an EfficientNet; the later ones, on smaller maps, take less time than their share.
+_STAGES, _LATER_STAGES = 7, 0.4
 #: Class and register tokens.
 _TOKENS_BESIDE = 5
 #: A backward pass takes about twice the operations of a forward pass.
@@ -196,7 +198,7 @@ def _operations(
         frozen = config.frozen_share
         each = forward * (1 + _BACKWARD * trained * (1 - frozen))
         return images * each
-    own = images * forward * (1 + _BACKWARD) / convolution
+    own = images * forward * (1 + _BACKWARD * _trained_share(config)) / convolution
     asked = steps * config.batch_size
     if config.teacher_views:
         asked = min(asked, known * config.teacher_views)
@@ -226,7 +228,11 @@ def _forward(config: TrainingConfig | None) -> float | None:
 
 
 def _trained_share(config: TrainingConfig) -> float:
-    """Share of a ViT's blocks that have a gradient."""
+    """Share of a network's operations that have a gradient."""
+    if not config.trainable_blocks:
+        return 1.0
+    if not is_vit(config.backbone):
+        return min(1.0, config.trainable_blocks / _STAGES) * _LATER_STAGES
     shape = vit_shape(config.backbone)
     depth = config.depth or (shape.depth if shape else 0)
-    return min(1.0, config.trainable_blocks / depth) if config.trainable_blocks and depth else 1.0
+    return min(1.0, config.trainable_blocks / depth) if depth else 1.0

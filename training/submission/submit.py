@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from recognition.card_sets.pack import SCALE
+from recognition.card_sets.pack import pack_size
 from registry.deployment import DeployedNames
 from registry.names import (
     CARDS_CHANNEL,
@@ -243,11 +243,12 @@ def submit(plan: TrainingPlan, session: Any = None) -> str:
 def _check_pack(cards_uri: str, config: TrainingConfig) -> None:
     """The job would refuse a pack of too small scans too, after the instance has been paid for."""
     packed = re.search(r"-packed-([0-9]{1,5})/?$", cards_uri)
-    if packed and int(packed[1]) < SCALE * config.image_size:
+    needed = config.scan_scale * config.image_size
+    if packed and int(packed[1]) < needed:
         raise SubmitError(
             f"--cards {cards_uri}: its scans are packed at {packed[1]} px and the recipe needs "
-            f"{SCALE * config.image_size} (twice its image size); prepare them anew: "
-            f"cards data prepare … --size {config.image_size}"
+            f"{needed} ({config.scan_scale} times its image size); prepare them anew: "
+            f"cards data prepare … --size {pack_size(needed)}"
         )
 
 

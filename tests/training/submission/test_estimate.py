@@ -27,12 +27,19 @@ def test_the_guides_job_is_estimated_in_minutes_on_eight_a100s() -> None:
     assert found.ceiling == 24 * 25
 
 
+#: A small ViT of DINOv3's architecture, in place of the demo's teacher.
+VIT = {
+    "backbone": "vit_small_patch16_dinov3", "trainable_blocks": 0, "image_size": 64,
+    "patch_size": 8, "depth": 4, "width": 64, "heads": 1,
+}  # fmt: skip
+
+
 def test_the_demo_is_estimated_within_a_factor_of_two_of_what_it_took() -> None:
-    # 240 steps of stage 1 took 70 to 104 s of two cores, without what stands around them.
-    demo = resolve("demo", "student", "stage1", {"steps": 240})
+    # 267 steps of stage 2 took 318 s of one core with views and all, so 159 s of two.
+    demo = resolve("demo", "student", "stage2", {"steps": 267})
     found = estimate(demo, Compute("ml.m5.large"), 200,
                      teacher=resolve("demo", "teacher", "phase2", {}))  # fmt: skip
-    assert found.seconds is not None and 40 < found.seconds - 300 < 200
+    assert found.seconds is not None and 80 < found.seconds - 300 < 320
 
 
 def test_cpus_that_the_recipe_does_not_use_make_it_no_faster() -> None:
@@ -48,19 +55,22 @@ def test_cpus_that_the_recipe_does_not_use_make_it_no_faster() -> None:
 @pytest.mark.parametrize(
     ("kind", "stage", "shape", "measured"),
     [
-        ("teacher", "phase2", {"width": 192, "heads": 3}, 190),
-        ("teacher", "phase2", {"width": 128}, 300),
-        ("teacher", "phase2", {"width": 192, "heads": 3, "patch_size": 16}, 474),
-        ("student", "stage1", {"precision": "fp32"}, 285),
+        ("teacher", "phase2", {**VIT, "width": 192, "heads": 3}, 190),
+        ("teacher", "phase2", {**VIT, "width": 128, "heads": 2}, 300),
+        ("teacher", "phase2", {**VIT, "width": 192, "heads": 3, "patch_size": 16}, 474),
+        ("teacher", "phase2", {}, 98),
+        ("student", "stage2", {"image_size": 64, "trainable_blocks": 0}, 285),
+        ("student", "stage2", {"trainable_blocks": 0}, 71),
+        ("student", "stage2", {}, 157),
     ],
 )
 def test_what_was_measured_on_two_cores_is_met_within_a_factor_of_two(
     kind: str, stage: str, shape: dict[str, Any], measured: float
 ) -> None:
-    """The table "Speed on two cores" in docs/training.md: images a second of a network alone."""
+    """Images a second of a network alone, on two cores."""
     config = resolve("demo", kind, stage, {"steps": 10**6, **shape})
     # The smallest teacher that there is hardly counts.
-    least = resolve("demo", "teacher", "phase2", {"depth": 1, "width": 64, "patch_size": 32})
+    least = resolve("demo", "teacher", "phase2", {**VIT, "depth": 1, "patch_size": 32})
     found = estimate(config, Compute("ml.m5.large"), 200, teacher=least)
     assert found.seconds is not None
     assert measured / 2 < found.images / (found.seconds - 300) < measured * 2

@@ -442,10 +442,10 @@ def test_the_console_finds_every_figure_that_the_log_has() -> None:
 
 
 def test_pack_of_too_small_scans_is_refused_before_submission() -> None:
-    large = plan(cards_uri=f"{CARDS}-packed-128/")  # twice the demo recipe's 64 px
-    assert large.channels["cards"] == f"{CARDS}-packed-128/"
-    with pytest.raises(submit.SubmitError, match=r"packed at 126 px .* needs 128 .*--size 64"):
-        plan(cards_uri=f"{CARDS}-packed-126")
+    large = plan(cards_uri=f"{CARDS}-packed-224/")  # twice the demo recipe's 112 px
+    assert large.channels["cards"] == f"{CARDS}-packed-224/"
+    with pytest.raises(submit.SubmitError, match=r"packed at 208 px .* needs 224 .*--size 112"):
+        plan(cards_uri=f"{CARDS}-packed-208")
 
 
 def test_job_request_has_the_digests_of_its_channels() -> None:
