@@ -2,9 +2,9 @@
 
 Half of the cards are roughly framed, half were found in the picture and rectified. A view is
 rendered at the camera's resolution and then brought to the network's size by the contract, as a
-device does. In it the card is turned and tilted in front of a pinhole camera, lies
-on a table, is lit unevenly, may shine, may be of foil or in a sleeve, may be held by a finger,
-and comes back blurred, noisy and JPEG-compressed. Nothing flips or mirrors the card.
+device does. In it the card is turned and tilted in front of a pinhole camera, lies on a table, is
+lit unevenly, may shine, may be of foil or in a sleeve, may be held by a finger, and comes back
+blurred, noisy and JPEG-compressed. Nothing flips or mirrors the card.
 
 What a view is like is drawn first (``recognition.views.parameters``), then rendered
 (``recognition.views.camera_opencv``, or ``training.data.gpu_views`` in batches on a GPU).

@@ -40,6 +40,7 @@ from registry.versions.packages import Package
 from training.config import TrainingConfig
 from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
 from training.losses.terms import TERMS
+from training.published_weights import PUBLISHED
 from training.recipe import resolve
 from training.submission.framework_images import (
     FRAMEWORK_VERSION,
@@ -158,7 +159,8 @@ def plan(
         MODEL_LINE: ModelName(kind, config.architecture, stage_name, 1).line,
     }
     environment |= _channel_digests(cards_digest, teacher, initial)
-    if config.pretrained and deployment.hub_token_secret != NO_TOKEN:
+    from_hub = config.pretrained and config.backbone not in PUBLISHED
+    if from_hub and deployment.hub_token_secret != NO_TOKEN:
         environment[TOKEN_SECRET] = deployment.hub_token_secret
     if deployment.mlflow_uri != "none":
         environment["MLFLOW_TRACKING_URI"] = deployment.mlflow_uri
