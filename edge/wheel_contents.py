@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any
-
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "edge"
 SHARED = ("recognition", "registry")
+#: What builds the wheel is not in it.
+_BUILD = ("wheel_contents.py", "wheel_hook.py")
 #: Files beside the modules: units for systemd.
 DATA = ("systemd/*.service", "systemd/*.timer")
 
@@ -24,7 +23,7 @@ def contents(root: Path = ROOT) -> dict[str, str]:
     modules = {
         module_name(root, file)
         for file in sorted((root / PACKAGE).rglob("*.py"))
-        if file.name != Path(__file__).name
+        if file.name not in _BUILD
     }
     found: set[Path] = set()
     while modules:
@@ -72,11 +71,3 @@ def imported(file: Path) -> set[str]:
             children = list(node.orelse)
         todo += children
     return names
-
-
-class WheelContents(BuildHookInterface):  # type: ignore[misc]
-    """Adds the files to the wheel."""
-
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Called by hatchling before it builds."""
-        build_data["force_include"].update(contents())
