@@ -19,6 +19,7 @@ SHARED_DEPLOYMENT = frozenset(
         "test_deployed_rules.py",
         "test_whole_path.py",
         "test_whole_path_operations.py",
+        "test_whole_path_with_a_device.py",
     }
 )
 _E2E = "tests/e2e/"

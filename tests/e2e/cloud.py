@@ -23,6 +23,9 @@ from tests.running_cloud import PATIENCE
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 CARDS = 32
+#: The version that is trained and released first, and another one of the same weights.
+FIRST = "student-efficientnet-lite0-stage2-v1"
+SECOND = "student-efficientnet-lite0-stage2-v2"
 
 # Fewer calibration images than a deployment has: seconds instead of half a minute.
 _QUICK = {"compile.calibration_images": "128"}
@@ -159,3 +162,18 @@ def until(check: Callable[[], Any], seconds: float, what: str) -> Any:
             return found
         time.sleep(0.3)
     raise AssertionError(f"not within {PATIENCE * seconds:g} s: {what}")
+
+
+def decide(cloud: Cloud, arn: str, status: str) -> None:
+    cloud.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
+
+
+def channel(cloud: Cloud, name: str) -> str | None:
+    """The release that a channel points to."""
+    bucket = cloud.deployment.release_bucket
+    body = cloud.client("s3").get_object(Bucket=bucket, Key=f"channels/{name}.json")["Body"].read()
+    try:
+        release = json.loads(body)["release"]
+    except ValueError:  # Damaged by a test, and not repaired yet.
+        return None
+    return str(release) if release else None

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.cloud import BIN, CARDS, STRICT, Cloud, started
+from tests.e2e.cloud import (
+    BIN,
+    CARDS,
+    FIRST,
+    LENIENT,
+    SECOND,
+    STRICT,
+    Cloud,
+    channel,
+    decide,
+    started,
+    until,
+)
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +59,64 @@ def trained(deployed: Cloud, card_folder: Path) -> dict[str, dict[str, Any]]:
         "stage1": deployed.json(*student, "1", *common, "--hp", "steps=100"),
         "stage2": deployed.json(*student, "2", *common, "--hp", "steps=60"),
     }
+
+
+@pytest.fixture(scope="session")
+def notices(deployed: Cloud) -> Iterator[str]:
+    """A queue that hears what people are told."""
+    sqs, sns = deployed.client("sqs"), deployed.client("sns")
+    url = sqs.create_queue(QueueName=f"notices-{uuid.uuid4().hex[:6]}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    topic = deployed.deployment.notice_topic_arn
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    yield url
+
+
+@pytest.fixture(scope="session")
+def first(deployed: Cloud, trained: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The first version, approved and released."""
+    deployed.deploy(LENIENT)
+    arn = trained["stage2"]["model_package"]
+    decide(deployed, arn, "Approved")
+
+    def released() -> str | None:
+        metadata = deployed.client("sagemaker").describe_model_package(ModelPackageName=arn)[
+            "CustomerMetadataProperties"
+        ]
+        return metadata.get("Release")
+
+    release = until(released, 180, "the version names its release")
+    return {"arn": arn, "release": str(release)}
+
+
+@pytest.fixture(scope="session")
+def second(deployed: Cloud, first: dict[str, str], notices: str) -> dict[str, str]:
+    """Another version of the same weights, as a second training would give one."""
+    sagemaker = deployed.client("sagemaker")
+    row = sagemaker.describe_model_package(ModelPackageName=first["arn"])
+    metadata = {**row["CustomerMetadataProperties"], "ModelName": SECOND}
+    del metadata["Release"]
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName=row["ModelPackageGroupName"],
+        ModelPackageDescription=row["ModelPackageDescription"].replace(FIRST, SECOND),
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties=metadata,
+        InferenceSpecification=row["InferenceSpecification"],
+        MetadataProperties=row["MetadataProperties"],
+    )["ModelPackageArn"]
+    decide(deployed, arn, "Approved")
+    until(
+        lambda: (channel(deployed, "stable") or "").startswith(SECOND), 180, "the second is stable"
+    )
+    return {"arn": arn, "release": str(channel(deployed, "stable"))}

@@ -3,59 +3,18 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.cloud import BIN, LENIENT, Cloud, until
+from tests.e2e.cloud import BIN, FIRST, SECOND, Cloud, channel, decide, until
 
 CLI = str(BIN / "cards")
-FIRST = "student-efficientnet-lite0-stage2-v1"
-SECOND = "student-efficientnet-lite0-stage2-v2"
-
-
-def decide(cloud: Cloud, arn: str, status: str) -> None:
-    cloud.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
-
-
-def channel(cloud: Cloud, name: str) -> str | None:
-    """The release that a channel points to."""
-    bucket = cloud.deployment.release_bucket
-    body = cloud.client("s3").get_object(Bucket=bucket, Key=f"channels/{name}.json")["Body"].read()
-    try:
-        release = json.loads(body)["release"]
-    except ValueError:  # Damaged by a test, and not repaired yet.
-        return None
-    return str(release) if release else None
 
 
 def channels(cloud: Cloud) -> dict[str, str | None]:
     return {name: channel(cloud, name) for name in ("candidate", "stable")}
-
-
-@pytest.fixture(scope="module")
-def notices(deployed: Cloud) -> Iterator[str]:
-    """A queue that hears what people are told."""
-    sqs, sns = deployed.client("sqs"), deployed.client("sns")
-    url = sqs.create_queue(QueueName=f"notices-{uuid.uuid4().hex[:6]}")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
-    topic = deployed.deployment.notice_topic_arn
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    yield url
 
 
 def told(cloud: Cloud, url: str) -> list[str]:
@@ -63,45 +22,6 @@ def told(cloud: Cloud, url: str) -> list[str]:
         QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0
     )
     return [json.loads(each["Body"])["Subject"] for each in answer.get("Messages", [])]
-
-
-@pytest.fixture(scope="module")
-def first(deployed: Cloud, trained: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """The first version, approved and released."""
-    deployed.deploy(LENIENT)
-    arn = trained["stage2"]["model_package"]
-    decide(deployed, arn, "Approved")
-
-    def released() -> str | None:
-        metadata = deployed.client("sagemaker").describe_model_package(ModelPackageName=arn)[
-            "CustomerMetadataProperties"
-        ]
-        return metadata.get("Release")
-
-    release = until(released, 180, "the version names its release")
-    return {"arn": arn, "release": str(release)}
-
-
-@pytest.fixture(scope="module")
-def second(deployed: Cloud, first: dict[str, str], notices: str) -> dict[str, str]:
-    """Another version of the same weights, as a second training would give one."""
-    sagemaker = deployed.client("sagemaker")
-    row = sagemaker.describe_model_package(ModelPackageName=first["arn"])
-    metadata = {**row["CustomerMetadataProperties"], "ModelName": SECOND}
-    del metadata["Release"]
-    arn = sagemaker.create_model_package(
-        ModelPackageGroupName=row["ModelPackageGroupName"],
-        ModelPackageDescription=row["ModelPackageDescription"].replace(FIRST, SECOND),
-        ModelApprovalStatus="PendingManualApproval",
-        CustomerMetadataProperties=metadata,
-        InferenceSpecification=row["InferenceSpecification"],
-        MetadataProperties=row["MetadataProperties"],
-    )["ModelPackageArn"]
-    decide(deployed, arn, "Approved")
-    until(
-        lambda: (channel(deployed, "stable") or "").startswith(SECOND), 180, "the second is stable"
-    )
-    return {"arn": arn, "release": str(channel(deployed, "stable"))}
 
 
 def test_trace_shows_the_steps_of_a_version_with_times(
