@@ -11,10 +11,9 @@ from pathlib import Path
 from edge.preflight.compatibility import hailo_faults, notes_of
 from edge.preflight.hailo_versions import HailoVersions, Run
 from edge.runtimes.choice import HAILO_RUNTIME, ONNX_RUNTIME, runtime_version
-from edge.state.folder import CURRENT, StateError, StateFolder
+from edge.state.folder import CURRENT, RESERVE, StateError, StateFolder
 from edge.state.record import read_record
 from edge.stored_release import pinned, signed_manifest, stored_statement
-from edge.update.updating import RESERVE
 from registry.releases.manifest import ManifestError
 from registry.releases.trust import TrustError, fingerprint
 

@@ -10,24 +10,31 @@ import sys
 
 from edge.cli import doctor, recognise, status, trust, units, update
 from edge.cli.command import FAILED, CommandError, common_arguments, tell
-from edge.preflight.compatibility import PreflightError
-from edge.runtimes.hailo import HailoError
-from edge.selftest.child import SelfTestError, SelfTestPostponedError
-from edge.state.folder import StateError
-from recognition.onnx_model import OnnxModelError
-from recognition.recogniser import RecogniserError
-from registry.channels import UnknownChannelError
-from registry.releases.manifest import ManifestError
-from registry.releases.pulled_folder import DownloadError
-from registry.releases.statement import StatementError
-from registry.releases.trust import TrustError
 
-#: What ends a command with one line, because the line says what to do.
-_EXPECTED = (
-    *(CommandError, DownloadError, HailoError, ManifestError, OnnxModelError, OSError),
-    *(PreflightError, RecogniserError, SelfTestError, SelfTestPostponedError, StateError),
-    *(StatementError, TrustError, UnknownChannelError),
-)
+
+def expected_errors() -> tuple[type[BaseException], ...]:
+    """What ends a command with one line, because the line says what to do.
+
+    Imported when something has gone wrong: whatever was raised is loaded by then, and a command
+    that needs no model starts without one.
+    """
+    from edge.preflight.compatibility import PreflightError
+    from edge.runtimes.hailo import HailoError
+    from edge.selftest.child import SelfTestError, SelfTestPostponedError
+    from edge.state.folder import StateError
+    from recognition.onnx_model import OnnxModelError
+    from recognition.recogniser import RecogniserError
+    from registry.channels import UnknownChannelError
+    from registry.releases.manifest import ManifestError
+    from registry.releases.pulled_folder import DownloadError
+    from registry.releases.statement import StatementError
+    from registry.releases.trust import TrustError
+
+    return (
+        *(DownloadError, HailoError, ManifestError, OnnxModelError, OSError, PreflightError),
+        *(RecogniserError, SelfTestError, SelfTestPostponedError, StateError, StatementError),
+        *(TrustError, UnknownChannelError),
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,14 +66,19 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         return int(given.run(given))
-    except _EXPECTED as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 128 + signal.SIGPIPE
+    except CommandError as error:
         tell(str(error))
-        return error.code if isinstance(error, CommandError) else FAILED
+        return error.code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception as error:
+        if not isinstance(error, expected_errors()):
+            raise
+        tell(str(error))
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recognition.embedding_model import EmbeddingModel
 from registry.compilers import compiler_of_file
 from registry.contract import Contract
+
+if TYPE_CHECKING:
+    from recognition.embedding_model import EmbeddingModel
 
 ONNX_RUNTIME, HAILO_RUNTIME = "ONNX Runtime", "HailoRT"
 #: Cores for the model on the processor; as many as there are by default.

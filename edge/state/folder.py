@@ -29,6 +29,8 @@ from registry.releases.replaced_folder import FILE_MODE, FOLDER_MODE, sync_folde
 #: The folder, where ``--state`` names no other.
 STATE_VARIABLE, DEFAULT_STATE = "CARDS_EDGE_STATE", "/var/lib/cards-edge"
 CURRENT, PREVIOUS = "current", "previous"
+#: Bytes that an update leaves free on the disk.
+RESERVE = 64 * 2**20
 _RELEASES, _BLOBS, _INCOMING = "releases", "blobs", "incoming"
 #: A release that is not complete yet; no release's name begins with a dot.
 _UNFINISHED = ".unfinished"

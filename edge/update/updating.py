@@ -19,7 +19,7 @@ from edge.preflight.compatibility import PreflightError, faults_of
 from edge.preflight.hailo_versions import HailoVersions, read_hailo_versions
 from edge.runtimes.choice import HAILO_RUNTIME, runtime_of, runtime_version
 from edge.selftest.child import SelfTestError, self_test
-from edge.state.folder import CURRENT, PREVIOUS, StateFolder, release_name
+from edge.state.folder import CURRENT, PREVIOUS, RESERVE, StateFolder, release_name
 from edge.state.record import Health, Record, Refusal, changed_record, read_record
 from edge.stored_release import device_files, signed_manifest, stored_statement
 from edge.update.bucket import fetch_blob, file_matches, poll
@@ -30,9 +30,6 @@ from registry.releases.manifest import MANIFEST, SIGNATURE, File, ManifestError,
 from registry.releases.pulled_folder import STATEMENT_FILE, DownloadError
 from registry.releases.statement import Statement, StatementError
 from registry.releases.trust import TrustedDeployment, trust_file
-
-#: Bytes that stay free on the disk.
-RESERVE = 64 * 2**20
 
 
 @dataclass(frozen=True)
