@@ -1,4 +1,4 @@
-"""Small facts about AWS's answers that several modules need."""
+"""Small steps of S3 that several modules take."""
 
 from __future__ import annotations
 
@@ -6,28 +6,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from registry.aws_errors import Meaning, means
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
-
-
-def error_code(error: ClientError) -> str:
-    """AWS's code of an error, for example ``ValidationException``."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def is_missing(error: ClientError) -> bool:
-    """Whether the error says that the thing asked for does not exist.
-
-    SageMaker answers ``ValidationException`` for a missing package or job and tells which case it
-    is in the message alone; S3 answers ``NoSuchKey`` to a GET and a bare 404 to a HEAD.
-    """
-    code = error_code(error)
-    if code in ("NoSuchKey", "404", "NotFound", "ResourceNotFound"):
-        return True
-    message = str(error.response.get("Error", {}).get("Message", ""))
-    return code == "ValidationException" and (
-        "does not exist" in message or "Could not find" in message
-    )
 
 
 def put_once(s3: S3Client, bucket: str, key: str, body: bytes | IO[bytes], **more: Any) -> bool:
@@ -43,8 +25,7 @@ def put_once(s3: S3Client, bucket: str, key: str, body: bytes | IO[bytes], **mor
     try:
         s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", **more)
     except ClientError as error:
-        # 412: there is one. 409: two writers at the same moment, and one of them has won.
-        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
+        if not means(error, Meaning.LOST_WRITE):
             raise
         return False
     return True

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from registry.aws import error_code, split_s3_uri
+from registry.aws import split_s3_uri
+from registry.aws_errors import Meaning, is_missing, means
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -26,11 +27,6 @@ CLOCK_DIFFERENCE = timedelta(seconds=10)
 _CHUNK = 1024**2
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VERSION_ID = re.compile(r"[\w.:/=+\-@]{1,180}", re.ASCII)
-#: S3's codes for a bucket, an object, a version or a version id that is not there.
-_NOT_THERE = (
-    *("404", "NoSuchBucket", "NoSuchKey", "NotFound", "NoSuchVersion"),
-    *("400", "InvalidArgument", "InvalidBucketName"),
-)
 
 
 class ObjectMissingError(ValueError):
@@ -158,4 +154,4 @@ def head(s3: S3Client, uri: str, version_id: str = "") -> Mapping[str, Any] | No
 
 def is_not_there(error: ClientError) -> bool:
     """Whether S3 says that the object, or the version that was asked for, does not exist."""
-    return error_code(error) in _NOT_THERE
+    return is_missing(error) or means(error, Meaning.NO_SUCH_ADDRESS)

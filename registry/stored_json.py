@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, is_missing
+from registry.aws_errors import Meaning, error_code, is_missing, means
 from registry.json_object import JsonObjectError, parse_object
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def read_json(s3: S3Client, bucket: str, key: str, limit: int = SIZE_LIMIT) -> S
     except ClientError as error:
         if is_missing(error):
             return None
-        if _is_unreadable(error):
+        if means(error, Meaning.UNREADABLE):
             cause = f"cannot be read ({error_code(error)})"
             raise StoredJsonError(f"s3://{bucket}/{key} {cause}", _etag(s3, bucket, key)) from None
         raise
@@ -69,13 +69,6 @@ def read_json(s3: S3Client, bucket: str, key: str, limit: int = SIZE_LIMIT) -> S
         return StoredObject(parse_object(answer["Body"].read(limit + 1), limit), etag)
     except JsonObjectError as error:
         raise StoredJsonError(f"s3://{bucket}/{key} {error}", etag) from None
-
-
-def _is_unreadable(error: ClientError) -> bool:
-    """Whether S3 refuses this one object: it was archived, or encrypted with somebody's own key."""
-    code, message = error_code(error), str(error.response.get("Error", {}).get("Message", ""))
-    own_key = code.startswith("KMS.") or (code == "AccessDenied" and "kms:" in message)
-    return own_key or code in ("InvalidObjectState", "InvalidRequest")
 
 
 def _etag(s3: S3Client, bucket: str, key: str) -> str:

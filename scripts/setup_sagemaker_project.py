@@ -28,7 +28,7 @@ def setup(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
     from cli.console import print_json, print_line
     from cli.errors import CliError
     from cli.mlflow_experiment import ensure_experiment
-    from registry.aws import is_missing
+    from registry.aws_errors import is_missing
     from registry.versions.metadata import template_text
 
     aws = AwsSession(environment)

@@ -259,7 +259,7 @@ def _put_once(s3: S3Client, bucket: str, file: _File) -> None:
     """Writes an object unless there is one; S3 refuses other bytes than those that were read."""
     from botocore.exceptions import ClientError
 
-    from registry.aws import error_code
+    from registry.aws_errors import Meaning, means
 
     with file.path.open("rb") as body:
         try:
@@ -272,12 +272,11 @@ def _put_once(s3: S3Client, bucket: str, file: _File) -> None:
             )
             return
         except ClientError as error:
-            code = error_code(error)
-            if code in ("BadDigest", "XAmzContentChecksumMismatch", "InvalidRequest"):
+            if means(error, Meaning.OTHER_BYTES):
                 raise CliError(
                     f"{file.path}: has been changed since it was read; type the same again"
                 ) from error
-            if code not in ("PreconditionFailed", "ConditionalRequestConflict"):
+            if not means(error, Meaning.LOST_WRITE):
                 raise
     # Somebody else, or an earlier try whose answer was lost, has just written it.
     _require_same(s3, bucket, file)

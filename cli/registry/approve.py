@@ -136,7 +136,7 @@ def _require_second_person(aws: AwsSession, package: Package, caller: str) -> No
 
     from cli.console import print_stderr
     from cli.errors import CliError
-    from registry.aws import error_code
+    from registry.aws_errors import is_denied
     from registry.versions import four_eyes
 
     if not aws.deployment.four_eyes or package.name is None or not package.name.releasable:
@@ -144,7 +144,7 @@ def _require_second_person(aws: AwsSession, package: Package, caller: str) -> No
     try:
         authors = four_eyes.authors(aws.client("sagemaker"), package)
     except ClientError as error:
-        if error_code(error) not in ("AccessDenied", "AccessDeniedException"):
+        if not is_denied(error):
             raise
         print_stderr(
             f"cards: {package.label}: you may not see who submitted its training "

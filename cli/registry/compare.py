@@ -119,9 +119,8 @@ def _subjects(aws: AwsSession, packages: list[Package]) -> tuple[list[ComparedVe
         given = training_hyperparameters(aws.client("sagemaker"), package)
         job = package.metadata.get(TRAINING_JOB)
         if given is None and job:
-            problems.append(
-                f"{package.label}: training job {job} is gone, and with it what it was given"
-            )
+            where = "is gone" if package.own_job else "is of another account"
+            problems.append(f"{package.label}: training job {job} {where}, and what it was given")
         subjects.append(
             ComparedVersion(package.label, package.metadata, given, runs.get(package.arn))
         )

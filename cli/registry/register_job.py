@@ -112,7 +112,7 @@ def parse_statements(pairs: list[str]) -> dict[str, str]:
 def _described(aws: AwsSession, job_name: str) -> dict[str, Any]:
     from botocore.exceptions import ClientError
 
-    from registry.aws import is_missing
+    from registry.aws_errors import is_missing
 
     try:
         return dict(aws.deployment.sagemaker.describe_training_job(TrainingJobName=job_name))
@@ -192,7 +192,8 @@ def _inspected(
     from botocore.exceptions import ClientError
 
     from registry.archives import ArchiveError, walk
-    from registry.aws import is_missing, split_s3_uri
+    from registry.aws import split_s3_uri
+    from registry.aws_errors import is_missing
     from training.artifacts.inspection import InspectionError, inspect
 
     uri = job["ModelArtifacts"]["S3ModelArtifacts"]
@@ -261,12 +262,12 @@ def _rights(aws: AwsSession) -> Iterator[None]:
     """Says what a caller lacks who may not do what registering needs."""
     from botocore.exceptions import ClientError
 
-    from registry.aws import error_code
+    from registry.aws_errors import is_denied
 
     try:
         yield
     except ClientError as error:
-        if error_code(error) not in ("AccessDenied", "AccessDeniedException"):
+        if not is_denied(error):
             raise
         said = one_line(str(error.response["Error"].get("Message", "")))
         raise CliError(

@@ -67,7 +67,7 @@ def pinned_deployment(aws: AwsSession, identity: str | None) -> TrustedDeploymen
     """
     from botocore.exceptions import ClientError
 
-    from registry.aws import error_code
+    from registry.aws_errors import is_denied
     from registry.deployment import DeploymentError
 
     if identity is not None:
@@ -75,7 +75,7 @@ def pinned_deployment(aws: AwsSession, identity: str | None) -> TrustedDeploymen
     try:
         deployment = aws.deployment
     except (DeploymentError, ClientError) as error:
-        if isinstance(error, ClientError) and not error_code(error).startswith("AccessDenied"):
+        if isinstance(error, ClientError) and not is_denied(error):
             raise
         pinned = of_environment(aws.environment)
         if not pinned:

@@ -82,6 +82,7 @@ def _check_object(s3: S3Client, uri: str, config: TrainingConfig) -> None:
     from botocore.exceptions import ClientError
 
     from registry.aws import split_s3_uri
+    from registry.aws_errors import error_code, is_denied
 
     try:
         bucket, prefix = split_s3_uri(uri)
@@ -107,9 +108,8 @@ def _check_object(s3: S3Client, uri: str, config: TrainingConfig) -> None:
             raise
         raise CliError(f"--weights {error}") from None
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code not in ("AccessDenied", "403", "AllAccessDisabled"):
-            raise CliError(f"--weights {uri}: cannot be read ({code})") from None
+        if not is_denied(error):
+            raise CliError(f"--weights {uri}: cannot be read ({error_code(error)})") from None
         # The training role may be allowed what this person is not.
         print_stderr(f"--weights {uri}: may not be read from here, so the job checks it")
         return

@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from edge.state.folder import StateFolder
-from registry.aws import error_code, is_missing
+from registry.aws_errors import Meaning, is_missing, means
 from registry.channels import declared
 from registry.releases.bounded_transfer import CHUNK
 from registry.releases.download import POINTER_LIMIT, ReleaseSource
@@ -22,9 +22,6 @@ from registry.releases.pointers import pointer_key
 from registry.releases.pulled_folder import DownloadError
 from registry.releases.replaced_folder import sync_folder
 
-_NOT_MODIFIED = ("304", "NotModified")
-#: The object is another one than the part that is here, or has no such range.
-_CANNOT_RESUME = ("PreconditionFailed", "412", "InvalidRange", "416")
 _READ = 1024**2
 
 
@@ -63,7 +60,7 @@ def poll(source: ReleaseSource, channel: str, etag: str | None) -> ChannelObject
             if len(body) > POINTER_LIMIT:
                 raise ManifestError(f"channel {channel}: is longer than {POINTER_LIMIT} bytes")
     except ClientError as error:
-        if error_code(error) in _NOT_MODIFIED:
+        if means(error, Meaning.NOT_MODIFIED):
             return None
         if is_missing(error):
             raise DownloadError(
@@ -137,7 +134,7 @@ def _fetch(source: ReleaseSource, key: str, arrived: Path, file: File) -> int:
     try:
         first = next(chunks, b"")
     except ClientError as error:
-        if error_code(error) in _CANNOT_RESUME and condition:
+        if condition and means(error, Meaning.NOT_RESUMABLE):
             _forget(arrived)
             return _fetch(source, key, arrived, file)
         if is_missing(error):

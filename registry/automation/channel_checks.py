@@ -5,7 +5,7 @@ from __future__ import annotations
 from botocore.exceptions import ClientError
 
 from registry import channels
-from registry.aws import error_code
+from registry.aws_errors import error_code
 from registry.deployment import Deployment
 from registry.releases.channel_moves import last_statement
 from registry.releases.manifest import ManifestError

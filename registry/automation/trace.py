@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from registry import channels
-from registry.aws import is_missing
+from registry.aws_errors import is_missing
 from registry.compilation.jobs import list_jobs
 from registry.deployment import Deployment
 from registry.names import COMPILE_JOB_PREFIX, parse_compile_job
@@ -58,7 +58,7 @@ def trace(deployment: Deployment, package: Package) -> list[Entry]:
 
 
 def _made(deployment: Deployment, package: Package) -> Iterator[Entry]:
-    kind, _, name = package.generated_by.rpartition(":")[2].partition("/")
+    kind, name = package.own_job or ("", "")
     times: tuple[datetime | None, datetime | None] = (None, None)
     job: Mapping[str, Any]
     try:

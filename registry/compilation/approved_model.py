@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, split_s3_uri
+from registry.aws import split_s3_uri
+from registry.aws_errors import Meaning, is_denied, means
 from registry.names import APPROVED_PREFIX
 from registry.object_identity import (
     CLOCK_DIFFERENCE,
@@ -83,7 +84,7 @@ def fault(s3: S3Client, package: Package) -> str:
     except ValueError as error:
         return str(error)
     except ClientError as error:
-        if error_code(error) not in ("403", "AccessDenied"):
+        if not is_denied(error):
             raise
         return (
             f"{package.label}: this deployment's functions may not read {package.model_data_url}; "
@@ -142,7 +143,7 @@ def pin(s3: S3Client, bucket: str, package: Package) -> ApprovedModel:
             **condition,
         )
     except ClientError as error:
-        if not is_not_there(error) and error_code(error) != "PreconditionFailed":
+        if not is_not_there(error) and not means(error, Meaning.LOST_WRITE):
             raise
         raise ApprovedModelError(
             f"{package.label}: {package.model_data_url} was removed or written while it was "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, is_missing
+from registry.aws_errors import Meaning, is_missing, means
 from registry.compilation import approved_model, job_identity, reports
 from registry.compilation.approved_model import ApprovedModel
 from registry.compilation.compile_settings import CompileSettings
@@ -215,7 +215,7 @@ def start(
     try:
         sagemaker.create_processing_job(**request)
     except ClientError as error:
-        if error_code(error) != "ResourceInUse":
+        if not means(error, Meaning.TAKEN):
             raise
     return str(request["ProcessingJobName"])
 
@@ -314,7 +314,7 @@ def stop(sagemaker: SageMakerClient, job_name: str) -> None:
     try:
         sagemaker.stop_processing_job(ProcessingJobName=job_name)
     except ClientError as error:
-        if error_code(error) not in ("ValidationException", "ResourceNotFound"):
+        if not means(error, Meaning.ENDED):
             raise
 
 

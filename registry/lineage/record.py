@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, is_missing
+from registry.aws_errors import Meaning, is_missing, means
 from registry.lineage.ancestry import LineageError, artifact_of
 from registry.lineage.graph import (
     MODEL,
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
     from mypy_boto3_sagemaker.literals import AssociationEdgeTypeType
     from mypy_boto3_sagemaker.type_defs import AssociationSummaryTypeDef
-
-_TAKEN = frozenset({"ValidationException", "ResourceInUse", "ConflictException"})
-_FULL = "ResourceLimitExceeded"
 
 WRITTEN = "written"
 UPDATED = "updated"
@@ -83,8 +80,8 @@ def record_version(sagemaker: SageMakerClient, package: Package) -> list[Change]
 
 
 def job_of(sagemaker: SageMakerClient, package: Package) -> JobRecord | None:
-    """The job that a version says it was made by; None where SageMaker knows none such."""
-    kind, _, name = package.generated_by.rpartition(":")[2].partition("/")
+    """The job that a version says it was made by; None where SageMaker knows none such here."""
+    kind, name = package.own_job or ("", "")
     answer: Mapping[str, Any]
     try:
         if kind == "training-job":
@@ -210,14 +207,13 @@ class _GraphWriter:
         try:
             return create(), True
         except ClientError as error:
-            code = error_code(error)
-            if code == _FULL:
+            if means(error, Meaning.FULL):
                 raise LineageError(
                     "SageMaker Lineage is full: an account may make 3,000 actions, 6,000 "
                     "artifacts and 6,000 associations; ask AWS Support for more or delete old "
                     "ones, then run: cards registry lineage --repair"
                 ) from error
-            found = find() if code in _TAKEN else None
+            found = find() if means(error, Meaning.TAKEN) else None
             if found is None:
                 raise
             return found, False

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import is_missing
+from registry.aws_errors import is_missing
 from registry.deployment import Deployment
 from registry.names import (
     CARDS_CHANNEL,

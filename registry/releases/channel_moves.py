@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code
+from registry.aws_errors import Meaning, means
 from registry.deployment import Deployment
 from registry.names import STABLE_CHANNEL
 from registry.releases import statement as statements
@@ -210,7 +210,7 @@ def _swap(
             **condition,
         )
     except ClientError as error:
-        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
+        if not means(error, Meaning.LOST_WRITE):
             raise
         return False
     return True

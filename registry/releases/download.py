@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, is_missing
+from registry.aws_errors import is_denied, is_missing
 from registry.channels import declared
 from registry.deployment import utc_now
 from registry.json_object import JsonObjectError, parse_object
@@ -115,7 +115,7 @@ class ReleaseSource:
                 if len(content) > limit:
                     raise ManifestError(f"{key}: is longer than {limit} bytes")
         except ClientError as error:
-            if is_missing(error) or (optional and error_code(error) == "AccessDenied"):
+            if is_missing(error) or (optional and is_denied(error)):
                 return None
             raise
         return bytes(content)

@@ -16,7 +16,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import is_missing, put_once
+from registry.aws import put_once
+from registry.aws_errors import is_missing
 from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.compiled_versions import register_compiled
 from registry.compilation.completed_job import (

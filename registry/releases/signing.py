@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, put_once
+from registry.aws import put_once
+from registry.aws_errors import Meaning, means
 from registry.deployment import Deployment
 from registry.names import KEYS_PREFIX
 from registry.releases.envelope import Envelope, Verify, seal
@@ -65,7 +66,7 @@ class SigningKey:
                 SigningAlgorithm=SIGNING_ALGORITHM,
             )
         except ClientError as error:
-            if error_code(error) != "KMSInvalidSignatureException":
+            if not means(error, Meaning.WRONG_SIGNATURE):
                 raise
             return False
         return bool(answer["SignatureValid"])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, HTTPClientError
 
-from registry.aws import error_code
+from registry.aws_errors import Meaning, means
 from registry.names import STUDENT, ModelName
 from registry.text import DESCRIPTION_LIMIT, one_line, shortened
 from registry.versions.metadata import FAILURE_REASON
@@ -163,7 +163,7 @@ def apply(
     except HTTPClientError as error:
         lost = error
     except ClientError as error:
-        if error_code(error) != "ConflictException":
+        if not means(error, Meaning.CONCURRENT_UPDATE):
             raise
         lost = error
     for delay in _READ_DELAYS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from registry.aws import is_missing
+from registry.aws_errors import is_missing
 from registry.intervals import Rate, differ, wilson_interval
 from registry.json_object import parse_value
 from registry.versions.metadata import CARD_SET_DIGEST, MODEL_NAME, TRAINING_JOB
@@ -160,9 +160,9 @@ def training_hyperparameters(
     sagemaker: SageMakerClient, package: Package
 ) -> Mapping[str, str] | None:
     """What a version's training job was given; None for a version that no job trained, or whose
-    job is gone."""
+    job is gone or of another account."""
     job = package.metadata.get(TRAINING_JOB)
-    if not job:
+    if not job or package.own_job != ("training-job", job):
         return None
     try:
         answer = sagemaker.describe_training_job(TrainingJobName=job)

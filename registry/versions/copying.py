@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, put_once, split_s3_uri
+from registry.aws import put_once, split_s3_uri
+from registry.aws_errors import is_missing
 from registry.deployment import Deployment
 from registry.names import CARDS_PREFIX, JOBS_PREFIX, ModelName
 from registry.object_identity import ObjectIdentity, is_not_there, read_object
@@ -212,7 +213,7 @@ def _size(s3: S3Client, bucket: str, key: str) -> int | None:
     try:
         return int(s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
     except ClientError as error:
-        if error_code(error) in ("404", "NoSuchKey", "NotFound"):
+        if is_missing(error):
             return None
         raise
 
@@ -231,7 +232,7 @@ def _quality(source: Deployment, target: Deployment, package: Package, name: Mod
     try:
         body = source.s3.get_object(Bucket=bucket, Key=key)["Body"].read(1024**2)
     except ClientError as error:
-        if error_code(error) in ("404", "NoSuchKey"):
+        if is_missing(error):
             return ""
         raise
     return model_quality.put_report(target.s3, target.training_bucket, name, body)

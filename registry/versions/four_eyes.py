@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from registry.aws import is_missing
+from registry.aws_errors import is_missing
 from registry.versions.life_cycle import recorded_decider
 from registry.versions.packages import PENDING, describe, iterate
 
@@ -142,8 +142,8 @@ def authors(sagemaker: SageMakerClient, package: Package) -> frozenset[str]:
     updates neither ``MetadataProperties`` nor ``CreatedBy``.
     """
     created = {package.created_by_id} if package.created_by_id else set()
-    place, _, job = package.generated_by.rpartition(":")
-    if place != package.arn.rpartition(":")[0] or not job.startswith("training-job/"):
+    kind, _ = package.own_job or ("", "")
+    if kind != "training-job":
         return frozenset(created)
     submitted = _submitters(sagemaker, package.generated_by)
     return frozenset(submitted | created) if submitted else frozenset()

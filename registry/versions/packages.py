@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from registry.aws import is_missing
+from registry.aws_errors import is_missing
 from registry.names import ModelName, is_version_arn, name_in_description, package_version
 from registry.text import aws_line, shortened
 from registry.versions.life_cycle import LifeCycle
@@ -118,6 +118,17 @@ class Package:
     def parent_arn(self) -> str | None:
         """The version that this one was made from, or None."""
         return self.metadata.get(PARENT_ARN)
+
+    @property
+    def own_job(self) -> tuple[str, str] | None:
+        """Kind (``training-job``, ``processing-job``) and name of the job that made it.
+
+        None for a job of another account or region, as a version that was copied between accounts
+        has: here its name is nobody's, or another job's.
+        """
+        place, _, job = self.generated_by.rpartition(":")
+        kind, _, name = job.partition("/")
+        return (kind, name) if name and place == self.arn.rpartition(":")[0] else None
 
     @property
     def label(self) -> str:

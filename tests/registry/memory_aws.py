@@ -255,7 +255,8 @@ class MemoryAws:
         if given.get("IfNoneMatch") == "*" and there:
             raise error("PutObject", "PreconditionFailed", status=412)
         if "IfMatch" in given and (there is None or there[1] != given["IfMatch"]):
-            raise error("PutObject", "PreconditionFailed" if there else "NoSuchKey", status=412)
+            code, status = ("PreconditionFailed", 412) if there else ("NoSuchKey", 404)
+            raise error("PutObject", code, status=status)
         body = given["Body"]
         self._store(place, body if isinstance(body, bytes) else body.encode())
         return {"ETag": self.objects[place][1]}

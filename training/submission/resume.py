@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code
+from registry.aws_errors import is_missing
 from registry.names import JOB_NAME_LIMIT
 from registry.versions.four_eyes import FIRST_SUBMITTED_BY, SUBMITTED_BY
 from training.submission.training_plan import SubmitError
@@ -56,7 +56,7 @@ def resume(
     try:
         job = sagemaker.describe_training_job(TrainingJobName=job_name)
     except ClientError as error:
-        if error_code(error) in ("ValidationException", "ResourceNotFound"):
+        if is_missing(error):
             raise SubmitError(f"training job {job_name}: there is none of that name") from None
         raise
     status = job["TrainingJobStatus"]

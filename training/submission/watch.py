@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import error_code, is_missing
+from registry.aws_errors import is_missing
 from registry.versions.metadata import TRAINING_JOB
 from registry.versions.packages import Package, describe, iterate
 
@@ -89,7 +89,7 @@ class JobLog:
             )
             return [row["logStreamName"] for page in pages for row in page["logStreams"]]
         except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
+            if is_missing(error):
                 return []
             raise
 

@@ -150,12 +150,14 @@ def stacks(context: CheckContext) -> Iterator[CheckResult]:
     """The three stacks are whole."""
     from botocore.exceptions import ClientError
 
+    from registry.aws_errors import is_missing
+
     states: dict[str, str] = {}
     for name in ("registry", "access", "automation"):
         try:
             answer = context.client("cloudformation").describe_stacks(StackName=context.stack(name))
         except ClientError as error:
-            if "does not exist" not in str(error):
+            if not is_missing(error):
                 raise
             states[context.stack(name)] = ""
             continue

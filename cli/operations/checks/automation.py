@@ -39,6 +39,8 @@ def functions(context: CheckContext) -> Iterator[CheckResult]:
     """The functions can run, are tried again, and lose nothing."""
     from botocore.exceptions import ClientError
 
+    from registry.aws_errors import is_missing
+
     lambda_ = context.client("lambda")
     well = True
     for name, without in FUNCTIONS.items():
@@ -54,7 +56,7 @@ def functions(context: CheckContext) -> Iterator[CheckResult]:
         try:
             retries = lambda_.get_function_event_invoke_config(FunctionName=physical)
         except ClientError as error:
-            if "ResourceNotFound" not in str(error):
+            if not is_missing(error):
                 raise
             retries = {}
         for result in judge_function(name, configuration, reserved, retries, context.deploy):
@@ -94,6 +96,8 @@ def rules(context: CheckContext) -> Iterator[CheckResult]:
     """Each rule is enabled and fires its function."""
     from botocore.exceptions import ClientError
 
+    from registry.aws_errors import is_missing
+
     events = context.client("events")
     well = True
     for logical, rule in context.automation_parts(_RULE).items():
@@ -103,7 +107,7 @@ def rules(context: CheckContext) -> Iterator[CheckResult]:
             state = str(events.describe_rule(Name=rule)["State"])
             targets = events.list_targets_by_rule(Rule=rule)["Targets"]
         except ClientError as error:
-            if "ResourceNotFound" not in str(error):
+            if not is_missing(error):
                 raise
             state, targets = "deleted", []
         configuration = context.functions.get(name)
@@ -143,6 +147,8 @@ def queues(context: CheckContext) -> Iterator[CheckResult]:
     """No event waits in a dead-letter queue."""
     from botocore.exceptions import ClientError
 
+    from registry.aws_errors import is_missing
+
     found = context.automation_parts(_QUEUE)
     well = True
     for logical, url in found.items():
@@ -156,7 +162,7 @@ def queues(context: CheckContext) -> Iterator[CheckResult]:
                 ],
             )["Attributes"]
         except ClientError as error:
-            if "NonExistentQueue" not in str(error) and "QueueDoesNotExist" not in str(error):
+            if not is_missing(error):
                 raise
             yield failed(f"{logical}: the queue was deleted", context.deploy)
             well = False

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 #: Seconds for one connection and one answer, and how often a request is tried: the checks must
 #: not hang on what is broken.
 _CONNECT, _READ, _TRIES = 3, 10, 2
-_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
 
 
 class State(StrEnum):
@@ -144,14 +143,14 @@ class CheckContext:
         """Configuration by short name (``RegisterModel``); one that is gone is left out."""
         from botocore.exceptions import ClientError
 
-        from registry.aws import error_code
+        from registry.aws_errors import is_missing
 
         found = {}
         for logical, name in self.automation_parts("AWS::Lambda::Function").items():
             try:
                 answer = self.client("lambda").get_function_configuration(FunctionName=name)
             except ClientError as error:
-                if error_code(error) != "ResourceNotFoundException":
+                if not is_missing(error):
                     raise
                 continue
             found[logical.partition("Function")[0]] = dict(answer)
@@ -204,13 +203,15 @@ def run(
 
 
 def _made(check: Check, context: CheckContext) -> list[CheckResult]:
+    from botocore.exceptions import ClientError
+
+    from registry.aws_errors import is_denied
+
     results: list[CheckResult] = []
     try:
         results += check.look(context)
     except Exception as error:
-        answer = getattr(error, "response", None)
-        code = answer.get("Error", {}).get("Code", "") if isinstance(answer, dict) else ""
-        if code in _DENIED:
+        if isinstance(error, ClientError) and is_denied(error):
             remedy = "ask for the Operator policy of the access stack (OperatorPolicyArn)"
             results.append(unchecked(f"you may not look: {describe(error)}", remedy))
         else:

@@ -54,7 +54,7 @@ def _image(
 ) -> CheckResult:
     from botocore.exceptions import ClientError
 
-    from registry.aws import error_code
+    from registry.aws_errors import is_missing
 
     if parts["region"] != context.aws.region:
         return unchecked(f"{image} lies in {parts['region']}, which is not asked from here")
@@ -64,7 +64,7 @@ def _image(
             registryId=parts["account"], repositoryName=parts["repository"], imageIds=[wanted]
         )["imageDetails"]
     except ClientError as error:
-        if error_code(error) not in ("RepositoryNotFoundException", "ImageNotFoundException"):
+        if not is_missing(error):
             raise
         found = []
     if found:

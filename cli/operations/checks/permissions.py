@@ -252,6 +252,8 @@ def roles(context: CheckContext) -> Iterator[CheckResult]:
     """Every role can do its work, and none can do its neighbour's."""
     from botocore.exceptions import ClientError
 
+    from registry.aws_errors import is_missing
+
     arns = {
         "training": context.names.training_role_arn,
         "compile": context.names.compile_role_arn,
@@ -264,7 +266,7 @@ def roles(context: CheckContext) -> Iterator[CheckResult]:
         try:
             allowed = simulate(context.client("iam"), arns[name], (*duties.must, *duties.must_not))
         except ClientError as error:
-            if "NoSuchEntity" not in str(error):
+            if not is_missing(error):
                 raise
             well = False
             yield failed(f"{arns[name]}: the role does not exist", context.deploy)

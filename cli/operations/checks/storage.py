@@ -23,7 +23,7 @@ def group(context: CheckContext) -> Iterator[CheckResult]:
     """The model package group is there, under the guide's name."""
     from botocore.exceptions import ClientError
 
-    from registry.aws import is_missing
+    from registry.aws_errors import is_missing
     from registry.names import group_of
 
     name = context.deployment.group_name
@@ -89,16 +89,17 @@ def buckets(context: CheckContext) -> Iterator[CheckResult]:
     """The three buckets answer, in this region, and keep overwritten objects."""
     from botocore.exceptions import ClientError
 
+    from registry.aws_errors import is_denied, is_missing
+
     found = context.names
     well = []
     for name in (found.training_bucket, found.mlflow_bucket, found.release_bucket):
         try:
             answer = context.client("s3").head_bucket(Bucket=name)
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code == "404":
+            if is_missing(error):
                 yield failed(f"s3://{name} does not exist", context.deploy)
-            elif code == "403":
+            elif is_denied(error):
                 yield unchecked(
                     f"s3://{name}: you may not see it", f"aws s3api head-bucket --bucket {name}"
                 )
@@ -150,7 +151,7 @@ def data_key(context: CheckContext) -> Iterator[CheckResult]:
     """The key that encrypts the buckets' objects can be used, where it is no key of S3's own."""
     from botocore.exceptions import ClientError
 
-    from registry.aws import error_code
+    from registry.aws_errors import is_missing
 
     bucket = context.names.training_bucket
     try:
@@ -158,7 +159,7 @@ def data_key(context: CheckContext) -> Iterator[CheckResult]:
             "ServerSideEncryptionConfiguration"
         ]["Rules"]
     except ClientError as error:
-        if error_code(error) != "ServerSideEncryptionConfigurationNotFoundError":
+        if not is_missing(error):
             raise
         rules = []
     defaults = [rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in rules]

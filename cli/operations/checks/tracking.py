@@ -55,7 +55,7 @@ def _state(context: CheckContext, uri: str) -> CheckResult | None:
     """What SageMaker says about the App or server, where that is not good."""
     from botocore.exceptions import ClientError
 
-    from registry.aws import is_missing
+    from registry.aws_errors import is_missing
 
     kind, _, name = uri.rpartition(":")[2].partition("/")
     sagemaker = context.client("sagemaker")

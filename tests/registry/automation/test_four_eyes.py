@@ -70,7 +70,7 @@ def test_reconciler_says_why_the_approval_does_not_count(
     world.queue.clear()  # Every event is lost.
     repairs: list[Repair] = []
     module = code[0]["reconcile"]
-    reconcile(module._deployment, module.RECIPE, repairs.append, resume=False)
+    reconcile(module._deployment, module.COMPILE_SETTINGS, repairs.append, resume=False)
     (repair,) = repairs
     assert repair.step.startswith("record the failure: four eyes: ")
     assert "another person types cards registry approve" in repair.step

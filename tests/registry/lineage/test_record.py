@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import LocalCloud
-from registry.aws import error_code
+from registry.aws_errors import error_code
 from registry.lineage.ancestry import LineageError, artifact_of
 from registry.lineage.record import record_version
 from registry.versions.packages import Package
@@ -124,6 +124,29 @@ def test_a_student_has_its_cards_its_parent_its_distillation_and_its_approval(
     assert data["Source"]["SourceUri"] == CARDS
     described = sagemaker.describe_artifact(ArtifactArn=data["ArtifactArn"])
     assert described["Properties"] == {"CardSetDigest": DIGEST}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "arn:aws:sagemaker:us-east-2:999999999999",  # of another account
+        "arn:aws:sagemaker:eu-west-1:000000000000",  # of another region
+    ],
+)
+@pytest.mark.parametrize("kind", ["training-job", "processing-job"])
+def test_job_of_another_account_or_region_is_named_and_not_looked_up(
+    sagemaker: Any, group: str, place: str, kind: str
+) -> None:
+    """As AWS answers neither, a version that was copied could not be recorded otherwise."""
+    faults = Faults()
+    faults.client(sagemaker)
+    package = register(
+        sagemaker, group, NAMES["stage2"], approval="Approved", origin=f"{place}:{kind}/far"
+    )
+    record_version(sagemaker, package)
+    assert not {"DescribeTrainingJob", "DescribeProcessingJob"} & set(faults.calls)
+    found = action_of(sagemaker, "Distillation")
+    assert found["MetadataProperties"]["GeneratedBy"] == f"{place}:{kind}/far"
 
 
 def test_the_whole_family_is_one_graph(sagemaker: Any, group: str) -> None:

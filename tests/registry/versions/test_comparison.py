@@ -164,9 +164,12 @@ def test_difference_is_symmetric(one: tuple[int, int], other: tuple[int, int]) -
 # --- what the training job was given
 
 
-def version(job: str | None) -> Package:
+HERE = "arn:aws:sagemaker:us-east-2:000000000000"
+
+
+def version(job: str | None, place: str = HERE) -> Package:
     return Package(
-        arn="arn:aws:sagemaker:us-east-2:000000000000:model-package/m/1",
+        arn=f"{HERE}:model-package/m/1",
         version=1,
         group="m",
         name=None,
@@ -176,6 +179,7 @@ def version(job: str | None) -> Package:
         model_data_url="",
         image="",
         metadata={"TrainingJob": job} if job else {},
+        generated_by=f"{place}:training-job/{job}" if job else "",
     )
 
 
@@ -200,6 +204,14 @@ def test_json_encoded_hyper_parameters_are_decoded() -> None:
         "recipe": "tiny",
         "note": "not json",
     }
+
+
+@pytest.mark.parametrize(
+    "place", [HERE.replace("00", "11"), HERE.replace("us-east-2", "eu-west-1")]
+)
+def test_training_job_of_another_account_or_region_is_not_looked_up(place: str) -> None:
+    # A job of that name exists here, and is another one.
+    assert training_hyperparameters(Jobs(), version("job", place)) is None
 
 
 def test_version_without_training_job_has_no_hyper_parameters(
