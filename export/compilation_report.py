@@ -93,7 +93,9 @@ def compilation(
         "contract": artifact.contract.to_dict(),
         "card_set": dict(card_set),
         "weights": [origin.line for origin in artifact.weights],
-        "acceptance_threshold": measured[made.stage].evaluation.threshold,
+        # What clients from before there was a rule compare: a cosine.
+        "acceptance_threshold": measured[made.stage].evaluation.cosine_threshold,
+        "acceptance": measured[made.stage].evaluation.acceptance(),
         "ship": list(ship),
         "files": {file: identity(output / file) for file in ship},
         "packages": packages,

@@ -210,7 +210,14 @@ def _apply_gate(
     model = file_sha256(made.path)
     digests = {ONNX_STAGE: file_sha256(output / ONNX), made.stage: model, OPTIMISED: model}
     shards = EmbeddingShards(output / SHARDS, digests, artifact.contract.embedding_dim)
-    measured = measure(gate_images, runtimes, _say, shards, artifact.false_accepts)
+    measured = measure(
+        gate_images,
+        runtimes,
+        _say,
+        shards,
+        artifact.false_accepts,
+        artifact.printing_margin,
+    )
     before = chosen.before_quantisation(made, artifact.contract)
     optimised = None
     if before is not None:
@@ -228,6 +235,7 @@ def _apply_gate(
             "model": made.path.name,
             "model_sha256": model,
         },
+        gate_images.artworks,
     )
     write_reference_views(
         output / REFERENCE_VIEWS, make_reference_views(gate_images, compiled, shipped, thresholds)

@@ -22,8 +22,8 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 from export.graph import parameter_count
 from export.lint import LintFinding, lint
 from recognition.atomic_files import atomic_file
+from recognition.gallery import l2_normalise
 from recognition.onnx_model import OnnxEmbedder
-from recognition.retrieval import l2_normalise
 from registry.compilation.gate_thresholds import GateThresholds
 from registry.contract import Contract
 

@@ -26,12 +26,14 @@ ARCHIVE = "model.tar.gz"
 _LIMIT = 2 * 1024**3
 _JSON_LIMIT = 64 * 1024**2
 _VIEWS_LIMIT = 1_000_000
+_STRANGERS_LIMIT = 100_000
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 #: Bytes of all arrays in ``reference.npz``, unpacked.
 _ARRAYS_LIMIT = 1024**3
 #: What reading JSON of an unexpected form, or a damaged ``.npz``, raises.
 _DAMAGE = (
     *(OSError, KeyError, TypeError, ValueError, EOFError, RuntimeError, MemoryError),
+    AttributeError,
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 
@@ -55,7 +57,10 @@ class StudentArtifact:
         views_digest: Of the query views' pixels as training rendered them; empty where the
             artifact does not say.
         unseen_views: Views of the held-out cards of each part, in all.
-        false_accepts: Share of unknown cards' views that the threshold may accept.
+        false_accepts: The false-accept rate that the threshold is to hold.
+        drawn_strangers: How many drawn cards help to set the threshold.
+        printing_margin: How far a printing must be before its artwork's next to be named, as the
+            training job chose it.
         top1: What the training job measured with PyTorch.
         sha256: Of the archive, in hex.
         camera_side: Side of the camera's picture that views are rendered as, in pixels.
@@ -80,6 +85,8 @@ class StudentArtifact:
     scans_digest: str = ""
     camera_side: int = 0
     weights: tuple[WeightOrigin, ...] = ()
+    drawn_strangers: int = 0
+    printing_margin: float = 0.0
 
 
 def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) -> StudentArtifact:
@@ -133,8 +140,11 @@ def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) 
         weights = read_origins(
             *(str(config.get(key, "")) for key in ("initial_weights", "inherited_weights"))
         )
+        drawn_strangers = int(config.get("drawn_strangers", 0))
         evaluation = _json(into / "evaluation.json")
         top1 = float(evaluation["top1"])
+        # Students from before there was a rule name the nearest printing.
+        printing_margin = float(evaluation.get("rule", {}).get("printing_margin", 0.0))
     except _DAMAGE as error:
         raise StudentArtifactError(
             f"{archive.name}: split.json, config.json, evaluation.json or reference.npz is not "
@@ -151,6 +161,15 @@ def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) 
         raise StudentArtifactError(
             f"{archive.name}: config.json: camera_side is {camera_side}, must be 0 to "
             f"{LARGEST_SIZE}"
+        )
+    if not 0 <= drawn_strangers <= _STRANGERS_LIMIT:
+        raise StudentArtifactError(
+            f"{archive.name}: config.json: drawn_strangers is {drawn_strangers}, must be 0 to "
+            f"{_STRANGERS_LIMIT}"
+        )
+    if not 0 <= printing_margin <= 2:
+        raise StudentArtifactError(
+            f"{archive.name}: evaluation.json: printing_margin is {printing_margin}, must be 0 to 2"
         )
     if not 0 < false_accepts < 1:
         raise StudentArtifactError(
@@ -188,6 +207,8 @@ def read_artifact(folder: Path, into: Path, expected_sha256: str | None = None) 
         scans_digest=scans_digest,
         camera_side=camera_side,
         weights=weights,
+        drawn_strangers=drawn_strangers,
+        printing_margin=printing_margin,
     )
 
 

@@ -1,27 +1,46 @@
-"""The similarity from which a match is accepted, chosen by queries of unknown cards.
+"""The threshold from which a match is accepted, chosen by views of cards outside the gallery.
 
-The threshold is meant to let a given share of unknown cards pass. It must not lie on the similarity
-of one of the queries that it is chosen by: another processor, batch size or matrix library rounds
-that similarity to the other side. So it lies between two neighbouring similarities, further from
-both than the arithmetic's noise.
+Two things are asked of it.
+
+**It holds for cards, not for views.** Views of one unknown card are no independent trials: a card
+that resembles a known one does so in all of its views. So each card counts with the share of its
+views that would pass, and the threshold is the lowest one for which the upper end of a one-sided
+95 % interval of the false-accept rate, over cards, is at most the target (Hoeffding 1963, JASA 58,
+theorem 1: valid for independent cards whatever their shares are, with no assumption about how
+scores are distributed). If no view at all passes, n cards show a rate below 1 − 0.05^(1/n), which
+is 1 % at 299 cards. With fewer cards the target is relaxed to that rate: no view passes, and the
+evaluation, its warnings and the manifest name the rate that could be shown.
+
+**It lies between two neighbouring scores**, further from both than the arithmetic's noise: another
+processor, batch size or matrix library rounds a score to the other side of a threshold that lies on
+it.
 
 Example:
-    >>> from recognition.acceptance import acceptance_threshold, false_accept_warning
-    >>> acceptance_threshold([0.2, 0.4, 0.6, 0.8], false_accepts=0.25)  # one of the four may pass
-    0.7
-    >>> false_accept_warning(0.001, 400)
-    'a false-accept target of 0.1 % needs at least 1000 views of unknown cards; 400 …'
+    >>> from recognition.acceptance import choose_threshold, false_accept_bound
+    >>> round(false_accept_bound(0, 299), 4), round(false_accept_bound(2, 299), 4)
+    (0.01, 0.0239)
+    >>> found = choose_threshold([0.2, 0.4, 0.6, 0.8], ["a", "a", "b", "b"], target=0.9)
+    >>> round(found.threshold, 2), found.cards, round(found.bound, 2)  # one of b's views may pass
+    (0.7, 2, 0.89)
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from recognition.clustered_intervals import Clusters
+from recognition.gallery import TIE
+from recognition.match_score import MatchScore
+
 #: Share of unknown cards' queries that a threshold may accept, where nothing else is set.
 FALSE_ACCEPTS = 0.01
+#: Of the one-sided interval whose upper end must meet the target.
+CONFIDENCE = 0.95
 #: How much a float32 embedding changes with the processor, the batch size and the matrix library,
 #: as a share of its length. Measured in cosines, between PyTorch at batches of 1, 7 and 96 and ONNX
 #: Runtime with and without fused operators: 2e-7 for three layers, 4e-6 for EfficientNet-Lite0.
@@ -29,80 +48,185 @@ FLOAT_NOISE = 2e-5
 #: The same for an 8-bit network: an activation at the edge of two steps falls to either. Measured
 #: between ONNX Runtime's fused and plain operators on three layers: 1.9e-3 in cosines, 4.8e-3 here.
 QUANTISED_NOISE = 5e-3
-#: Cosines nearer than this are equal: two identical embeddings, multiplied in different places of
-#: one matrix product, differ by some 1e-7.
-TIE = 1e-6
 #: How many views that might pass are given up in search of a gap in which to place the threshold.
 _SEARCHED = 20
-#: Above every cosine: nothing is accepted.
-_UNREACHABLE = float(np.nextafter(np.float32(1), np.float32(2)))
+#: Halvings of the interval in which a bound is searched: 2^-60 is below float64's resolution.
+_HALVINGS = 60
+COSINE = MatchScore()
 
 
-def allowed_false_accepts(target: float, views: int) -> int:
-    """How many of so many views of unknown cards may pass at a target share in [0, 1)."""
-    # The tiny addend keeps 0.07 * 100 from falling below 7 in binary.
-    return math.floor(target * views + 1e-9)
+@dataclass(frozen=True)
+class ChosenThreshold:
+    """A threshold, and what the cards that it was chosen by show about it.
 
-
-def false_accept_warning(target: float, views: int) -> str | None:
-    """Says when a target is finer than the views can show; None where they can.
-
-    Args:
-        target: Share in [0, 1) of unknown cards' views that may be accepted.
-        views: Number of views that the threshold is chosen by.
+    Attributes:
+        threshold: Score from which a match is accepted.
+        target: The false-accept rate that was asked for, in [0, 1).
+        bound: Upper end of the one-sided 95 % interval of the false-accept rate, over cards.
+        cards: Cards outside the gallery that it was chosen by.
+        views: Their views.
+        passing: How many of the views pass.
     """
-    if target <= 0 or allowed_false_accepts(target, views) >= 1:
-        return None
-    return (
-        f"a false-accept target of {target * 100:g} % needs at least {math.ceil(1 / target)} views "
-        f"of unknown cards; {views} set the threshold, which accepts none of them: raise "
-        "unseen_views or false_accepts"
-    )
+
+    threshold: float
+    target: float
+    bound: float
+    cards: int
+    views: int
+    passing: int
+
+    def at_least(
+        self, threshold: float, scores: ArrayLike, card_ids: Sequence[str] | None
+    ) -> ChosenThreshold:
+        """The same cards' choice where the threshold may not be below another one.
+
+        Args:
+            threshold: The other one.
+            scores: What this one was chosen by.
+            card_ids: Card id of each.
+        """
+        if threshold <= self.threshold:
+            return self
+        values = np.asarray(scores, dtype=np.float64)
+        clusters = Clusters(card_ids, len(values))
+        passes = values >= threshold
+        shares = clusters.sums(passes.astype(float)) / clusters.sums(np.ones(len(values)))
+        bound = false_accept_bound(min(float(shares.sum()), self.cards), self.cards)
+        return replace(self, threshold=threshold, bound=bound, passing=int(passes.sum()))
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether these cards are too few to show the target."""
+        return self.bound > self.target
+
+    @property
+    def warning(self) -> str | None:
+        """Says when the target is finer than the cards can show; None where they can."""
+        if not self.relaxed or self.target <= 0:
+            return None
+        return (
+            f"a false-accept target of {self.target * 100:g} % can be shown by "
+            f"{cards_to_show(self.target):,} unknown cards or more; {self.cards} set the "
+            f"threshold, which accepts none of their {self.views} views and shows a rate below "
+            f"{self.bound * 100:.2g} %: hold out more cards (validation_share), add strangers "
+            "(drawn_strangers), or raise false_accepts"
+        )
 
 
-def acceptance_threshold(
-    outside: ArrayLike, false_accepts: float = FALSE_ACCEPTS, noise: float = FLOAT_NOISE
-) -> float:
-    """A similarity at which at most a given share of unknown cards' queries is accepted.
-
-    It is in the middle of the lowest gap of at least twice the noise among the similarities that
-    may pass, or above all of them. Where no gap is so wide, which takes many thousand queries, it
-    is the noise above the highest similarity that must not pass: rounding may then change which of
-    the others pass, never that too many do.
+def false_accept_bound(passing: float, cards: int, confidence: float = CONFIDENCE) -> float:
+    """Upper end of a one-sided interval of a rate over cards.
 
     Args:
-        outside: Best similarities, cosines in [-1, 1], of queries of unknown cards.
-        false_accepts: Share in [0, 1) of them that may reach the threshold.
-        noise: How much an embedding may change when it is computed elsewhere, as a share of its
-            length.
+        passing: Sum over the cards of the share of a card's views that pass, 0 to ``cards``.
+        cards: How many independent cards were looked at.
+        confidence: Of the interval, in (0, 1).
 
     Returns:
-        A cosine, or the float32 after 1 where nothing can be accepted.
+        The highest rate in [0, 1] that so few passing cards do not contradict.
 
     Raises:
-        ValueError: No similarities, or a share outside [0, 1).
+        ValueError: No cards, or ``passing`` outside 0 to ``cards``.
     """
-    values = np.sort(np.clip(np.asarray(outside, dtype=np.float64), -1.0, 1.0))[::-1]
-    if not len(values):
-        raise ValueError("a threshold needs queries of cards outside the gallery: none given")
-    if not 0 <= false_accepts < 1:
-        raise ValueError(f"false_accepts must be in [0, 1), not {false_accepts}")
-    allowed = allowed_false_accepts(false_accepts, len(values))
-    for rank in range(allowed, max(0, allowed - _SEARCHED), -1):
-        above, below = float(values[rank - 1]), float(values[rank])
-        if above - below >= 2 * max(cosine_noise(below, noise), cosine_noise(above, noise)):
-            return (above + below) / 2
-    highest = float(values[allowed if allowed > _SEARCHED else 0])
-    return min(highest + cosine_noise(highest, noise), _UNREACHABLE)
+    if cards < 1 or not 0 <= passing <= cards + 1e-9:
+        raise ValueError(f"{passing} passing of {cards} cards give no rate")
+    share = min(1.0, passing / cards)
+    allowed = -math.log(1 - confidence) / cards
+    low, high = share, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _divergence(share, middle) > allowed:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
-def cosine_noise(cosine: float, noise: float) -> float:
-    """How much a cosine may change when one of the embeddings does.
+def cards_to_show(target: float) -> int:
+    """How many unknown cards show a false-accept rate in (0, 1) if none of their views passes."""
+    return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-target) - 1e-9)
 
-    A small change turns an embedding by at most that angle, and a cosine's slope is its sine.
+
+def choose_threshold(
+    scores: ArrayLike,
+    card_ids: Sequence[str] | None = None,
+    target: float = FALSE_ACCEPTS,
+    noise: float = FLOAT_NOISE,
+    score: MatchScore = COSINE,
+) -> ChosenThreshold:
+    """The lowest threshold whose false-accept rate is shown to be at most a target.
 
     Args:
-        cosine: In [-1, 1].
-        noise: Change of the embedding as a share of its length.
+        scores: (N,) scores of views of cards outside the gallery.
+        card_ids: Card id of each; without them each view counts as a card.
+        target: Share in [0, 1) of unknown cards' views that may be accepted.
+        noise: How much an embedding may change when it is computed elsewhere, as a share of its
+            length.
+        score: What the scores are.
+
+    Raises:
+        ValueError: No scores, ids that do not fit, or a target outside [0, 1).
     """
-    return max(2 * TIE, noise * math.sqrt(max(0.0, 1 - cosine**2)))
+    values = np.asarray(scores, dtype=np.float64)
+    if not len(values):
+        raise ValueError("a threshold needs views of cards outside the gallery: none given")
+    if not 0 <= target < 1:
+        raise ValueError(f"target must be in [0, 1), not {target}")
+    clusters = Clusters(card_ids, len(values))
+    cards = clusters.count
+    # Each view is worth its share of its card; the first so many of the sorted views pass.
+    order = np.argsort(-values, kind="stable")
+    worth = 1 / clusters.sums(np.ones(len(values)))[clusters.of]
+    passing = np.concatenate([[0.0], np.cumsum(worth[order])])
+    allowed = 0
+    if false_accept_bound(0, cards) <= target:
+        # The bound grows with the views that pass: halving finds how many may.
+        low, high = 0, len(values)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if false_accept_bound(min(passing[middle], cards), cards) <= target:
+                low = middle
+            else:
+                high = middle - 1
+        allowed = low
+    threshold = threshold_between(values, allowed, noise, score)
+    passed = int((values >= threshold).sum())
+    bound = false_accept_bound(min(passing[passed], cards), cards)
+    return ChosenThreshold(threshold, target, bound, cards, len(values), passed)
+
+
+def threshold_between(
+    values: ArrayLike, allowed: int, noise: float = FLOAT_NOISE, score: MatchScore = COSINE
+) -> float:
+    """A threshold that at most so many values reach.
+
+    It is in the middle of the lowest gap of at least twice the noise among the values that may
+    pass, or above all of them. Where no gap is so wide, which takes many thousand values, it is the
+    noise above the highest value that must not pass: rounding may then change which of the others
+    pass, never that too many do.
+
+    Args:
+        values: (N,) scores, at least one.
+        allowed: How many of them may pass, 0 to N - 1.
+        noise: As in :func:`choose_threshold`.
+        score: What the values are.
+    """
+    ranked = np.sort(np.asarray(values, dtype=np.float64))[::-1]
+    for rank in range(min(allowed, len(ranked) - 1), max(0, allowed - _SEARCHED), -1):
+        above, below = float(ranked[rank - 1]), float(ranked[rank])
+        room = max(score.noise(below, noise, TIE), score.noise(above, noise, TIE))
+        if above - below >= 2 * room:
+            return (above + below) / 2
+    highest = float(ranked[allowed if _SEARCHED < allowed < len(ranked) else 0])
+    return min(highest + score.noise(highest, noise, TIE), score.highest)
+
+
+def _divergence(share: float, rate: float) -> float:
+    """Kullback and Leibler's divergence of one Bernoulli distribution from another, in nats."""
+    if rate >= 1:
+        return 0.0 if share >= 1 else math.inf
+    found = 0.0
+    if share > 0:
+        found += share * math.log(share / rate)
+    if share < 1:
+        found += (1 - share) * math.log((1 - share) / (1 - rate))
+    return found

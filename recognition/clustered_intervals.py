@@ -9,7 +9,7 @@ JRSS B 69). All are 95 % intervals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,17 +99,6 @@ def auroc_interval(
         passed = np.concatenate([[0.0], np.cumsum(others[of_negatives.of[order]])])
         found.append(weights @ (passed[below] + passed[up_to]) / 2 / (weights.sum() * passed[-1]))
     return _percentiles(np.asarray(found))
-
-
-def statistic_interval(
-    values: ArrayLike, clusters: Clusters, statistic: Callable[[Doubles], float]
-) -> Interval:
-    """Interval of any statistic of values (rows,): cards are drawn with all of their rows."""
-    given = np.asarray(values, dtype=np.float64)
-    weights = clusters.resampled(np.random.default_rng(_SEED)).astype(np.int64)
-    return _percentiles(
-        np.asarray([statistic(np.repeat(given, drawn[clusters.of])) for drawn in weights])
-    )
 
 
 def _percentiles(values: Doubles) -> Interval:

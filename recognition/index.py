@@ -2,7 +2,8 @@
 
 Four files make an index: ``embeddings.npy`` (float32, rows of length 1), ``usearch.index`` (an
 HNSW graph over them), ``index.json`` (row -> card id) and ``metadata.json``, which is written last
-and holds the SHA-256 of the other three, so that a half-written or mixed index is refused.
+and holds the SHA-256 of the other three, so that a half-written or mixed index is refused. Where
+cards are printings of one artwork, ``metadata.json`` names it under ``artworks``, by card id.
 
 A loaded index may be larger than memory: its embeddings and its graph are checked a block at a time
 and mapped, so that a search reads what it needs of them. Writing holds the graph alone.
@@ -11,6 +12,7 @@ and mapped, so that a search reads what it needs of them. Writing holds the grap
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +29,7 @@ from usearch.index import Index
 from recognition.atomic_files import atomic_file, write_atomically
 from recognition.card_sets.card_set import CARD_ID
 from recognition.file_digest import file_sha256
-from recognition.retrieval import l2_normalise
+from recognition.gallery import l2_normalise
 
 Floats = NDArray[np.float32]
 
@@ -36,6 +38,8 @@ GRAPH = "usearch.index"
 ROWS = "index.json"
 METADATA = "metadata.json"
 FILES = (EMBEDDINGS, GRAPH, ROWS, METADATA)
+#: Key of the metadata.
+ARTWORKS = "artworks"
 
 SCHEMA = 1
 LARGEST_JSON_BYTES = 256 * 2**20
@@ -63,6 +67,7 @@ def write_index(
     card_ids: Sequence[str],
     embeddings: ArrayLike,
     metadata: Mapping[str, Any] | None = None,
+    artworks: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the four files of an index; each appears whole, ``metadata.json`` last.
 
@@ -71,10 +76,12 @@ def write_index(
         card_ids: Card id of each row; a card with several scans has several rows.
         embeddings: (rows, dimensions); normalised here.
         metadata: More to say in ``metadata.json``, JSON values only.
+        artworks: By card id the name of the artwork that it is a printing of.
 
     Raises:
-        ValueError: Rows and ids differ in number, no rows, a bad id, a row without direction, or
-            metadata that would overwrite the index's own keys.
+        ValueError: Rows and ids differ in number, no rows, a bad id, a row without direction, an
+            artwork of a card that is not in the index, or metadata that would overwrite the
+            index's own keys.
     """
     rows = np.asarray(embeddings, dtype=np.float32)
     if rows.ndim != 2 or not rows.size:
@@ -84,6 +91,9 @@ def write_index(
     for card_id in card_ids:
         if not CARD_ID.fullmatch(card_id):
             raise ValueError(f"index: {card_id!r} is not a card id")
+    strange = set(artworks or {}) - set(card_ids)
+    if strange:
+        raise ValueError(f"index: an artwork of {min(strange)}, which is not in the index")
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "metric": "cosine",
@@ -91,7 +101,7 @@ def write_index(
         "cards": len(set(card_ids)),
         "dimensions": int(rows.shape[1]),
     }
-    clash = {*document, "graph", "sha256"} & set(metadata or {})
+    clash = {*document, "graph", "sha256", ARTWORKS} & set(metadata or {})
     if clash:
         raise ValueError(f"index: metadata may not set {', '.join(sorted(clash))}")
     directory = Path(directory)
@@ -102,6 +112,7 @@ def write_index(
         "graph": {"dtype": GRAPH_DTYPE, "connectivity": int(graph.connectivity)},
         "sha256": {name: file_sha256(directory / name) for name in (EMBEDDINGS, GRAPH, ROWS)},
         **(metadata or {}),
+        **({ARTWORKS: dict(artworks)} if artworks else {}),
     }
     write_atomically(directory / METADATA, json.dumps(document, indent=2, sort_keys=True) + "\n")
 
@@ -132,6 +143,7 @@ class ReferenceIndex:
         card_ids: Card id of each row.
         embeddings: float32 (rows, dimensions), rows of length 1; read-only, mapped from its file.
         metadata: The content of ``metadata.json``.
+        artworks: By card id the name of its artwork, of cards that say so.
     """
 
     def __init__(
@@ -140,6 +152,7 @@ class ReferenceIndex:
         self.card_ids = card_ids
         self.embeddings = embeddings
         self.metadata = metadata
+        self.artworks: dict[str, str] = metadata.get(ARTWORKS, {})
         self._graph = graph
 
     @cached_property
@@ -194,6 +207,7 @@ class ReferenceIndex:
                 raise IndexFileError(
                     f"{METADATA}: {key} is {metadata.get(key)!r}, the files have {value}"
                 )
+        _check_artworks(metadata.get(ARTWORKS, {}), card_ids)
         try:
             graph = Index.restore(directory / GRAPH, view=True)
         except Exception as error:
@@ -206,6 +220,51 @@ class ReferenceIndex:
     def dimensions(self) -> int:
         """Length of an embedding."""
         return int(self.embeddings.shape[1])
+
+    @cached_property
+    def _by_artwork(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for card_id, name in sorted(self.artworks.items()):
+            found.setdefault(name, []).append(card_id)
+        return found
+
+    def artwork(self, card_id: str) -> str:
+        """What tells a card's artwork from others'; a card without one has its own."""
+        named = self.artworks.get(card_id)
+        return f"artwork {named}" if named is not None else f"card {card_id}"
+
+    def printings(self, card_id: str) -> list[str]:
+        """All cards of a card's artwork, itself among them, in the order of their ids."""
+        named = self.artworks.get(card_id)
+        return [card_id] if named is None else self._by_artwork[named]
+
+    def cosines(self, query: ArrayLike, card_ids: Sequence[str]) -> dict[str, float]:
+        """Exact cosine of some cards, each by its best row.
+
+        Args:
+            query: (dimensions,); normalised here.
+            card_ids: Cards of the index.
+
+        Raises:
+            ValueError: A card that is not in the index, or as in :meth:`search`.
+        """
+        vector = self._vector(query)
+        by_card, starts = self._grouped
+        ends = [*starts[1:], len(by_card)]
+        found = {}
+        for card_id in card_ids:
+            place = bisect_left(self._cards, card_id)
+            if place == len(self._cards) or self._cards[place] != card_id:
+                raise ValueError(f"card {card_id} is not in the index")
+            rows = by_card[starts[place] : ends[place]]
+            found[card_id] = _cosine((self.embeddings[rows] @ vector).max())
+        return found
+
+    def _vector(self, query: ArrayLike) -> Floats:
+        vector = np.asarray(query, dtype=np.float32)
+        if vector.shape != (self.dimensions,):
+            raise ValueError(f"query: shape {vector.shape}, the index has ({self.dimensions},)")
+        return l2_normalise(vector)
 
     def search(
         self, query: ArrayLike, k: int = 5, *, exact: bool | None = None
@@ -226,10 +285,7 @@ class ReferenceIndex:
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
-        vector = np.asarray(query, dtype=np.float32)
-        if vector.shape != (self.dimensions,):
-            raise ValueError(f"query: shape {vector.shape}, the index has ({self.dimensions},)")
-        vector = l2_normalise(vector)
+        vector = self._vector(query)
         if exact is None:
             exact = len(self.embeddings) <= EXACT_ROWS
         if exact:
@@ -280,6 +336,17 @@ def _card_ids(document: dict[str, Any]) -> tuple[str, ...]:
             raise IndexFileError(f"{ROWS}: row {row} has no valid card id")
         ids.append(card_id)
     return tuple(ids)
+
+
+def _check_artworks(artworks: Any, card_ids: tuple[str, ...]) -> None:
+    if not isinstance(artworks, dict):
+        raise IndexFileError(f"{METADATA}: {ARTWORKS} is not a JSON object")
+    there = set(card_ids) if artworks else set()
+    for card_id, name in artworks.items():
+        if card_id not in there:
+            raise IndexFileError(f"{METADATA}: {ARTWORKS} names a card that has no row")
+        if not isinstance(name, str) or not CARD_ID.fullmatch(name):
+            raise IndexFileError(f"{METADATA}: {ARTWORKS}: a name has not the form of a card id")
 
 
 def _embeddings(path: Path) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recognition.acceptance_rule import AcceptanceRule
 from recognition.card_sets.scan import stretch
 from recognition.embedding_model import EmbeddingModel
 from recognition.file_digest import file_sha256
+from recognition.frames import mean_of_frames
 from recognition.index import EMBEDDINGS, GRAPH, METADATA, ROWS, IndexFileError, ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from registry.compilers import COMPILERS, compiler_of_file
@@ -20,10 +23,13 @@ from registry.contract import Contract
 from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT, ManifestError, files_of, parse
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 CANDIDATES = 5
 #: Files of a release that every recogniser needs, beside its model.
 INDEX_FILES = (EMBEDDINGS, GRAPH, ROWS, METADATA)
+#: The levels of an answer.
+PRINTING, ARTWORK = "printing", "artwork"
 
 
 class RecogniserError(ValueError):
@@ -32,26 +38,40 @@ class RecogniserError(ValueError):
 
 @dataclass(frozen=True)
 class Recognition:
-    """The answer for one image.
+    """The answer for one card, seen once or in several frames.
 
     Attributes:
-        card_id: The card, or None where nothing was similar enough.
+        card_id: The nearest card, or None where the score is below the threshold.
         similarity: Cosine of the best candidate.
-        threshold: The release's acceptance threshold.
+        threshold: The release's acceptance threshold for so many frames.
         candidates: Best cards first, as (card id, cosine).
+        score: What was compared with the threshold; the similarity where a release has no other.
+        frames: How many images the answer is of.
+        level: ``printing`` where the answer is that very card, ``artwork`` where it is one of the
+            :attr:`printings` of its artwork; None where the card is rejected.
+        printings: The cards of the index that share the nearest one's artwork, itself among them,
+            best first; empty where it shares it with none.
     """
 
     card_id: str | None
     similarity: float
     threshold: float
     candidates: tuple[tuple[str, float], ...]
+    score: float | None = None
+    frames: int = 1
+    level: str | None = None
+    printings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "card_id": self.card_id,
+            "level": self.level,
+            "printings": list(self.printings),
             "similarity": self.similarity,
+            "score": self.similarity if self.score is None else self.score,
             "threshold": self.threshold,
+            "frames": self.frames,
             "candidates": [
                 {"card_id": card, "similarity": value} for card, value in self.candidates
             ],
@@ -59,12 +79,12 @@ class Recognition:
 
 
 class Recogniser:
-    """A release's model, index and threshold.
+    """A release's model, index and acceptance rule.
 
     Attributes:
         release: The release's id.
         contract: How images are prepared.
-        threshold: Similarity from which a match counts.
+        rule: Which answers count.
         index: The reference index.
     """
 
@@ -72,13 +92,13 @@ class Recogniser:
         self,
         release: str,
         contract: Contract,
-        threshold: float,
+        rule: AcceptanceRule,
         index: ReferenceIndex,
         embedder: EmbeddingModel,
     ) -> None:
         self.release = release
         self.contract = contract
-        self.threshold = threshold
+        self.rule = rule
         self.index = index
         self._embedder = embedder
 
@@ -99,9 +119,10 @@ class Recogniser:
         """
         folder = Path(release_dir)
         manifest = _manifest(folder)
-        threshold = float(manifest["acceptance_threshold"])
-        if not math.isfinite(threshold):
-            raise RecogniserError(f"{folder / MANIFEST}: acceptance_threshold is not a number")
+        try:
+            rule = AcceptanceRule.from_manifest(manifest)
+        except ValueError as error:
+            raise RecogniserError(f"{folder / MANIFEST}: {error}") from None
         contract = Contract.from_dict(manifest["contract"])
         model = str(manifest["model"])
         _check_files(folder, manifest, (model, *INDEX_FILES))
@@ -122,7 +143,12 @@ class Recogniser:
                 f"release in {folder}: the index has {index.dimensions} dimensions, "
                 f"the contract {contract.embedding_dim}"
             )
-        return cls(str(manifest["release"]), contract, threshold, index, embedder)
+        return cls(str(manifest["release"]), contract, rule, index, embedder)
+
+    @property
+    def threshold(self) -> float:
+        """Score from which an answer for one frame counts."""
+        return self.rule.threshold()
 
     def recognise(self, image: Pixels) -> Recognition:
         """Recognises the card that fills an image.
@@ -133,27 +159,78 @@ class Recogniser:
         Raises:
             RecogniserError: Not such an image.
         """
+        return self.recognise_frames([image])
+
+    def recognise_frames(self, images: Sequence[Pixels]) -> Recognition:
+        """Recognises one card from several frames of it.
+
+        Args:
+            images: uint8 RGB (h, w, 3) each, the same card in all of them; sizes may differ.
+
+        Raises:
+            RecogniserError: No images, or something else than such an image.
+        """
+        if not images:
+            raise RecogniserError("no image was given; at least one frame is needed")
+        squares = np.stack([self._prepared(image) for image in images])
+        return self.answer(mean_of_frames(self.embed(squares)), len(images))
+
+    def _prepared(self, image: Pixels) -> Pixels:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise RecogniserError(
                 f"expected a uint8 RGB image (height, width, 3), got {image.dtype} {image.shape}"
             )
-        square = stretch(image, self.contract.size)
-        return self.answer(self.embed(square[None])[0])
+        return stretch(image, self.contract.size)
 
-    def embed(self, squares: Pixels) -> NDArray[np.float32]:
+    def embed(self, squares: Pixels) -> Floats:
         """Embeds uint8 RGB (N, S, S, 3), S the contract's size; float32 (N, D), of length 1."""
         return self._embedder.embed(squares)
 
-    def answer(self, embedding: NDArray[np.float32]) -> Recognition:
-        """The answer to an embedding (D,), such as the mean of several views of one card."""
-        candidates = self.index.search(embedding, CANDIDATES)
+    def answer(self, embedding: Floats, frames: int = 1) -> Recognition:
+        """The answer to an embedding (D,), such as the mean of several frames of one card.
+
+        Args:
+            embedding: The query.
+            frames: How many frames it is of, which decides the threshold.
+        """
+        candidates, ranked = self._nearest(embedding)
         best, similarity = candidates[0]
+        threshold = self.rule.threshold(frames)
+        score = float(self.rule.score.of([ranked])[0])
+        printings = self._printings(best, embedding)
+        accepted = score >= threshold
+        margin = printings[0][1] - printings[1][1] if len(printings) > 1 else math.inf
+        level = PRINTING if self.rule.names_printing(margin) else ARTWORK
         return Recognition(
-            card_id=best if similarity >= self.threshold else None,
+            card_id=best if accepted else None,
             similarity=similarity,
-            threshold=self.threshold,
-            candidates=tuple(candidates),
+            threshold=threshold,
+            candidates=tuple(candidates[:CANDIDATES]),
+            score=score,
+            frames=frames,
+            level=level if accepted else None,
+            printings=tuple(card for card, _ in printings),
         )
+
+    def _nearest(self, query: Floats) -> tuple[list[tuple[str, float]], list[float]]:
+        """The nearest cards, and the cosines of as many artworks as the score looks at."""
+        wanted = max(CANDIDATES, self.rule.score.ranks)
+        while True:
+            candidates = self.index.search(query, wanted)
+            ranked: dict[str, float] = {}
+            for card_id, cosine in candidates:
+                ranked.setdefault(self.index.artwork(card_id), cosine)
+            if len(ranked) >= self.rule.score.ranks or len(candidates) < wanted:
+                return candidates, list(ranked.values())
+            wanted *= 4
+
+    def _printings(self, best: str, query: Floats) -> list[tuple[str, float]]:
+        """The cards of the best one's artwork, itself first; none where it is its only one."""
+        mates = self.index.printings(best)
+        if len(mates) < 2:
+            return []
+        found = self.index.cosines(query, mates)
+        return sorted(found.items(), key=lambda item: (item[0] != best, -item[1], item[0]))
 
 
 def _require_onnx_runtime(model: Path) -> None:

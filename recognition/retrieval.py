@@ -1,16 +1,14 @@
 """Retrieval figures: how often the right card comes first, and what happens to unknown cards.
 
 The gallery holds embeddings of clean scans; queries are embeddings of unseen camera views. All
-similarities are cosines. A card may have several rows in the gallery: its similarity is that of
-its best row.
+similarities are cosines.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,142 +16,32 @@ from numpy.typing import ArrayLike, NDArray
 from recognition.acceptance import (
     FALSE_ACCEPTS,
     FLOAT_NOISE,
-    TIE,
-    acceptance_threshold,
-    false_accept_warning,
+    ChosenThreshold,
+    choose_threshold,
+    threshold_between,
 )
+from recognition.acceptance_rule import AcceptanceRule
 from recognition.clustered_intervals import (
     Clusters,
     Interval,
     auroc_interval,
     mean_interval,
     rate_interval,
-    statistic_interval,
 )
+from recognition.figures import ArtworkFigures, Evaluation, FramesFigures
+from recognition.frames import FRAMES, in_frames
+from recognition.gallery import CHUNK, TIE, Floats, Gallery, OwnCard, checked_rows
+from recognition.match_score import MatchScore
 
-Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
-CHUNK = 1024
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an embedding is worth on held-out views. Rates are in [0, 1].
-
-    Every figure with an ``…_interval`` has its 95 % interval over cards, not over views: see
-    :mod:`recognition.clustered_intervals`.
-
-    Attributes:
-        top1: Share of the known cards' queries whose own card has the highest similarity. An
-            equal similarity of another card, within 1e-6, counts as a miss.
-        top5: Share whose card is among the best five, counted likewise.
-        mean_average_precision: Mean of 1 / rank of the own card: a query has one right card.
-        queries: Number of the known cards' queries.
-        gallery: Number of gallery rows.
-        cards: Number of distinct cards in the gallery.
-        auroc: Probability that a known card's query has a higher best similarity than an unseen
-            card's query (test part); ties count half.
-        threshold: Similarity from which a match is accepted, chosen so that no more than
-            ``false_accept_target`` of the validation part's unseen queries are
-            (:mod:`recognition.acceptance`).
-        false_accept_target: The share that was aimed at.
-        false_accept_rate: Share of the test part's unseen queries accepted at that threshold.
-        true_accept_rate: Share of the known cards' queries accepted, right or wrong.
-        accepted_right: Share of the known cards' queries accepted and right.
-        intra_distance: Mean of 1 − cosine between a known card's query and its own card.
-        inter_distance: Mean of 1 − cosine between that query and every other card.
-        mean_similarity: Mean cosine between a known card's query and its own card.
-        mean_best_other: Mean cosine between that query and the best other card.
-        unseen_validation: Number of queries behind ``threshold``.
-        unseen_test: Number of queries behind ``false_accept_rate``.
-        unseen_cards: Number of cards behind those.
-        top1_unseen: Zero-shot: top-1 of the test part's unseen queries once the clean scans of
-            their cards have joined the gallery; None where those were not given.
-        warnings: What limits the meaning of these figures, one sentence each.
-    """
-
-    top1: float
-    top5: float
-    mean_average_precision: float
-    queries: int
-    gallery: int
-    cards: int
-    auroc: float
-    threshold: float
-    false_accept_target: float
-    false_accept_rate: float
-    true_accept_rate: float
-    accepted_right: float
-    intra_distance: float
-    inter_distance: float
-    mean_similarity: float
-    mean_best_other: float
-    unseen_validation: int
-    unseen_test: int
-    unseen_cards: int
-    top1_interval: Interval
-    top5_interval: Interval
-    mean_average_precision_interval: Interval
-    auroc_interval: Interval
-    threshold_interval: Interval
-    false_accept_interval: Interval
-    accepted_right_interval: Interval
-    intra_distance_interval: Interval
-    inter_distance_interval: Interval
-    top1_unseen: float | None = None
-    top1_unseen_interval: Interval | None = None
-    warnings: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The form of ``evaluation.json``: plain numbers; what was not measured is left out."""
-        document: dict[str, Any] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if value is not None:
-                document[item.name] = list(value) if isinstance(value, tuple) else value
-        return document
-
-    def metrics(self) -> dict[str, float]:
-        """Every finite metric by name, an interval as ``…_low`` and ``…_high``."""
-        flat: dict[str, float] = {}
-        for name, value in self.to_dict().items():
-            if name == "warnings":
-                continue
-            if isinstance(value, list):
-                what = name.removesuffix("_interval")
-                flat[f"{what}_low"], flat[f"{what}_high"] = value
-            else:
-                flat[name] = float(value)
-        return {name: value for name, value in flat.items() if math.isfinite(value)}
-
-
-@dataclass(frozen=True)
-class Matches:
-    """The best cards for each query, best first.
-
-    Attributes:
-        card_ids: (queries, k) card ids.
-        similarities: float32 (queries, k) cosines.
-    """
-
-    card_ids: NDArray[np.str_]
-    similarities: Floats
-
-
-def l2_normalise(embeddings: ArrayLike) -> Floats:
-    """Divides each row (N, D), or one vector (D,), by its length; float32.
-
-    Raises:
-        ValueError: A value is not finite, or a row is all zeros: it has no direction.
-    """
-    values = np.asarray(embeddings, dtype=np.float32)
-    if not np.isfinite(values).all():
-        raise ValueError("embeddings: a value is not finite (NaN or infinite)")
-    # In double precision, so that very small or large rows keep their direction.
-    lengths = np.linalg.norm(values.astype(np.float64), axis=-1, keepdims=True)
-    if (lengths == 0).any():
-        raise ValueError("embeddings: a row is all zeros and has no direction")
-    return np.asarray(values / lengths, dtype=np.float32)
+#: The score that ships: what `make bench-rejection` compares, with its figures in
+#: docs/training.md.
+SCORE = MatchScore()
+#: Share of the views of cards with several printings that may have the wrong one named.
+WRONG_PRINTINGS = 0.01
+#: Points of a curve: one for each twentieth of the known cards' queries that is accepted.
+_CURVE_POINTS = 21
 
 
 def evaluate(
@@ -168,7 +56,12 @@ def evaluate(
     unseen_gallery_ids: Sequence[str] | None = None,
     unseen_test_ids: Sequence[str] | None = None,
     unseen_validation_ids: Sequence[str] | None = None,
+    strangers: ArrayLike | None = None,
+    stranger_ids: Sequence[str] | None = None,
+    artworks: Mapping[str, str] | None = None,
+    printing_margin: float = 0.0,
     false_accepts: float = FALSE_ACCEPTS,
+    score: MatchScore = SCORE,
     noise: float = FLOAT_NOISE,
     chunk: int = CHUNK,
 ) -> Evaluation:
@@ -186,7 +79,13 @@ def evaluate(
         unseen_test_ids: Card id of each row of ``unseen_test``.
         unseen_validation_ids: Card id of each row of ``unseen_validation``; without them its rows
             count as so many cards.
-        false_accepts: Share in (0, 1) of validation queries that the threshold may accept.
+        strangers: (S, D) views of cards of another set that is outside the gallery; they set the
+            threshold together with ``unseen_validation``.
+        stranger_ids: Card id of each of its rows, none of them one of ``unseen_validation_ids``.
+        artworks: By card id the name of the artwork that it is a printing of.
+        printing_margin: Of the rule (:class:`recognition.acceptance_rule.AcceptanceRule`).
+        false_accepts: The false-accept rate in (0, 1) that the threshold is to hold.
+        score: What acceptance compares with the threshold.
         noise: How much a cosine of these embeddings depends on the machine that computes it;
             ``recognition.acceptance.QUANTISED_NOISE`` for an 8-bit network.
         chunk: Queries compared at once; bounds the memory.
@@ -194,103 +93,125 @@ def evaluate(
     Raises:
         ValueError: Nothing to measure, shapes or ids that do not fit, or rows without direction.
     """
-    base = _Gallery(gallery, gallery_ids, "gallery")
-    known = _rows(queries, query_ids, "queries", base.dimensions)
-    outside = _rows(unseen_validation, None, "unseen_validation", base.dimensions)
-    test = _rows(unseen_test, unseen_test_ids, "unseen_test", base.dimensions)
+    base = Gallery(gallery, gallery_ids, "gallery", artworks)
+    known = checked_rows(queries, query_ids, "queries", base.dimensions)
+    own_unseen = checked_rows(
+        unseen_validation, unseen_validation_ids, "unseen_validation", base.dimensions
+    )
+    test = checked_rows(unseen_test, unseen_test_ids, "unseen_test", base.dimensions)
+    views = _UnknownViews(own_unseen, unseen_validation_ids)
+    added = _stranger_views(views, strangers, stranger_ids, base.dimensions)
+    wide = _wide_gallery(base, gallery_ids, unseen_gallery, unseen_gallery_ids, unseen_test_ids)
 
-    own, other, others, rank = base.ranks(known, query_ids, chunk)
-    best_known = np.maximum(own, other)
-    best_outside = base.best(outside, chunk)
-    best_test = base.best(test, chunk)
-    threshold = acceptance_threshold(best_outside, false_accepts, noise)
-    warning = false_accept_warning(false_accepts, len(outside))
-    accepted = best_known >= threshold
-    false = best_test >= threshold
-    of_known = Clusters(query_ids, len(known))
-    of_outside = Clusters(unseen_validation_ids, len(outside))
-    of_test = Clusters(unseen_test_ids, len(test))
+    def choose(own: _UnknownViews, more: _UnknownViews | None, by: MatchScore) -> _Choice:
+        def one(part: _UnknownViews) -> tuple[Doubles, ChosenThreshold]:
+            scores = by.of(base.best(part.rows, by.ranks, chunk))
+            return scores, choose_threshold(scores, part.ids, false_accepts, noise, by)
 
+        return _chosen(own, one(own), more, one(more) if more else None, noise, by)
+
+    choice = choose(views, added, score)
+    cosine = choose(views, added, MatchScore()) if score.weight else choice
+    thresholds = {1: choice.chosen.threshold}
+    parts = _in_frames(known, query_ids, test, unseen_test_ids, views)
+    if parts is not None:
+        several_added = added.in_frames() if added else None
+        found = choose(parts.outside, several_added, score).chosen
+        thresholds[FRAMES] = found.threshold
+    rule = AcceptanceRule(thresholds, score, printing_margin)
+    several = _several_frames(base, wide, parts, rule, found, chunk) if parts else None
+
+    own = base.own_cards(known, query_ids, chunk)
+    best_known, best_test = (base.best(rows, score.ranks, chunk) for rows in (known, test))
+    accepted, false = rule.accepts(best_known), rule.accepts(best_test)
+    right = accepted & (own.rank == 1)
+    scores_known, scores_test = score.of(best_known), score.of(best_test)
+    of_known, of_test = Clusters(query_ids, len(known)), Clusters(unseen_test_ids, len(test))
     top1_unseen = interval_unseen = None
-    given = (unseen_gallery is not None, unseen_gallery_ids is not None)
-    if any(given):
-        if unseen_gallery is None or unseen_gallery_ids is None or unseen_test_ids is None:
-            raise ValueError(
-                "unseen_gallery, unseen_gallery_ids and unseen_test_ids must be given together"
-            )
-        if set(unseen_gallery_ids) & set(gallery_ids):
-            raise ValueError("unseen_gallery: a card is also in the gallery, so it is not unseen")
-        added = _rows(unseen_gallery, unseen_gallery_ids, "unseen_gallery", base.dimensions)
-        wide = _Gallery(
-            np.concatenate([base.given, added]),
-            [*gallery_ids, *unseen_gallery_ids],
-            "gallery with unseen cards",
-        )
-        *_, unseen_rank = wide.ranks(test, unseen_test_ids, chunk)
-        top1_unseen = float((unseen_rank == 1).mean())
-        interval_unseen = rate_interval(unseen_rank == 1, of_test)
-
+    if wide is not None and unseen_test_ids is not None:
+        first = wide.own_cards(test, unseen_test_ids, chunk).rank == 1
+        top1_unseen, interval_unseen = float(first.mean()), rate_interval(first, of_test)
+    chosen = choice.chosen
     return Evaluation(
-        top1=float((rank == 1).mean()),
-        top5=float((rank <= 5).mean()),
-        mean_average_precision=float((1 / rank).mean()),
+        top1=float((own.rank == 1).mean()),
+        top5=float((own.rank <= 5).mean()),
+        mean_average_precision=float((1 / own.rank).mean()),
         queries=len(known),
         gallery=len(base.given),
         cards=len(base.cards),
-        auroc=auroc(best_known, best_test, TIE),
-        threshold=threshold,
+        auroc=auroc(scores_known, scores_test, TIE),
+        threshold=chosen.threshold,
+        cosine_threshold=cosine.chosen.threshold,
         false_accept_target=false_accepts,
+        false_accept_bound=chosen.bound,
         false_accept_rate=float(false.mean()),
         true_accept_rate=float(accepted.mean()),
-        accepted_right=float((accepted & (rank == 1)).mean()),
-        intra_distance=float(1 - own.mean(dtype=np.float64)),
-        inter_distance=float(1 - others.mean(dtype=np.float64)),
-        mean_similarity=float(own.mean(dtype=np.float64)),
-        mean_best_other=float(other.mean(dtype=np.float64)),
-        unseen_validation=len(outside),
+        accepted_right=float(right.mean()),
+        intra_distance=float(1 - own.own.mean(dtype=np.float64)),
+        inter_distance=float(1 - own.others.mean(dtype=np.float64)),
+        mean_similarity=float(own.own.mean(dtype=np.float64)),
+        mean_best_other=float(own.other.mean(dtype=np.float64)),
+        unseen_validation=chosen.views,
+        threshold_cards=chosen.cards,
         unseen_test=len(test),
         unseen_cards=of_test.count,
-        top1_interval=rate_interval(rank == 1, of_known),
-        top5_interval=rate_interval(rank <= 5, of_known),
-        mean_average_precision_interval=mean_interval(1 / rank, of_known),
-        auroc_interval=auroc_interval(best_known, of_known, best_test, of_test, TIE),
-        threshold_interval=statistic_interval(
-            best_outside,
-            of_outside,
-            lambda values: acceptance_threshold(values, false_accepts, noise),
-        ),
-        false_accept_interval=rate_interval(false, of_test),
-        accepted_right_interval=rate_interval(accepted & (rank == 1), of_known),
-        intra_distance_interval=mean_interval(1 - own, of_known),
-        inter_distance_interval=mean_interval(1 - others, of_known),
+        top1_interval=rate_interval(own.rank == 1, of_known),
+        top5_interval=rate_interval(own.rank <= 5, of_known),
+        mean_average_precision_interval=mean_interval(1 / own.rank, of_known),
+        auroc_interval=auroc_interval(scores_known, of_known, scores_test, of_test, TIE),
+        false_accept_rate_interval=rate_interval(false, of_test),
+        accepted_right_interval=rate_interval(right, of_known),
+        intra_distance_interval=mean_interval(1 - own.own, of_known),
+        inter_distance_interval=mean_interval(1 - own.others, of_known),
+        rule=rule,
         top1_unseen=top1_unseen,
         top1_unseen_interval=interval_unseen,
-        warnings=(warning,) if warning else (),
+        three_frames=several,
+        artworks=_artwork_figures(base, own, accepted, rule, of_known),
+        strangers_rate=choice.strangers_rate,
+        strangers_interval=choice.strangers_interval,
+        curve=_curve(scores_known, own.rank == 1, scores_test),
+        warnings=(chosen.warning,) if chosen.warning else (),
     )
 
 
-def best_matches(
+def choose_printing_margin(
     gallery: ArrayLike,
     gallery_ids: Sequence[str],
     queries: ArrayLike,
-    k: int = 5,
+    query_ids: Sequence[str],
+    artworks: Mapping[str, str],
+    *,
+    wrong: float = WRONG_PRINTINGS,
+    noise: float = FLOAT_NOISE,
     chunk: int = CHUNK,
-) -> Matches:
-    """The k most similar cards of each query; equal similarities in the order of the ids.
+) -> float:
+    """How far the best printing must be before its artwork's next for an answer to name it.
 
-    Raises:
-        ValueError: As :func:`evaluate`, or k below 1.
+    Args:
+        gallery: (G, D) embeddings of the known cards' clean scans.
+        gallery_ids: Card id of each row.
+        queries: (Q, D) views of them that settings are chosen by.
+        query_ids: Card id of each.
+        artworks: By card id the name of its artwork.
+        wrong: Share of the views whose artwork has several printings that may have the wrong one
+            named.
+        noise: As in :func:`evaluate`.
+        chunk: Queries compared at once.
+
+    Returns:
+        A difference of cosines; 0 where no printing is ever taken for another of its artwork.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
-    base = _Gallery(gallery, gallery_ids, "gallery")
-    rows = _rows(queries, None, "queries", base.dimensions)
-    ids, values = [], []
-    for _, scores in base.scores(rows, chunk):
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        ids.append(base.cards[order])
-        values.append(np.take_along_axis(scores, order, axis=1))
-    return Matches(np.concatenate(ids), np.concatenate(values))
+    base = Gallery(gallery, gallery_ids, "gallery", artworks)
+    rows = checked_rows(queries, query_ids, "queries", base.dimensions)
+    own = base.own_cards(rows, query_ids, chunk)
+    several = np.isfinite(own.margin) & (own.artwork_rank == 1)
+    mistaken = own.margin[several & (own.rank != 1)].astype(np.float64)
+    allowed = math.floor(wrong * int(several.sum()) + 1e-9)
+    if len(mistaken) <= allowed:
+        return 0.0
+    # A difference of two cosines moves by both.
+    return max(0.0, threshold_between(mistaken, allowed, 2 * noise))
 
 
 def auroc(positives: ArrayLike, negatives: ArrayLike, tie: float = 0.0) -> float:
@@ -313,79 +234,193 @@ def auroc(positives: ArrayLike, negatives: ArrayLike, tie: float = 0.0) -> float
     return float((below + up_to) / 2 / (len(above) * len(ours)))
 
 
-class _Gallery:
-    """Gallery rows sorted by card, so that a card's best row is one ``maximum.reduceat``."""
+@dataclass(frozen=True)
+class _UnknownViews:
+    """Views of cards outside the gallery, and the card of each where that is known."""
 
-    def __init__(self, embeddings: ArrayLike, card_ids: Sequence[str], name: str) -> None:
-        self.given = _rows(embeddings, card_ids, name, None)
-        ids = np.asarray(card_ids, dtype=np.str_)
-        order = np.argsort(ids, kind="stable")
-        self.cards, self._starts = np.unique(ids[order], return_index=True)
-        self._columns = np.ascontiguousarray(self.given[order].T)
-        self.dimensions = self.given.shape[1]
-        self._name = name
+    rows: Floats
+    ids: Sequence[str] | None
 
-    def scores(self, queries: Floats, chunk: int) -> Iterator[tuple[slice, Floats]]:
-        """For each chunk of queries its place and float32 (chunk, cards) similarities."""
-        if chunk < 1:
-            raise ValueError(f"chunk must be at least 1, not {chunk}")
-        single = len(self.cards) == len(self.given)
-        for start in range(0, len(queries), chunk):
-            rows = slice(start, min(start + chunk, len(queries)))
-            products = queries[rows] @ self._columns
-            if not single:
-                products = np.maximum.reduceat(products, self._starts, axis=1)
-            # Rounding carries a cosine beyond 1; nothing may be above what no threshold exceeds.
-            yield rows, np.clip(products, -1.0, 1.0, out=products)
-
-    def best(self, queries: Floats, chunk: int) -> Floats:
-        """Similarity (queries,) of the best card."""
-        best = np.empty(len(queries), dtype=np.float32)
-        for rows, scores in self.scores(queries, chunk):
-            best[rows] = scores.max(axis=1)
-        return best
-
-    def ranks(
-        self, queries: Floats, query_ids: Sequence[str], chunk: int
-    ) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
-        """Of each query: similarity of its own card, of the best other one, the mean over the
-        others, and its own card's rank from 1."""
-        wanted = np.asarray(query_ids, dtype=np.str_)
-        column = np.minimum(np.searchsorted(self.cards, wanted), len(self.cards) - 1)
-        missing = self.cards[column] != wanted
-        if missing.any():
-            raise ValueError(
-                f"query of card {wanted[missing][0]}: that card is not in the {self._name}"
-            )
-        own = np.empty(len(queries), dtype=np.float32)
-        other = np.full(len(queries), -1.0, dtype=np.float32)
-        others = np.full(len(queries), -1.0, dtype=np.float32)
-        rank = np.empty(len(queries), dtype=np.int64)
-        for rows, scores in self.scores(queries, chunk):
-            at = column[rows][:, None]
-            mine = np.take_along_axis(scores, at, axis=1)
-            own[rows] = mine[:, 0]
-            rank[rows] = (scores >= mine - np.float32(TIE)).sum(axis=1)
-            if len(self.cards) > 1:
-                others[rows] = (scores.sum(axis=1) - mine[:, 0]) / (len(self.cards) - 1)
-                np.put_along_axis(scores, at, -np.inf, axis=1)
-                other[rows] = scores.max(axis=1)
-        return own, other, others, rank
+    def in_frames(self) -> _UnknownViews | None:
+        """Several frames as one view each; None where no card has so many, or none is named."""
+        if self.ids is None:
+            return None
+        rows, ids = in_frames(self.rows, self.ids)
+        return _UnknownViews(rows, ids) if ids else None
 
 
-def _rows(
-    embeddings: ArrayLike, card_ids: Sequence[str] | None, name: str, dimensions: int | None
-) -> Floats:
-    values = np.asarray(embeddings, dtype=np.float32)
-    if values.ndim != 2 or not values.size:
+@dataclass(frozen=True)
+class _Choice:
+    """The chosen threshold, and how well added strangers would have predicted it."""
+
+    chosen: ChosenThreshold
+    strangers_rate: float | None = None
+    strangers_interval: Interval | None = None
+
+
+def _chosen(
+    own: _UnknownViews,
+    by_own: tuple[Doubles, ChosenThreshold],
+    more: _UnknownViews | None,
+    by_more: tuple[Doubles, ChosenThreshold] | None,
+    noise: float,
+    score: MatchScore,
+) -> _Choice:
+    """Added strangers make the threshold surer, and never lower than the set's own cards ask.
+
+    They count only where they predict: where the threshold that they alone would give lets no
+    more of the set's own unknown views pass than was meant.
+    """
+    scores, chosen = by_own
+    if more is None or by_more is None:
+        return _Choice(chosen)
+    more_scores, alone = by_more
+    passing = scores >= alone.threshold
+    rate = float(passing.mean())
+    interval = rate_interval(passing, Clusters(own.ids, len(passing)))
+    if rate <= chosen.target:
+        ids = [*(own.ids or ()), *(more.ids or ())]
+        both = np.concatenate([scores, more_scores])
+        pooled = choose_threshold(both, ids, chosen.target, noise, score)
+        chosen = pooled.at_least(chosen.threshold, both, ids)
+    return _Choice(chosen, rate, interval)
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Queries of several frames each."""
+
+    known: Floats
+    known_ids: list[str]
+    test: Floats
+    test_ids: list[str]
+    outside: _UnknownViews
+
+
+def _in_frames(
+    known: Floats,
+    known_ids: Sequence[str],
+    test: Floats,
+    test_ids: Sequence[str] | None,
+    outside: _UnknownViews,
+) -> _Frames | None:
+    """None where a part does not say which views are of one card, or has too few of each."""
+    several = outside.in_frames()
+    if test_ids is None or several is None:
+        return None
+    (known, a), (test, b) = in_frames(known, known_ids), in_frames(test, test_ids)
+    return _Frames(known, a, test, b, several) if a and b else None
+
+
+def _several_frames(
+    base: Gallery,
+    wide: Gallery | None,
+    parts: _Frames,
+    rule: AcceptanceRule,
+    chosen: ChosenThreshold,
+    chunk: int,
+) -> FramesFigures:
+    ranks = rule.score.ranks
+    of_known = Clusters(parts.known_ids, len(parts.known))
+    of_test = Clusters(parts.test_ids, len(parts.test))
+    first = base.own_cards(parts.known, parts.known_ids, chunk).rank == 1
+    right = first & rule.accepts(base.best(parts.known, ranks, chunk), FRAMES)
+    false = rule.accepts(base.best(parts.test, ranks, chunk), FRAMES)
+    unseen = None if wide is None else wide.own_cards(parts.test, parts.test_ids, chunk).rank == 1
+    return FramesFigures(
+        frames=FRAMES,
+        queries=len(parts.known),
+        unseen_test=len(parts.test),
+        top1=float(first.mean()),
+        top1_interval=rate_interval(first, of_known),
+        accepted_right=float(right.mean()),
+        accepted_right_interval=rate_interval(right, of_known),
+        false_accept_rate=float(false.mean()),
+        false_accept_rate_interval=rate_interval(false, of_test),
+        threshold=chosen.threshold,
+        false_accept_bound=chosen.bound,
+        top1_unseen=None if unseen is None else float(unseen.mean()),
+        top1_unseen_interval=None if unseen is None else rate_interval(unseen, of_test),
+    )
+
+
+def _stranger_views(
+    own: _UnknownViews,
+    strangers: ArrayLike | None,
+    stranger_ids: Sequence[str] | None,
+    dimensions: int,
+) -> _UnknownViews | None:
+    if strangers is None:
+        return None
+    if stranger_ids is None or own.ids is None:
+        raise ValueError("strangers, stranger_ids and unseen_validation_ids must be given together")
+    if set(stranger_ids) & set(own.ids):
+        raise ValueError("strangers: a card is also one of unseen_validation")
+    return _UnknownViews(
+        checked_rows(strangers, stranger_ids, "strangers", dimensions), stranger_ids
+    )
+
+
+def _wide_gallery(
+    base: Gallery,
+    gallery_ids: Sequence[str],
+    added: ArrayLike | None,
+    added_ids: Sequence[str] | None,
+    test_ids: Sequence[str] | None,
+) -> Gallery | None:
+    """The gallery with the test part's cards; None where those are not given."""
+    if added is None and added_ids is None:
+        return None
+    if added is None or added_ids is None or test_ids is None:
         raise ValueError(
-            f"{name}: expected (rows, dimensions) with at least one row, got shape {values.shape}"
+            "unseen_gallery, unseen_gallery_ids and unseen_test_ids must be given together"
         )
-    if card_ids is not None and len(card_ids) != len(values):
-        raise ValueError(f"{name}: {len(values)} rows but {len(card_ids)} card ids")
-    if dimensions is not None and values.shape[1] != dimensions:
-        raise ValueError(f"{name}: {values.shape[1]} dimensions, the gallery has {dimensions}")
-    try:
-        return l2_normalise(values)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    if set(added_ids) & set(gallery_ids):
+        raise ValueError("unseen_gallery: a card is also in the gallery, so it is not unseen")
+    rows = checked_rows(added, added_ids, "unseen_gallery", base.dimensions)
+    return Gallery(
+        np.concatenate([base.given, rows]), [*gallery_ids, *added_ids], "gallery with unseen cards"
+    )
+
+
+def _artwork_figures(
+    base: Gallery,
+    own: OwnCard,
+    accepted: NDArray[np.bool_],
+    rule: AcceptanceRule,
+    of_known: Clusters,
+) -> ArtworkFigures | None:
+    shared = base.printings > 1
+    if not shared.any():
+        return None
+    first = own.artwork_rank == 1
+    named = accepted & first & (own.margin >= rule.printing_margin)
+    right, wrong = named & (own.rank == 1), named & (own.rank != 1)
+    rates = {
+        "top1": first,
+        "accepted_right": accepted & first,
+        "printing_named": right,
+        "printing_wrong": wrong,
+    }
+    return ArtworkFigures(
+        artworks=base.artworks,
+        cards=int(shared.sum()),
+        **{name: float(hits.mean()) for name, hits in rates.items()},  # type: ignore[arg-type]
+        **{f"{name}_interval": rate_interval(hits, of_known) for name, hits in rates.items()},  # type: ignore[arg-type]
+    )
+
+
+def _curve(
+    known: NDArray[np.float64], first: NDArray[np.bool_], test: NDArray[np.float64]
+) -> tuple[tuple[float, float, float], ...]:
+    """What other thresholds bring, from all known queries accepted to none or next to none."""
+    shares = np.linspace(0, 1, _CURVE_POINTS)
+    thresholds = np.unique(np.quantile(known, shares))
+    return tuple(
+        (
+            float(threshold),
+            float((test >= threshold).mean()),
+            float(((known >= threshold) & first).mean()),
+        )
+        for threshold in thresholds
+    )

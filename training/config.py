@@ -96,10 +96,16 @@ class TrainingConfig:
             anything.
         held_out_share: Share of the cards that nothing is trained on, for validation and for test
             each.
+        validation_share: Another share for validation, whose cards choose the acceptance
+            threshold; 0 is ``held_out_share``.
+        drawn_strangers: How many drawn cards (``recognition.sample_cards``) choose the acceptance
+            threshold beside the set's own held-out cards; they count only where they predict what
+            the own ones do (``recognition.retrieval``).
         validation_views: Views of known cards in validation, in all (at least one a card).
         query_views: Likewise for the queries that are reported.
         unseen_views: Views of cards never trained on, in all, for validation and for test each.
-        false_accepts: Share of unknown cards' views that the acceptance threshold may let pass.
+        false_accepts: The false-accept rate that the acceptance threshold is to hold, shown with
+            95 % confidence over the cards that choose it, where they are enough.
     """
 
     recipe: str
@@ -157,6 +163,8 @@ class TrainingConfig:
     patience: int = 0
     divergence: float = 3.0
     held_out_share: float = 0.05
+    validation_share: float = 0.0
+    drawn_strangers: int = 0
     validation_views: int = 1000
     query_views: int = 2000
     unseen_views: int = 400
@@ -332,6 +340,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "patience": (0, 1000),
     "divergence": (0, 1e6),
     "held_out_share": (0.001, 0.4),
+    "validation_share": (0, 0.4),
+    "drawn_strangers": (0, 100_000),
     "checkpoint_minutes": (0, 1440),
     "virtual_share": (0, 1),
     "learning_rate": (1e-8, 1),

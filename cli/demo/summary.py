@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 SUMMARY_FILE = "summary.json"
 _COUNTS = ("queries", "unseen_test")
-_FIGURES = ("top1", "top5", "top1_unseen", "queries", "unseen_test", "auroc", "accepted_right")
+_FIGURES = (
+    *("top1", "top5", "top1_unseen", "queries", "unseen_test", "auroc", "accepted_right"),
+    "false_accept_rate",
+)
+#: Of those, what is measured of three frames, too.
+_OF_FRAMES = ("top1", "top1_unseen", "accepted_right", "false_accept_rate")
+_REPORT_LIMIT = 1024**2
 _TITLES = {
     "teacher": "teacher",
     "stage1": "student, stage 1",
@@ -62,10 +68,15 @@ def collect(
         "compiler": manifest["compiler"],
         "gate": manifest["gate"],
         "acceptance_threshold": manifest["acceptance_threshold"],
+        "acceptance": manifest.get("acceptance"),
         "card_set": manifest["card_set"],
         "lineage": _tree_document(lineage_tree(aws, chain["stage2"])),
         "figures": {
-            stage: {"name": package.label, "arn": package.arn, **figures(package)}
+            stage: {
+                "name": package.label,
+                "arn": package.arn,
+                **figures(package, measured_metrics(aws, package)),
+            }
             for stage, package in chain.items()
         },
         "recognition": views.to_dict(),
@@ -77,8 +88,24 @@ def collect(
     }
 
 
-def figures(package: Package) -> dict[str, Any]:
-    """The measured figures in a version's metadata, with their 95 % intervals."""
+def measured_metrics(aws: AwsSession, package: Package) -> dict[str, Any]:
+    """A version's model quality report: every metric, where its metadata has room for some."""
+    from registry.names import MODEL_QUALITY_PREFIX
+
+    answer = aws.client("s3").get_object(
+        Bucket=aws.deployment.training_bucket, Key=f"{MODEL_QUALITY_PREFIX}{package.name}.json"
+    )
+    document = json.loads(answer["Body"].read(_REPORT_LIMIT))
+    return dict(document["card_retrieval_metrics"])
+
+
+def figures(package: Package, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The measured figures of a version, with their 95 % intervals.
+
+    Args:
+        package: The version; what its metadata has is taken from there.
+        metrics: Its model quality report's, by name: ``value`` and perhaps ``interval_95``.
+    """
     from registry.versions.metadata import metric_key
 
     found: dict[str, Any] = {}
@@ -90,7 +117,20 @@ def figures(package: Package) -> dict[str, Any]:
         low, high = (package.metadata.get(f"{key}{end}") for end in ("Low", "High"))
         if low and high:
             found[f"{name}_interval"] = [float(low), float(high)]
+        else:
+            found |= _interval(name, metrics.get(name, {}))
+    frames: dict[str, Any] = {}
+    for name in _OF_FRAMES:
+        entry = metrics.get(f"three_frames_{name}")
+        if entry:
+            frames |= {name: entry["value"], **_interval(name, entry)}
+    if frames:
+        found["three_frames"] = frames
     return found
+
+
+def _interval(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{name}_interval": entry["interval_95"]} if "interval_95" in entry else {}
 
 
 def write_summary(summary: Mapping[str, Any], out: Path) -> None:
@@ -101,20 +141,44 @@ def write_summary(summary: Mapping[str, Any], out: Path) -> None:
 
 def print_summary(summary: Mapping[str, Any], out: Path) -> None:
     """Prints the summary: tables on a terminal, plain lines elsewhere."""
-    from cli.console import percentage, print_line, print_table, print_tree, seconds
+    from cli.console import (
+        fraction,
+        percentage,
+        print_line,
+        print_table,
+        print_tree,
+        seconds,
+    )
 
     print_line()
     print_line("Lineage")
     print_tree(_branch(summary["lineage"]))
     print_line()
     print_table(
-        ["MODEL", "TOP-1", "95 %", "VIEWS", "NEW CARDS", "ACCEPTED", "NAME"],
+        ["MODEL", "TOP-1", "95 %", "VIEWS", "NEW CARDS", "ACCEPTED", "FALSE", "NAME"],
         [_figure_row(_TITLES.get(stage, stage), row) for stage, row in summary["figures"].items()],
         title="Top-1 on unseen camera views, and on cards that were never trained on; accepted: "
         f"named right with the threshold that lets "
-        f"{percentage(summary['false_accepts'])} of unknown cards pass",
-        right=[1, 2, 3, 4, 5],
+        f"{percentage(summary['false_accepts'])} of unknown cards pass; false: how many it let "
+        "pass of those that no choice has seen",
+        right=[1, 2, 3, 4, 5, 6],
     )
+    several = {
+        stage: row["three_frames"]
+        for stage, row in summary["figures"].items()
+        if "three_frames" in row
+    }
+    if several:
+        print_line()
+        print_table(
+            ["MODEL", "TOP-1", "NEW CARDS", "ACCEPTED", "FALSE"],
+            [
+                [_TITLES.get(stage, stage), *(fraction(row.get(name)) for name in _OF_FRAMES)]
+                for stage, row in several.items()
+            ],
+            title="The same with three frames of a card as one query",
+            right=[1, 2, 3, 4],
+        )
     for warning in summary["warnings"]:
         print_line(f"warning: {warning}")
     print_line()
@@ -187,6 +251,7 @@ def _figure_row(title: str, row: Mapping[str, Any]) -> list[str]:
         str(row.get("queries", "–")),
         fraction(row.get("top1_unseen")),
         fraction(row.get("accepted_right")),
+        fraction(row.get("false_accept_rate")),
         row["name"],
     ]
 

@@ -85,7 +85,8 @@ def add_cards(
         RegistrationError: Cards cannot be added to the version that it was made from.
     """
     from export.student_artifact import read_artifact
-    from recognition.card_sets.added_cards import compare, twins_of_added
+    from recognition.card_sets.added_cards import compare
+    from recognition.card_sets.same_print_pairs import same_print_pairs
     from registry.object_identity import ObjectIdentity
     from registry.registration.added_cards import claim, register, require_model
     from registry.versions.metadata import MODEL_ARCHIVE
@@ -112,7 +113,7 @@ def add_cards(
         grown = _grown_set(aws, cards, artifact)
         claimed = claim(aws.deployment, parent, grown)
         show_progress("looking for twins")
-        twins = twins_of_added(cards, added, artifact.contract, threads)
+        twins = same_print_pairs(cards, added.new, artifact.contract, threads)
         metrics: dict[str, float] = {}
         done = claimed
         if claimed.arn is None:
@@ -308,6 +309,7 @@ def _measure(
         {ONNX_STAGE: embedder},
         lambda line: show_progress(f"measuring: {line}"),
         false_accepts=artifact.false_accepts,
+        printing_margin=artifact.printing_margin,
     )
     return found[ONNX_STAGE].metrics()
 

@@ -17,7 +17,7 @@ def print_manifest(manifest: dict[str, Any]) -> None:
         ["Compiler", str(manifest.get("compiler", "–"))],
         ["Compiled at", str(manifest.get("compiled_at", "–"))],
         ["Input", f"{manifest['contract']['size']} px, uint8 RGB NHWC"],
-        ["Accepted from", f"cosine {float(manifest['acceptance_threshold']):.4f}"],
+        ["Accepted from", _acceptance(manifest)],
         ["Cards", f"{card_set.get('cards', '–')} ({str(card_set.get('digest', '–'))[:12]})"],
         ["Gate", str(manifest.get("gate", {}).get("verdict", "–"))],
     ]
@@ -27,4 +27,18 @@ def print_manifest(manifest: dict[str, Any]) -> None:
         ["FILE", "SIZE", "SHA-256"],
         [[name, size(entry["bytes"]), entry["sha256"][:16]] for name, entry in files.items()],
         right=[1],
+    )
+
+
+def _acceptance(manifest: dict[str, Any]) -> str:
+    """The threshold, and what is shown about unknown cards; old manifests say the former alone."""
+    rule = manifest.get("acceptance")
+    if not rule:
+        return f"cosine {float(manifest['acceptance_threshold']):.4f}"
+    weight = rule["score"]["parameters"]["weight"]
+    score = f"cosine − {weight:g} × runners-up" if weight else "cosine"
+    several = [f"{value:.4f} for {n} frames" for n, value in rule["thresholds"].items() if n != "1"]
+    return (
+        f"{score} {float(rule['thresholds']['1']):.4f}{''.join(f', {each}' for each in several)}; "
+        f"at most {rule['bound'] * 100:.2g} % of unknown cards pass, by {rule['cards']:,} cards"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,15 @@ import numpy as np
 
 from export.calibration import CalibrationRecord, Pixels, Recorder
 from export.student_artifact import StudentArtifact, StudentArtifactError
+from recognition.card_sets.artworks import artworks_of
 from recognition.card_sets.card_set import require_digest
 from recognition.card_sets.pack import AnySet, open_card_set
-from recognition.views.camera import Stream, camera_views, scan_scale
+from recognition.frames import FRAMES
+from recognition.sample_cards.drawn_set import DrawnSet
+from recognition.views.camera import Stream, camera_views, scan_scale, views_per_card
 from recognition.views.digest import card_digest, scans_digest, views_digest
+
+Cards = AnySet | DrawnSet
 
 #: Images that are in memory at a time, about: 150 MiB at 224 px.
 GROUP = 1024
@@ -35,7 +40,7 @@ class CardImages:
     """
 
     def __init__(
-        self, cards: AnySet, counts: Sequence[int], make: Callable[[AnySet], Pixels]
+        self, cards: Cards, counts: Sequence[int], make: Callable[[Cards], Pixels]
     ) -> None:
         self._cards, self._make = cards, make
         self._ends = list(itertools.accumulate(counts))
@@ -85,6 +90,9 @@ class EvaluationImages:
         unseen_validation: Views of the validation part's unseen cards; they set the threshold.
         unseen_test: Views of the test part's unseen cards; they are reported.
         unseen_gallery: Clean scans of those.
+        artworks: By card id the name of its artwork, of cards of the gallery that share theirs.
+        strangers: Views of drawn cards, which help to set the threshold; empty where the run asks
+            for none.
     """
 
     gallery: CardImages
@@ -93,6 +101,8 @@ class EvaluationImages:
     unseen_validation: CardImages
     unseen_test: CardImages
     unseen_gallery: CardImages
+    strangers: CardImages
+    artworks: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -139,8 +149,9 @@ def evaluation_images(cards: AnySet, artifact: StudentArtifact) -> EvaluationIma
         raise StudentArtifactError(
             "reference.npz: its views are not those of split.json's known cards"
         )
-    unseen_validation = views_of_each_card(artifact.unseen_views, len(split.unseen_validation))
-    unseen_test = views_of_each_card(artifact.unseen_views, len(split.unseen_test))
+    unseen_validation = views_per_card(artifact.unseen_views, len(split.unseen_validation), FRAMES)
+    unseen_test = views_per_card(artifact.unseen_views, len(split.unseen_test), FRAMES)
+    drawn = DrawnSet.of(artifact.drawn_strangers)
     return EvaluationImages(
         gallery=_scans(cards, artifact, (*split.known, *added)),
         queries=queries,
@@ -150,6 +161,8 @@ def evaluation_images(cards: AnySet, artifact: StudentArtifact) -> EvaluationIma
         ),
         unseen_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
         unseen_gallery=_scans(cards, artifact, split.unseen_test),
+        strangers=_views(drawn, artifact, drawn.card_ids, "validation", FRAMES),
+        artworks=artworks_of(cards.only((*split.known, *added)), artifact.contract, _threads()),
     )
 
 
@@ -217,11 +230,6 @@ def _require_same_views(queries: CardImages, artifact: StudentArtifact) -> Calib
     return recorder.record()
 
 
-def views_of_each_card(total: int, cards: int) -> int:
-    """How many views of each card training rendered for a requested total."""
-    return max(1, round(total / cards))
-
-
 def evenly_spaced(items: Sequence[str], count: int) -> tuple[str, ...]:
     """At most ``count`` items, evenly spaced: card ids begin with their set's name."""
     chosen = min(count, len(items))
@@ -229,13 +237,13 @@ def evenly_spaced(items: Sequence[str], count: int) -> tuple[str, ...]:
 
 
 def _views(
-    cards: AnySet,
+    cards: Cards,
     artifact: StudentArtifact,
     card_ids: tuple[str, ...],
     stream: Stream,
     per_card: int,
 ) -> CardImages:
-    def make(chosen: AnySet) -> Pixels:
+    def make(chosen: Cards) -> Pixels:
         scale = scan_scale(artifact.contract.size, artifact.camera_side)
         images, _ = camera_views(
             np.asarray(chosen.first_scans(artifact.contract, scale=scale)),
@@ -244,7 +252,7 @@ def _views(
             seed=artifact.seed,
             stream=stream,
             per_card=per_card,
-            threads=os.cpu_count() or 1,
+            threads=_threads(),
             camera_side=artifact.camera_side,
         )
         return images
@@ -254,8 +262,12 @@ def _views(
 
 
 def _scans(cards: AnySet, artifact: StudentArtifact, card_ids: tuple[str, ...]) -> CardImages:
-    def make(chosen: AnySet) -> Pixels:
+    def make(chosen: Cards) -> Pixels:
         return np.asarray(chosen.all_scans(artifact.contract)[0])
 
     chosen = cards.only(card_ids)
     return CardImages(chosen, [len(card.scans) for card in chosen.cards], make)
+
+
+def _threads() -> int:
+    return os.cpu_count() or 1

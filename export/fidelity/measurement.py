@@ -13,7 +13,8 @@ from export.fidelity.gate import Embeddings
 from export.fidelity.gate_images import CardImages, EvaluationImages
 from recognition.acceptance import FALSE_ACCEPTS, FLOAT_NOISE, QUANTISED_NOISE
 from recognition.embedding_model import EmbeddingModel
-from recognition.retrieval import Evaluation, evaluate
+from recognition.figures import Evaluation
+from recognition.retrieval import evaluate
 from registry.compilers import ONNX_STAGE
 
 Floats = NDArray[np.float32]
@@ -69,6 +70,7 @@ def measure(
     say: Callable[[str], None] = lambda line: None,
     shards: EmbeddingShards | None = None,
     false_accepts: float = FALSE_ACCEPTS,
+    printing_margin: float = 0.0,
 ) -> dict[str, MeasuredModel]:
     """Embeds and evaluates; every image is rendered once for all models.
 
@@ -77,17 +79,17 @@ def measure(
         runtimes: By stage.
         say: Called with one line for each step.
         shards: Finds and keeps the embeddings that an interrupted job has made.
-        false_accepts: Share of unknown cards' views that a threshold may accept.
+        false_accepts: The false-accept rate that a threshold is to hold.
+        printing_margin: How far a printing must be before its artwork's next to be named.
     """
     parts = ["gallery", "queries", "unseen_validation", "unseen_test", "unseen_gallery"]
-    if len(images.added):
-        parts.append("added")
+    parts += [part for part in ("added", "strangers") if len(getattr(images, part))]
     rows = {part: embed(getattr(images, part), runtimes, part, say, shards) for part in parts}
     found = {}
     for stage in runtimes:
         of_stage = {part: rows[part][stage] for part in parts}
         noise = FLOAT_NOISE if stage == ONNX_STAGE else QUANTISED_NOISE
-        found[stage] = _evaluated(images, of_stage, false_accepts, noise)
+        found[stage] = _evaluated(images, of_stage, false_accepts, printing_margin, noise)
         say(f"{stage}: top-1 {found[stage].evaluation.top1:.3f}")
         for warning in found[stage].evaluation.warnings:
             say(f"{stage}: {warning}")
@@ -95,7 +97,11 @@ def measure(
 
 
 def _evaluated(
-    images: EvaluationImages, rows: Mapping[str, Floats], false_accepts: float, noise: float
+    images: EvaluationImages,
+    rows: Mapping[str, Floats],
+    false_accepts: float,
+    printing_margin: float,
+    noise: float,
 ) -> MeasuredModel:
     """One model's metrics, from its embeddings of each part."""
     gallery, gallery_ids = rows["gallery"], images.gallery.card_ids
@@ -113,6 +119,10 @@ def _evaluated(
             unseen_gallery_ids=images.unseen_gallery.card_ids,
             unseen_test_ids=images.unseen_test.card_ids,
             unseen_validation_ids=images.unseen_validation.card_ids,
+            strangers=rows.get("strangers"),
+            stranger_ids=images.strangers.card_ids if "strangers" in rows else None,
+            artworks=images.artworks,
+            printing_margin=printing_margin,
             false_accepts=false_accepts,
             noise=noise,
         )

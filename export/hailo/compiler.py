@@ -27,8 +27,8 @@ from export.hailo.script import has_gpu, model_script, optimisation_level, used_
 from export.hailo.worker import EMBEDDINGS, HAR, HEF, IMAGES, SDK, SHOWN, VERSION
 from export.lint import lint
 from recognition.atomic_files import atomic_file
+from recognition.gallery import l2_normalise
 from recognition.hef import HefError, read_hef, require_card_model
-from recognition.retrieval import l2_normalise
 from registry.compilers import HAILO
 from registry.contract import Contract
 

@@ -153,16 +153,28 @@ class Split:
         }
 
 
-def split_cards(card_ids: Sequence[str], seed: int, share: float = UNSEEN_SHARE) -> Split:
-    """Holds out about a share of the cards for validation and as many for test, by hash.
+def split_cards(
+    card_ids: Sequence[str],
+    seed: int,
+    share: float = UNSEEN_SHARE,
+    validation_share: float | None = None,
+) -> Split:
+    """Holds out about a share of the cards for validation and one for test, by hash.
 
     A card's part follows from the seed and its own id, so adding cards moves none. Only where a
     set is so small that the hash leaves a part empty does the card with the lowest hash fill it
     (such a card goes back when the set grows).
 
+    Args:
+        card_ids: Of the whole set.
+        seed: Another seed, another split.
+        share: Of the cards, for test.
+        validation_share: Of the cards, for validation; None for as many as for test.
+
     Raises:
         CardSetError: Fewer than 8 distinct cards: nothing could be held out.
     """
+    first = share if validation_share is None else validation_share
     ids = sorted(set(card_ids))
     if len(ids) < FEWEST_CARDS_TO_SPLIT:
         raise CardSetError(
@@ -170,8 +182,8 @@ def split_cards(card_ids: Sequence[str], seed: int, share: float = UNSEEN_SHARE)
             f"{FEWEST_CARDS_TO_SPLIT}, so that some can be held out"
         )
     place = {card_id: _unit_hash(f"split|{seed}|{card_id}") for card_id in ids}
-    validation = {card_id for card_id in ids if place[card_id] < share}
-    test = {card_id for card_id in ids if share <= place[card_id] < 2 * share}
+    validation = {card_id for card_id in ids if place[card_id] < first}
+    test = {card_id for card_id in ids if first <= place[card_id] < first + share}
     for part in (validation, test):
         if not part:
             part.add(min(set(ids) - validation - test, key=place.__getitem__))

@@ -37,6 +37,7 @@ __all__ = [
     "scan_scale",
     "single_threaded_opencv",
     "view_generator",
+    "views_per_card",
 ]
 
 
@@ -135,6 +136,11 @@ def camera_views(
             if progress is not None:
                 progress(finished)
     return views, labels
+
+
+def views_per_card(total: int, cards: int, fewest: int = 1) -> int:
+    """How many views of each card come nearest to a total, at least the fewest."""
+    return max(fewest, round(total / cards))
 
 
 @contextmanager

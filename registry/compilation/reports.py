@@ -75,6 +75,7 @@ _FIELDS: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
         "contract": _object,
         "card_set": _object,
         "acceptance_threshold": _number,
+        "acceptance": _object,
         "ship": _texts,
         "files": _object,
         "packages": _packages,

@@ -101,8 +101,27 @@ def parse(body: bytes, label: str) -> dict[str, Any]:
         Contract.from_dict(document.get("contract", {}))
         float(document["acceptance_threshold"])
         str(document["release"])
+        _check_acceptance(document.get("acceptance"))
     except KeyError as error:
         raise ManifestError(f"{label}: {error.args[0]} is missing") from None
     except (ContractError, TypeError, ValueError) as error:
         raise ManifestError(f"{label}: {error}") from None
     return document
+
+
+def _check_acceptance(rule: Any) -> None:
+    """Checks the form of the acceptance rule, which manifests from before it lack.
+
+    What kind of score it names is left to whoever decides by it (``recognition``).
+    """
+    if rule is None:
+        return
+    thresholds = rule.get("thresholds") if isinstance(rule, Mapping) else None
+    if not isinstance(thresholds, Mapping) or "1" not in thresholds:
+        raise ValueError("acceptance: no threshold for a single frame")
+    numbers = [*thresholds.values(), rule.get("bound", 1)]
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
+        raise ValueError("acceptance: a threshold or the bound is not a number")
+    score = rule.get("score")
+    if not isinstance(score, Mapping) or not isinstance(score.get("parameters"), Mapping):
+        raise ValueError("acceptance: the score is not described by a name and parameters")

@@ -285,6 +285,7 @@ def _manifest(
         "model": report.get("model") or next(iter(shipped)),
         "contract": Contract.from_dict(report.get("contract", {})).to_dict(),
         "acceptance_threshold": report.get("acceptance_threshold"),
+        **({"acceptance": report["acceptance"]} if "acceptance" in report else {}),
         "card_set": report.get("card_set", {}),
         # Published weights that the model descends from, and their licences.
         "weights": [origin.to_dict() for origin in _weights(report)],

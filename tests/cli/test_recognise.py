@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ class Oracle:
         return Recognition(
             "bright" if similarity >= 0.5 else None, similarity, 0.5, (("bright", similarity),)
         )
+
+    def recognise_frames(self, images: list[Any]) -> Recognition:
+        return replace(self.recognise(images[0]), frames=len(images))
 
 
 @pytest.fixture
@@ -46,6 +50,29 @@ def test_known_card_is_named_and_unknown_card_is_rejected(pictures: dict[str, st
     assert lines[0].split()[:2] == ["IMAGE", "CARD"]
     assert "bright" in lines[1]
     assert "none that is known" in lines[2]
+
+
+def test_frames_of_one_card_get_one_answer(pictures: dict[str, str]) -> None:
+    paths = [pictures["bright"], pictures["broken"], pictures["bright"]]
+    done = cards("recognise", "release", *paths, "--one-card", "--json")
+    assert done.code == 1 and pictures["broken"] in done.err
+    (answer,) = done.json
+    assert answer["card_id"] == "bright" and answer["images"] == [pictures["bright"]] * 2
+    assert answer["frames"] == 2
+    lines = cards("recognise", "release", *[pictures["bright"]] * 3, "--one-card").out.splitlines()
+    assert lines[0].split()[0] == "FRAMES" and lines[1].split()[:2] == ["3", "bright"]
+
+
+def test_level_of_an_answer_is_shown(
+    pictures: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One picture, two printings of one artwork that cannot be told apart in it."""
+    found = Recognition("a-1", 0.9, 0.5, (("a-1", 0.9),), level="artwork", printings=("a-1", "b-7"))
+    monkeypatch.setattr(Oracle, "recognise", lambda self, image: found)
+    (answer,) = cards("recognise", "release", pictures["bright"], "--json").json
+    assert (answer["level"], answer["printings"]) == ("artwork", ["a-1", "b-7"])
+    line = cards("recognise", "release", pictures["bright"]).out.splitlines()[1]
+    assert "one of a-1, b-7" in line and "artwork" in line.split()
 
 
 def test_a_broken_picture_is_named_and_the_others_are_recognised(

@@ -31,11 +31,13 @@ from export.compiler import CompileFault
 from export.fidelity.gate_images import render_gate_images
 from export.int8 import OnnxInt8
 from export.student_artifact import read_artifact
-from recognition.acceptance import QUANTISED_NOISE, cosine_noise
+from recognition.acceptance import QUANTISED_NOISE
+from recognition.acceptance_rule import AcceptanceRule
+from recognition.gallery import TIE, l2_normalise
 from recognition.index import ReferenceIndex
+from recognition.match_score import MatchScore
 from recognition.onnx_model import OnnxEmbedder
 from recognition.reference_views import read_reference_views
-from recognition.retrieval import l2_normalise
 from registry.compilation.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
 from registry.versions import metadata
 from tests.export.conftest import CONTRACT, Exported
@@ -182,7 +184,7 @@ def test_the_threshold_turns_unseen_validation_cards_away(
     gallery = np.load(done.output / "embeddings.npy")
     best = (shipped.embed(unseen_views) @ gallery.T).max(axis=1)
     assert (best >= threshold).mean() <= 0.01
-    noise = cosine_noise(best.max(), QUANTISED_NOISE)
+    noise = MatchScore().noise(best.max(), QUANTISED_NOISE, TIE)
     assert best.max() + 0.5 * noise < threshold < best.max() + 1.5 * noise
     # Computed by other kernels, as another processor would: no view is on the other side.
     options = onnxruntime.SessionOptions()
@@ -194,6 +196,13 @@ def test_the_threshold_turns_unseen_validation_cards_away(
     other = (l2_normalise(rows) @ gallery.T).max(axis=1)
     assert (other != best).any(), "the other kernels round alike: this test shows nothing"
     assert (other >= threshold).mean() <= 0.01
+    # The rule says the same, and what so few cards can show.
+    acceptance = done.read("compilation.json")["acceptance"]
+    rule = AcceptanceRule.from_dict(acceptance)
+    assert rule.threshold() == threshold and set(rule.thresholds) == {1, 3}
+    cards = len(artifact.split.unseen_validation)
+    assert acceptance["cards"] == cards
+    assert acceptance["bound"] == pytest.approx(1 - 0.05 ** (1 / cards))
 
 
 def registrable(stage: str, package: dict[str, Any]) -> list[str]:

@@ -13,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from recognition.card_sets.scan import stretch
+from recognition.figures import Evaluation
 from recognition.index import FILES, write_index
 from recognition.onnx_model import OnnxEmbedder
-from recognition.retrieval import Evaluation, evaluate
+from recognition.retrieval import evaluate
 from recognition.sample_cards.drawing import draw_card
 from recognition.views.camera import camera_views
 from registry.contract import Contract
@@ -146,6 +147,8 @@ def release_and_figures(
         [card for card in card_ids[:30] for _ in range(10)],
         queries(slice(30, 35)),
         queries(slice(35, 40)),
+        unseen_validation_ids=[card for card in card_ids[30:35] for _ in range(10)],
+        unseen_test_ids=[card for card in card_ids[35:40] for _ in range(10)],
     )
     write_index(folder, card_ids[:30], gallery)
     seal(folder, acceptance_threshold=figures.threshold)

@@ -5,13 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognition.acceptance import acceptance_threshold
 from recognition.clustered_intervals import (
     Clusters,
     auroc_interval,
     mean_interval,
     rate_interval,
-    statistic_interval,
 )
 from recognition.retrieval import auroc
 from registry.intervals import wilson_interval
@@ -73,15 +71,6 @@ def test_auroc_of_resamples_counts_ties_half() -> None:
     of = Clusters(None, 30)
     assert auroc_interval(np.ones(30), of, np.ones(30), of) == (0.5, 0.5)
     assert auroc_interval(np.ones(30), of, np.zeros(30), of) == (1.0, 1.0)
-
-
-def test_threshold_from_few_cards_has_a_wide_interval() -> None:
-    rng = np.random.default_rng(1)
-    values = (rng.normal(0.5, 0.1, 8)[:, None] + rng.normal(0, 0.01, (8, 30))).ravel()
-    low, high = statistic_interval(values, Clusters(ids(8, 30), 240), acceptance_threshold)
-    views = statistic_interval(values, Clusters(None, 240), acceptance_threshold)
-    assert low <= acceptance_threshold(values) <= high
-    assert high - low > 2 * (views[1] - views[0])
 
 
 def test_rows_and_ids_must_match() -> None:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognition import index as index_module
+from recognition.gallery import best_matches, l2_normalise
 from recognition.index import (
     EMBEDDINGS,
     FILES,
@@ -25,7 +26,6 @@ from recognition.index import (
     ReferenceIndex,
     write_index,
 )
-from recognition.retrieval import best_matches, l2_normalise
 
 
 def sample(rows: int = 40, dimensions: int = 16, seed: int = 0) -> tuple[list[str], np.ndarray]:
@@ -265,6 +265,10 @@ def test_wrong_metadata_is_refused(folder: Path) -> None:
         ({"schema": 2}, "schema 2"),
         ({"rows": 41}, "rows is 41"),
         ({"sha256": None}, "sha256"),
+        ({"artworks": ["card-1"]}, "artworks is not a JSON object"),
+        ({"artworks": {"card-99": "a"}}, "names a card that has no row"),
+        ({"artworks": {"card-1": 7}}, "not the form of a card id"),
+        ({"artworks": {"card-1": "a\nb"}}, "not the form of a card id"),
     ):
         reseal(folder, **{"schema": 1, "rows": 40, **changes})
         with pytest.raises(IndexFileError, match=words):
@@ -289,6 +293,8 @@ def test_wrong_queries_and_contents_are_refused(folder: Path, tmp_path: Path) ->
         ("expected", ([], np.empty((0, 16)))),
         ("all zeros", (ids, embeddings * 0)),
         ("may not set rows", (ids, embeddings, {"rows": 1})),
+        ("may not set artworks", (ids, embeddings, {"artworks": {}})),
+        ("artwork of card-x, which is not", (ids, embeddings, {}, {"card-x": "a"})),
     ):
         with pytest.raises(ValueError, match=words):
             write_index(tmp_path / "never", *arguments)
@@ -296,3 +302,31 @@ def test_wrong_queries_and_contents_are_refused(folder: Path, tmp_path: Path) ->
             write_index(folder, *arguments)
     assert list((tmp_path / "never").rglob("*")) == []
     assert len(ReferenceIndex.load(folder).card_ids) == 40, "what was there is there still"
+
+
+def test_artworks_are_read_back_and_an_index_without_them_has_one_a_card(
+    folder: Path, tmp_path: Path
+) -> None:
+    ids, embeddings = sample()
+    artworks = {"card-3": "dragon", "card-17": "dragon", "card-5": "alone"}
+    write_index(tmp_path / "printings", ids, embeddings, artworks=artworks)
+    index = ReferenceIndex.load(tmp_path / "printings")
+    assert index.artworks == artworks
+    assert index.printings("card-3") == ["card-17", "card-3"] == index.printings("card-17")
+    assert index.printings("card-5") == ["card-5"] and index.printings("card-6") == ["card-6"]
+    assert index.artwork("card-3") == index.artwork("card-17") != index.artwork("card-5")
+    assert index.artwork("card-6") != index.artwork("card-7")
+    without = ReferenceIndex.load(folder)
+    assert without.artworks == {} and without.printings("card-3") == ["card-3"]
+
+
+def test_cosines_of_named_cards_are_those_of_their_best_rows(tmp_path: Path) -> None:
+    _, embeddings = sample(6)
+    write_index(tmp_path, ["b", "a", "b", "c", "a", "b"], embeddings)
+    index = ReferenceIndex.load(tmp_path)
+    query = np.arange(16.0)
+    products = l2_normalise(embeddings) @ l2_normalise(query)
+    found = index.cosines(query, ["b", "c"])
+    assert found == pytest.approx({"b": products[[0, 2, 5]].max(), "c": products[3]}, abs=1e-6)
+    with pytest.raises(ValueError, match="card d is not in the index"):
+        index.cosines(query, ["d"])

@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recognition.acceptance_rule import AcceptanceRule
+from recognition.figures import Evaluation
 from recognition.file_digest import file_sha256
-from recognition.index import write_index
-from recognition.recogniser import Recogniser, RecogniserError
-from recognition.retrieval import Evaluation
+from recognition.index import ReferenceIndex, write_index
+from recognition.match_score import MatchScore
+from recognition.recogniser import Recogniser, RecogniserError, Recognition
 from recognition.views.camera import camera_views
 from registry.contract import Contract
 
 Reseal = Callable[..., None]
+RULE = AcceptanceRule({1: 0.5, 3: 0.6}, MatchScore(0.5))
 
 
 def test_known_cards_are_found_and_unknown_cards_rejected(
@@ -100,6 +103,8 @@ def test_what_is_no_release_is_one_clear_line(release: Path, tmp_path: Path) -> 
     [
         ({"acceptance_threshold": "high"}, "could not convert|acceptance_threshold"),
         ({"acceptance_threshold": float("nan")}, "acceptance_threshold"),
+        ({"acceptance": {"thresholds": {"3": 0.5}}}, "acceptance"),
+        ({"acceptance": {**RULE.to_dict(), "score": {"name": "x", "parameters": {}}}}, "score 'x'"),
         ({"model": "../model.onnx"}, "model names no file"),
         ({"contract": {"size": 64}}, "contract"),
         ({"contract": Contract(size=64, embedding_dim=97).to_dict()}, "the contract says"),
@@ -153,3 +158,96 @@ def test_a_hef_needs_an_embedder_of_its_own(
 
     answer = Recogniser.load(release, embedder=Chip()).recognise(scans[0])
     assert answer.card_id == "card-5" and answer.similarity == pytest.approx(1.0, abs=1e-6)
+
+
+def views_of_cards(scans: np.ndarray, card_ids: list[str], size: int, part: slice) -> list:
+    views, _ = camera_views(
+        scans[part], card_ids[part], size=size, seed=1, stream="query", per_card=10
+    )
+    return list(views)
+
+
+def test_three_frames_are_answered_as_the_evaluation_measures_them(
+    release_and_figures: tuple[Path, Evaluation],
+    release: Path,
+    reseal: Reseal,
+    scans: np.ndarray,
+    card_ids: list[str],
+    contract: Contract,
+) -> None:
+    figures = release_and_figures[1]
+    assert figures.three_frames is not None
+    reseal(release, acceptance_threshold=figures.threshold, acceptance=figures.acceptance())
+    recogniser = Recogniser.load(release)
+    assert recogniser.rule == figures.rule
+
+    def answers(part: slice) -> list:
+        views = views_of_cards(scans, card_ids, contract.size, part)
+        starts = (10 * card + 3 * place for card in range(len(views) // 10) for place in range(3))
+        return [recogniser.recognise_frames(views[start : start + 3]) for start in starts]
+
+    known, unseen = answers(slice(0, 30)), answers(slice(35, 40))
+    truth = [card for card in card_ids[:30] for _ in range(3)]
+    nearest = [a.candidates[0][0] == card for a, card in zip(known, truth, strict=True)]
+    assert np.mean(nearest) == pytest.approx(figures.three_frames.top1)
+    right = [a.card_id == card for a, card in zip(known, truth, strict=True)]
+    assert np.mean(right) == pytest.approx(figures.three_frames.accepted_right)
+    false = np.mean([a.card_id is not None for a in unseen])
+    assert false == pytest.approx(figures.three_frames.false_accept_rate)
+    assert {a.frames for a in known} == {3}
+    assert {a.threshold for a in known} == {figures.three_frames.threshold}
+
+
+def test_score_of_the_manifest_decides(
+    release: Path, reseal: Reseal, scans: np.ndarray, card_ids: list[str], contract: Contract
+) -> None:
+    """The gap to the runners-up, as the evaluation computes it from the same gallery."""
+    rule = AcceptanceRule({1: 0.25}, MatchScore(1.0))
+    reseal(release, acceptance={**rule.to_dict(), "bound": 0.01})
+    recogniser = Recogniser.load(release)
+    gallery = np.load(release / "embeddings.npy")
+    for view in views_of_cards(scans, card_ids, contract.size, slice(0, 3)):
+        answer = recogniser.recognise(view)
+        query = recogniser._embedder.embed(view[None])[0]
+        ranked = np.sort(gallery @ query)[::-1]
+        score = ranked[0] - ranked[1:11].mean()
+        assert answer.score == pytest.approx(score, abs=1e-5)
+        assert (answer.card_id is not None) == (answer.score >= 0.25)
+        assert answer.similarity == pytest.approx(ranked[0], abs=1e-5)
+
+
+def test_answer_is_the_artwork_where_its_printings_are_too_near(
+    release: Path, reseal: Reseal, scans: np.ndarray, card_ids: list[str], contract: Contract
+) -> None:
+    gallery = np.load(release / "embeddings.npy")
+    # A second printing of card 3 that is nearly the same, and one of card 5 that is not.
+    near = gallery[3] + 0.001 * gallery[20]
+    ids = [*card_ids[:30], "reprint-3", "reprint-5"]
+    artworks = {"card-3": "three", "reprint-3": "three", "card-5": "five", "reprint-5": "five"}
+    write_index(release, ids, [*gallery, near, gallery[21]], artworks=artworks)
+    rule = AcceptanceRule({1: 0.5}, printing_margin=0.05)
+    reseal(release, acceptance=rule.to_dict())
+    recogniser = Recogniser.load(release)
+
+    def answer(number: int) -> Recognition:
+        return recogniser.recognise(scans[number])
+
+    unsure, sure, alone = answer(3), answer(5), answer(7)
+    assert (unsure.card_id, unsure.level) == ("card-3", "artwork")
+    assert unsure.printings == ("card-3", "reprint-3")
+    assert (sure.card_id, sure.level, sure.printings[0]) == ("card-5", "printing", "card-5")
+    assert (alone.card_id, alone.level, alone.printings) == ("card-7", "printing", ())
+    document = json.loads(json.dumps(unsure.to_dict()))
+    assert document["level"] == "artwork" and document["printings"] == ["card-3", "reprint-3"]
+    # Runners-up are other artworks: the second printing is no rival of the first.
+    gap = AcceptanceRule({1: 0.0}, MatchScore(1.0, runners_up=1))
+    reseal(release, acceptance=gap.to_dict())
+    query = Recogniser.load(release).recognise(scans[3])
+    rivals = [value for card, value in query.candidates if card not in unsure.printings]
+    assert query.score == pytest.approx(query.similarity - rivals[0], abs=1e-6)
+    assert ReferenceIndex.load(release).printings("reprint-5") == ["card-5", "reprint-5"]
+
+
+def test_no_frames_are_refused(release: Path) -> None:
+    with pytest.raises(RecogniserError, match="at least one frame"):
+        Recogniser.load(release).recognise_frames([])

@@ -164,17 +164,27 @@ def _configuration(document: Mapping[str, Any], model_type: str) -> Inspection:
 
 
 def _evaluation(document: Mapping[str, Any]) -> dict[str, float]:
-    """Scalars of an evaluation; intervals and the part on validation views under flat names."""
-    flat = {name: value for name, value in document.items() if not isinstance(value, list | dict)}
-    for name, value in document.items():
-        if name.endswith("_interval") and isinstance(value, list) and len(value) == 2:
-            stem = name.removesuffix("_interval")
-            flat |= {f"{stem}_low": value[0], f"{stem}_high": value[1]}
+    """Scalars of an evaluation; intervals, the figures of several frames and of artworks, and the
+    part on validation views under flat names."""
+    flat = _scalars(document)
+    for group in ("three_frames", "artworks"):
+        found = document.get(group)
+        if isinstance(found, dict):
+            flat |= {f"{group}_{name}": value for name, value in _scalars(found).items()}
     validation = document.get("validation")
     if isinstance(validation, dict):
         for name in ("top1", "top1_unseen"):
             flat[f"validation_{name}"] = validation.get(name)
     return own_metrics(flat)
+
+
+def _scalars(document: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {name: value for name, value in document.items() if not isinstance(value, list | dict)}
+    for name, value in document.items():
+        if name.endswith("_interval") and isinstance(value, list) and len(value) == 2:
+            stem = name.removesuffix("_interval")
+            flat |= {f"{stem}_low": value[0], f"{stem}_high": value[1]}
+    return flat
 
 
 # --- weights

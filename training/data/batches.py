@@ -27,12 +27,14 @@ from torch import Tensor
 from recognition.card_sets.card_set import Card, Split, require_digest, split_cards
 from recognition.card_sets.pack import AnySet, PixelRows, open_card_set
 from recognition.card_sets.scan import stretch
+from recognition.sample_cards.drawn_set import DrawnSet
 from recognition.views.camera import (
     Stream,
     camera_view,
     camera_views,
     single_threaded_opencv,
     view_generator,
+    views_per_card,
 )
 from training.config import STUDENT_STAGES, TEACHER_STAGES, TrainingConfig
 from training.distributed.ranks import SINGLE_PROCESS, Ranks
@@ -57,7 +59,7 @@ class CardDataset:
     """A card set, split; in memory, or packed and mapped into it.
 
     Attributes:
-        card_set: What was read, with its digest and its problems.
+        card_set: What was read, with its digest and its problems; or cards that are drawn.
         split: Which cards are known; the others are never trained on.
         scans: uint8 (R, n, n, 3), every scan of the known cards, large enough for views at the
             camera's resolution.
@@ -66,7 +68,7 @@ class CardDataset:
     """
 
     config: TrainingConfig
-    card_set: AnySet
+    card_set: AnySet | DrawnSet
     split: Split
     scans: Pixels | PixelRows
     scan_ids: tuple[str, ...]
@@ -87,7 +89,9 @@ class CardDataset:
         """
         card_set = open_card_set(channel, config.contract)
         require_digest(card_set, digest)
-        split = split_cards(card_set.card_ids, config.seed, config.held_out_share)
+        split = split_cards(
+            card_set.card_ids, config.seed, config.held_out_share, config.validation_share or None
+        )
         known = card_set.only(split.known)
         scans, scan_ids = known.all_scans(config.contract, scale=config.scan_scale)
         return cls(config, card_set, split, scans, scan_ids, known.first_scans(config.contract))
@@ -110,7 +114,7 @@ class CardDataset:
         Args:
             card_ids: Known or unseen cards.
             stream: ``validation`` or ``query``.
-            total: Views wished for in all; each card gets the same number, at least one.
+            total: Views wished for in all; each card gets the same number.
 
         Returns:
             uint8 (n, S, S, 3) and the card id of each.
@@ -129,11 +133,6 @@ class CardDataset:
             camera_side=self.config.camera_side,
         )
         return views, [card_id for card_id in chosen.card_ids for _ in range(per_card)]
-
-
-def views_per_card(total: int, cards: int) -> int:
-    """How many views of each card come nearest to a total, at least one."""
-    return max(1, round(total / cards))
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,17 @@ class JobReporter:
                 f"; top1_unseen={test.top1_unseen:.4f} [{low:.3f}, {high:.3f}] on "
                 f"{test.unseen_test} views of cards never trained on"
             )
+        text += (
+            f"; accepted_right={test.accepted_right:.4f} at false_accept_rate="
+            f"{test.false_accept_rate:.4f} on {test.unseen_cards} unknown cards (threshold by "
+            f"{test.threshold_cards} others, which show at most {test.false_accept_bound:.4f})"
+        )
+        if test.three_frames is not None:
+            frames = test.three_frames
+            text += (
+                f"; {frames.frames} frames: top1={frames.top1:.4f} accepted_right="
+                f"{frames.accepted_right:.4f} false_accept_rate={frames.false_accept_rate:.4f}"
+            )
         if result.similarity is not None:
             text += f"; similarity={result.similarity:.4f} to the teacher"
         self.observer.line(text)

@@ -8,7 +8,7 @@ several processes take a part of the cards each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from recognition.card_sets.artworks import artworks_of
 from recognition.card_sets.pack import PixelRows
-from recognition.retrieval import Evaluation, evaluate, l2_normalise
-from recognition.views.camera import Stream
+from recognition.figures import Evaluation
+from recognition.frames import FRAMES
+from recognition.gallery import l2_normalise
+from recognition.retrieval import choose_printing_margin, evaluate
+from recognition.sample_cards.drawn_set import DrawnSet
+from recognition.views.camera import Stream, views_per_card
 from recognition.views.digest import card_digest, views_digest
 from training.config import TrainingConfig
-from training.data.batches import CardDataset, Pixels, views_per_card
+from training.data.batches import CardDataset, Pixels
 from training.data.normaliser import Normaliser
 from training.distributed.ranks import SINGLE_PROCESS, Ranks, gather_objects
 from training.errors import TrainingError
@@ -51,6 +56,16 @@ class ModelEmbedder:
         Raises:
             TrainingError: The model answers something that has no direction.
         """
+        answers = self.answers(images)
+        if not len(answers):
+            return answers
+        try:
+            return l2_normalise(answers)
+        except ValueError as error:
+            raise TrainingError(f"the trained model's {error}") from None
+
+    def answers(self, images: Pixels | PixelRows) -> Floats:
+        """As :meth:`embed`, not normalised: float32 (N, D) of any length."""
         normalise = Normaliser(self.config, self.device)
         self.model.eval()
         if not len(images):
@@ -60,10 +75,7 @@ class ModelEmbedder:
             for start in range(0, len(images), _BATCH):
                 answer = self.model(normalise(np.asarray(images[start : start + _BATCH])))
                 rows.append(answer.float().cpu().numpy())
-        try:
-            return l2_normalise(np.concatenate(rows))
-        except ValueError as error:
-            raise TrainingError(f"the trained model's {error}") from None
+        return np.concatenate(rows)
 
     def embed_together(self, images: Pixels | PixelRows, ranks: Ranks) -> Floats:
         """As :meth:`embed`, each process a part of the images, all of them for everyone."""
@@ -142,9 +154,16 @@ def evaluate_model(
     """
     config, split = cards.config, cards.split
     gallery = embedder.embed_together(cards.gallery, ranks)
-    queries = embed_views(embedder, cards, split.known, "query", config.query_views, ranks)
-    test = embed_views(embedder, cards, split.unseen_test, "query", config.unseen_views, ranks)
+    total, unseen = config.query_views, config.unseen_views
+    queries = embed_views(embedder, cards, split.known, "query", total, ranks, fewest=FRAMES)
+    test = embed_views(embedder, cards, split.unseen_test, "query", unseen, ranks, fewest=FRAMES)
     outside = _outside(embedder, cards, ranks)
+    strangers = _strangers(embedder, cards, ranks)
+    known = cards.card_set.only(split.known)
+    assert not isinstance(known, DrawnSet)
+    artworks = artworks_of(known, config.contract, config.render_threads)
+    validated, seen = _validate(embedder, cards, gallery, outside, ranks, teacher)
+    margin = choose_printing_margin(gallery, split.known, seen.embeddings, seen.card_ids, artworks)
     measured = evaluate(
         gallery,
         split.known,
@@ -156,9 +175,12 @@ def evaluate_model(
         unseen_gallery_ids=split.unseen_test,
         unseen_test_ids=test.card_ids,
         unseen_validation_ids=outside.card_ids,
+        strangers=strangers.embeddings if strangers else None,
+        stranger_ids=strangers.card_ids if strangers else None,
+        artworks=artworks,
+        printing_margin=margin,
         false_accepts=config.false_accepts,
     )
-    validated, seen = _validate(embedder, cards, gallery, outside, ranks, teacher)
     similarity = None
     if seen.teacher is not None:
         similarity = float((seen.embeddings * seen.teacher).sum(axis=1).mean(dtype=np.float64))
@@ -185,7 +207,17 @@ def validate_model(
 
 def _outside(embedder: ModelEmbedder, cards: CardDataset, ranks: Ranks) -> EmbeddedViews:
     wanted, total = cards.split.unseen_validation, cards.config.unseen_views
-    return embed_views(embedder, cards, wanted, "validation", total, ranks)
+    return embed_views(embedder, cards, wanted, "validation", total, ranks, fewest=FRAMES)
+
+
+def _strangers(embedder: ModelEmbedder, cards: CardDataset, ranks: Ranks) -> EmbeddedViews | None:
+    """Views of drawn cards; None where none are asked for."""
+    count = cards.config.drawn_strangers
+    if not count:
+        return None
+    drawn = replace(cards, card_set=DrawnSet.of(count))
+    ids = drawn.card_set.card_ids
+    return embed_views(embedder, drawn, ids, "validation", FRAMES * count, ranks)
 
 
 def _validate(
@@ -224,6 +256,7 @@ def embed_views(
     total: int,
     ranks: Ranks = SINGLE_PROCESS,
     teacher: ModelEmbedder | None = None,
+    fewest: int = 1,
 ) -> EmbeddedViews:
     """Renders camera views of cards and embeds them, a group of cards at a time.
 
@@ -232,12 +265,13 @@ def embed_views(
         cards: The card set.
         card_ids: Known or unseen cards.
         stream: ``validation`` or ``query``.
-        total: Views wished for in all; each card gets the same number, at least one.
+        total: Views wished for in all; each card gets the same number.
         ranks: Each process takes a part of the cards; all of them get everything.
         teacher: Embeds the same views, where given.
+        fewest: Views of each card at least.
     """
     ids = cards.card_set.only(card_ids).card_ids
-    per_card = views_per_card(total, len(ids))
+    per_card = views_per_card(total, len(ids), fewest)
     part = ids[_share(len(ids), ranks)]
     ours, theirs, digests = [], [], []
     sample: Pixels = cards.gallery[:0]

@@ -61,7 +61,9 @@ def similarities(result: TrainingResult) -> Any:
     ):
         share = np.full(len(values), 1 / len(values))
         axes.hist(values, bins=bins, weights=share, alpha=0.6, label=label, color=colour)
-    axes.axvline(result.test.threshold, color="black", linestyle="--", label="accepted from here")
+    axes.axvline(
+        result.test.cosine_threshold, color="black", linestyle="--", label="accepted from here"
+    )
     axes.set(
         title=f"Nearest card's similarity (AUROC {result.test.auroc:.3f})",
         xlabel="cosine",

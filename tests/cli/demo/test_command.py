@@ -151,6 +151,13 @@ SUMMARY: dict[str, Any] = {
             "queries": 1000,
             "top1_unseen": 0.5,
             "accepted_right": 0.7,
+            "false_accept_rate": 0.0123,
+            "three_frames": {
+                "top1": 0.9512,
+                "top1_unseen": 0.61,
+                "accepted_right": 0.81,
+                "false_accept_rate": 0.0,
+            },
         },
         "int8": {"name": "student-x-int8-v1"},
     },
@@ -188,11 +195,14 @@ def test_summary_prints_what_was_measured(
     text = "\n".join(lines)
     teacher = next(line for line in lines if line.startswith("teacher  "))
     assert teacher.split() == [
-        "teacher", "0.901", "0.880", "to", "0.920", "1000", "0.500", "0.700", "teacher-x-phase2-v1",
+        "teacher", "0.901", "0.880", "to", "0.920", "1000", "0.500", "0.700", "0.012",
+        "teacher-x-phase2-v1",
     ]  # fmt: skip
+    frames = [line.split() for line in lines if line.startswith("teacher")]
+    assert ["teacher", "0.951", "0.610", "0.810", "0.000"] in frames
     # What was not measured is a dash, not a nought.
     int8 = next(line for line in lines if line.startswith("student, INT8"))
-    assert int8.split()[2:] == ["–", "–", "–", "–", "–", "student-x-int8-v1"]
+    assert int8.split()[2:] == ["–", "–", "–", "–", "–", "–", "student-x-int8-v1"]
     assert "right for 165 of 180" in text
     assert "150 are named right, 10 taken for another card, 20 turned away" in text
     assert "44 of 45 views of 9 cards" in text
@@ -214,9 +224,9 @@ def test_summary_prints_the_false_accept_target_with_its_decimals(
 def test_summary_prints_the_warnings_of_the_evaluation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from recognition.acceptance import false_accept_warning
+    from recognition.acceptance import choose_threshold
 
-    warning = false_accept_warning(0.001, 400)
+    warning = choose_threshold([0.1] * 400, target=0.001).warning
     write_summary({**SUMMARY, "warnings": [warning]}, tmp_path)
     assert f"warning: {warning}" in capsys.readouterr().out.splitlines()
 
@@ -247,6 +257,46 @@ def test_artifact_document_reads_one_member_of_the_archive(tmp_path: Path) -> No
     url, when = "s3://bucket/jobs/1/output/model.tar.gz", datetime(2026, 1, 2, tzinfo=UTC)
     package = Package("arn:1", 1, "group", None, "Approved", "", when, url, "", {})
     assert artifact_document(aws, package, "config.json") == {"false_accepts": 0.001}
+
+
+def test_figures_come_from_metadata_and_those_of_three_frames_from_the_quality_report() -> None:
+    """A version's metadata takes 50 pairs; its model quality report holds every metric."""
+    from datetime import UTC, datetime
+
+    from cli.demo.summary import figures
+    from registry.names import parse_name
+    from registry.versions.model_quality import report
+    from registry.versions.packages import Package
+
+    metrics = {
+        "false_accept_rate": 0.004,
+        "false_accept_rate_low": 0.001,
+        "false_accept_rate_high": 0.02,
+        **{f"three_frames_{name}": 0.9 for name in ("top1", "top1_unseen", "accepted_right")},
+        "three_frames_false_accept_rate": 0.0,
+        "three_frames_false_accept_rate_low": 0.0,
+        "three_frames_false_accept_rate_high": 0.05,
+    }
+    written = report(parse_name("student-x-stage2-v1"), metrics)["card_retrieval_metrics"]
+    metadata = {"Top1": "0.8", "Top1Low": "0.7", "Top1High": "0.9", "Queries": "100"}
+    metadata["FalseAcceptRate"] = "0.004"
+    when = datetime(2026, 1, 2, tzinfo=UTC)
+    package = Package("arn:1", 1, "group", None, "Approved", "", when, "", "", metadata)
+    assert figures(package, written) == {
+        "top1": 0.8,
+        "top1_interval": [0.7, 0.9],
+        "queries": 100,
+        "false_accept_rate": 0.004,
+        "false_accept_rate_interval": [0.001, 0.02],
+        "three_frames": {
+            "top1": 0.9,
+            "top1_unseen": 0.9,
+            "accepted_right": 0.9,
+            "false_accept_rate": 0.0,
+            "false_accept_rate_interval": [0.0, 0.05],
+        },
+    }
+    assert "three_frames" not in figures(package, {})
 
 
 def test_next_commands_name_the_local_cloud_of_the_run() -> None:

@@ -19,7 +19,6 @@ from export.fidelity.gate_images import (
     evaluation_images,
     evenly_spaced,
     render_gate_images,
-    views_of_each_card,
 )
 from export.fidelity.measurement import measure
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
@@ -204,12 +203,38 @@ def test_cards_are_chosen_evenly(cards: int, count: int) -> None:
     assert places[0] == 0 and max(gaps) - min(gaps) <= 1
 
 
-def test_views_per_card_are_training_s() -> None:
-    from training.data.batches import views_per_card
+def test_added_card_with_the_print_of_a_known_one_shares_its_artwork(
+    student: StudentArtifact, exported: Exported, drawn_cards: Callable[[], Path]
+) -> None:
+    assert evaluation_images(exported.cards, student).artworks == {}
+    folder, known = drawn_cards(), student.split.known[0]
+    shutil.copytree(folder / known, folder / "added-again")
+    images = evaluation_images(read_card_set(folder, student.contract), student)
+    name = min(known, "added-again")
+    assert images.artworks == {known: name, "added-again": name}
+    runtime = OnnxEmbedder(exported.model, student.contract)
+    found = measure(images, {"onnx": runtime})["onnx"].evaluation
+    assert found.artworks is not None and found.artworks.cards == 2
+    # The two cannot be told apart, and their artwork can.
+    assert found.artworks.top1 > found.top1
 
-    for total in (1, 7, 24, 300, 400):
-        for cards in (1, 2, 10, 34, 800):
-            assert views_of_each_card(total, cards) == views_per_card(total, cards)
+
+def test_drawn_strangers_are_rendered_where_the_student_had_them(
+    exported: Exported, student: StudentArtifact
+) -> None:
+    assert len(evaluation_images(exported.cards, student).strangers) == 0
+    asking = dataclasses.replace(student, drawn_strangers=5)
+    found = evaluation_images(exported.cards, asking).strangers
+    assert len(found) == 15 and len(set(found.card_ids)) == 5
+    assert not set(found.card_ids) & {card.card_id for card in exported.cards.cards}
+    images = found.all()
+    assert images.shape[0] == 15 and images.dtype == np.uint8
+    assert len(np.unique(images.reshape(15, -1), axis=0)) == 15
+
+
+def test_unknown_cards_have_enough_views_for_three_frames(gate_images: GateImages) -> None:
+    for part in (gate_images.unseen_validation, gate_images.unseen_test):
+        assert min(part.card_ids.count(card_id) for card_id in set(part.card_ids)) >= 3
 
 
 def test_cards_that_the_split_does_not_name_are_in_the_gallery_and_have_views(

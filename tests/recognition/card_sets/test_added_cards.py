@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognition.card_sets.added_cards import AddedCards, compare, merged, twins_of_added
+from recognition.card_sets.added_cards import AddedCards, compare, merged
 from recognition.card_sets.card_set import CardSet, CardSetError, read_card_set
 from recognition.card_sets.pack import open_pack, verify_pack
 from recognition.card_sets.pack_writing import extend_pack, write_pack
+from recognition.card_sets.same_print_pairs import same_print_pairs
 from recognition.sample_cards.drawing import draw_card_set
 from registry.contract import Contract
 
@@ -149,7 +150,7 @@ def test_a_new_card_of_an_old_print_is_a_twin(old_folder: Path, new_folder: Path
     shutil.copytree(old_folder / old.card_ids[2], new_folder / "reprint-1")
     new = read(new_folder)
     added = compare(old, new)
-    found = twins_of_added(merged(old, new, added), added, Contract(size=96))
+    found = same_print_pairs(merged(old, new, added), added.new, Contract(size=96))
     assert [(pair.one, pair.other) for pair in found] == [
         tuple(sorted((old.card_ids[2], "reprint-1")))
     ]
@@ -160,7 +161,7 @@ def test_twins_among_old_cards_are_not_looked_for(old_folder: Path, new_folder: 
     shutil.copytree(old_folder / card, old_folder / "reprint-1")
     old, new = read(old_folder), read(new_folder)
     added = compare(old, new)
-    assert twins_of_added(merged(old, new, added), added, Contract(size=96)) == ()
+    assert same_print_pairs(merged(old, new, added), added.new, Contract(size=96)) == ()
 
 
 def test_nothing_is_new_where_every_card_is_there(old_folder: Path) -> None:

@@ -244,6 +244,15 @@ def test_added_cards_move_no_card(seed: int, added: int) -> None:
         assert set(small[part]) <= set(large[part])
 
 
+def test_validation_has_a_share_of_its_own() -> None:
+    card_ids = [f"set-{k}" for k in range(4000)]
+    split = split_cards(card_ids, 1, 0.1, 0.2)
+    assert 0.17 < len(split.unseen_validation) / 4000 < 0.23
+    assert 0.08 < len(split.unseen_test) / 4000 < 0.12
+    assert not set(split.unseen_validation) & set(split.unseen_test)
+    assert split_cards(card_ids, 1, 0.1, 0.1) == split_cards(card_ids, 1, 0.1)
+
+
 def test_about_a_tenth_is_held_out_and_the_seed_matters() -> None:
     card_ids = [f"set-{k}" for k in range(4000)]
     split = split_cards(card_ids, 1)

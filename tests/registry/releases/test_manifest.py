@@ -15,6 +15,11 @@ GOOD: dict[str, Any] = {
     "acceptance_threshold": 0.5,
     "files": {"model.int8.onnx": {"sha256": "0" * 64, "bytes": 4}},
 }
+RULE: dict[str, Any] = {
+    "score": {"name": "some_score", "parameters": {"weight": 0.5}},
+    "thresholds": {"1": 0.5, "3": 0.6},
+    "bound": 0.01,
+}
 
 
 def test_manifest_that_is_written_is_read_back() -> None:
@@ -61,6 +66,10 @@ def test_file_without_digest_or_possible_size_is_refused(entry: object) -> None:
         files_of({"files": {"a": entry}}, "r")
 
 
+def test_manifest_with_an_acceptance_rule_is_read() -> None:
+    assert parse(canonical({**GOOD, "acceptance": RULE}), "r")["acceptance"] == RULE
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -68,6 +77,11 @@ def test_file_without_digest_or_possible_size_is_refused(entry: object) -> None:
         {"model": "other.onnx"},
         {"contract": {**Contract().to_dict(), "channels": "BGR"}},
         {"acceptance_threshold": None},
+        {"acceptance": []},
+        {"acceptance": {**RULE, "thresholds": {"3": 0.5}}},
+        {"acceptance": {**RULE, "thresholds": {"1": "high"}}},
+        {"acceptance": {**RULE, "bound": None}},
+        {"acceptance": {**RULE, "score": "cosine"}},
         {"files": {}},
     ],
 )

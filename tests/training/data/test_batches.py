@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from recognition.card_sets.card_set import CardSetError
+from recognition.views.camera import views_per_card
 from training.config import TrainingConfig
 from training.data import batches as module
-from training.data.batches import Batches, CardDataset, views_per_card
+from training.data.batches import Batches, CardDataset
 
 Load = Callable[..., CardDataset]
 
@@ -108,6 +109,7 @@ def test_evaluation_views_are_of_the_asked_cards_and_streams_differ(tiny_cards: 
 
 def test_views_per_card() -> None:
     assert [views_per_card(n, 10) for n in (1, 14, 16, 100)] == [1, 1, 2, 10]
+    assert [views_per_card(n, 10, fewest=3) for n in (1, 26, 36, 100)] == [3, 3, 4, 10]
 
 
 def test_card_set_with_too_few_cards_raises(

@@ -64,8 +64,13 @@ def test_evaluate_model_with_informative_and_constant_embeddings(
     result = evaluate_model(sighted, cards, teacher=sighted)
     assert result.test.top1 > 0.3
     assert result.similarity == pytest.approx(1.0, abs=1e-6)
-    assert result.metrics()["queries"] == 20
-    assert len(result.seen.card_ids) == len(result.seen.embeddings) == 20
+    # Three views of each known card at least, so that three frames can be measured.
+    known = len(cards.split.known)
+    assert result.metrics()["queries"] == len(result.seen.card_ids) == 3 * known
+    assert len(result.seen.embeddings) == 3 * known
+    frames = result.test.three_frames
+    assert frames is not None and frames.queries == known
+    assert result.metrics()["three_frames_top1"] == frames.top1
     assert result.to_dict()["validation"]["queries"] == 20
     assert result.test.unseen_test == result.validation.unseen_test == 8
 
@@ -79,13 +84,30 @@ def test_evaluation_with_a_false_accept_target_finer_than_its_views_warns(
 
     device = torch.device("cpu")
     coarse = tiny_cards(false_accepts=0.25)
-    document = evaluate_model(ModelEmbedder(Means(), coarse.config, device), coarse).to_dict()
+    result = evaluate_model(ModelEmbedder(Means(), coarse.config, device), coarse)
+    document = result.to_dict()
     assert (document["false_accept_target"], document["unseen_validation"]) == (0.25, 8)
-    assert "warnings" not in document or document["warnings"] == []
-    fine = tiny_cards(false_accepts=0.001)
-    result = evaluate_model(ModelEmbedder(Means(), fine.config, device), fine)
-    (warning,) = result.to_dict()["warnings"]
-    assert "target of 0.1 % needs at least 1000 views of unknown cards; 8 set" in warning
-    assert result.to_dict()["validation"]["warnings"] == [warning]
-    assert result.metrics()["false_accept_target"] == 0.001
-    assert result.test.threshold >= document["threshold"]
+    cards = len(coarse.split.unseen_validation)
+    (warning,) = document["warnings"]
+    assert f"can be shown by 11 unknown cards or more; {cards} set the threshold" in warning
+    assert document["validation"]["warnings"] == [warning]
+    assert result.metrics()["false_accept_target"] == 0.25
+    assert document["false_accept_bound"] == pytest.approx(1 - 0.05 ** (1 / cards))
+
+
+def test_drawn_strangers_set_the_threshold_where_they_predict_the_own_unknown_cards(
+    tiny_cards: Callable[..., CardDataset],
+) -> None:
+    class Means(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
+
+    cards = tiny_cards(false_accepts=0.25, drawn_strangers=12)
+    embedder = ModelEmbedder(Means(), cards.config, torch.device("cpu"))
+    result = evaluate_model(embedder, cards).test
+    own = len(cards.split.unseen_validation)
+    assert result.strangers_rate is not None
+    predicted = result.strangers_rate <= 0.25
+    assert result.threshold_cards == (own + 12 if predicted else own)
+    assert result.unseen_validation == (8 + 36 if predicted else 8)
+    assert (result.false_accept_bound <= 0.25) == predicted
