@@ -32,7 +32,7 @@ FOLDERS = {
         "releases": {"compilation", "lineage", "versions"},
         "automation": {"compilation", "lineage", "registration", "releases", "versions"},
     },
-    "recognition": {"sample_cards": set(), "card_sets": set(), "views": {"card_sets"}},
+    "recognition": {"sample_cards": {"card_sets"}, "card_sets": set(), "views": {"card_sets"}},
     "edge": {
         "state": set(),
         "runtimes": set(),
