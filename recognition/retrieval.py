@@ -266,10 +266,11 @@ def _chosen(
     noise: float,
     score: MatchScore,
 ) -> _Choice:
-    """Added strangers make the threshold surer, and never lower than the set's own cards ask.
+    """Added strangers make the threshold surer where they predict, and are left out elsewhere.
 
-    They count only where they predict: where the threshold that they alone would give lets no
-    more of the set's own unknown views pass than was meant.
+    They predict where the threshold that they alone would give lets no more of the set's own
+    unknown views pass than was meant. Many easy ones must not outweigh a few own ones: never do
+    more of those pass than was meant, whatever all of them together would allow.
     """
     scores, chosen = by_own
     if more is None or by_more is None:
@@ -282,7 +283,8 @@ def _chosen(
         ids = [*(own.ids or ()), *(more.ids or ())]
         both = np.concatenate([scores, more_scores])
         pooled = choose_threshold(both, ids, chosen.target, noise, score)
-        chosen = pooled.at_least(chosen.threshold, both, ids)
+        meant = math.floor(chosen.target * len(scores) + 1e-9)
+        chosen = pooled.at_least(threshold_between(scores, meant, noise, score), both, ids)
     return _Choice(chosen, rate, interval)
 
 

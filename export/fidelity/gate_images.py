@@ -20,7 +20,7 @@ from recognition.card_sets.artworks import artworks_of
 from recognition.card_sets.card_set import require_digest
 from recognition.card_sets.pack import AnySet, open_card_set
 from recognition.frames import FRAMES
-from recognition.sample_cards.drawn_set import DrawnSet
+from recognition.sample_cards.drawn_set import DrawnSet, views_of_strangers
 from recognition.views.camera import Stream, camera_views, scan_scale, views_per_card
 from recognition.views.digest import card_digest, scans_digest, views_digest
 
@@ -161,7 +161,13 @@ def evaluation_images(cards: AnySet, artifact: StudentArtifact) -> EvaluationIma
         ),
         unseen_test=_views(cards, artifact, split.unseen_test, "query", unseen_test),
         unseen_gallery=_scans(cards, artifact, split.unseen_test),
-        strangers=_views(drawn, artifact, drawn.card_ids, "validation", FRAMES),
+        strangers=_views(
+            drawn,
+            artifact,
+            drawn.card_ids,
+            "validation",
+            views_of_strangers(len(drawn.cards), FRAMES),
+        ),
         artworks=artworks_of(cards.only((*split.known, *added)), artifact.contract, _threads()),
     )
 
@@ -241,24 +247,32 @@ def _views(
     artifact: StudentArtifact,
     card_ids: tuple[str, ...],
     stream: Stream,
-    per_card: int,
+    per_card: int | Sequence[int],
 ) -> CardImages:
-    def make(chosen: Cards) -> Pixels:
+    """Camera views of cards, so many of each: one number for all, or one a card."""
+    chosen = cards.only(card_ids)
+    counts = [per_card] * len(chosen.cards) if isinstance(per_card, int) else list(per_card)
+    of = dict(zip(chosen.card_ids, counts, strict=True))
+
+    def make(part: Cards) -> Pixels:
+        groups = itertools.groupby(part.card_ids, key=of.__getitem__)
+        return np.concatenate([rendered(part.only(ids), count) for count, ids in groups])
+
+    def rendered(part: Cards, count: int) -> Pixels:
         scale = scan_scale(artifact.contract.size, artifact.camera_side)
         images, _ = camera_views(
-            np.asarray(chosen.first_scans(artifact.contract, scale=scale)),
-            chosen.card_ids,
+            np.asarray(part.first_scans(artifact.contract, scale=scale)),
+            part.card_ids,
             size=artifact.contract.size,
             seed=artifact.seed,
             stream=stream,
-            per_card=per_card,
+            per_card=count,
             threads=_threads(),
             camera_side=artifact.camera_side,
         )
         return images
 
-    chosen = cards.only(card_ids)
-    return CardImages(chosen, [per_card] * len(chosen.cards), make)
+    return CardImages(chosen, counts, make)
 
 
 def _scans(cards: AnySet, artifact: StudentArtifact, card_ids: tuple[str, ...]) -> CardImages:

@@ -18,6 +18,9 @@ from recognition.card_sets.scan import Scan, stretch
 from recognition.sample_cards.drawing import TWIN_EVERY, draw_card
 from registry.contract import Contract
 
+#: So many of the cards have views for several frames; the others have one each, for a view of
+#: another card says more about a threshold than another view of one.
+SEVERAL_VIEWS = 300
 #: Another seed than any set of drawn cards that is trained on has: other cards throughout.
 SEED = 1_700_000_017
 _PREFIX = "drawn-stranger-"
@@ -50,3 +53,8 @@ class DrawnSet(ListedCards):
         ids = [f"{_PREFIX}{number:06d}" for number in numbers]
         digest = hashlib.sha256(f"drawn|{SEED}|{count}".encode()).hexdigest()
         return cls(tuple(Card(card_id, (Path(card_id),), ("",)) for card_id in ids), (), digest)
+
+
+def views_of_strangers(count: int, frames: int) -> list[int]:
+    """How many views each of so many drawn strangers has, in the order of their ids."""
+    return [frames if place < SEVERAL_VIEWS else 1 for place in range(count)]

@@ -22,7 +22,7 @@ from recognition.figures import Evaluation
 from recognition.frames import FRAMES
 from recognition.gallery import l2_normalise
 from recognition.retrieval import choose_printing_margin, evaluate
-from recognition.sample_cards.drawn_set import DrawnSet
+from recognition.sample_cards.drawn_set import DrawnSet, views_of_strangers
 from recognition.views.camera import Stream, views_per_card
 from recognition.views.digest import card_digest, views_digest
 from training.config import TrainingConfig
@@ -175,8 +175,8 @@ def evaluate_model(
         unseen_gallery_ids=split.unseen_test,
         unseen_test_ids=test.card_ids,
         unseen_validation_ids=outside.card_ids,
-        strangers=strangers.embeddings if strangers else None,
-        stranger_ids=strangers.card_ids if strangers else None,
+        strangers=strangers[0] if strangers else None,
+        stranger_ids=strangers[1] if strangers else None,
         artworks=artworks,
         printing_margin=margin,
         false_accepts=config.false_accepts,
@@ -210,14 +210,22 @@ def _outside(embedder: ModelEmbedder, cards: CardDataset, ranks: Ranks) -> Embed
     return embed_views(embedder, cards, wanted, "validation", total, ranks, fewest=FRAMES)
 
 
-def _strangers(embedder: ModelEmbedder, cards: CardDataset, ranks: Ranks) -> EmbeddedViews | None:
-    """Views of drawn cards; None where none are asked for."""
-    count = cards.config.drawn_strangers
-    if not count:
+def _strangers(
+    embedder: ModelEmbedder, cards: CardDataset, ranks: Ranks
+) -> tuple[Floats, list[str]] | None:
+    """Embeddings of views of drawn cards and the card of each; None where none are asked for."""
+    drawn = DrawnSet.of(cards.config.drawn_strangers)
+    counts = np.asarray(views_of_strangers(len(drawn.cards), FRAMES))
+    source = replace(cards, card_set=drawn)
+    found = []
+    for per_card in np.unique(counts):
+        ids = tuple(np.asarray(drawn.card_ids)[counts == per_card].tolist())
+        total = int(per_card) * len(ids)
+        found.append(embed_views(embedder, source, ids, "validation", total, ranks))
+    if not found:
         return None
-    drawn = replace(cards, card_set=DrawnSet.of(count))
-    ids = drawn.card_set.card_ids
-    return embed_views(embedder, drawn, ids, "validation", FRAMES * count, ranks)
+    rows = np.concatenate([views.embeddings for views in found])
+    return rows, [card_id for views in found for card_id in views.card_ids]
 
 
 def _validate(

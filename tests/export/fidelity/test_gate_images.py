@@ -24,6 +24,7 @@ from export.fidelity.measurement import measure
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
 from recognition.card_sets.card_set import CardSetError, read_card_set
 from recognition.onnx_model import OnnxEmbedder
+from recognition.sample_cards import drawn_set
 from recognition.sample_cards.drawing import draw_card_set
 from recognition.views.camera import camera_views
 from tests.export.conftest import Exported
@@ -220,7 +221,7 @@ def test_added_card_with_the_print_of_a_known_one_shares_its_artwork(
 
 
 def test_drawn_strangers_are_rendered_where_the_student_had_them(
-    exported: Exported, student: StudentArtifact
+    exported: Exported, student: StudentArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(evaluation_images(exported.cards, student).strangers) == 0
     asking = dataclasses.replace(student, drawn_strangers=5)
@@ -230,6 +231,11 @@ def test_drawn_strangers_are_rendered_where_the_student_had_them(
     images = found.all()
     assert images.shape[0] == 15 and images.dtype == np.uint8
     assert len(np.unique(images.reshape(15, -1), axis=0)) == 15
+    monkeypatch.setattr(drawn_set, "SEVERAL_VIEWS", 2)
+    fewer = evaluation_images(exported.cards, asking).strangers
+    ids = sorted(set(found.card_ids))
+    assert fewer.card_ids == [ids[0]] * 3 + [ids[1]] * 3 + ids[2:]
+    np.testing.assert_array_equal(fewer.all(), images[[0, 1, 2, 3, 4, 5, 6, 9, 12]])
 
 
 def test_unknown_cards_have_enough_views_for_three_frames(gate_images: GateImages) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recognition.card_sets.card_set import CARD_ID
-from recognition.sample_cards.drawn_set import DrawnSet
+from recognition.sample_cards.drawn_set import SEVERAL_VIEWS, DrawnSet, views_of_strangers
 from registry.contract import Contract
 
 CONTRACT = Contract(size=32)
@@ -27,6 +27,12 @@ def test_drawn_set_gives_the_same_scans_of_a_card_whatever_else_is_in_it() -> No
 def test_drawn_set_leaves_out_near_twins() -> None:
     numbers = [int(card_id.rpartition("-")[2]) for card_id in DrawnSet.of(70).card_ids]
     assert 31 not in numbers and 63 not in numbers and numbers[-1] == 71
+
+
+def test_most_strangers_have_one_view_and_some_enough_for_frames() -> None:
+    counts = views_of_strangers(1000, 3)
+    assert counts[:SEVERAL_VIEWS] == [3] * SEVERAL_VIEWS and set(counts[SEVERAL_VIEWS:]) == {1}
+    assert views_of_strangers(5, 3) == [3] * 5 and views_of_strangers(0, 3) == []
 
 
 def test_drawn_set_of_none_is_empty() -> None:
