@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from registry.aws import objects_below
 from registry.aws_errors import Meaning, error_code, is_missing, means
 from registry.json_object import JsonObjectError, parse_object
 
@@ -73,7 +74,6 @@ def read_json(s3: S3Client, bucket: str, key: str, limit: int = SIZE_LIMIT) -> S
 
 def _etag(s3: S3Client, bucket: str, key: str) -> str:
     """The ETag by the bucket's list, which answers also where the object itself is refused."""
-    for entry in s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", []):
-        if entry["Key"] == key:
-            return str(entry["ETag"])
-    return ""
+    # Of all keys that begin with this one it is the first.
+    entry = next(objects_below(s3, bucket, key), None)
+    return str(entry["ETag"]) if entry and entry["Key"] == key else ""

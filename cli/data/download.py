@@ -163,8 +163,9 @@ def _sizes(s3: S3Client, bucket: str, prefix: str, uri: str) -> dict[str, int]:
 
 def _listed(s3: S3Client, bucket: str, prefix: str) -> dict[str, int]:
     """Size of each object below a prefix, by its key."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    rows = [row for page in pages for row in page.get("Contents", [])]
+    from registry.aws import objects_below
+
+    rows = objects_below(s3, bucket, prefix)
     return {str(row["Key"]): int(row["Size"]) for row in rows if not row["Key"].endswith("/")}
 
 

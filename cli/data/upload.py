@@ -147,11 +147,10 @@ def resolve(
         CardSetError: A folder that holds nothing, or too few cards to hold some out.
     """
     if cards.startswith("s3://"):
-        from registry.aws import split_s3_uri
+        from registry.aws import objects_below, split_s3_uri
 
         given_bucket, key = split_s3_uri(cards.rstrip("/") + "/")
-        answer = s3.list_objects_v2(Bucket=given_bucket, Prefix=key, MaxKeys=1)
-        if not answer.get("KeyCount"):
+        if next(objects_below(s3, given_bucket, key), None) is None:
             raise CliError(f"--cards {cards}: holds nothing; cards data push DIR fills it")
         return cards, pushed_digest(s3, cards)
     pushed = push(s3, bucket, trainable(Path(cards)), progress)
@@ -160,6 +159,7 @@ def resolve(
 
 def newest(s3: S3Client, bucket: str) -> str | None:
     """The prefix of the card set that was pushed last and completely; None without any."""
+    from registry.aws import objects_below
     from registry.names import CARDS_PREFIX
 
     pages = s3.get_paginator("list_objects_v2").paginate(
@@ -168,8 +168,8 @@ def newest(s3: S3Client, bucket: str) -> str | None:
     found = []
     for page in pages:
         for row in page.get("CommonPrefixes", []):
-            marker = s3.list_objects_v2(Bucket=bucket, Prefix=row["Prefix"] + MARKER, MaxKeys=1)
-            found += [(each["LastModified"], row["Prefix"]) for each in marker.get("Contents", [])]
+            marker = next(objects_below(s3, bucket, row["Prefix"] + MARKER), None)
+            found += [(marker["LastModified"], row["Prefix"])] if marker else []
     return f"s3://{bucket}/{max(found)[1]}" if found else None
 
 
@@ -304,5 +304,6 @@ def _marker(s3: S3Client, bucket: str, prefix: str) -> str | None:
 
 
 def _sizes(s3: S3Client, bucket: str, prefix: str) -> dict[str, int]:
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return {row["Key"]: row["Size"] for page in pages for row in page.get("Contents", [])}
+    from registry.aws import objects_below
+
+    return {row["Key"]: row["Size"] for row in objects_below(s3, bucket, prefix)}

@@ -11,6 +11,8 @@ from cli.aws import AwsSession
 from cli.errors import CliError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mypy_boto3_sagemaker.client import SageMakerClient
 
     from registry.versions.packages import Package
@@ -49,7 +51,7 @@ def wait_for_release(
     assert package.name
     stem = f"compile-{package.name}-"
     until = time.monotonic() + patience
-    while not (job := _newest_job(sagemaker, stem)):
+    while not (job := _newest_job(sagemaker, stem, package.created)):
         progress(JobUpdate(stem.rstrip("-"), "Pending", "waiting for the compile job"))
         _check(aws, package, until, "CompileApproved", f"no job {stem}… was started")
         time.sleep(interval)
@@ -79,12 +81,12 @@ def _beside_a_newer(aws: AwsSession, package: Package) -> str | None:
     return own if compute(aws.deployment).package_arn != package.arn else None
 
 
-def _newest_job(sagemaker: SageMakerClient, stem: str) -> str | None:
-    answer = sagemaker.list_processing_jobs(
-        NameContains=stem, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
-    )
-    names = [row["ProcessingJobName"] for row in answer["ProcessingJobSummaries"]]
-    return next((str(name) for name in names if name.startswith(stem)), None)
+def _newest_job(sagemaker: SageMakerClient, stem: str, version_created: datetime) -> str | None:
+    from registry.compilation.jobs import list_jobs
+
+    rows = list_jobs(sagemaker, stem, version_created=version_created)
+    names = (str(row["ProcessingJobName"]) for row in rows)
+    return next((name for name in names if name.startswith(stem)), None)
 
 
 def _check(aws: AwsSession, package: Package, until: float, function: str, what: str) -> None:

@@ -72,8 +72,10 @@ def _upload(s3: S3Client, bucket: str, file: Path, config: TrainingConfig, *, dr
     _check_tensors(file.name, config, read)
     key = f"{WEIGHTS_PREFIX}{file_sha256(file)[:_DIGEST_CHARACTERS]}/{file.name}"
     if not dry_run:
-        found = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
-        if not any(row["Key"] == key and row["Size"] == file.stat().st_size for row in found):
+        from registry.aws import objects_below
+
+        found = next(objects_below(s3, bucket, key), None)
+        if not found or (found["Key"], found["Size"]) != (key, file.stat().st_size):
             s3.upload_file(str(file), bucket, key)
     return f"s3://{bucket}/{key}"
 
@@ -81,12 +83,12 @@ def _upload(s3: S3Client, bucket: str, file: Path, config: TrainingConfig, *, dr
 def _check_object(s3: S3Client, uri: str, config: TrainingConfig) -> None:
     from botocore.exceptions import ClientError
 
-    from registry.aws import split_s3_uri
+    from registry.aws import objects_below, split_s3_uri
     from registry.aws_errors import error_code, is_denied
 
     try:
         bucket, prefix = split_s3_uri(uri)
-        rows = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        rows = objects_below(s3, bucket, prefix)
         files = {row["Key"]: row["Size"] for row in rows if row["Key"].lower().endswith(SUFFIXES)}
         if len(files) != 1:
             names = ", ".join(sorted(files)[:3]) or "none"

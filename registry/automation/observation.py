@@ -171,7 +171,14 @@ def observe(
     unpublished = approved and ours not in releases
     # Only what a publication would use is compared with the records of what was started.
     fault_of = partial(_foreign_fault, deployment) if unpublished else lambda job: ""
-    jobs = compilation.jobs_of(deployment.sagemaker, version.arn, name, compile_settings, fault_of)
+    jobs = compilation.jobs_of(
+        deployment.sagemaker,
+        version.arn,
+        name,
+        compile_settings,
+        fault_of,
+        package.created if package else None,
+    )
     is_ghost = package is None and bool(folders or jobs.running)
     if is_ghost and _has_living_version(deployment, name):
         # The version that has the name now decides about what is left of this one.

@@ -101,7 +101,8 @@ def _decided(package: Package, compiled: datetime | None) -> Iterator[Entry]:
 def _compiled(deployment: Deployment, package: Package) -> Iterator[Entry]:
     if package.name is None:
         return
-    for row in list_jobs(deployment.sagemaker, f"{COMPILE_JOB_PREFIX}{package.name}-"):
+    contains = f"{COMPILE_JOB_PREFIX}{package.name}-"
+    for row in list_jobs(deployment.sagemaker, contains, version_created=package.created):
         found = parse_compile_job(row["ProcessingJobName"])
         if found is None or found[0] != package.name:
             continue

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from registry.aws import OLDEST_FIRST, objects_below
 from registry.deployment import Deployment
 from registry.names import JOBS_PREFIX, NAMES_PREFIX
 from registry.registration.failed_runs import line_of
@@ -36,7 +37,7 @@ def unregistered_jobs(
     """
     claimed: dict[str, str] | None = None
     pages = deployment.sagemaker.get_paginator("list_training_jobs").paginate(
-        CreationTimeAfter=since
+        CreationTimeAfter=since, **OLDEST_FIRST
     )
     for page in pages:
         for row in page["TrainingJobSummaries"]:
@@ -66,15 +67,11 @@ def _is_ours(deployment: Deployment, job_name: str) -> bool:
 def _claims(deployment: Deployment, since: datetime) -> dict[str, str]:
     """The name that each job has claimed, of claims not older than ``since``."""
     found = {}
-    pages = deployment.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=deployment.training_bucket, Prefix=NAMES_PREFIX
-    )
-    for page in pages:
-        for entry in page.get("Contents", []):
-            if entry["LastModified"] >= since.replace(microsecond=0):
-                claim = _claim(deployment.s3, deployment.training_bucket, entry["Key"])
-                if claim:
-                    found[claim[0]] = claim[1]
+    for entry in objects_below(deployment.s3, deployment.training_bucket, NAMES_PREFIX):
+        if entry["LastModified"] >= since.replace(microsecond=0):
+            claim = _claim(deployment.s3, deployment.training_bucket, entry["Key"])
+            if claim:
+                found[claim[0]] = claim[1]
     return found
 
 

@@ -81,7 +81,8 @@ def read_lists(deployment: Deployment, compile_settings: CompileSettings) -> Ver
     jobs: dict[ModelName, Mapping[str, Any]] = {}
     attempts: dict[ModelName, int] = {}
     running: dict[ModelName, str] = {}
-    for row in compilation.list_jobs(deployment.sagemaker):
+    oldest = min((each.created for each in versions), default=None)
+    for row in compilation.list_jobs(deployment.sagemaker, version_created=oldest):
         found = parse_compile_job(row["ProcessingJobName"])
         if found is None:
             continue

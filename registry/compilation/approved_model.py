@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from registry.aws import split_s3_uri
+from registry.aws import objects_below, split_s3_uri
 from registry.aws_errors import Meaning, is_denied, means
 from registry.names import APPROVED_PREFIX
 from registry.object_identity import (
@@ -169,9 +169,8 @@ def _read(s3: S3Client, package: Package) -> ObjectVersion:
 
 def _earlier_copy(s3: S3Client, bucket: str, prefix: str) -> ApprovedModel | None:
     """What an earlier compilation of the same version was given."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", []):
-            sha256, _, file = entry["Key"].removeprefix(prefix).partition("/")
-            if file == ARCHIVE and ObjectIdentity.parse(sha256):
-                return ApprovedModel(f"s3://{bucket}/{entry['Key']}", sha256)
+    for entry in objects_below(s3, bucket, prefix):
+        sha256, _, file = entry["Key"].removeprefix(prefix).partition("/")
+        if file == ARCHIVE and ObjectIdentity.parse(sha256):
+            return ApprovedModel(f"s3://{bucket}/{entry['Key']}", sha256)
     return None

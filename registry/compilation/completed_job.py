@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from registry.aws import objects_below
 from registry.compilation import approved_model
 from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.job_identity import ForeignJobError, argument, require_started_here
@@ -99,17 +100,14 @@ def require_unchanged_outputs(deployment: Deployment, job: Mapping[str, Any]) ->
         CompilationError: An object below the job's output is newer than the job.
     """
     name, latest = job["ProcessingJobName"], job["ProcessingEndTime"] + CLOCK_DIFFERENCE
-    pages = deployment.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=deployment.training_bucket, Prefix=f"{COMPILATIONS_PREFIX}{name}/"
-    )
-    for page in pages:
-        for entry in page.get("Contents", []):
-            if entry["LastModified"] > latest:
-                raise CompilationError(
-                    f"{name}: {printable(entry['Key'])} was written at "
-                    f"{entry['LastModified']:%Y-%m-%d %H:%M:%S} UTC, after the job had ended; "
-                    "nothing is published, compile again with cards release retry"
-                )
+    prefix = f"{COMPILATIONS_PREFIX}{name}/"
+    for entry in objects_below(deployment.s3, deployment.training_bucket, prefix):
+        if entry["LastModified"] > latest:
+            raise CompilationError(
+                f"{name}: {printable(entry['Key'])} was written at "
+                f"{entry['LastModified']:%Y-%m-%d %H:%M:%S} UTC, after the job had ended; "
+                "nothing is published, compile again with cards release retry"
+            )
 
 
 def _short(digest: object) -> str:

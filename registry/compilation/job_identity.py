@@ -12,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from registry.aws import objects_below
 from registry.names import APPROVED_PREFIX, parse_compile_job
 from registry.object_identity import head
 from registry.stored_json import read_json
@@ -137,8 +139,7 @@ def _record_key(job_name: str, body: bytes) -> str:
 def _records(s3: S3Client, bucket: str, job_name: str) -> list[dict[str, Any]]:
     """The records of jobs of that name, for a message."""
     found = []
-    answer = s3.list_objects_v2(Bucket=bucket, Prefix=_prefix(job_name), MaxKeys=10)
-    for entry in answer.get("Contents", []):
+    for entry in islice(objects_below(s3, bucket, _prefix(job_name)), 10):
         record = read_json(s3, bucket, entry["Key"], _RECORD_LIMIT)
         if record is not None:
             found.append(record.document)

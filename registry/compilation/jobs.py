@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from registry.aws import NEWEST_FIRST
 from registry.aws_errors import Meaning, is_missing, means
 from registry.compilation import approved_model, job_identity, reports
 from registry.compilation.approved_model import ApprovedModel
@@ -23,6 +24,7 @@ from registry.names import (
     compile_job_name,
     parse_compile_job,
 )
+from registry.object_identity import CLOCK_DIFFERENCE
 from registry.stored_json import StoredJsonError, read_json
 from registry.telemetry import OPT_OUTS
 from registry.versions.metadata import CARD_SET_DIGEST, CARD_SET_URI
@@ -99,8 +101,7 @@ class CompileJobs:
         running: Names of all that run, with any compile settings.
         first_created: When the first with those compile settings was started.
         attempts: How many there are with those compile settings.
-        next_attempt: The first number that no job of this name and compile settings has, in any
-            deployment.
+        next_attempt: The first number that no such job has that was created since the version.
         foreign: Why jobs of this version's do not count.
     """
 
@@ -122,6 +123,7 @@ def jobs_of(
     name: ModelName,
     compile_settings: CompileSettings,
     fault: Callable[[Mapping[str, Any]], str] = lambda job: "",
+    version_created: datetime | None = None,
 ) -> CompileJobs:
     """Finds the compile jobs of a version: those that were started for it.
 
@@ -135,9 +137,12 @@ def jobs_of(
         compile_settings: The compile settings of the jobs to count.
         fault: Says of a job, as SageMaker describes it, why it is not one that this deployment
             started; empty where it is. By default every job is believed.
+        version_created: When the version was created; None where it is gone, and all that the
+            account ever ran is read.
     """
     newest, running, created, taken, foreign = CompileJob(), [], [], set[int](), []
-    for row in list_jobs(sagemaker, f"{COMPILE_JOB_PREFIX}{name}-"):
+    contains = f"{COMPILE_JOB_PREFIX}{name}-"
+    for row in list_jobs(sagemaker, contains, version_created=version_created):
         found = parse_compile_job(row["ProcessingJobName"])
         if found is None or found[0] != name:
             continue
@@ -167,12 +172,27 @@ def jobs_of(
 
 
 def list_jobs(
-    sagemaker: SageMakerClient, contains: str = COMPILE_JOB_PREFIX, state: JobState | None = None
+    sagemaker: SageMakerClient,
+    contains: str = COMPILE_JOB_PREFIX,
+    state: JobState | None = None,
+    version_created: datetime | None = None,
 ) -> Iterator[Mapping[str, Any]]:
-    """The processing jobs with some words in their names, newest first."""
-    query: dict[str, Any] = {"NameContains": contains, "StatusEquals": state and state.value}
+    """The processing jobs with some words in their names, newest first.
+
+    Args:
+        sagemaker: A boto3 SageMaker client.
+        contains: The words.
+        state: Only jobs in that state.
+        version_created: When the version, or the oldest of several, was created that the jobs were
+            started for: what an account ran before is not read.
+    """
+    query: dict[str, Any] = {
+        "NameContains": contains,
+        "StatusEquals": state and state.value,
+        "CreationTimeAfter": version_created and version_created - CLOCK_DIFFERENCE,
+    }
     asked = {key: value for key, value in query.items() if value}
-    for page in sagemaker.get_paginator("list_processing_jobs").paginate(**asked):
+    for page in sagemaker.get_paginator("list_processing_jobs").paginate(**asked, **NEWEST_FIRST):
         yield from page["ProcessingJobSummaries"]
 
 
@@ -199,8 +219,9 @@ def start(
 ) -> str:
     """Starts a compile job of the bytes that were registered, and returns its name.
 
-    A job of that name that is there already is taken for the same job; whether it is, its
-    publication checks (:mod:`registry.compilation.job_identity`).
+    A job of that name that is there already, and was started for this version, is taken for the
+    same job; whether it is, its publication checks (:mod:`registry.compilation.job_identity`). A
+    job of another version that had the same name has used up its number.
 
     Raises:
         CompilationError: The version lacks what a compilation needs.
@@ -210,14 +231,20 @@ def start(
         model = approved_model.pin(s3, settings.training_bucket, source)
     except approved_model.ApprovedModelError as error:
         raise CompilationError(str(error)) from None
-    request = job_request(source, model, compile_settings, settings, attempt)
-    job_identity.record_start(s3, settings.training_bucket, request)
-    try:
-        sagemaker.create_processing_job(**request)
-    except ClientError as error:
-        if not means(error, Meaning.TAKEN):
-            raise
-    return str(request["ProcessingJobName"])
+    for number in count(attempt):
+        request = job_request(source, model, compile_settings, settings, number)
+        job_name = str(request["ProcessingJobName"])
+        job_identity.record_start(s3, settings.training_bucket, request)
+        try:
+            sagemaker.create_processing_job(**request)
+        except ClientError as error:
+            if not means(error, Meaning.TAKEN):
+                raise
+            there = _describe(sagemaker, job_name)
+            if there and there.get("Environment", {}).get(SOURCE_ARN) != source.arn:
+                continue
+        return job_name
+    raise AssertionError("numbers do not end")
 
 
 def _require_compilable(source: Package) -> None:

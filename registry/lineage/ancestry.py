@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from registry.aws import OLDEST_FIRST
 from registry.versions.packages import Package, describe, iterate
 
 if TYPE_CHECKING:
@@ -90,9 +91,7 @@ def artifact_of(sagemaker: SageMakerClient, source_uri: str) -> str | None:
     There is one for each address, as SageMaker's documentation has it; of several the oldest
     counts, so that every caller takes the same.
     """
-    pages = sagemaker.get_paginator("list_artifacts").paginate(
-        SourceUri=source_uri, SortBy="CreationTime", SortOrder="Ascending"
-    )
+    pages = sagemaker.get_paginator("list_artifacts").paginate(SourceUri=source_uri, **OLDEST_FIRST)
     for page in pages:
         for row in page["ArtifactSummaries"]:
             return str(row["ArtifactArn"])

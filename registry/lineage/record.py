@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from registry.aws import NEWEST_FIRST
 from registry.aws_errors import Meaning, is_missing, means
 from registry.lineage.ancestry import LineageError, artifact_of
 from registry.lineage.graph import (
@@ -237,9 +238,9 @@ class _GraphWriter:
     ) -> Iterator[AssociationSummaryTypeDef]:
         listed = self._sagemaker.get_paginator("list_associations")
         pages = (
-            listed.paginate(SourceArn=source, DestinationArn=destination)
+            listed.paginate(SourceArn=source, DestinationArn=destination, **NEWEST_FIRST)
             if source
-            else listed.paginate(DestinationArn=destination)
+            else listed.paginate(DestinationArn=destination, **NEWEST_FIRST)
         )
         for page in pages:
             yield from page["AssociationSummaries"]

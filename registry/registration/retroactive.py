@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from registry.aws import NEWEST_FIRST
 from registry.deployment import Deployment
 from registry.lineage.ancestry import ancestors
 from registry.names import (
@@ -165,8 +166,7 @@ def jobs_by_registration(
     listed = deployment.sagemaker.get_paginator("list_training_jobs").paginate(
         NameContains=f"{model_type}-",
         StatusEquals="Completed",
-        SortBy="CreationTime",
-        SortOrder="Descending",
+        **NEWEST_FIRST,
     )
     for page in listed:
         for row in page["TrainingJobSummaries"]:

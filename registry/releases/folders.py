@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from registry.aws import objects_below
 from registry.names import RELEASES_PREFIX, RETIRED
 from registry.releases.manifest import MANIFEST
 
@@ -82,14 +83,13 @@ def folders(s3: S3Client, bucket: str, name: str = "") -> Iterator[Folder]:
 
 def _listed(s3: S3Client, bucket: str, prefix: str) -> Iterator[Folder]:
     current, files = "", dict[str, datetime]()
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", []):
-            release, _, file = entry["Key"].removeprefix(RELEASES_PREFIX).partition("/")
-            if release != current:
-                if files:
-                    yield _folder(current, files)
-                current, files = release, {}
-            files[file] = entry["LastModified"]
+    for entry in objects_below(s3, bucket, prefix):
+        release, _, file = entry["Key"].removeprefix(RELEASES_PREFIX).partition("/")
+        if release != current:
+            if files:
+                yield _folder(current, files)
+            current, files = release, {}
+        files[file] = entry["LastModified"]
     if files:
         yield _folder(current, files)
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from registry.aws import put_once, split_s3_uri
+from registry.aws import objects_below, put_once, split_s3_uri
 from registry.aws_errors import is_missing
 from registry.deployment import Deployment
 from registry.names import CARDS_PREFIX, JOBS_PREFIX, ModelName
@@ -219,9 +219,8 @@ def _size(s3: S3Client, bucket: str, key: str) -> int | None:
 
 
 def _listed(s3: S3Client, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", []):
-            yield str(entry["Key"]), int(entry["Size"])
+    for entry in objects_below(s3, bucket, prefix):
+        yield str(entry["Key"]), int(entry["Size"])
 
 
 def _quality(source: Deployment, target: Deployment, package: Package, name: ModelName) -> str:

@@ -12,7 +12,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from registry.aws import put_once
+from registry.aws import objects_below, put_once
 from registry.names import NAMES_PREFIX, ModelName, parse_name
 from registry.stored_json import StoredJsonError, read_json
 
@@ -46,13 +46,12 @@ def claim_name(
     first = ModelName(model_type, architecture, stage, 1)
     prefix = f"{NAMES_PREFIX}{first.line}/"
     newest = 0
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", []):
-            version = _version(entry["Key"], first.line)
-            newest = max(newest, version)
-            recent = since is None or entry["LastModified"] >= since.replace(microsecond=0)
-            if version and recent and _source(s3, bucket, entry["Key"]) == source:
-                return ModelName(model_type, architecture, stage, version)
+    for entry in objects_below(s3, bucket, prefix):
+        version = _version(entry["Key"], first.line)
+        newest = max(newest, version)
+        recent = since is None or entry["LastModified"] >= since.replace(microsecond=0)
+        if version and recent and _source(s3, bucket, entry["Key"]) == source:
+            return ModelName(model_type, architecture, stage, version)
     while True:
         newest += 1
         name = ModelName(model_type, architecture, stage, newest)

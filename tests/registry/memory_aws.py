@@ -33,6 +33,7 @@ FUNCTION = {
 #: What the operations begin with that change something.
 WRITES = ("Create", "Put", "Copy", "Delete", "Update", "Stop", "Publish", "Invoke")
 TERMINAL = ("Completed", "Failed", "Stopped")
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 class Crash(BaseException):
@@ -207,6 +208,8 @@ class MemoryAws:
             dict(job)
             for name, job in self.jobs.items()
             if given.get("NameContains", "") in name
+            and job["CreationTime"]
+            > given.get("CreationTimeAfter", datetime.min.replace(tzinfo=UTC))
             and given.get("StatusEquals") in (None, job["ProcessingJobStatus"])
         ]
         return {"ProcessingJobSummaries": rows}

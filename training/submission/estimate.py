@@ -132,14 +132,14 @@ def instance_price(pricing: PricingClient, region: str, instance_type: str) -> f
         ValueError: AWS lists no such price, or in a form that is not understood.
     """
     fields = {"regionCode": region, "instanceName": instance_type, "platoinstancetype": "Training"}
-    answer = pricing.get_products(
+    pages = pricing.get_paginator("get_products").paginate(
         ServiceCode="AmazonSageMaker",
         Filters=[
             {"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in fields.items()
         ],
     )
     found = set()
-    for text in answer.get("PriceList", []):
+    for text in (text for page in pages for text in page.get("PriceList", [])):
         try:
             product = json.loads(text) if isinstance(text, str) else text
             for term in product["terms"]["OnDemand"].values():

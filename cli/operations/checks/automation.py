@@ -105,7 +105,8 @@ def rules(context: CheckContext) -> Iterator[CheckResult]:
         rule = rule.rpartition("|")[2]
         try:
             state = str(events.describe_rule(Name=rule)["State"])
-            targets = events.list_targets_by_rule(Rule=rule)["Targets"]
+            pages = events.get_paginator("list_targets_by_rule").paginate(Rule=rule)
+            targets = [target for page in pages for target in page["Targets"]]
         except ClientError as error:
             if not is_missing(error):
                 raise

@@ -15,12 +15,12 @@ _FILES = 50
 
 def first_weights(context: CheckContext) -> Iterator[CheckResult]:
     """What lies below ``weights/`` is a checkpoint, by its first bytes."""
+    from registry.aws import objects_below
     from registry.names import WEIGHTS_PREFIX
     from training.checkpoint_files import SUFFIXES
 
     bucket, s3 = context.names.training_bucket, context.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=WEIGHTS_PREFIX)
-    rows = (row for page in pages for row in page.get("Contents", []))
+    rows = objects_below(s3, bucket, WEIGHTS_PREFIX)
     files = (row for row in rows if row["Key"].lower().endswith(SUFFIXES))
     looked = 0
     faults = []

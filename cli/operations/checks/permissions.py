@@ -199,7 +199,7 @@ def simulate(iam: IAMClient, principal: str, rights: Iterable[Right]) -> dict[Ri
         grouped.setdefault((right.resource, right.context), []).append(right)
     allowed: dict[Right, bool] = {}
     for (resource, context), those in grouped.items():
-        answer = iam.simulate_principal_policy(
+        pages = iam.get_paginator("simulate_principal_policy").paginate(
             PolicySourceArn=principal,
             ActionNames=[right.action for right in those],
             ResourceArns=[resource],
@@ -208,7 +208,11 @@ def simulate(iam: IAMClient, principal: str, rights: Iterable[Right]) -> dict[Ri
                 for key, value in context
             ],
         )
-        said = {row["EvalActionName"]: row["EvalDecision"] for row in answer["EvaluationResults"]}
+        said = {
+            row["EvalActionName"]: row["EvalDecision"]
+            for page in pages
+            for row in page["EvaluationResults"]
+        }
         allowed |= {right: said.get(right.action) == "allowed" for right in those}
     return allowed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from registry.compilation.compile_settings import CompileSettings
@@ -68,3 +69,36 @@ def test_names_of_other_jobs_are_not_parsed() -> None:
         "",
     ):
         assert parse_compile_job(other) is None, other
+
+
+def test_number_of_a_job_of_another_version_that_had_the_name_is_passed_over() -> None:
+    """SageMaker keeps job names for ever, also of a version that was deleted and made again."""
+    with functions() as code:
+        world = World(code)
+        client = world.aws.client("sagemaker")
+        package = describe(client, world.register())
+        assert package and package.name
+        first = start(client, world.aws.client("s3"), package, COMPILE_SETTINGS, SETTINGS, 1)
+        world.aws.jobs[first]["Environment"] = {"CARDS_SOURCE_PACKAGE_ARN": "arn:another"}
+        again = start(client, world.aws.client("s3"), package, COMPILE_SETTINGS, SETTINGS, 1)
+        assert parse_compile_job(again) == (package.name, COMPILE_SETTINGS.id, 2)
+        # Two handlers at the same moment start one job.
+        assert (
+            start(client, world.aws.client("s3"), package, COMPILE_SETTINGS, SETTINGS, 2) == again
+        )
+        assert len(world.aws.jobs) == 2
+
+
+def test_jobs_from_before_the_version_are_not_read() -> None:
+    with functions() as code:
+        world = World(code)
+        client = world.aws.client("sagemaker")
+        package = describe(client, world.register())
+        assert package and package.name
+        start(client, world.aws.client("s3"), package, COMPILE_SETTINGS, SETTINGS, 1)
+        hour = timedelta(hours=1)
+        for since, attempts in ((package.created, 1), (package.created + hour, 0)):
+            found = jobs_of(
+                client, package.arn, package.name, COMPILE_SETTINGS, version_created=since
+            )
+            assert found.attempts == attempts
