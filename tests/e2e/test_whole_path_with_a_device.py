@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ from recognition.index import ReferenceIndex
 from recognition.views.camera import camera_views
 from registry.intervals import wilson_interval
 from tests.e2e.cloud import BIN, Cloud, channel, decide, until
+from tests.edge.installed_program import install
 
 CLI = str(BIN / "cards")
-ROOT = Path(__file__).resolve().parents[2]
 VIEWS = 4
 
 
@@ -44,28 +42,7 @@ class EdgeDevice:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command, installed from its wheel; its pinned libraries are those of this environment."""
-    folder = tmp_path_factory.mktemp("edge")
-    for command in (
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), "./edge"],
-        [sys.executable, "-m", "venv", str(folder / "venv")],
-    ):
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    python = folder / "venv/bin/python"
-    subprocess.run(
-        [str(python), "-m", "pip", "install", "-q", "--no-deps", str(wheel)],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
-    # A plain path: the product itself, which is installed there by a finder, stays invisible.
-    site = next((folder / "venv/lib").glob("python*/site-packages"))
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    found = subprocess.run(
-        [str(python), "-P", "-c", "import edge, registry; print(edge.__file__, registry.__file__)"],
-        check=True, capture_output=True, text=True, cwd=folder,
-    )  # fmt: skip
-    assert found.stdout.count(str(site)) == 2, found.stdout
-    return folder / "venv/bin/cards-edge"
+    return install(tmp_path_factory.mktemp("edge"))
 
 
 @pytest.fixture(scope="module")
