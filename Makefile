@@ -13,7 +13,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-hef bench-automation ablation lint types clean
+.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge bench-hef bench-automation ablation lint types clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ chaos: $(SETUP) ## Disturb each request of the automation, and tell HISTORIES=20
 		CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header --timeout=0 \
 		--hypothesis-seed=$$seed \
 		tests/registry/automation/test_disturbances.py tests/registry/automation/test_histories.py
+
+bench-edge: $(SETUP) ## Measure the device's client against a plain script: start, one image, memory, an update.
+	@$(PY) -m bench.edge $(BENCH_FLAGS)
 
 bench-hef: $(SETUP) ## Measure reading a HEF of 15 MB against hashing it; BENCH_FLAGS='--file model.hef' for your own.
 	@$(PY) -m bench.hef_reading $(BENCH_FLAGS)
