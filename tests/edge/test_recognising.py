@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,9 @@ from edge.watchdog import FAILURES, STARTS, Watchdog
 from recognition.onnx_model import OnnxModelError
 from recognition.recogniser import Recogniser
 from recognition.reference_views import read_reference_views, write_reference_views
+from registry.telemetry import enabled_reports
 from tests.edge.device import Device, DeviceBucket, working_files
+from tests.registry.releases.signed_releases import NOW
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +184,29 @@ def test_disk_that_cannot_be_written_keeps_nobody_from_recognising(
     assert GuardedRecogniser(device.folder).recognise(images(device)[0]).card_id == "base1-0"
     monkeypatch.setattr("os.open", read_only)
     assert Watchdog(device.folder).failed("x") is None
+
+
+def test_device_recognises_without_network_home_or_right_clock(
+    device: Device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is asked and nothing is reported: every connection is an error here."""
+
+    def refused(*ignored: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr("socket.socket.connect", refused)
+    monkeypatch.setattr("socket.getaddrinfo", refused)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.setattr("edge.cli.status.utc_now", lambda: NOW - timedelta(days=20_000))
+    Image.fromarray(images(device)[0]).save(tmp_path / "card.png")
+    state = ["--state", str(device.folder.root)]
+    assert main(["recognise", *state, str(tmp_path / "card.png")]) == 0
+    assert "base1-0" in capsys.readouterr().out
+    assert main(["status", *state]) == 0
+    assert enabled_reports(os.environ) == []
 
 
 def test_command_recognises_files_folders_and_standard_input(

@@ -102,7 +102,7 @@ def test_installed_wheel_recognises_in_an_environment_of_its_own(
         "code = main(sys.argv[1:]); import edge, recognition, registry\n"
         "print([m.__file__ for m in (edge, recognition, registry)], file=sys.stderr)\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
-        f"print(sorted({NEVER!r} & loaded), file=sys.stderr)\n"
+        f"print(sorted({NEVER | {'botocore'}!r} & loaded), file=sys.stderr)\n"
         "sys.exit(code)"
     )
     shown = tmp_path / "views"
