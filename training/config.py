@@ -23,6 +23,8 @@ from training.losses.term import Need
 from training.losses.terms import SETTINGS as LOSS_SETTINGS
 from training.losses.terms import TERMS, terms_of
 
+#: Six orders of the colour channels, each as it is and mirrored.
+MOST_VARIANTS = 12
 TEACHER_STAGES = ("phase2",)
 STUDENT_STAGES = ("stage1", "stage2")
 MAP_STRIDES = (2, 4, 8, 16, 32)
@@ -75,6 +77,9 @@ class TrainingConfig:
             process would.
         scan_share: Clean scans fed beside the views, as a share of the batch.
         virtual_share: Share of a batch that are virtual cards (see ``training.data.batches``).
+        variants: How many identities a card is trained as: itself, mirrored, and both with its
+            colour channels in other orders (:func:`training.data.batches.card_variant`). Half of
+            the views show the card itself. For runs without a term that asks the teacher.
         head_rate_factor: The head's learning rate over the backbone's.
         distillation_target: Whether a view's target is the teacher's embedding of that very
             ``view`` or of the card's clean ``scan``.
@@ -141,6 +146,7 @@ class TrainingConfig:
     shared_norms: bool = True
     scan_share: float = 0.25
     virtual_share: float = 0.0
+    variants: int = 1
     # Optimiser.
     learning_rate: float = 1e-3
     frozen_learning_rate: float = 1e-3
@@ -240,6 +246,12 @@ class TrainingConfig:
         for term in used:
             if Need.SCANS in term.needs and not self.scan_share:
                 raise ConfigError(f"{term.weight}: needs clean scans; set scan_share above 0")
+        asking = [term.weight for term in used if term.needs_teacher]
+        if self.variants > 1 and asking:
+            raise ConfigError(
+                f"variants {self.variants}: the teacher answers about cards as they are, and "
+                f"{asking[0]} asks it; set variants to 1 or the weight to 0"
+            )
         compared = [term.weight for term in used if Need.MAPS in term.needs]
         if self.patience and not self.validations:
             raise ConfigError(f"patience {self.patience}: needs validations above 0")
@@ -344,6 +356,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "drawn_strangers": (0, 100_000),
     "checkpoint_minutes": (0, 1440),
     "virtual_share": (0, 1),
+    "variants": (1, MOST_VARIANTS),
     "learning_rate": (1e-8, 1),
     "frozen_learning_rate": (1e-8, 1),
     "head_rate_factor": (0.01, 1000),

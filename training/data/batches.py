@@ -47,6 +47,8 @@ Images = Pixels | Tensor
 #: Each stage takes its training views from a range of its own, so that a student's second stage
 #: does not see the first one's views again.
 _FIRST_VIEW = {stage: 10**7 * i for i, stage in enumerate(TEACHER_STAGES + STUDENT_STAGES)}
+#: Share of a batch that shows variants, where there are any.
+_VARIANT_SHARE = 0.5
 _CHANNEL_ORDERS = tuple(itertools.permutations(range(3)))
 
 
@@ -142,7 +144,8 @@ class Batch:
     Attributes:
         views: uint8 (B, S, S, 3) camera views.
         scans: uint8 (B, S, S, 3) clean scans of the same cards.
-        cards: int64 (B,) number of the known card, -1 for a virtual card.
+        cards: int64 (B,) number of the known card, -1 for a virtual card; a variant's number
+            begins where the cards' own end.
         fed: How many of the scans, the first ones, the trained model sees beside the views.
         sources: int64 (B,) number of the known card that a row was made from, virtual or not.
         turns: int64 (B,) number of its view; with its source it says which picture this is.
@@ -235,6 +238,10 @@ class Batches:
                 other = self._scan(int(rng.integers(len(self._ids))), rng)
                 scan = virtual_card(scan, other, rng)
                 cards[row] = -1
+            elif config.variants > 1 and rng.random() < _VARIANT_SHARE:
+                variant = int(rng.integers(1, config.variants))
+                scan = card_variant(scan, variant)
+                cards[row] = card + variant * len(self._ids)
             scans.append(scan)
             generators.append(rng)
         views, clean = self._render(scans, generators)
@@ -267,6 +274,22 @@ class Batches:
             # Threads work on neighbouring epochs only; old ones would pile up.
             self._orders = {e: o for e, o in self._orders.items() if e > epoch - 3} | {epoch: found}
         return found
+
+
+def card_variant(scan: Pixels, variant: int) -> Pixels:
+    """Another identity of the same make: a card mirrored, or with other colours.
+
+    A mirrored card is a card that nobody has, and telling it from the card itself takes the same
+    marks as telling any two cards apart. A small set becomes a larger one to learn from.
+
+    Args:
+        scan: uint8 (s, s, 3).
+        variant: 0 for the card itself, up to ``MOST_VARIANTS - 1``: odd ones are mirrored, and
+            each two share an order of the colour channels.
+    """
+    order = _CHANNEL_ORDERS[variant // 2]
+    turned = scan[:, ::-1] if variant % 2 else scan
+    return np.ascontiguousarray(turned[:, :, order])
 
 
 def virtual_card(base: Pixels, patch: Pixels, rng: np.random.Generator) -> Pixels:

@@ -77,8 +77,16 @@ def teach(
 
 
 def random_directions(count: int, config: TrainingConfig) -> Tensor:
-    """(count, D) unit vectors drawn from the seed: where ArcFace's prototypes begin."""
+    """Unit vectors drawn from the seed: where ArcFace's prototypes begin.
+
+    Args:
+        count: Known cards.
+        config: Gives the seed, the length D and the variants of each card.
+
+    Returns:
+        float32 (count * variants, D).
+    """
     generator = torch.Generator().manual_seed(config.seed)
     return functional.normalize(
-        torch.randn(count, config.embedding_dim, generator=generator), dim=1
+        torch.randn(count * config.variants, config.embedding_dim, generator=generator), dim=1
     )

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from recognition.card_sets.card_set import CardSetError
+from recognition.card_sets.scan import stretch
 from recognition.views.camera import views_per_card
-from training.config import TrainingConfig
+from training.config import MOST_VARIANTS, ConfigError, TrainingConfig
 from training.data import batches as module
-from training.data.batches import Batches, CardDataset
+from training.data.batches import Batches, CardDataset, card_variant
 
 Load = Callable[..., CardDataset]
+Tiny = Callable[..., TrainingConfig]
 
 
 def test_an_identity_is_a_card_however_many_scans(
@@ -119,3 +121,28 @@ def test_card_set_with_too_few_cards_raises(
         shutil.copytree(card, tmp_path / card.name)
     with pytest.raises(CardSetError, match="3 cards cannot be split"):
         CardDataset.load(tmp_path, tiny())
+
+
+def test_variants_of_a_card_are_all_different_and_the_first_is_the_card() -> None:
+    scan = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    variants = [card_variant(scan, number) for number in range(MOST_VARIANTS)]
+    np.testing.assert_array_equal(variants[0], scan)
+    np.testing.assert_array_equal(variants[1], scan[:, ::-1])
+    assert len({each.tobytes() for each in variants}) == MOST_VARIANTS
+
+
+def test_half_of_the_rows_show_variants_under_numbers_of_their_own(tiny_cards: Load) -> None:
+    cards = tiny_cards(variants=4, virtual_share=0, batch_size=64, scan_share=1)
+    batch = Batches(cards, 1).batch(0)
+    known = len(cards.split.known)
+    variants = batch.cards // known
+    assert 0.3 < (variants > 0).mean() < 0.7 and set(variants) <= {0, 1, 2, 3}
+    np.testing.assert_array_equal(batch.cards % known, batch.sources)
+    for scan, number, variant in zip(batch.scans, batch.sources, variants, strict=True):
+        own = stretch(np.asarray(cards.scans[int(number)]), cards.config.image_size)
+        assert np.abs(scan.astype(int) - card_variant(own, int(variant))).max() <= 1
+
+
+def test_variants_beside_a_term_that_asks_the_teacher_are_refused(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match="variants 2: .* weight_embedding asks it"):
+        tiny("stage1", variants=2)
