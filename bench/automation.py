@@ -125,7 +125,9 @@ def one_by_one(site: Site, deployment: DeployedNames, count: int) -> None:
         sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
 
         def job(of: int = number) -> Any:
-            rows = sagemaker.list_processing_jobs(NameContains=f"compile-{LINE}{of}-")
+            rows = sagemaker.list_processing_jobs(
+                NameContains=f"compile-{LINE}{of}-", SortOrder="Descending", MaxResults=100
+            )
             return rows["ProcessingJobSummaries"]
 
         row = wait(job)[0]

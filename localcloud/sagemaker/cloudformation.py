@@ -28,6 +28,35 @@ def _ask(operation: str, request: Properties) -> dict[str, Any]:
         raise ValueError(f"{error.code}: {error}") from error
 
 
+def _refuse_replacement(old: Properties, new: Properties, name: str, *create_only: str) -> None:
+    """Refuses what CloudFormation refuses: a named resource that an update would replace.
+
+    Raises:
+        ValueError: A create-only property changes, and the name stays; in CloudFormation's words.
+    """
+    if any(old.get(each) != new.get(each) for each in create_only):
+        raise ValueError(
+            "CloudFormation cannot update a stack when a custom-named resource requires "
+            f"replacing. Rename {new[name]} and update the stack again."
+        )
+
+
+def _replaced(
+    physical_id: str,
+    old: Properties,
+    new: Properties,
+    stack: str,
+    create: Callable[[str, Properties, str], tuple[str, Properties]],
+    delete: Callable[[str, Properties], None],
+) -> tuple[str, Properties]:
+    """A resource under another name: the new one is created, and the old one deleted or kept."""
+    from ministack.services.cloudformation import provisioners
+
+    made = create(physical_id, new, stack)
+    provisioners._delete_predecessor(delete, physical_id, old)
+    return made
+
+
 def _create_group(logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
     policy = properties.get("ModelPackageGroupPolicy")
     request = {k: v for k, v in properties.items() if k != "ModelPackageGroupPolicy"}
@@ -39,8 +68,9 @@ def _create_group(logical_id: str, properties: Properties, stack: str) -> tuple[
 def _update_group(
     physical_id: str, old: Properties, new: Properties, stack: str, *rest: Any
 ) -> tuple[str, Properties]:
-    record = store().groups[name_of(physical_id)]
-    record["ModelPackageGroupDescription"] = new.get("ModelPackageGroupDescription")
+    if new["ModelPackageGroupName"] != name_of(physical_id):
+        return _replaced(physical_id, old, new, stack, _create_group, _delete_group)
+    _refuse_replacement(old, new, "ModelPackageGroupName", "ModelPackageGroupDescription")
     store().tags[physical_id] = tag_map(new.get("Tags"))
     _put_policy(physical_id, new.get("ModelPackageGroupPolicy"))
     return physical_id, _group_attributes(physical_id)
@@ -77,6 +107,9 @@ def _create_app(logical_id: str, properties: Properties, stack: str) -> tuple[st
 def _update_app(
     physical_id: str, old: Properties, new: Properties, stack: str, *rest: Any
 ) -> tuple[str, Properties]:
+    if new["Name"] != old.get("Name"):
+        return _replaced(physical_id, old, new, stack, _create_app, _delete_app)
+    _refuse_replacement(old, new, "Name", "RoleArn")
     changed = {key: value for key, value in new.items() if key not in ("Tags", "RoleArn")}
     _ask("UpdateMlflowApp", {**changed, "Arn": physical_id})
     return physical_id, {"Arn": physical_id}

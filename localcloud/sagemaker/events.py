@@ -1,24 +1,28 @@
 """Events that SageMaker sends to EventBridge's default bus.
 
 Shapes: https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
-Times in a detail are milliseconds since the epoch. A package's event carries no
-CustomerMetadataProperties and no previous status.
+Its examples write times in three ways: a package's as ISO 8601, a training job's as milliseconds
+since the epoch in a text, a processing job's as that number. A package's event carries no
+CustomerMetadataProperties and no previous status; a change of its life cycle is such an event, too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.sagemaker.store import Record
+from localcloud.sagemaker.store import Record, store
 
 _PACKAGE = (
     *("ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageStatus"),
     *("ModelApprovalStatus", "ModelPackageDescription", "InferenceSpecification"),
     *("MetadataProperties", "ModelMetrics", "CreationTime", "LastModifiedTime"),
-    *("ModelLifeCycle",),
+    *("ModelLifeCycle", "ModelPackageStatusDetails"),
 )
+#: Members of an update whose names an event spells otherwise.
+_SPELLED = {"SourceUri": "sourceUri"}
 _HIDDEN = ("Environment",)
 
 
@@ -30,16 +34,22 @@ def package_changed(package: Record, updated: Sequence[str] = ()) -> None:
         updated: The members that an update wrote.
     """
     detail: dict[str, Any] = {key: package[key] for key in _PACKAGE if key in package}
+    detail["CertifyForMarketplace"] = bool(package.get("CertifyForMarketplace"))
     if updated:
-        detail["UpdatedModelPackageFields"] = list(updated)
-    detail["ModelPackageName"] = package["ModelPackageArn"].rpartition("model-package/")[2]
+        detail["UpdatedModelPackageFields"] = [_SPELLED.get(each, each) for each in updated]
+    detail = _timed(detail, _iso)
     _put("SageMaker Model Package State Change", detail, package["ModelPackageArn"])
 
 
 def job_changed(kind: str, job: Record) -> None:
     """A job's status changed; ``kind`` is ``Training`` or ``Processing``."""
+    arn = job[f"{kind}JobArn"]
     detail = {key: value for key, value in job.items() if key not in _HIDDEN}
-    _put(f"SageMaker {kind} Job State Change", detail, job[f"{kind}JobArn"])
+    if kind == "Training":
+        detail = _timed({**detail, "Tags": dict(store().tags.get(arn, {}))}, _milliseconds_text)
+    else:
+        detail = _timed(detail, _milliseconds)
+    _put(f"SageMaker {kind} Job State Change", detail, arn)
 
 
 def _put(detail_type: str, detail: dict[str, Any], resource: str) -> None:
@@ -51,7 +61,7 @@ def _put(detail_type: str, detail: dict[str, Any], resource: str) -> None:
                 {
                     "Source": "aws.sagemaker",
                     "DetailType": detail_type,
-                    "Detail": json.dumps(_in_milliseconds(detail)),
+                    "Detail": json.dumps(detail),
                     "Resources": [resource],
                 }
             ]
@@ -60,11 +70,23 @@ def _put(detail_type: str, detail: dict[str, Any], resource: str) -> None:
     )
 
 
-def _in_milliseconds(value: Any, key: str = "") -> Any:
-    """A detail with each of its times, at whatever depth, in the unit of events."""
+def _timed(value: Any, spell: Callable[[float], Any], key: str = "") -> Any:
+    """A detail with each of its times, at whatever depth, as its kind of event spells them."""
     if isinstance(value, dict):
-        return {name: _in_milliseconds(item, name) for name, item in value.items()}
+        return {name: _timed(item, spell, name) for name, item in value.items()}
     if isinstance(value, list):
-        return [_in_milliseconds(item) for item in value]
+        return [_timed(item, spell) for item in value]
     timed = isinstance(value, float) and key.endswith(("Time", "Timestamp"))
-    return int(value * 1000) if timed else value
+    return spell(value) if timed else value
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _milliseconds(moment: float) -> int:
+    return int(moment * 1000)
+
+
+def _milliseconds_text(moment: float) -> str:
+    return str(_milliseconds(moment))

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.sagemaker.errors import AwsError, invalid, missing
-from localcloud.sagemaker.roles import check_action, check_tagging
-from localcloud.sagemaker.store import Record, arn, filtered, now, paginate, store, tag_map
+from localcloud.sagemaker.roles import caller, check_action, check_tagging
+from localcloud.sagemaker.store import Record, arn, between, now, paginate, store, tag_map
 
 #: How many an account may make by hand.
 LIMITS = {"Action": 3000, "Artifact": 6000, "Context": 500, "Association": 6000}
@@ -51,8 +51,8 @@ class Entity:
             f"{self.kind}Arn": key,
             "CreationTime": now(),
             "LastModifiedTime": now(),
-            "CreatedBy": {},
-            "LastModifiedBy": {},
+            "CreatedBy": caller(),
+            "LastModifiedBy": caller(),
             "LineageGroupArn": arn("lineage-group", "sagemaker-default-lineage-group"),
             "Kind": self.kind,
         }
@@ -79,6 +79,7 @@ class Entity:
             if request.get(name) is not None:
                 record[name] = request[name]
         record["LastModifiedTime"] = now()
+        record["LastModifiedBy"] = caller()
         return {f"{self.kind}Arn": record[f"{self.kind}Arn"]}
 
     def delete(self, request: Record) -> Record:
@@ -104,7 +105,7 @@ class Entity:
         if uri:
             found = [r for r in found if r["Source"]["SourceUri"] == uri]
         key = f"{self.kind}Name"
-        chosen = _between(filtered(found, request, key), request, "Created", "CreationTime")
+        chosen = _between(between(found, request), request, "Created", "CreationTime")
         return paginate(
             chosen, request, f"{self.kind}Summaries", order="Descending", name_key=key, size=10
         )
@@ -121,7 +122,7 @@ def add_association(request: Record) -> Record:
             f"Association from {ends['SourceArn']} to {ends['DestinationArn']} already exists"
         )
     _check_limit("Association", len(store().associations))
-    store().associations.append({**request, "CreationTime": now(), "CreatedBy": {}})
+    store().associations.append({**request, "CreationTime": now(), "CreatedBy": caller()})
     return ends
 
 

@@ -18,13 +18,14 @@ from pathlib import Path
 from localcloud.child_process import ChildProcess
 from localcloud.sagemaker.command import server_stopping
 from localcloud.sagemaker.errors import in_use, missing
+from localcloud.sagemaker.roles import caller
 from localcloud.sagemaker.settings import settings
 from localcloud.sagemaker.store import (
     LOCK,
     Record,
     arn,
+    between,
     every_store,
-    filtered,
     now,
     paginate,
     store,
@@ -50,7 +51,7 @@ def create_mlflow_app(request: Record) -> Record:
         "CreationTime": now(),
         "LastModifiedTime": now(),
         "MlflowVersion": _version(),
-        "CreatedBy": {},
+        "CreatedBy": caller(),
     }
     _settle_once_ready()
     return {"Arn": key}
@@ -71,6 +72,7 @@ def update_mlflow_app(request: Record) -> Record:
     record = _app(request["Arn"])
     record.update({key: value for key, value in request.items() if value is not None})
     record["LastModifiedTime"] = now()
+    record["LastModifiedBy"] = caller()
     return {"Arn": record["Arn"]}
 
 
@@ -83,7 +85,7 @@ def delete_mlflow_app(request: Record) -> Record:
 def list_mlflow_apps(request: Record) -> Record:
     apps = [record for record in store().mlflow.values() if "Arn" in record]
     return paginate(
-        filtered(apps, request, "Name"), request, "Summaries", order="Descending", name_key="Name"
+        between(apps, request), request, "Summaries", order="Descending", name_key="Name"
     )
 
 
@@ -106,7 +108,7 @@ def create_mlflow_tracking_server(request: Record) -> Record:
         "IsActive": "Inactive",
         "CreationTime": now(),
         "LastModifiedTime": now(),
-        "CreatedBy": {},
+        "CreatedBy": caller(),
     }
     _settle_once_ready()
     return {"TrackingServerArn": key}
@@ -131,7 +133,7 @@ def list_mlflow_tracking_servers(request: Record) -> Record:
     key = "TrackingServerName"
     servers = [record for record in store().mlflow.values() if key in record]
     return paginate(
-        filtered(servers, request, key),
+        between(servers, request),
         request,
         "TrackingServerSummaries",
         order="Descending",

@@ -7,7 +7,17 @@ from typing import Any
 from localcloud.sagemaker import events
 from localcloud.sagemaker.errors import AwsError, invalid
 from localcloud.sagemaker.roles import caller, check_action, check_tagging
-from localcloud.sagemaker.store import Record, arn, filtered, name_of, now, paginate, store, tag_map
+from localcloud.sagemaker.store import (
+    Record,
+    arn,
+    between,
+    name_of,
+    named,
+    now,
+    paginate,
+    store,
+    tag_map,
+)
 
 _PAIRS = 50
 _TAGS = 50
@@ -56,8 +66,14 @@ def describe_model_package_group(request: Record) -> Record:
 
 def list_model_package_groups(request: Record) -> Record:
     key = "ModelPackageGroupName"
-    found = filtered(store().groups.values(), request, key)
-    return paginate(found, request, "ModelPackageGroupSummaryList", order="Ascending", name_key=key)
+    return paginate(
+        between(store().groups.values(), request),
+        request,
+        "ModelPackageGroupSummaryList",
+        order="Ascending",
+        name_key=key,
+        keep=named(request, key),
+    )
 
 
 def delete_model_package_group(request: Record) -> Record:
@@ -196,21 +212,20 @@ def update_model_package(request: Record) -> Record:
 
 
 def list_model_packages(request: Record) -> Record:
-    found = filtered(store().packages.values(), request, "ModelPackageDescription")
+    found = between(store().packages.values(), request)
     if request.get("ModelPackageGroupName"):
         name = group(request["ModelPackageGroupName"])["ModelPackageGroupName"]
         found = [record for record in found if record["ModelPackageGroupName"] == name]
     elif request.get("ModelPackageType", "Unversioned") == "Unversioned":
         found = []
-    status = request.get("ModelApprovalStatus")
-    if status:
-        found = [record for record in found if record["ModelApprovalStatus"] == status]
+    status, contains = request.get("ModelApprovalStatus"), named(request, "ModelPackageDescription")
     return paginate(
         [_summary(record) for record in found],
         request,
         "ModelPackageSummaryList",
         order="Ascending",
         name_key="ModelPackageArn",
+        keep=lambda row: contains(row) and status in (None, row["ModelApprovalStatus"]),
     )
 
 

@@ -101,8 +101,8 @@ def now() -> float:
     return time.time()
 
 
-def filtered(records: Iterable[Record], request: Mapping[str, Any], name_key: str) -> list[Record]:
-    """Applies the filters that SageMaker's List calls share."""
+def between(records: Iterable[Record], request: Mapping[str, Any]) -> list[Record]:
+    """The records between the times of a List request: what is paged."""
     found = []
     for record in records:
         created = record["CreationTime"]
@@ -115,13 +115,14 @@ def filtered(records: Iterable[Record], request: Mapping[str, Any], name_key: st
             continue
         if "LastModifiedTimeBefore" in request and not changed < request["LastModifiedTimeBefore"]:
             continue
-        if (
-            request.get("NameContains")
-            and request["NameContains"].lower() not in str(record.get(name_key, "")).lower()
-        ):
-            continue
         found.append(record)
     return found
+
+
+def named(request: Mapping[str, Any], name_key: str) -> Callable[[Record], bool]:
+    """A request's ``NameContains``, for :func:`paginate`."""
+    words = str(request.get("NameContains") or "").lower()
+    return lambda record: words in str(record.get(name_key, "")).lower()
 
 
 def paginate(
@@ -133,8 +134,12 @@ def paginate(
     name_key: str = "",
     sort_keys: Mapping[str, Callable[[Record], Any]] | None = None,
     size: int = 100,
+    keep: Callable[[Record], bool] = lambda record: True,
 ) -> dict[str, Any]:
-    """Sorts and pages as SageMaker does.
+    """Sorts and pages as SageMaker does: a page is cut first, and filtered then.
+
+    So a page can be empty, and have a token: botocore's note on ListTrainingJobs says it of
+    StatusEquals, boto3#2838 and #3347 of other filters.
 
     Args:
         records: What is listed.
@@ -144,6 +149,7 @@ def paginate(
         name_key: What ``SortBy=Name`` sorts by.
         sort_keys: Further SortBy values.
         size: Page size where the request names none.
+        keep: The request's filters.
 
     Raises:
         AwsError: The NextToken is not one of this function's.
@@ -162,7 +168,7 @@ def paginate(
         except ValueError:
             raise invalid("Invalid NextToken.") from None
     end = start + int(request.get("MaxResults") or size)
-    answer: dict[str, Any] = {answer_key: ordered[start:end]}
+    answer: dict[str, Any] = {answer_key: [each for each in ordered[start:end] if keep(each)]}
     if end < len(ordered):
         answer["NextToken"] = base64.b64encode(str(end).encode()).decode()
     return answer

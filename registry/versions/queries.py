@@ -203,12 +203,13 @@ def latest(
 ) -> PackageSummary | None:
     """The newest approved version of a type and stage, by its parsed name; None without one.
 
-    Three calls at most, however many versions there are: a page of the newest approved ones;
-    where none of those fits, a search for the words by which a version of that kind is described
-    (:attr:`ModelName.kind`); and since the search's index follows behind, a look at what it found.
-    More only where a whole page of those words is in other versions' descriptions. A version that
-    was not made by :func:`registry.versions.packages.create`, and lacks the words, is found among
-    the newest 100 approved ones alone.
+    Three calls at most, however many versions there are: the newest page, of which SageMaker
+    leaves the approved ones; where none of those fits, a search for the words by which a version
+    of that kind is described (:attr:`ModelName.kind`); and since the search's index follows
+    behind, a look at what it found. More only where a whole page of those words is in other
+    versions' descriptions. A version that was not made by
+    :func:`registry.versions.packages.create`, and lacks the words, is found among the newest 100
+    alone.
     """
     filters = Filters(approval=APPROVED, model_type=model_type, stage=stage)
     first = next(pages(sagemaker, group, filters))

@@ -37,9 +37,9 @@ def approve(cloud: Cloud, arn: str, status: str = "Approved") -> None:
 
 def compile_jobs(cloud: Cloud) -> list[dict[str, Any]]:
     return list(
-        cloud.client("sagemaker").list_processing_jobs(NameContains="compile-student-")[
-            "ProcessingJobSummaries"
-        ]
+        cloud.client("sagemaker").list_processing_jobs(
+            NameContains="compile-student-", MaxResults=100
+        )["ProcessingJobSummaries"]
     )
 
 

@@ -114,7 +114,7 @@ def test_lineage_failure_does_not_delay_compilation_and_is_retried(
     Faults().fail(function._deployment.sagemaker, "CreateArtifact", "AccessDeniedException")
     with pytest.raises(ClientError, match="AccessDenied"):
         function.handler(event(package.arn), None)
-    found = sagemaker.list_processing_jobs(NameContains="student-y-stage2-v1")
+    found = sagemaker.list_processing_jobs(NameContains="student-y-stage2-v1", MaxResults=100)
     assert len(found["ProcessingJobSummaries"]) == 1
     assert artifact_of(sagemaker, package.arn) is None
     function.handler(event(package.arn), None)

@@ -10,7 +10,17 @@ from localcloud.sagemaker import events
 from localcloud.sagemaker.errors import in_use, invalid
 from localcloud.sagemaker.jobs import runner, training
 from localcloud.sagemaker.roles import check_pass_role, check_tagging
-from localcloud.sagemaker.store import LOCK, Record, arn, filtered, now, paginate, store, tag_map
+from localcloud.sagemaker.store import (
+    LOCK,
+    Record,
+    arn,
+    between,
+    named,
+    now,
+    paginate,
+    store,
+    tag_map,
+)
 
 ACTIVE = ("InProgress", "Stopping")
 _SUMMARY = ("CreationTime", "LastModifiedTime", "FailureReason", "ExitMessage", "SecondaryStatus")
@@ -74,7 +84,13 @@ class JobKind:
         """
         found = store().jobs.get(self.arn(job_name))
         if found is None:
-            raise invalid(f"Could not find requested job with name: {job_name}")
+            # The words by which AWS's own controllers tell it (sagemaker-controller's
+            # generator.yaml), and amazon-sagemaker-examples#2360.
+            raise invalid(
+                "Requested resource not found."
+                if self.name == "Training"
+                else f"Could not find requested job with name: {job_name}"
+            )
         return found
 
     def describe(self, request: Record) -> Record:
@@ -84,18 +100,17 @@ class JobKind:
     def list(self, request: Record) -> Record:
         """ListTrainingJobs / ListProcessingJobs."""
         jobs = [job for job in store().jobs.values() if f"{self.job}Arn" in job]
-        status = request.get("StatusEquals")
-        if status:
-            jobs = [job for job in jobs if job[f"{self.job}Status"] == status]
-        key = f"{self.job}Name"
+        status, key = request.get("StatusEquals"), f"{self.job}Name"
+        contains = named(request, key)
         return paginate(
-            [self._summary(job) for job in filtered(jobs, request, key)],
+            [self._summary(job) for job in between(jobs, request)],
             request,
             f"{self.job}Summaries",
             order="Ascending",
             name_key=key,
             sort_keys={"Status": lambda job: job[f"{self.job}Status"]},
             size=10,
+            keep=lambda job: contains(job) and status in (None, job[f"{self.job}Status"]),
         )
 
     def stop(self, request: Record) -> Record:

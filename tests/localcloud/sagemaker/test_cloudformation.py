@@ -112,11 +112,34 @@ def test_a_function_keeps_its_dead_letter_queue(client: Client, stack: dict[str,
     assert found["DeadLetterConfig"]["TargetArn"].endswith(":of-a-template")
 
 
+def test_other_description_of_a_group_is_refused_and_nothing_changes(
+    client: Client, stack: dict[str, Any]
+) -> None:
+    """It is create-only: CloudFormation would have to replace a resource whose name is taken."""
+    changed = json.loads(json.dumps({key: stack[key] for key in ("Resources",)}))
+    changed["Resources"]["Group"]["Properties"]["ModelPackageGroupDescription"] = "second"
+    formation = client("cloudformation")
+    formation.update_stack(StackName="cards", TemplateBody=json.dumps(changed))
+    until(
+        lambda: (
+            formation.describe_stacks(StackName="cards")["Stacks"][0]["StackStatus"]
+            == "UPDATE_ROLLBACK_COMPLETE"
+        )
+    )
+    reasons = [
+        event.get("ResourceStatusReason", "")
+        for event in formation.describe_stack_events(StackName="cards")["StackEvents"]
+        if event["ResourceStatus"] == "UPDATE_FAILED"
+    ]
+    assert any("custom-named resource requires replacing" in reason for reason in reasons)
+    found = client("sagemaker").describe_model_package_group(ModelPackageGroupName="of-a-template")
+    assert found["ModelPackageGroupDescription"] == "first"
+
+
 def test_update_changes_the_group_and_deletion_keeps_one_with_packages(
     client: Client, stack: dict[str, Any]
 ) -> None:
     changed = json.loads(json.dumps({key: stack[key] for key in ("Resources",)}))
-    changed["Resources"]["Group"]["Properties"]["ModelPackageGroupDescription"] = "second"
     changed["Outputs"] = TEMPLATE["Outputs"]
     policy = changed["Resources"]["Group"]["Properties"]["ModelPackageGroupPolicy"] = {
         "Version": "2012-10-17",
@@ -138,8 +161,6 @@ def test_update_changes_the_group_and_deletion_keeps_one_with_packages(
     deploy(client, changed, update=True)
     with pytest.raises(ClientError, match="Cannot find resource policy"):
         sagemaker.get_model_package_group_policy(**asked)
-    found = sagemaker.describe_model_package_group(ModelPackageGroupName="of-a-template")
-    assert found["ModelPackageGroupDescription"] == "second"
     sagemaker.create_model_package(ModelPackageGroupName="of-a-template")
     formation.delete_stack(StackName="cards")
     until(

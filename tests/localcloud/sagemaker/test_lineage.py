@@ -99,6 +99,17 @@ def test_an_association_is_made_once_and_between_what_is_there(
     assert code(lambda: sagemaker.delete_association(**ends)) == "ResourceNotFound"
 
 
+def test_entity_says_who_created_and_who_changed_it(client: Client, sagemaker: Any) -> None:
+    caller = client("sts").get_caller_identity()
+    identity = {"Arn": caller["Arn"], "PrincipalId": caller["UserId"]}
+    sagemaker.create_action(
+        ActionName="whose", ActionType="a", Source={"SourceUri": "s3://bucket/whose"}
+    )
+    sagemaker.update_action(ActionName="whose", Status="Completed")
+    found = sagemaker.describe_action(ActionName="whose")
+    assert found["CreatedBy"]["IamIdentity"] == found["LastModifiedBy"]["IamIdentity"] == identity
+
+
 def test_what_is_missing_is_not_found(sagemaker: Any) -> None:
     for call in (
         lambda: sagemaker.describe_artifact(ArtifactArn=f"{ARN}:artifact/0"),

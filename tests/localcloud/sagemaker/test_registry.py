@@ -293,6 +293,33 @@ def test_listing_pages_filters_and_sorts_ascending_by_default(client: Client) ->
     assert [row["ModelPackageVersion"] for row in approved] == [4, 2]
 
 
+def test_page_is_cut_before_it_is_filtered(client: Client) -> None:
+    """So a page can be empty and have a token, as AWS's are (boto3#2838)."""
+    sagemaker = client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="cut")
+    for status in ("Rejected", "Rejected", "Approved"):
+        sagemaker.create_model_package(ModelPackageGroupName="cut", ModelApprovalStatus=status)
+    asked = {"ModelPackageGroupName": "cut", "ModelApprovalStatus": "Approved", "MaxResults": 2}
+    first = sagemaker.list_model_packages(**asked)
+    assert first["ModelPackageSummaryList"] == []
+    second = sagemaker.list_model_packages(**asked, NextToken=first["NextToken"])
+    assert [row["ModelPackageVersion"] for row in second["ModelPackageSummaryList"]] == [3]
+    assert "NextToken" not in second
+
+
+def test_version_says_who_created_and_who_changed_it(client: Client, group: str) -> None:
+    sagemaker = client("sagemaker")
+    arn = sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"]
+    caller = client("sts").get_caller_identity()
+    identity = {"Arn": caller["Arn"], "PrincipalId": caller["UserId"]}
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert found["CreatedBy"]["IamIdentity"] == identity
+    assert "LastModifiedBy" not in found
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert found["LastModifiedBy"]["IamIdentity"] == identity
+
+
 def test_an_operation_that_is_not_there_is_named(client: Client) -> None:
     with pytest.raises(ClientError, match="CreateEndpoint is not part") as error:
         client("sagemaker").create_endpoint(EndpointName="e", EndpointConfigName="c")

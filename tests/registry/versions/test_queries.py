@@ -65,8 +65,8 @@ def test_latest_takes_one_call_where_a_student_is_among_the_newest(many: InProce
     assert many.calls == {"ListModelPackages": 1}
 
 
-def test_latest_takes_one_call_where_one_page_holds_all_approved_ones(many: InProcess) -> None:
-    teachers(100)
+def test_latest_takes_one_call_where_one_page_holds_the_whole_group(many: InProcess) -> None:
+    teachers(99)
     register(student(1), approval=PENDING)
     assert latest(many.client, GROUP) is None
     assert many.calls == {"ListModelPackages": 1}

@@ -184,6 +184,19 @@ def test_a_role_that_may_not_read_the_data_fails_the_job(
     assert "Data download failed" in reason and ("403" in reason or "AccessDenied" in reason)
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("training", "Requested resource not found"), ("processing", "Could not find requested job")],
+)
+def test_unknown_job_is_missing_in_the_words_that_aws_says(
+    client: Client, kind: str, words: str
+) -> None:
+    describe = getattr(client("sagemaker"), f"describe_{kind}_job")
+    with pytest.raises(ClientError, match=words) as refused:
+        describe(**{f"{kind.capitalize()}JobName": "nobody"})
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
 def test_job_sends_events_with_times_in_milliseconds(
     client: Client, role: str, source: str
 ) -> None:
@@ -205,7 +218,7 @@ def test_job_sends_events_with_times_in_milliseconds(
     assert done["OutputDataConfig"]["S3OutputPath"] == "s3://work/allowed/jobs"
     times = [done["CreationTime"], done["TrainingEndTime"]]
     times += [entry["StartTime"] for entry in done["SecondaryStatusTransitions"]]
-    assert all(isinstance(t, int) and t > 1_600_000_000_000 for t in times)
+    assert all(isinstance(t, str) and int(t) > 1_600_000_000_000 for t in times)
 
 
 def test_waiting_job_is_stopped_at_once(client: Client, role: str, source: str) -> None:
