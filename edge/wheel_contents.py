@@ -14,8 +14,8 @@ PACKAGE = "edge"
 SHARED = ("recognition", "registry")
 #: What builds the wheel is not in it.
 _BUILD = ("wheel_contents.py", "wheel_hook.py")
-#: Files beside the modules: units for systemd.
-DATA = ("systemd/*.service", "systemd/*.timer")
+#: Files beside the modules: units for systemd, and the page.
+DATA = ("systemd/*.service", "systemd/*.timer", "serve/page/*")
 
 
 def contents(root: Path = ROOT) -> dict[str, str]:

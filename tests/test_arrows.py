@@ -32,14 +32,21 @@ FOLDERS = {
         "releases": {"compilation", "lineage", "versions"},
         "automation": {"compilation", "lineage", "registration", "releases", "versions"},
     },
-    "recognition": {"sample_cards": {"card_sets"}, "card_sets": set(), "views": {"card_sets"}},
+    "recognition": {
+        "sample_cards": {"card_sets"},
+        "card_sets": set(),
+        "views": {"card_sets"},
+        "scenes": {"views"},
+    },
     "edge": {
         "state": set(),
         "runtimes": set(),
         "selftest": {"runtimes"},
         "preflight": {"runtimes"},
+        "frames": set(),
+        "serve": {"frames"},
         "update": {"preflight", "runtimes", "selftest", "state"},
-        "cli": {"preflight", "runtimes", "selftest", "state", "update"},
+        "cli": {"frames", "preflight", "runtimes", "selftest", "serve", "state", "update"},
     },
     "export": {"fidelity": set(), "hailo": set()},
     "training": {

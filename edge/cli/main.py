@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-from edge.cli import doctor, recognise, status, trust, units, update
+from edge.cli import doctor, recognise, serve, status, trust, units, update, watch
 from edge.cli.command import FAILED, CommandError, common_arguments, tell
 
 
@@ -18,6 +18,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     Imported when something has gone wrong: whatever was raised is loaded by then, and a command
     that needs no model starts without one.
     """
+    from edge.frames.sources import CameraError
     from edge.preflight.compatibility import PreflightError
     from edge.runtimes.hailo import HailoError
     from edge.selftest.child import SelfTestError, SelfTestPostponedError
@@ -31,9 +32,9 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from registry.releases.trust import TrustError
 
     return (
-        *(DownloadError, HailoError, ManifestError, OnnxModelError, OSError, PreflightError),
-        *(RecogniserError, SelfTestError, SelfTestPostponedError, StateError, StatementError),
-        *(TrustError, UnknownChannelError),
+        *(CameraError, DownloadError, HailoError, ManifestError, OnnxModelError, OSError),
+        *(PreflightError, RecogniserError, SelfTestError, SelfTestPostponedError, StateError),
+        *(StatementError, TrustError, UnknownChannelError),
     )
 
 
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=version())
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = common_arguments()
-    for module in (trust, update, status, doctor, recognise, units):
+    for module in (trust, update, status, doctor, recognise, watch, serve, units):
         module.add(commands, common)
     return made
 

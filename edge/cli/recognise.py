@@ -1,4 +1,4 @@
-"""``cards-edge recognise``: which card is in an image."""
+"""``cards-edge recognise``: which cards are in an image."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edge.cli.command import FAILED, Commands, options_of, tell
 from registry.text import printable
+
+if TYPE_CHECKING:
+    from edge.frames.recognising import SeenCard
 
 _STDIN = "-"
 
@@ -20,9 +24,10 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "recognise",
         parents=[common],
-        help="name the card in images",
-        description="Names the card that fills each image, or says that it is none that the "
-        "release knows. Needs no network. An image that cannot be read is named, the others are "
+        help="name the cards in images",
+        description="Finds the cards in each image and names them, or says that one is none that "
+        "the release knows, or that there is no card. An image that a card fills is looked at as "
+        "a whole. Needs no network. An image that cannot be read is named, the others are "
         f"recognised all the same, and the exit code is {FAILED}.",
     )
     parser.add_argument(
@@ -33,7 +38,8 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command: one line for each image."""
+    """Runs the command: one line for each card."""
+    from edge.frames.recognising import recognise_frame
     from edge.guarded_recogniser import GuardedRecogniser
     from recognition.card_sets.scan import ScanError, decode_image
 
@@ -42,20 +48,39 @@ def run(arguments: argparse.Namespace) -> int:
     code = 0
     for name, read in _images(arguments.images):
         try:
-            found = recogniser.recognise(decode_image(read()))
+            image = decode_image(read())
         except (ScanError, OSError) as error:
             tell(f"{name}: {error}")
             code = FAILED
             continue
-        if options.as_json:
-            document = {"image": name, "release": recogniser.release, **found.to_dict()}
-            print(json.dumps(document), flush=True)
-        else:
-            shown = found.card_id or "none that is known"
-            print(printable(f"{name}: {shown} ({found.similarity:.3f})"), flush=True)
+        work = partial(recognise_frame, frame=image, whole_image=True)
+        print_cards(recogniser.guarded(work), name, recogniser.release, options.as_json)
     for note in recogniser.notes:
         tell(note)
     return code
+
+
+def print_cards(cards: list[SeenCard], name: str, release: str, as_json: bool) -> None:
+    """Prints one line for each card of an image, or one that says that there is none."""
+    for number, card in enumerate(cards, 1):
+        where = f"{name} [{number}]" if len(cards) > 1 else name
+        print_card(card, {"image": name}, where, release, as_json)
+    if not cards:
+        document: dict[str, Any] = {"image": name, "release": release, "card_id": None}
+        shown = json.dumps({**document, "seen": False}) if as_json else f"{name}: no card"
+        print(shown if as_json else printable(shown), flush=True)
+
+
+def print_card(
+    card: SeenCard, where: dict[str, Any], label: str, release: str, as_json: bool
+) -> None:
+    """Prints one card's answer."""
+    answer = card.recognition
+    if as_json:
+        print(json.dumps({**where, "release": release, "seen": True, **card.to_dict()}), flush=True)
+        return
+    shown = answer.card_id or "a card that is not known"
+    print(printable(f"{label}: {shown} ({answer.similarity:.3f})"), flush=True)
 
 
 def _images(given: list[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:

@@ -1,0 +1,1 @@
+"""From a whole camera frame to the card in it: finding, rectifying, recognising, tracking."""
