@@ -51,7 +51,7 @@ def collect(
         packages: The trained versions by stage, in order.
         manifest: The release's.
         views: What the recogniser said.
-        times: Seconds by step.
+        times: Seconds by step, and in ``total``.
         places: Where everything lies.
         which: Options of `cards local` for this local cloud.
     """
@@ -82,7 +82,8 @@ def collect(
         "recognition": views.to_dict(),
         "false_accepts": artifact_document(aws, chain["stage2"], "config.json")["false_accepts"],
         "warnings": artifact_document(aws, chain["stage2"], "evaluation.json").get("warnings", []),
-        "seconds": {name: round(value, 2) for name, value in times.items()},
+        "seconds": round(times["total"], 2),
+        "seconds_by_step": {name: round(value, 2) for name, value in times.items()},
         "places": dict(places),
         "next": next_commands(chain["stage2"].label, places["release"], which),
     }
@@ -205,7 +206,7 @@ def print_summary(summary: Mapping[str, Any], out: Path) -> None:
     print_line()
     print_table(
         ["STEP", "TIME"],
-        [[name, seconds(value)] for name, value in summary["seconds"].items()],
+        [[name, seconds(value)] for name, value in summary["seconds_by_step"].items()],
         right=[1],
     )
     print_line()

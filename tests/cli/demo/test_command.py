@@ -179,7 +179,8 @@ SUMMARY: dict[str, Any] = {
     },
     "false_accepts": 0.01,
     "warnings": [],
-    "seconds": {"cdk deploy": 18.2, "total": 240.0},
+    "seconds": 240.0,
+    "seconds_by_step": {"cdk deploy": 18.2, "total": 240.0},
     "places": {"release": "demo-output/release"},
     "next": ["cards registry list"],
 }

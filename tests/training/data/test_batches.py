@@ -144,5 +144,5 @@ def test_half_of_the_rows_show_variants_under_numbers_of_their_own(tiny_cards: L
 
 
 def test_variants_beside_a_term_that_asks_the_teacher_are_refused(tiny: Tiny) -> None:
-    with pytest.raises(ConfigError, match="variants 2: .* weight_embedding asks it"):
+    with pytest.raises(ConfigError, match=r"variants 2: .* weight_embedding asks it"):
         tiny("stage1", variants=2)
