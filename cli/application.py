@@ -15,6 +15,7 @@ from cli.index import commands as index
 from cli.operations import dlq, doctor, reconcile, trace
 from cli.registry import commands as registry
 from cli.release import commands as release
+from cli.report import command as report
 from cli.train import commands as train
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app = typer.Typer(
     cards train teacher --cards S3URI --wait
     cards train student --stage both --cards S3URI --wait
     cards registry list                 what has been registered
+    cards report NAME --open            the page to read before a version is approved
     cards release pull --out release/   the signed release of the approved student
     cards recognise release/ photo.jpg
     cards index add RELEASE --cards new-set/    more cards, without training
@@ -61,6 +63,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(index.app, name="index")
 app.add_typer(dlq.app, name="dlq")
 app.command("trace", epilog=trace.EPILOG)(trace.trace)
+app.command("report", epilog=report.EPILOG)(report.report)
 app.command("reconcile", epilog=reconcile.EPILOG)(reconcile.reconcile)
 app.command("recognise")(recognise.recognise)
 app.command("demo")(demo.demo)

@@ -16,10 +16,20 @@ ROOMS = {
     "lambdas": {"registry"},
     "recognition": {"registry"},
     "edge": {"registry", "recognition"},
+    "reports": {"registry", "recognition"},
     "export": {"registry", "recognition"},
-    "training": {"registry", "recognition", "export"},
+    "training": {"registry", "recognition", "reports", "export"},
     "infra": {"registry"},
-    "cli": {"registry", "recognition", "edge", "export", "training", "infra", "localcloud"},
+    "cli": {
+        "registry",
+        "recognition",
+        "edge",
+        "export",
+        "reports",
+        "training",
+        "infra",
+        "localcloud",
+    },
 }
 #: Within a package: which folders a folder may import, beside files of the package's top.
 FOLDERS = {
@@ -69,6 +79,7 @@ FOLDERS = {
         "train": {"data", "release"},
         "demo": {"data", "registry", "release", "train"},
         "operations": {"demo"},
+        "report": {"operations", "registry"},
     },
     "infra": {"constructs": set()},
     "localcloud": {"patches": {"sagemaker"}, "sagemaker": set()},

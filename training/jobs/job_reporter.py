@@ -10,7 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from recognition.atomic_files import write_atomically
 from registry.registration.register import COMMIT
+from reports.evidence import EVIDENCE, EVIDENCE_LIMIT
 from training.artifacts.model_archive import architecture_text
 from training.config import TrainingConfig
 from training.data.batches import CardDataset
@@ -19,6 +21,7 @@ from training.environment import JobEnvironment
 from training.errors import StopRequested
 from training.loop.training_loop import History
 from training.reporting.evaluation import TrainingResult
+from training.reporting.evidence import collect_evidence
 from training.reporting.plots import similarities, training_curves
 from training.reporting.progress import ConsoleObserver
 from training.reporting.tracking import Tracker
@@ -153,6 +156,26 @@ class JobReporter:
         for finding in report.findings:
             self.observer.line(f"cannot be compiled for Hailo: {finding}")
         self.tracker.document({"findings": [asdict(each) for each in report.findings]}, "lint.json")
+
+    def keep_evidence(
+        self,
+        environment: JobEnvironment,
+        cards: CardDataset,
+        result: TrainingResult,
+        report: OnnxReport | None = None,
+    ) -> None:
+        """Writes ``evidence.json``, of which the approver's page is made, beside the request.
+
+        A card set for which it would be too long gets none: what it holds is for people, and a
+        model is not lost for it.
+        """
+        history = self.observer.history
+        text = collect_evidence(cards, result, history, environment.model_dir, report).to_json()
+        size = len(text.encode("utf-8"))
+        if size > EVIDENCE_LIMIT:
+            self.observer.line(f"{EVIDENCE}: left out: {size} bytes, more than {EVIDENCE_LIMIT}")
+            return
+        write_atomically(environment.output_data_dir / EVIDENCE, text)
 
     def finished(self, request: dict[str, Any], model: Path) -> None:
         """Ends the tracked run.

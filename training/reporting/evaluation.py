@@ -8,6 +8,7 @@ several processes take a part of the cards each.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,6 +115,8 @@ class TrainingResult:
         seen: The query views of the known cards behind ``test``.
         gallery: float32 (K, D), of the known cards' clean scans.
         unknown: float32 (U, D), of views of the test part's unseen cards.
+        unknown_ids: Card id of each.
+        artworks: By card id the name of the artwork that it is a printing of.
     """
 
     test: Evaluation
@@ -122,6 +125,8 @@ class TrainingResult:
     seen: EmbeddedViews
     gallery: Floats
     unknown: Floats
+    unknown_ids: Sequence[str]
+    artworks: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``evaluation.json``."""
@@ -184,7 +189,16 @@ def evaluate_model(
     similarity = None
     if seen.teacher is not None:
         similarity = float((seen.embeddings * seen.teacher).sum(axis=1).mean(dtype=np.float64))
-    return TrainingResult(measured, validated, similarity, queries, gallery, test.embeddings)
+    return TrainingResult(
+        measured,
+        validated,
+        similarity,
+        queries,
+        gallery,
+        test.embeddings,
+        test.card_ids,
+        artworks,
+    )
 
 
 def validate_model(

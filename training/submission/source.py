@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 #: Our packages that a training job imports.
-SOURCE_PACKAGES = ("registry", "recognition", "export", "training")
+SOURCE_PACKAGES = ("registry", "recognition", "export", "reports", "training")
 
 
 class SourceError(RuntimeError):

@@ -1,0 +1,1 @@
+"""``cards report``: the page to read before a version is approved."""

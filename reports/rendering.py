@@ -1,0 +1,95 @@
+"""Pages as HTML files: one file each, with nothing that is fetched and no script to read them.
+
+Everything that comes from outside is escaped by the template engine, and characters that cannot be
+shown, such as direction marks, are replaced. A policy in the file forbids all that is not in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from registry.text import printable
+from reports.page import Page
+
+TEMPLATES = Path(__file__).parent / "templates"
+#: The longest page, in bytes.
+LIMIT = 2 * 10**6
+
+
+class PageTooLargeError(ValueError):
+    """A page beyond :data:`LIMIT`; its parts are bounded, so this is a mistake of the product."""
+
+
+def version_page(page: Page) -> str:
+    """The approver's page.
+
+    Raises:
+        PageTooLargeError: It is longer than :data:`LIMIT`.
+    """
+    return _render("version.html", page=page)
+
+
+def registry_page(group: str, entries: Sequence[Any], more: int) -> str:
+    """The registry's index; its only script searches, and without it everything is there."""
+    script = _text("search.js")
+    return _render(
+        "registry.html", _source(script), group=group, entries=entries, more=more,
+        script=Markup(script),  # noqa: S704
+    )  # fmt: skip
+
+
+def sha256(text: str) -> str:
+    """The digest of a page's file, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _render(template: str, allowed: str = "", **values: Any) -> str:
+    style = _text("style.css")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_source(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    policy += f"; script-src '{allowed}'" if allowed else ""
+    made = _environment().get_template(template)
+    text = made.render(style=Markup(style), policy=policy, **values)  # noqa: S704
+    size = len(text.encode("utf-8"))
+    if size > LIMIT:
+        raise PageTooLargeError(f"{template}: {size:,} bytes; a page may have {LIMIT:,}")
+    return text
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+
+
+def _shown(value: Any) -> Any:
+    """What an expression gives, with what cannot be shown replaced; the style is ours."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(value) if plain else value
+
+
+@cache
+def _text(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _source(text: str) -> str:
+    """The policy's word for an inline text that is allowed."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,0 +1,180 @@
+"""``cards report``, against a local cloud."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.evidence import Evidence
+from reports.rendering import LIMIT
+from tests.cli.command import cards, refused
+from tests.reports import examples
+from tests.reports.test_page import Read
+from tests.running_cloud import Account, Client, publish_parameters
+
+GROUP, BUCKET, RELEASES = "pokemon-card-recognition-models", "training", "releases-here"
+LIVE, NEW, OLD = (f"student-efficientnet-lite0-stage2-v{number}" for number in (1, 2, 3))
+
+
+def archive(**files: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return stream.getvalue()
+
+
+def register(
+    client: Client,
+    name: str,
+    evidence: Evidence | None,
+    *,
+    put: bytes | None = None,
+    **metadata: str,
+) -> str:
+    """Registers a version with its archives; ``put`` lies in the place of its own output."""
+    files = {"evaluation.json": json.dumps(examples.evaluation())}
+    model = archive(**files)
+    kept = {"evidence.json": evidence.to_json()} if evidence else {}
+    output = archive(**kept, **{"registration.json": "{}"})
+    s3 = client("s3")
+    for file, body in (("model", model), ("output", put or output)):
+        s3.put_object(Bucket=BUCKET, Key=f"jobs/{name}/output/{file}.tar.gz", Body=body)
+    given = examples.metadata(
+        ModelName=name,
+        ModelArchive=hashlib.sha256(model).hexdigest(),
+        OutputArchive=hashlib.sha256(output).hexdigest(),
+        **metadata,
+    )
+    del given["Validation"]
+    return str(
+        client("sagemaker").create_model_package(
+            ModelPackageGroupName=GROUP,
+            ModelPackageDescription=f"{name}: made for a test",
+            InferenceSpecification={
+                "Containers": [
+                    {
+                        "Image": "123456789012.dkr.ecr.us-east-2.amazonaws.com/pytorch:2",
+                        "ModelDataUrl": f"s3://{BUCKET}/jobs/{name}/output/model.tar.gz",
+                    }
+                ],
+                "SupportedContentTypes": ["application/x-npy"],
+                "SupportedResponseMIMETypes": ["application/x-npy"],
+            },
+            CustomerMetadataProperties=given,
+        )["ModelPackageArn"]
+    )
+
+
+@pytest.fixture(scope="module")
+def client(account: Account) -> Iterator[Client]:
+    """A local cloud with a live version, one that waits, and one without evidence."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in account.variables.items():
+            patch.setenv(name, value)
+        ours = account.client
+        publish_parameters(
+            ours, group_name=GROUP, training_bucket=BUCKET, release_bucket=RELEASES,
+            stable_channel="approval",
+        )  # fmt: skip
+        region = {"LocationConstraint": "us-east-2"}
+        for bucket in (BUCKET, RELEASES):
+            ours("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=region)
+        ours("sagemaker").create_model_package_group(ModelPackageGroupName=GROUP)
+        live = register(ours, LIVE, examples.evidence(examples.LIVE_OUTCOMES), Recipe="full")
+        pointer = {"release": f"{LIVE}.onnx-int8-0", "package_arn": live, "name": LIVE}
+        ours("s3").put_object(
+            Bucket=RELEASES, Key="channels/stable.json", Body=json.dumps(pointer).encode()
+        )
+        register(ours, NEW, examples.evidence())
+        register(ours, OLD, None)
+        yield ours
+
+
+def test_report_compares_with_the_live_version_on_the_same_views(
+    client: Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "page.html"
+    done = cards("report", NEW, "--output", str(file), "--json")
+    assert done.code == 0, done.err
+    said: dict[str, Any] = done.json
+    body = file.read_bytes()
+    assert said["sha256"] == hashlib.sha256(body).hexdigest() and len(body) < LIMIT
+    assert said["against"] == LIVE
+    assert said["differences"]["Named right"]["difference"] == pytest.approx(1 / 16)
+    assert (said["cards_won"], said["cards_lost"]) == (1, 1)
+    assert said["figures"]["top1"] == {"value": 13 / 16, "interval": [0.55, 0.94]}
+    assert said["approve"].startswith(f"cards registry approve {NEW}")
+    page = Read(body.decode())
+    assert "Recipe" in page.text and "full" in page.text
+    assert "no validation is recorded" in page.text
+
+
+def test_report_of_what_is_live_says_so_and_takes_another_to_compare_with(
+    client: Client, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "page.html")
+    done = cards("report", LIVE, "--output", file)
+    assert "This version is what devices have now" in done.out
+    said = cards("report", LIVE, "--against", NEW, "--output", file, "--json").json
+    assert said["against"] == NEW
+    assert said["differences"]["Named right"]["difference"] == pytest.approx(-1 / 16)
+    refused(cards("report", LIVE, "--against", LIVE, "--output", file), "is the version itself")
+
+
+def test_report_of_an_earlier_version_says_what_it_lacks(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    said = cards("report", OLD, "--output", str(file), "--json").json
+    assert said["not_compared"] == f"{OLD} keeps no answers view by view"
+    assert "was registered before training jobs wrote one" in file.read_text()
+
+
+def test_report_uses_no_bytes_but_those_that_were_registered(
+    client: Client, tmp_path: Path
+) -> None:
+    better = archive(**{"evidence.json": examples.evidence("R" * 16).to_json()})
+    name = "student-b-stage2-v1"
+    register(client, name, examples.evidence(), put=better)
+    file = tmp_path / "page.html"
+    said = cards("report", name, "--output", str(file), "--json").json
+    assert said["differences"] == {}
+    assert "output.tar.gz is not the one that was registered" in file.read_text()
+
+
+def test_index_lists_every_version_and_links_the_pages_beside_it(
+    client: Client, tmp_path: Path
+) -> None:
+    client("sagemaker").update_model_package(
+        ModelPackageArn=register(client, "student-c-stage2-v1", None),
+        ModelApprovalStatus="Rejected",
+        ApprovalDescription="Rejected by somebody: mixes <reprints>",
+    )
+    done = cards("report", "--all", "--output", str(tmp_path), "--json")
+    assert done.code == 0, done.err
+    page = Read((tmp_path / "index.html").read_text())
+    for name in (LIVE, NEW, OLD, "student-c-stage2-v1", "mixes <reprints>"):
+        assert name in page.text
+    links = {each["href"] for tag, each in page.elements if tag == "a"} - {"#content"}
+    assert f"{NEW}.html" in links and "student-c-stage2-v1.html" not in links
+    assert links == {Path(each).name for each in done.json["pages"]}
+    assert all((tmp_path / link).is_file() for link in links)
+
+
+@pytest.mark.parametrize("wrong", [[], ["--all", NEW], ["--all", "--against", NEW]])
+def test_report_takes_a_name_or_all(wrong: list[str]) -> None:
+    refused(cards("report", *wrong), "give a NAME")
+
+
+def test_report_of_a_version_that_is_not_there_is_refused(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    refused(cards("report", "student-z-stage2-v9", "--output", str(file)), "cards registry list")
+    assert not file.exists()
