@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports import evidence as kept
-from reports.answers import Answers, answers
+from reports.answers import Answers, accepted_unknown, answers, confused, operating_curve, worst
 from reports.evidence import (
     CardData,
+    Confusion,
     Evidence,
     LintReport,
     TrainingCurves,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from export.onnx_export import OnnxReport
 
 _SHARE = "share_"
+_MODEL_FILES = (".onnx", ".safetensors")
 
 
 def collect_evidence(
@@ -52,7 +54,27 @@ def collect_evidence(
     )
     unknown = answers(
         result.gallery, gallery_ids, result.unknown, result.unknown_ids, rule, artworks
-    )  # fmt: skip
+    )
+    views = ViewOutcomes.of(result.seen.digest, result.seen.card_ids, known.right, known.accepted)
+    pairs = confused(known, gallery_ids, result.seen.card_ids)
+    look = _Pictures(cards)
+    files = [file for file in sorted(model.iterdir()) if file.suffix in _MODEL_FILES]
+    return Evidence(
+        views=views,
+        worst=look.wrong(known, worst(known, kept.WORST), result.seen.card_ids),
+        unknown=look.wrong(unknown, accepted_unknown(unknown, kept.UNKNOWN), result.unknown_ids),
+        confusions=tuple(
+            Confusion(card, answer, count, views.per_card)
+            for card, answer, count in pairs[: kept.CONFUSIONS]
+        ),
+        confused_pairs=len(pairs),
+        curve=operating_curve(known, unknown),
+        data=_data(cards),
+        sizes={file.name: file.stat().st_size for file in files},
+        training=_training(history),
+        lint=_lint(report),
+        cards=look.scans(_most_wrong(views)),
+    )
 
 
 class _Pictures:
