@@ -55,7 +55,7 @@ def test_pictures_of_wrong_views_are_those_views(
     cards, result = measured
     kept = collect_evidence(cards, result, [], tmp_path)
     assert kept.worst and kept.training is None
-    rendered, ids = cards.views(cards.split.known, "query", cards.config.query_views)
+    rendered, ids = cards.views(cards.split.known, "query", len(result.seen.card_ids))
     assert ids == result.seen.card_ids
     everything = {picture(view): card for view, card in zip(rendered, ids, strict=True)}
     scans = {picture(cards.gallery[row]): card for row, card in enumerate(cards.split.known)}
