@@ -13,7 +13,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge bench-hef bench-automation ablation lint types clean
+.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge bench-hef bench-automation ablation lint types clean bench-rejection
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ bench-export: $(SETUP) ## Measure PyTorch, ONNX and INT8 on a processor, and sea
 
 bench-int8: $(SETUP) ## Measure ways to quantise a trained student; MODEL=folder of its model.tar.gz, CARDS=its cards.
 	@$(PY) -m bench.quantisation --model "$(MODEL)" --cards "$(CARDS)"
+
+bench-rejection: $(SETUP) ## Measure scores and thresholds on a trained student; MODEL=folder of its model.tar.gz, CARDS=its cards.
+	@$(PY) -m bench.rejection --model "$(MODEL)" --cards "$(CARDS)" $(BENCH_FLAGS)
 
 bench-automation: $(SETUP) ## Measure approval to release, 500 approvals at once, the reconciler; half an hour.
 	@$(PY) -m bench.automation $(BENCH_FLAGS)

@@ -5,11 +5,13 @@ Two things are asked of it.
 **It holds for cards, not for views.** Views of one unknown card are no independent trials: a card
 that resembles a known one does so in all of its views. So each card counts with the share of its
 views that would pass, and the threshold is the lowest one for which the upper end of a one-sided
-95 % interval of the false-accept rate, over cards, is at most the target (Hoeffding 1963, JASA 58,
-theorem 1: valid for independent cards whatever their shares are, with no assumption about how
-scores are distributed). If no view at all passes, n cards show a rate below 1 − 0.05^(1/n), which
-is 1 % at 299 cards. With fewer cards the target is relaxed to that rate: no view passes, and the
-evaluation, its warnings and the manifest name the rate that could be shown.
+95 % interval of the false-accept rate, by a bootstrap over cards, is at most the target. A
+bootstrap knows nothing of the cards that were not drawn; of few cards it is too narrow. So what
+they show without any assumption is reported beside it: the upper end by Hoeffding's inequality
+(1963, JASA 58, theorem 1), which is valid for independent cards whatever their shares are. If no
+view at all passes, n cards show a rate below 1 − 0.05^(1/n), which is 1 % at 299 cards; with fewer
+cards than that the target is relaxed to what they show, and evaluation, warnings and manifest say
+so.
 
 **It lies between two neighbouring scores**, further from both than the arithmetic's noise: another
 processor, batch size or matrix library rounds a score to the other side of a threshold that lies on
@@ -19,7 +21,7 @@ Example:
     >>> from recognition.acceptance import choose_threshold, false_accept_bound
     >>> round(false_accept_bound(0, 299), 4), round(false_accept_bound(2, 299), 4)
     (0.01, 0.0239)
-    >>> found = choose_threshold([0.2, 0.4, 0.6, 0.8], ["a", "a", "b", "b"], target=0.9)
+    >>> found = choose_threshold([0.2, 0.4, 0.6, 0.8], ["a", "a", "b", "b"], target=0.5)
     >>> round(found.threshold, 2), found.cards, round(found.bound, 2)  # one of b's views may pass
     (0.7, 2, 0.89)
 """
@@ -28,14 +30,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from recognition.clustered_intervals import Clusters
 from recognition.gallery import TIE
 from recognition.match_score import MatchScore
+
+Doubles = NDArray[np.float64]
 
 #: Share of unknown cards' queries that a threshold may accept, where nothing else is set.
 FALSE_ACCEPTS = 0.01
@@ -52,6 +56,7 @@ QUANTISED_NOISE = 5e-3
 _SEARCHED = 20
 #: Halvings of the interval in which a bound is searched: 2^-60 is below float64's resolution.
 _HALVINGS = 60
+_SEED = 20240601
 COSINE = MatchScore()
 
 
@@ -62,7 +67,9 @@ class ChosenThreshold:
     Attributes:
         threshold: Score from which a match is accepted.
         target: The false-accept rate that was asked for, in [0, 1).
-        bound: Upper end of the one-sided 95 % interval of the false-accept rate, over cards.
+        estimate: Upper end of the one-sided 95 % interval of the false-accept rate by a bootstrap
+            over cards: at most the target.
+        bound: The same without assumptions, by Hoeffding's inequality.
         cards: Cards outside the gallery that it was chosen by.
         views: Their views.
         passing: How many of the views pass.
@@ -70,6 +77,7 @@ class ChosenThreshold:
 
     threshold: float
     target: float
+    estimate: float
     bound: float
     cards: int
     views: int
@@ -89,27 +97,24 @@ class ChosenThreshold:
             return self
         values = np.asarray(scores, dtype=np.float64)
         clusters = Clusters(card_ids, len(values))
-        passes = values >= threshold
-        shares = clusters.sums(passes.astype(float)) / clusters.sums(np.ones(len(values)))
-        bound = false_accept_bound(min(float(shares.sum()), self.cards), self.cards)
-        return replace(self, threshold=threshold, bound=bound, passing=int(passes.sum()))
+        return _of(threshold, self.target, values, clusters, _Bootstrap(clusters))
 
     @property
     def relaxed(self) -> bool:
-        """Whether these cards are too few to show the target."""
-        return self.bound > self.target
+        """Whether there are too few cards to show the target, whichever of their views pass."""
+        return self.target > 0 and self.cards < cards_to_show(self.target)
 
     @property
     def warning(self) -> str | None:
         """Says when the target is finer than the cards can show; None where they can."""
-        if not self.relaxed or self.target <= 0:
+        if not self.relaxed:
             return None
         return (
             f"a false-accept target of {self.target * 100:g} % can be shown by "
             f"{cards_to_show(self.target):,} unknown cards or more; {self.cards} set the "
-            f"threshold, which accepts none of their {self.views} views and shows a rate below "
-            f"{self.bound * 100:.2g} %: hold out more cards (validation_share), add strangers "
-            "(drawn_strangers), or raise false_accepts"
+            f"threshold, which accepts {self.passing} of their {self.views} views and shows a rate "
+            f"below {self.bound * 100:.2g} %: hold out more cards (validation_share), add "
+            "strangers (drawn_strangers), or raise false_accepts"
         )
 
 
@@ -153,7 +158,7 @@ def choose_threshold(
     noise: float = FLOAT_NOISE,
     score: MatchScore = COSINE,
 ) -> ChosenThreshold:
-    """The lowest threshold whose false-accept rate is shown to be at most a target.
+    """The lowest threshold whose false-accept rate is estimated to be at most a target.
 
     Args:
         scores: (N,) scores of views of cards outside the gallery.
@@ -172,26 +177,55 @@ def choose_threshold(
     if not 0 <= target < 1:
         raise ValueError(f"target must be in [0, 1), not {target}")
     clusters = Clusters(card_ids, len(values))
-    cards = clusters.count
-    # Each view is worth its share of its card; the first so many of the sorted views pass.
     order = np.argsort(-values, kind="stable")
-    worth = 1 / clusters.sums(np.ones(len(values)))[clusters.of]
-    passing = np.concatenate([[0.0], np.cumsum(worth[order])])
-    allowed = 0
-    if false_accept_bound(0, cards) <= target:
-        # The bound grows with the views that pass: halving finds how many may.
-        low, high = 0, len(values)
-        while low < high:
-            middle = (low + high + 1) // 2
-            if false_accept_bound(min(passing[middle], cards), cards) <= target:
-                low = middle
-            else:
-                high = middle - 1
-        allowed = low
-    threshold = threshold_between(values, allowed, noise, score)
-    passed = int((values >= threshold).sum())
-    bound = false_accept_bound(min(passing[passed], cards), cards)
-    return ChosenThreshold(threshold, target, bound, cards, len(values), passed)
+    estimates = _Bootstrap(clusters)
+    # The estimate grows with the views that pass: halving finds how many may.
+    low, high = 0, len(values) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if estimates.upper(order[:middle]) <= target:
+            low = middle
+        else:
+            high = middle - 1
+    threshold = threshold_between(values, low, noise, score)
+    return _of(threshold, target, values, clusters, estimates)
+
+
+class _Bootstrap:
+    """Upper ends of the false-accept rate, by a bootstrap over cards."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
+        self._worth = 1 / clusters.sums(np.ones(len(clusters.of)))[clusters.of]
+        self._drawn = clusters.resampled(np.random.default_rng(_SEED))
+
+    def shares(self, rows: NDArray[np.int64]) -> Doubles:
+        """(cards,): the share of each card's views that pass, where these rows do."""
+        of = self._clusters.of[rows]
+        shares = np.bincount(of, self._worth[rows], minlength=self._clusters.count)
+        return np.asarray(shares, dtype=np.float64)
+
+    def upper(self, rows: NDArray[np.int64]) -> float:
+        """The upper end of the one-sided interval, where these rows pass."""
+        rates = self._drawn @ self.shares(rows) / self._clusters.count
+        return float(np.quantile(rates, CONFIDENCE, method="higher"))
+
+
+def _of(
+    threshold: float, target: float, values: Doubles, clusters: Clusters, estimates: _Bootstrap
+) -> ChosenThreshold:
+    """What the cards show about a threshold."""
+    rows = np.flatnonzero(values >= threshold)
+    passing = min(float(estimates.shares(rows).sum()), float(clusters.count))
+    return ChosenThreshold(
+        threshold=threshold,
+        target=target,
+        estimate=estimates.upper(rows),
+        bound=false_accept_bound(passing, clusters.count),
+        cards=clusters.count,
+        views=len(values),
+        passing=len(rows),
+    )
 
 
 def threshold_between(

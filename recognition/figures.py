@@ -87,8 +87,9 @@ class Evaluation:
             (:mod:`recognition.acceptance`).
         cosine_threshold: The same if the score were the best cosine.
         false_accept_target: The false-accept rate that was aimed at.
-        false_accept_bound: Upper end of a one-sided 95 % interval, over the cards that chose the
-            threshold, of the false-accept rate; above the target where they are too few.
+        false_accept_estimate: Upper end of a one-sided 95 % interval of the false-accept rate, by a
+            bootstrap over the cards that chose the threshold; at most the target.
+        false_accept_bound: The same without assumptions: what these cards show.
         false_accept_rate: Share of the test part's unseen queries accepted at that threshold.
         true_accept_rate: Share of the known cards' queries accepted, right or wrong.
         accepted_right: Share of the known cards' queries accepted and right.
@@ -123,6 +124,7 @@ class Evaluation:
     threshold: float
     cosine_threshold: float
     false_accept_target: float
+    false_accept_estimate: float
     false_accept_bound: float
     false_accept_rate: float
     true_accept_rate: float
@@ -171,6 +173,7 @@ class Evaluation:
         return {
             **self.rule.to_dict(),
             "target": self.false_accept_target,
+            "estimate": self.false_accept_estimate,
             "bound": self.false_accept_bound,
             "cards": self.threshold_cards,
             "views": self.unseen_validation,

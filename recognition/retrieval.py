@@ -35,8 +35,7 @@ from recognition.match_score import MatchScore
 
 Doubles = NDArray[np.float64]
 
-#: The score that ships: what `make bench-rejection` compares, with its figures in
-#: docs/training.md.
+#: The score that ships: ``bench/rejection.py`` compares candidates, docs/training.md has figures.
 SCORE = MatchScore()
 #: Share of the views of cards with several printings that may have the wrong one named.
 WRONG_PRINTINGS = 0.01
@@ -143,6 +142,7 @@ def evaluate(
         threshold=chosen.threshold,
         cosine_threshold=cosine.chosen.threshold,
         false_accept_target=false_accepts,
+        false_accept_estimate=chosen.estimate,
         false_accept_bound=chosen.bound,
         false_accept_rate=float(false.mean()),
         true_accept_rate=float(accepted.mean()),

@@ -40,5 +40,5 @@ def _acceptance(manifest: dict[str, Any]) -> str:
     several = [f"{value:.4f} for {n} frames" for n, value in rule["thresholds"].items() if n != "1"]
     return (
         f"{score} {float(rule['thresholds']['1']):.4f}{''.join(f', {each}' for each in several)}; "
-        f"at most {rule['bound'] * 100:.2g} % of unknown cards pass, by {rule['cards']:,} cards"
+        f"less than {rule['bound'] * 100:.2g} % of unknown cards pass, as {rule['cards']:,} show"
     )

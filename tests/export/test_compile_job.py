@@ -202,7 +202,7 @@ def test_the_threshold_turns_unseen_validation_cards_away(
     assert rule.threshold() == threshold and set(rule.thresholds) == {1, 3}
     cards = len(artifact.split.unseen_validation)
     assert acceptance["cards"] == cards
-    assert acceptance["bound"] == pytest.approx(1 - 0.05 ** (1 / cards))
+    assert acceptance["estimate"] <= 0.01 < acceptance["bound"]
 
 
 def registrable(stage: str, package: dict[str, Any]) -> list[str]:

@@ -208,8 +208,8 @@ def test_strangers_like_the_own_unknown_cards_make_the_threshold_surer() -> None
     with_strangers = evaluate(**given, **strangers(400, 0.6, given))
     assert alone.threshold_cards == 30 and alone.warnings
     assert with_strangers.threshold_cards == 430 and not with_strangers.warnings
-    assert with_strangers.false_accept_bound <= 0.01
-    assert with_strangers.threshold >= alone.threshold
+    assert with_strangers.false_accept_estimate <= 0.01
+    assert with_strangers.false_accept_bound < alone.false_accept_bound
     assert with_strangers.strangers_rate == 0.0
 
 
@@ -324,7 +324,6 @@ def test_evaluation_equals_plain_loops(seed: int, chunk: int, cards: int) -> Non
     assert result.top5 == pytest.approx(np.mean([place < 5 for place in places]))
     best_out = sorted((ranking(query)[0][0] for query in outside), reverse=True)
     # Plain loops in double precision, the figures in single: equal but for rounding.
-    assert best_out[0] + 1e-6 < result.threshold
     chosen = choose_threshold(best_out, target=0.1)
     assert result.threshold == pytest.approx(chosen.threshold, abs=1e-6)
     false = [ranking(query)[0][0] >= result.threshold for query in test]

@@ -92,7 +92,7 @@ def test_evaluation_with_a_false_accept_target_finer_than_its_views_warns(
     assert f"can be shown by 11 unknown cards or more; {cards} set the threshold" in warning
     assert document["validation"]["warnings"] == [warning]
     assert result.metrics()["false_accept_target"] == 0.25
-    assert document["false_accept_bound"] == pytest.approx(1 - 0.05 ** (1 / cards))
+    assert document["false_accept_estimate"] <= 0.25 < document["false_accept_bound"]
 
 
 def test_drawn_strangers_set_the_threshold_where_they_predict_the_own_unknown_cards(
@@ -110,4 +110,4 @@ def test_drawn_strangers_set_the_threshold_where_they_predict_the_own_unknown_ca
     predicted = result.strangers_rate <= 0.25
     assert result.threshold_cards == (own + 12 if predicted else own)
     assert result.unseen_validation == (8 + 36 if predicted else 8)
-    assert (result.false_accept_bound <= 0.25) == predicted
+    assert result.false_accept_estimate <= 0.25
