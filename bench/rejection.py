@@ -36,6 +36,7 @@ Flags = NDArray[np.bool_]
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DRAWS = 60
+COUNTS = (15, 30, 60, 100, 200, 280)
 _PARTS = ("known_validation", "known_test", "unseen_validation", "unseen_test", "strangers")
 
 
@@ -167,17 +168,19 @@ def compare_thresholds(
     counts: Sequence[int],
     target: float = FALSE_ACCEPTS,
     draws: int = DRAWS,
+    of: Sequence[str] = ("unseen_validation", "unseen_test"),
 ) -> list[ThresholdFigures]:
-    """Draws strangers from both parts' unknown cards; the rest of those measure the threshold.
+    """Draws strangers from some parts' unknown cards; the rest of those measure the threshold.
 
     Args:
         parts: Of :func:`parts_of`.
         counts: How many cards are drawn; those that leave fewer than ten to measure are left out.
         target: False-accept rate.
         draws: For each count.
+        of: The parts.
     """
     score = MatchScore()
-    outside = [parts["unseen_validation"], parts["unseen_test"]]
+    outside = [parts[name] for name in of]
     values = np.concatenate([score.of(part.ranked) for part in outside])
     ids = np.asarray([card for part in outside for card in part.ids])
     cards = np.unique(ids)
@@ -346,13 +349,7 @@ def report(arrays: Mapping[str, NDArray[np.float32]], target: float) -> list[str
             for s in compare_scores(parts, target)
         ),
         "",
-        "| threshold | cards | false accepts | 90th percentile | above target | accepted right |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {t.name} | {t.cards} | {t.false:.4f} | {t.false_90:.4f} | {t.missed:.2f} "
-            f"| {t.right:.3f} |"
-            for t in compare_thresholds(parts, (15, 30, 60, 100, 135, 200), target)
-        ),
+        *_threshold_table(compare_thresholds(parts, COUNTS, target)),
         "",
         "| frames | top-1 | accepted right | false accepts, test |",
         "|---|---|---|---|",
@@ -362,6 +359,8 @@ def report(arrays: Mapping[str, NDArray[np.float32]], target: float) -> list[str
         ),
     ]
     if "strangers" in parts:
+        lines += ["", "By drawn strangers, measured with the others of them:", ""]
+        lines += _threshold_table(compare_thresholds(parts, COUNTS, target, of=["strangers"]))
         found = strangers_as_predictors(parts, target)
         lines += [
             "",
@@ -370,6 +369,18 @@ def report(arrays: Mapping[str, NDArray[np.float32]], target: float) -> list[str
             "of the known ones, right",
         ]
     return lines
+
+
+def _threshold_table(figures: Sequence[ThresholdFigures]) -> list[str]:
+    return [
+        "| threshold | cards | false accepts | 90th percentile | above target | accepted right |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {t.name} | {t.cards} | {t.false:.4f} | {t.false_90:.4f} | {t.missed:.2f} "
+            f"| {t.right:.3f} |"
+            for t in figures
+        ),
+    ]
 
 
 def main() -> None:

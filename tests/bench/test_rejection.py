@@ -51,7 +51,7 @@ def test_threshold_by_cards_passes_fewer_unknown_views_than_one_by_views(
     assert views.right >= cards.right >= none.right
 
 
-def test_report_has_the_three_tables_and_the_strangers(arrays: dict[str, np.ndarray]) -> None:
+def test_report_has_its_tables_and_how_strangers_predict(arrays: dict[str, np.ndarray]) -> None:
     lines = report(arrays, 0.05)
-    assert sum(line.startswith("|---") for line in lines) == 3
+    assert sum(line.startswith("|---") for line in lines) == 4
     assert lines[-1].startswith("40 drawn strangers alone")
