@@ -34,6 +34,8 @@ SETTINGS: Mapping[str, Any] = {
     "unseen_views": 500,
     "log_seconds": 3600,
     "checkpoint_minutes": 1440,
+    # A teacher answers about cards as they are.
+    "variants": 1,
 }
 OFF: Mapping[str, float] = {
     f"weight_{name}": 0.0
@@ -101,10 +103,11 @@ def run(work: Experiment) -> dict[str, Any]:
     from training.data.batches import CardDataset
     from training.distributed.machine import placed, prepare_machine
     from training.distributed.ranks import SINGLE_PROCESS
+    from training.environment import JobEnvironment
     from training.jobs.distillation import distil
     from training.jobs.teacher_training import teach
     from training.loop.training_loop import TrainingContext
-    from training.models.networks import build_model
+    from training.models.pretrained import begin
     from training.recipe import resolve
     from training.reporting.evaluation import ModelEmbedder, evaluate_model
 
@@ -121,15 +124,18 @@ def run(work: Experiment) -> dict[str, Any]:
     folder = Path(work.folder)
     context = TrainingContext(SilentObserver())
     taught = None
+    # Published weights come from their packages; there is no channel.
+    nowhere = JobEnvironment.read({"SM_MODEL_DIR": str(folder / "model")})
     if kind == TEACHER:
-        model = placed(build_model(config), config, device)
+        model, config = begin(config, nowhere)
+        model = placed(model, config, device)
         model, history = teach(model, cards, device, context)
     else:
         teacher, of_teacher = load_model(folder / f"teacher-{work.seed}", TEACHER)
         frozen = placed(teacher, of_teacher, device).requires_grad_(False)
         taught = ModelEmbedder(frozen, of_teacher, device)
         if work.stage == "stage1":
-            model = build_model(config)
+            model, config = begin(config, nowhere)
         else:
             model, _ = load_model(folder / f"stage1-{work.seed}", STUDENT)
         model, history = distil(placed(model, config, device), taught, cards, context)

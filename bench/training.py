@@ -87,7 +87,7 @@ class Bench:
             teacher = teacher.requires_grad_(False).eval()
             self.teacher = ModelEmbedder(teacher, of_teacher, self.device)
             self._targets = TeacherTargets(self.teacher, teacher, self.cards)
-            known = self._targets.known
+            known = self._targets.known if self._targets.needed else known
             channels = (self.model.map_channels, teacher.map_channels)
         self._criterion = Criterion(self.config, known, channels).to(self.device)
         self._normalise = Normaliser(self.config, self.device)

@@ -80,6 +80,8 @@ class TrainingConfig:
         variants: How many identities a card is trained as: itself, mirrored, and both with its
             colour channels in other orders (:func:`training.data.batches.card_variant`). Half of
             the views show the card itself. For runs without a term that asks the teacher.
+        identities: How many identities they may make in all, so that a larger set keeps its views
+            for its own cards; 0 for any number.
         head_rate_factor: The head's learning rate over the backbone's.
         distillation_target: Whether a view's target is the teacher's embedding of that very
             ``view`` or of the card's clean ``scan``.
@@ -147,6 +149,7 @@ class TrainingConfig:
     scan_share: float = 0.25
     virtual_share: float = 0.0
     variants: int = 1
+    identities: int = 0
     # Optimiser.
     learning_rate: float = 1e-3
     frozen_learning_rate: float = 1e-3
@@ -295,6 +298,12 @@ class TrainingConfig:
         """Clean scans of a batch that the trained model sees beside the views."""
         return round(self.scan_share * self.batch_size)
 
+    def variants_of(self, known: int) -> int:
+        """How many identities each of so many known cards is trained as."""
+        if not self.identities:
+            return self.variants
+        return max(1, min(self.variants, self.identities // known))
+
     def total_steps(self, scans: int) -> int:
         """Optimiser steps of the run on this many known scans."""
         return self.steps or max(1, math.ceil(self.epochs * scans / self.batch_size))
@@ -357,6 +366,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "checkpoint_minutes": (0, 1440),
     "virtual_share": (0, 1),
     "variants": (1, MOST_VARIANTS),
+    "identities": (0, 10_000_000),
     "learning_rate": (1e-8, 1),
     "frozen_learning_rate": (1e-8, 1),
     "head_rate_factor": (0.01, 1000),

@@ -157,3 +157,15 @@ def test_a_length_that_is_asked_for_replaces_the_recipes(
 def test_both_lengths_at_once_are_refused() -> None:
     with pytest.raises(ConfigError, match="give one of them"):
         resolve("demo", "teacher", "phase2", {"steps": 7, "epochs": 2})
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"), [(10, 4), (169, 4), (175, 4), (176, 3), (543, 1), (17_592, 1)]
+)
+def test_variants_extend_a_small_set_alone(known: int, expected: int) -> None:
+    assert resolve("demo", "student", "stage2", {}).variants_of(known) == expected
+
+
+def test_without_a_number_of_identities_every_set_has_its_variants() -> None:
+    config = resolve("demo", "student", "stage2", {"identities": 0})
+    assert config.variants_of(17_592) == 4

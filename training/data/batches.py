@@ -200,6 +200,7 @@ class Batches:
         for row, card_id in enumerate(cards.scan_ids):
             self._rows.setdefault(card_id, []).append(row)
         self._ids = list(self._rows)
+        self._variants = self._config.variants_of(len(self._ids))
         self._orders: dict[int, Numbers] = {}
 
     def begin(self, first: int = 0) -> Iterator[Batch]:
@@ -238,8 +239,8 @@ class Batches:
                 other = self._scan(int(rng.integers(len(self._ids))), rng)
                 scan = virtual_card(scan, other, rng)
                 cards[row] = -1
-            elif config.variants > 1 and rng.random() < _VARIANT_SHARE:
-                variant = int(rng.integers(1, config.variants))
+            elif self._variants > 1 and rng.random() < _VARIANT_SHARE:
+                variant = int(rng.integers(1, self._variants))
                 scan = card_variant(scan, variant)
                 cards[row] = card + variant * len(self._ids)
             scans.append(scan)

@@ -85,9 +85,10 @@ def random_directions(count: int, config: TrainingConfig) -> Tensor:
         config: Gives the seed, the length D and the variants of each card.
 
     Returns:
-        float32 (count * variants, D).
+        float32 (count * config.variants_of(count), D).
     """
     generator = torch.Generator().manual_seed(config.seed)
     return functional.normalize(
-        torch.randn(count * config.variants, config.embedding_dim, generator=generator), dim=1
+        torch.randn(count * config.variants_of(count), config.embedding_dim, generator=generator),
+        dim=1,
     )
