@@ -55,6 +55,10 @@ bench-int8: $(SETUP) ## Measure ways to quantise a trained student; MODEL=folder
 bench-rejection: $(SETUP) ## Measure scores and thresholds on a trained student; MODEL=folder of its model.tar.gz, CARDS=its cards.
 	@$(PY) -m bench.rejection --model "$(MODEL)" --cards "$(CARDS)" $(BENCH_FLAGS)
 
+.PHONY: bench-recognition
+bench-recognition: $(SETUP) ## Measure a trained model beside hashes and published features; MODEL=its folder, CARDS=DIR.
+	@$(PY) -m bench.recognition --model "$(MODEL)" $(if $(CARDS),--cards "$(CARDS)") $(BENCH_FLAGS)
+
 bench-automation: $(SETUP) ## Measure approval to release, 500 approvals at once, the reconciler; half an hour.
 	@$(PY) -m bench.automation $(BENCH_FLAGS)
 

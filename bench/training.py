@@ -95,6 +95,11 @@ class Bench:
         self._fixed = self._batches.batch(0)
 
     @property
+    def asks_teacher(self) -> bool:
+        """Whether a loss term of the stage learns from the teacher."""
+        return self._targets is not None and self._targets.needed
+
+    @property
     def images(self) -> int:
         """Images of one step: views and clean scans."""
         return len(self._fixed.views) + self._fixed.fed
@@ -244,7 +249,7 @@ def measure(bench: Bench, rounds: int) -> Rates:
         rates.bare.append(bench.bare())
         rates.loop.append(bench.loop())
         rates.pipeline.append(bench.pipeline())
-        if bench.teacher is not None and not bench.config.teacher_views:
+        if bench.asks_teacher and not bench.config.teacher_views:
             rates.teacher.append(bench.teacher_alone())
     return rates
 
@@ -265,7 +270,9 @@ def report(stage: str, bench: Bench, rates: Rates) -> str:
     roof = attainable_flops(bench.device, bench.config.precision)
     used = statistics.median(rates.bare) * bench.flops() / roof
     kept = f", {bench.config.teacher_views} views kept" if bench.config.teacher_views else ""
-    live = "" if bench.teacher is None else (kept or ", teacher asked every time")
+    live = (kept or ", teacher asked every time") if bench.asks_teacher else ""
+    if bench.teacher is not None and not bench.asks_teacher:
+        live = ", no term asks the teacher"
     lines = (
         f"{stage}{live}: {bench.config.image_size} px, {bench.images} images a step, "
         f"{bench.config.precision}\n"
@@ -339,6 +346,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     continue
                 print(report(stage, bench, measure(bench, options.rounds)), flush=True)
                 print(f"  memory         {memory(bench.device)}", flush=True)
+                if not bench.asks_teacher:
+                    break  # nothing to keep
     return 0
 
 

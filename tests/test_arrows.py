@@ -81,6 +81,7 @@ FOLDERS = {
         "operations": {"demo"},
         "report": {"operations", "registry"},
     },
+    "bench": {"recognition": set()},
     "infra": {"constructs": set()},
     "localcloud": {"patches": {"sagemaker"}, "sagemaker": set()},
 }

@@ -41,6 +41,7 @@ class Addition:
         present: Ids of the given cards that the release's card set has already.
         held_out: Those of them that are in no index: figures are measured with them.
         added: How many cards were added since the model was trained, earlier ones counted.
+        problems: What of the folder was left out, or used all the same.
         twins: Pairs of a new card and another one of the same print.
         metrics: What was measured; empty where the version was there.
         newer: The release that the candidate channel points to, where it is another one.
@@ -57,6 +58,7 @@ class Addition:
     present: tuple[str, ...]
     held_out: tuple[str, ...]
     added: int
+    problems: tuple[str, ...]
     twins: tuple[tuple[str, str], ...]
     metrics: Mapping[str, float]
     newer: str | None
@@ -132,6 +134,7 @@ def add_cards(
         present=added.present,
         held_out=tuple(sorted(set(added.present) & _held_out(artifact))),
         added=grown.added,
+        problems=tuple(map(str, given.problems)),
         twins=tuple(_named(pair) for pair in twins),
         metrics=metrics,
         newer=_other_candidate(aws, release),
@@ -151,6 +154,9 @@ def lines(found: Addition) -> list[str]:
             f"{len(found.held_out)} of them are held out to measure with, and in no index: "
             f"{', '.join(found.held_out[:_SHOWN])}"
         )
+    report += [f"  {problem}" for problem in found.problems[:_SHOWN]]
+    if len(found.problems) > _SHOWN:
+        report.append(f"  … and {len(found.problems) - _SHOWN} more (--json lists all)")
     report += [
         f"{one} and {other} show the same print: they cannot be told apart"
         for one, other in found.twins[:_SHOWN]

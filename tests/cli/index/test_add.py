@@ -23,6 +23,7 @@ FOUND = Addition(
     present=("c",),
     held_out=(),
     added=2,
+    problems=(),
     twins=(),
     metrics={
         "top1_added": 0.95,
@@ -51,6 +52,8 @@ def test_figures_of_added_cards_and_of_the_others_are_printed() -> None:
     [
         ({"newer": "student-x-stage2-v9"}, "the candidate channel points to student-x-stage2-v9"),
         ({"held_out": ("c",)}, "1 of them are held out to measure with, and in no index: c"),
+        ({"problems": ("c/front.png: is cut short (broken)",)}, "c/front.png: is cut short"),
+        ({"problems": tuple(map(str, range(12)))}, "… and 2 more (--json lists all)"),
         ({"twins": (("a", "z"),)}, "a and z show the same print: they cannot be told apart"),
         ({"twins": tuple(("a", str(i)) for i in range(12))}, "… and 2 more such pairs"),
         ({"outcome": "already registered", "metrics": {}}, "is there already"),
