@@ -73,6 +73,7 @@ class Opened:
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def pdf(self) -> bytes:
+        self.call("Emulation.setEmulatedMedia", media="print", features=[])
         answer = self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
         return base64.b64decode(answer["data"])
 

@@ -1,0 +1,103 @@
+"""The page in a real browser: whole, readable at every width, and asking for nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from reports.assembly import Surroundings, assemble
+from reports.page import Ancestor
+from reports.rendering import version_page
+from tests.browser import CHROMIUM, Opened, running
+from tests.reports.examples import live, subject
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    folder = tmp_path_factory.mktemp("browser")
+    line = (Ancestor("teacher-dinov3-vitl16-phase1-v1", "approved"),)
+    around = Surroundings(live=live(), parent=live(), line=line, console="https://example.com/a")
+    file = folder / "page.html"
+    file.write_text(version_page(assemble(subject(), around, "Made for a test.")))
+    with running(folder / "profile") as browser:
+        yield browser.open(file)
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_is_no_wider_than_the_window(opened: Opened, width: int, scheme: str) -> None:
+    opened.show(width, scheme)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    background = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 23, 27)")
+
+
+def test_page_asks_for_nothing_and_shows_every_picture(opened: Opened) -> None:
+    asked = [address for address in opened.requests if not address.startswith("data:image/")]
+    assert len(asked) == 1 and asked[0].startswith("file://")
+    assert opened.problems == []
+    sizes = opened.evaluate("[...document.images].map(each => each.naturalWidth)")
+    assert sizes and min(sizes) == 96
+
+
+#: WCAG's contrast of each text that is shown with what lies behind it, 4.5 at least.
+CONTRAST = """
+(() => {
+  const parts = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, at) => sum + v * [.2126, .7152, .0722][at], 0);
+  const behind = each => {
+    for (let at = each; at; at = at.parentElement) {
+      const colour = parts(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  for (const each of document.querySelectorAll("body *")) {
+    const own = [...each.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    if (!own || each.closest(".skip, title, desc")) continue;
+    const style = getComputedStyle(each);
+    const [one, two] = [light(parts(each.closest("svg") ? style.fill : style.color)),
+                        light(behind(each))].sort((a, b) => b - a);
+    if ((one + .05) / (two + .05) < 4.5) low.push(each.outerHTML.slice(0, 80));
+  }
+  return low;
+})()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_enough_contrast(opened: Opened, scheme: str) -> None:
+    opened.show(1280, scheme)
+    assert opened.evaluate(CONTRAST) == []
+
+
+def test_everything_that_scrolls_can_be_reached_by_keyboard(opened: Opened) -> None:
+    opened.show(360)
+    hidden = opened.evaluate(
+        "[...document.querySelectorAll('body *')].filter(each => each.scrollWidth > "
+        "each.clientWidth + 1 && getComputedStyle(each).overflowX === 'auto' && "
+        "each.tabIndex < 0).length"
+    )
+    assert hidden == 0
+
+
+def test_page_prints_on_a4(opened: Opened) -> None:
+    body = opened.pdf()
+    boxes = {
+        tuple(map(float, each.split())) for each in re.findall(rb"/MediaBox \[([^\]]+)\]", body)
+    }
+    assert len(boxes) == 1
+    left, top, width, height = boxes.pop()
+    assert (left, top) == (0, 0)
+    assert width == pytest.approx(595, abs=1) and height == pytest.approx(842, abs=1)
+    assert max(int(each) for each in re.findall(rb"/Count (\d+)", body)) <= 3
