@@ -15,6 +15,7 @@ import pytest
 
 from registry.registration.request import RegistrationRequest
 from registry.versions.metadata import check, kept_metrics, plain
+from reports.evidence import Evidence
 from training.jobs import train_student_distillation, train_teacher
 
 PARENT = "arn:aws:sagemaker:us-east-2:123456789012:model-package/cards/7"
@@ -89,8 +90,23 @@ def test_jobs_write_all_files(made: dict[str, Path]) -> None:
         assert left == common | (set() if name == "teacher" else extra)
         assert {path.name for path in (folder / "output").rglob("*")} == {
             "data",
+            "evidence.json",
             "registration.json",
         }
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["teacher", "stage1", "stage2"])
+def test_jobs_keep_the_answers_that_their_evaluation_counted(
+    made: dict[str, Path], name: str
+) -> None:
+    kept = Evidence.from_json((made[name] / "output" / "data" / "evidence.json").read_bytes())
+    evaluation = read(made[name] / "model" / "evaluation.json")
+    assert float(kept.views.first().mean()) == evaluation["top1"]
+    assert float(kept.views.named().mean()) == evaluation["accepted_right"]
+    assert len(kept.views.outcomes) == evaluation["queries"]
+    assert kept.training is not None
+    assert (kept.lint is None) == (name == "teacher")
 
 
 @pytest.mark.processes
@@ -104,7 +120,7 @@ def test_the_registry_takes_the_request(made: dict[str, Path], name: str) -> Non
     check(request.model_type, request.stage, {**stated, **metrics})
     evaluation = read(made[name] / "model" / "evaluation.json")
     assert request.metrics["top1"] == evaluation["top1"]
-    assert request.metrics["queries"] == evaluation["queries"] == 20
+    assert request.metrics["queries"] == evaluation["queries"] == 30
     assert request.parent_arn == (None if name == "teacher" else PARENT)
     assert request.metadata["NumClasses"] == str(
         len(read(made[name] / "model/split.json")["known"])
