@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from edge.rollback import roll_back
 from edge.state.folder import CURRENT, StateError, StateFolder
 from edge.state.record import Health, changed_record, read_record
 from edge.stored_release import pinned
-from edge.update.updating import roll_back
 from registry.deployment import utc_now
 from registry.releases.manifest import ManifestError
 from registry.releases.pulled_folder import DownloadError

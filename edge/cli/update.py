@@ -92,8 +92,8 @@ def update(arguments: argparse.Namespace) -> int:
 
 def rollback(arguments: argparse.Namespace) -> int:
     """Runs ``rollback``."""
+    from edge.rollback import roll_back
     from edge.stored_release import pinned
-    from edge.update.updating import roll_back
 
     options = options_of(arguments)
     release = roll_back(

@@ -11,12 +11,13 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from edge.preflight.compatibility import PreflightError, faults_of
 from edge.preflight.hailo_versions import HailoVersions, read_hailo_versions
+from edge.rollback import iso, runtime_in_use
 from edge.runtimes.choice import HAILO_RUNTIME, runtime_of, runtime_version
 from edge.selftest.child import SelfTestError, self_test
 from edge.state.folder import CURRENT, PREVIOUS, RESERVE, StateFolder, release_name
@@ -29,7 +30,7 @@ from registry.releases.download import ReleaseSource, read_manifest
 from registry.releases.manifest import MANIFEST, SIGNATURE, File, ManifestError, files_of
 from registry.releases.pulled_folder import STATEMENT_FILE, DownloadError
 from registry.releases.statement import Statement, StatementError
-from registry.releases.trust import TrustedDeployment, trust_file
+from registry.releases.trust import trust_file
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,13 @@ class Updater:
         now = self.source.now()
         if found is None:
             with changed_record(self.folder) as record:
-                record.checked = _iso(now)
+                record.checked = iso(now)
             return self._unchanged(record, current, "nothing new")
         stated, envelope = self.source.verified_statement(self.channel, found.body)
         self._check_serial(stated, record, current)
         with changed_record(self.folder) as record:
             record.serials[self.channel] = stated.serial
-            record.expires, record.checked = _iso(stated.expires), _iso(now)
+            record.expires, record.checked = iso(stated.expires), iso(now)
         if self.source.trusted != trusted:
             self.folder.write(self.folder.trust, trust_file(self.source.trusted))
         # A clock from before the statement is wrong, and says nothing about its end.
@@ -144,7 +145,7 @@ class Updater:
             views = self.test(candidate)
         except SelfTestError as error:
             manifest, _ = signed_manifest(candidate, self.source.trusted)
-            refusal = Refusal(release, str(error), _runtime(manifest), _iso(self.source.now()))
+            refusal = Refusal(release, str(error), runtime_in_use(manifest), iso(self.source.now()))
             with changed_record(self.folder) as record:
                 record.refuse(digest, refusal)
                 record.etags[self.channel] = etag
@@ -290,66 +291,10 @@ class Updater:
             record.outcome = text
 
 
-def roll_back(
-    folder: StateFolder,
-    trusted: TrustedDeployment,
-    reason: str,
-    now: datetime,
-    *,
-    refused: bool = True,
-    by_hand: bool = False,
-) -> str:
-    """Goes back to the release before.
-
-    Args:
-        folder: The device's.
-        trusted: What is pinned.
-        reason: Why, one line.
-        now: With its time zone.
-        refused: Do not take the release again that is left; otherwise the next update does, as
-            it should where only the disk was damaged.
-        by_hand: A person says so: another version of the runtime makes no difference.
-
-    Returns:
-        The id of the release that is in use now.
-
-    Raises:
-        DownloadError: There is none before.
-        ManifestError: The one before is not what was signed.
-    """
-    with changed_record(folder) as record:
-        current, previous = folder.linked(CURRENT), folder.linked(PREVIOUS)
-        if previous is None or previous == current:
-            raise DownloadError(
-                "there is no release before the one in use to go back to; a channel is set back "
-                "for all devices by: cards release rollback"
-            )
-        manifest, _ = signed_manifest(previous, trusted)
-        if current is not None and refused:
-            with contextlib.suppress(ManifestError):
-                left, digest = signed_manifest(current, trusted)
-                runtime = "" if by_hand else _runtime(left)
-                record.refuse(digest, Refusal(str(left["release"]), reason, runtime, _iso(now)))
-        if not refused:
-            record.etags.clear()
-        record.health = Health(previous.name)
-        folder.point(CURRENT, previous)
-        folder.unlink(PREVIOUS)
-        return str(manifest["release"])
-
-
 def _outdated(refusal: Refusal) -> bool:
     """Whether another version of what ran the release is installed now."""
     name = refusal.runtime.rpartition(" ")[0]
     return bool(refusal.runtime) and refusal.runtime != runtime_version(name)
-
-
-def _runtime(manifest: Mapping[str, Any]) -> str:
-    return runtime_version(runtime_of(str(manifest["model"])))
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _mib(size: int) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from edge.rollback import roll_back
 from edge.state.folder import StateFolder
-from edge.update.updating import roll_back
 from tests.edge.device import Device
 from tests.edge.power_cut import EAGER, STRICT, Disk
 from tests.registry.releases.signed_releases import NOW

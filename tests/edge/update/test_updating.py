@@ -12,12 +12,12 @@ import pytest
 
 from edge.preflight.compatibility import PreflightError
 from edge.preflight.hailo_versions import HailoVersions
+from edge.rollback import roll_back
 from edge.selftest.child import SelfTestError, SelfTestPostponedError
 from edge.state.folder import CURRENT, StateError
 from edge.state.record import read_record
 from edge.stored_release import pinned
 from edge.update import updating
-from edge.update.updating import roll_back
 from registry.releases.manifest import ManifestError
 from registry.releases.pulled_folder import DownloadError
 from registry.releases.statement import StatementError
