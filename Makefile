@@ -13,7 +13,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge bench-hef bench-automation ablation lint types clean bench-rejection
+.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge bench-hef bench-automation bench-frames ablation lint types clean bench-rejection
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,9 @@ bench-edge: $(SETUP) ## Measure the device's client against a plain script: star
 
 bench-hef: $(SETUP) ## Measure reading a HEF of 15 MB against hashing it; BENCH_FLAGS='--file model.hef' for your own.
 	@$(PY) -m bench.hef_reading $(BENCH_FLAGS)
+
+bench-frames: $(SETUP) ## Measure finding cards in rendered scenes; BENCH_FLAGS='--scenes 50 --sizes 640x480'.
+	@$(PY) -m bench.frames $(BENCH_FLAGS)
 
 ablation: $(SETUP) ## Measure what each term of the distillation brings, over 3 seeds; about an hour.
 	@$(PY) -m bench.distillation $(BENCH_FLAGS)

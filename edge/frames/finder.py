@@ -42,8 +42,9 @@ _SAME_PLACE = 0.4
 #: Outlines of a place that are refined, and how far their sides may move, in pixels of the working
 #: size: a side that lies near its edge agrees with it, one that lies apart does not.
 _REFINED, _REACH = 6, 2.5
-#: What that agreement is worth, in logarithms of the odds.
-_AGREEMENT = 6.0
+#: What that agreement is worth, in logarithms of the odds, and what a larger area is, by its
+#: logarithm: a frame printed along the border lies within the card.
+_AGREEMENT, _LARGER = 3.0, 10.0
 #: Likelihood from which a quadrangle is taken for a card.
 AT_LEAST = 0.27
 
@@ -137,7 +138,9 @@ def find_alternatives(
             full = (quads[k] + 0.5) * factor - 0.5
             corners, agreement = refined(frame, full, reach=_REACH * float(factor.max()))
             odds = float(np.log(scores[k] / max(1 - scores[k], 1e-9)))
-            fine.append((odds + _AGREEMENT * agreement, float(scores[k]), corners))
+            larger = float(np.log(signed_areas(corners[None])[0]))
+            worth = odds + _AGREEMENT * agreement + _LARGER * larger
+            fine.append((worth, float(scores[k]), corners))
         fine.sort(key=lambda each: -each[0])
         outlines: list[Outline] = []
         for _, score, corners in fine:
