@@ -7,6 +7,7 @@ import os
 import sys
 
 # First: it switches off what libraries and tools report to their makers.
+from infra.mlflow_regions import require_mlflow
 from infra.name_guard import refuse_renames
 from infra.reading_settings import load_settings
 from infra.settings import SettingsError
@@ -33,6 +34,7 @@ def main() -> int:
     region = os.environ.get("CDK_DEFAULT_REGION") or DEFAULT_REGION
     try:
         settings = load_settings(app.node.get_all_context(), account)
+        require_mlflow(settings, region)
         unseen = refuse_renames(settings, account, region)
     except SettingsError as error:
         print(f"cdk.json: {error}", file=sys.stderr)

@@ -18,12 +18,13 @@ from infra.constructs.monitoring.alarms import Alarms
 from infra.constructs.monitoring.compiler_notice import announce_compiler
 from infra.constructs.monitoring.cost_budget import CostBudget
 from infra.constructs.monitoring.dashboard import AutomationDashboard
+from infra.constructs.monitoring.notice_key import NoticeKey
 from infra.constructs.monitoring.notice_topic import NoticeTopic
 from infra.constructs.published_value import publish_value
 from infra.constructs.source_asset import source_asset
 from infra.network_stack import NetworkStack
 from infra.registry_stack import RegistryStack
-from infra.settings import Settings
+from infra.settings import KMS, Settings
 
 
 class AutomationStack(cdk.Stack):
@@ -55,7 +56,12 @@ class AutomationStack(cdk.Stack):
             code=lambda_.Code.from_asset(**source_asset("registry", "lambdas")),
             log_retention_days=settings.log_retention_days,
         )
-        topic = NoticeTopic(self, "Notices", email=settings.notify_email)
+        topic = NoticeTopic(
+            self,
+            "Notices",
+            email=settings.notify_email,
+            key=NoticeKey(self, "NoticeKey") if settings.encryption == KMS else None,
+        )
         register = function(
             "RegisterModel",
             handler="lambdas.register_model.handler",

@@ -120,9 +120,10 @@ class Settings:
             releases, and nothing else.
         monthly_budget_usd: Subscribers of the notices are warned when a month's cost reaches 80 %
             of it, and when it is forecast to exceed it.
-        encryption: What encrypts the buckets' objects: ``kms``, a key of this deployment's own, or
-            ``s3``, S3's. What was written before a change needs its key on: with ``retain: false``
-            a change to ``s3`` schedules that key for deletion.
+        encryption: What encrypts the buckets' objects: ``kms``, a key of this deployment's own, and
+            another one for notices on their way; or ``s3``, S3's, and none for notices. What was
+            written before a change needs its key on: with ``retain: false`` a change to ``s3``
+            schedules that key for deletion.
         retain: Whether buckets, group and keys outlive their stack, which is then also protected
             from deletion.
     """

@@ -65,7 +65,7 @@ def test_resource_policies_allow_no_wildcard_action_either(deployment: Assembly)
         each.properties["PolicyDocument"] for each in deployment.resources if each.type in kinds
     ]
     documents += [key.properties["KeyPolicy"] for key in deployment.of_type("AWS::KMS::Key")]
-    assert len(documents) == 3 + 8 + 2
+    assert len(documents) == 3 + 8 + 3
     for document in documents:
         for statement in document["Statement"]:
             if statement["Effect"] == "Allow":
@@ -287,6 +287,7 @@ def test_every_other_grant_to_a_service_names_its_source(deployment: Assembly) -
         for each in deployment.resources
         if each.type in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy")
     ]
+    documents += [key.properties["KeyPolicy"] for key in deployment.of_type("AWS::KMS::Key")]
     to_services = [
         statement
         for document in documents
@@ -330,6 +331,7 @@ def test_the_approver_approves_in_this_group_and_does_nothing_else(deployment: A
         "sagemaker:DescribeModelPackageGroup",
         "sagemaker:ListModelPackageGroups",
         "sagemaker:ListModelPackages",
+        "sagemaker:ListTags",
         "sagemaker:Search",
         "sagemaker:UpdateModelPackage",
         "ssm:GetParametersByPath",

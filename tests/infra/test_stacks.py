@@ -27,7 +27,11 @@ STATEFUL = {
 
 def test_what_must_survive_keeps_its_logical_id_and_is_retained(deployment: Assembly) -> None:
     kinds = set(STATEFUL.values())
-    found = {e.logical_id: e for e in deployment.resources if e.type in kinds}
+    found = {
+        e.logical_id: e
+        for e in deployment.resources
+        if e.type in kinds and e.body.get("DeletionPolicy") == "Retain"
+    }
     assert {name: each.type for name, each in found.items()} == STATEFUL
     for each in found.values():
         assert each.stack == "registry"
@@ -57,7 +61,11 @@ def test_a_second_environment_differs_in_names_but_not_in_logical_ids(
 ) -> None:
     prod = synthesise(environment="prod")
     assert prod.names["registry"] == "cards-prod-registry"
-    stateful = {e.logical_id for e in prod.resources if e.type in STATEFUL.values()}
+    stateful = {
+        e.logical_id
+        for e in prod.resources
+        if e.type in STATEFUL.values() and e.stack == "registry"
+    }
     assert stateful == set(STATEFUL)
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from lambdas.metrics import METRICS, NAMESPACE
-from tests.infra.assembly import ACCOUNT, Assembly
+from tests.infra.assembly import ACCOUNT, REGION, Assembly
 from tests.infra.test_stacks import variables
 
 FUNCTIONS = ("RegisterModel", "CompileApproved", "PublishRelease", "Reconcile")
@@ -72,6 +72,34 @@ def test_alarms_may_publish_and_only_this_accounts(deployment: Assembly) -> None
     assert statements["Alarms"]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     denied = [s for s in statements.values() if s["Effect"] == "Deny"]
     assert [s["Condition"] for s in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def test_notices_are_encrypted_with_a_key_that_alarms_budgets_and_sns_use(
+    deployment: Assembly, synthesise: Any
+) -> None:
+    """Under SNS's own key alarms would be lost: its policy admits no service."""
+    (key,) = (k for k in deployment.of_type("AWS::KMS::Key") if k.logical_id.startswith("Notice"))
+    (topic,) = deployment.of_type("AWS::SNS::Topic")
+    assert topic.properties["KmsMasterKeyId"].endswith(f"key/{key.logical_id}")
+    assert key.properties["EnableKeyRotation"] is True
+    statements = {each["Sid"]: each for each in key.properties["KeyPolicy"]["Statement"]}
+    used = {
+        sid: (each["Action"], each["Condition"]["StringEquals"])
+        for sid, each in statements.items()
+        if "Condition" in each
+    }
+    actions = ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert used == {
+        "UseThroughSns": (
+            actions,
+            {"kms:CallerAccount": ACCOUNT, "kms:ViaService": f"sns.{REGION}.amazonaws.com"},
+        ),
+        "AlarmsAndBudgets": (actions, {"aws:SourceAccount": ACCOUNT}),
+    }
+    publishers = {"cloudwatch.amazonaws.com", "budgets.amazonaws.com"}
+    assert set(statements["AlarmsAndBudgets"]["Principal"]["Service"]) == publishers
+    plain = synthesise(encryption="s3")
+    assert "KmsMasterKeyId" not in plain.of_type("AWS::SNS::Topic")[0].properties
 
 
 def test_settings_decide_how_often_who_and_what_moves_stable(synthesise: Any) -> None:

@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 # What IAM policies of this account may grant on the key: looking after it, and no use of it.
-_ADMINISTRATION = [
+ADMINISTRATION = [
     "kms:CancelKeyDeletion",
     "kms:CreateAlias",
     "kms:DeleteAlias",
@@ -65,7 +65,7 @@ class DataKey(kms.Key):
                     iam.PolicyStatement(
                         sid="DelegateAdministrationToIam",
                         principals=[iam.AccountRootPrincipal()],
-                        actions=_ADMINISTRATION,
+                        actions=ADMINISTRATION,
                         # In a key's own policy `*` means this key.
                         resources=["*"],
                     ),
