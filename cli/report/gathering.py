@@ -214,16 +214,14 @@ def _settings(aws: AwsSession) -> Any:
 
 def _last_compilation(aws: AwsSession) -> str:
     """How long the last compile job took, as a measure for the next one."""
-    from registry.names import COMPILE_JOB_PREFIX
+    from registry.compilation.jobs import list_jobs
+    from registry.convergence import JobState
 
     sagemaker = aws.client("sagemaker")
-    rows = sagemaker.list_processing_jobs(
-        NameContains=COMPILE_JOB_PREFIX, StatusEquals="Completed", MaxResults=1,
-        SortBy="CreationTime", SortOrder="Descending",
-    )["ProcessingJobSummaries"]  # fmt: skip
-    if not rows:
+    newest = next(list_jobs(sagemaker, state=JobState.COMPLETED), None)
+    if newest is None:
         return "How long that takes here is not known: no compile job has ended here yet."
-    job = sagemaker.describe_processing_job(ProcessingJobName=rows[0]["ProcessingJobName"])
+    job = sagemaker.describe_processing_job(ProcessingJobName=newest["ProcessingJobName"])
     start, end = job.get("ProcessingStartTime"), job.get("ProcessingEndTime")
     if start is None or end is None:
         return ""
