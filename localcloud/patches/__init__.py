@@ -26,6 +26,7 @@ from localcloud.patches import (
     functions,
     permissions,
     sagemaker_service,
+    stack_changes,
 )
 
 MINISTACK_VERSION = "1.5.33"
@@ -46,6 +47,7 @@ def apply_all(lambda_python: Path) -> None:
     event_delivery.retry_functions_of_rules()
     event_delivery.dead_letter_undelivered_events()
     bucket_settings.keep_bucket_settings()
+    stack_changes.find_changed_references()
     permissions.loopback_is_secure_transport()
     permissions.simulate_whole_requests()
     permissions.authorise_by_resource()

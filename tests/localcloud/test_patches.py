@@ -63,6 +63,12 @@ def needed(code: str) -> str:
         "from ministack import app; print('sagemaker' in app.SERVICE_REGISTRY)",
         "from ministack.services.cloudformation import stacks as s;"
         " print(s._runs_on_worker_thread('AWS::SageMaker::MlflowApp'))",
+        "from ministack.services.cloudformation import changesets as c;"
+        " d = dict.fromkeys('AB', {'Type': 'AWS::SQS::Queue'});"
+        " p = lambda a: {'Properties': {'V': {'Fn::GetAtt': [a, 'Arn']}}};"
+        " t = lambda a: {'Resources': {**d, 'P': p(a)}};"
+        " print(c._resolve_props_for_diff(t('A'), {}, 's', 'i')"
+        " != c._resolve_props_for_diff(t('B'), {}, 's', 'i'))",
         "from ministack.core import lambda_runtime as r; import sys;"
         " print(r._detect_runtime_binary('python3.12')[0] != sys.executable)",
         "from ministack.services.cloudformation import provisioners as p;"

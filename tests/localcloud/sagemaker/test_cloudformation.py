@@ -195,3 +195,32 @@ def test_a_template_that_sagemaker_refuses_says_why(client: Client) -> None:
         ]
     )
     assert any("regular expression" in reason for reason in reasons)
+
+
+def test_change_set_finds_a_property_that_names_another_resource(client: Client) -> None:
+    cloudformation, ssm = client("cloudformation"), client("ssm")
+
+    def template(queue: str) -> str:
+        value = {"Fn::GetAtt": [queue, "Arn"]}
+        named = {"Type": "String", "Name": "/references/queue", "Value": value}
+        queues = {name: {"Type": "AWS::SQS::Queue"} for name in ("One", "Two")}
+        parameter = {"Type": "AWS::SSM::Parameter", "Properties": named}
+        return json.dumps({"Resources": {**queues, "Parameter": parameter}})
+
+    cloudformation.create_stack(StackName="references", TemplateBody=template("One"))
+    first = until(lambda: value_of(ssm, "/references/queue"))
+    for name, queue, found in (("same", "One", False), ("other", "Two", True)):
+        cloudformation.create_change_set(
+            StackName="references", ChangeSetName=name, TemplateBody=template(queue)
+        )
+        described = cloudformation.describe_change_set(StackName="references", ChangeSetName=name)
+        assert bool(described["Changes"]) is found, name
+    cloudformation.execute_change_set(StackName="references", ChangeSetName="other")
+    assert until(lambda: value_of(ssm, "/references/queue") != first)
+
+
+def value_of(ssm: Any, name: str) -> str | None:
+    try:
+        return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    except ssm.exceptions.ParameterNotFound:
+        return None

@@ -1,0 +1,45 @@
+"""Which changes of a template a change set finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def find_changed_references() -> None:
+    """A property that names another resource than before is a change.
+
+    MiniStack compares properties after it has resolved what they refer to, before any resource is
+    known: each reference to a resource is then the same empty text, and a stack in which only
+    references differ is 'without changes'.
+    """
+    from ministack.services.cloudformation import changesets
+
+    original = changesets._resolve_props_for_diff
+
+    def resolve(template: Any, *rest: Any) -> Any:
+        if not template:
+            return original(template, *rest)
+        resources = template.get("Resources", {})
+        named = {
+            key: {**each, "Properties": _as_text(each.get("Properties", {}), resources)}
+            for key, each in resources.items()
+        }
+        return original({**template, "Resources": named}, *rest)
+
+    changesets._resolve_props_for_diff = resolve
+
+
+def _as_text(value: Any, resources: Mapping[str, Any]) -> Any:
+    """A property with each reference to a resource of the template replaced by its text."""
+    if isinstance(value, list):
+        return [_as_text(each, resources) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((function, argument),) = value.items()
+        if function == "Ref" and argument in resources:
+            return f"${{{argument}}}"
+        if function == "Fn::GetAtt":
+            return f"${{{argument if isinstance(argument, str) else '.'.join(map(str, argument))}}}"
+    return {key: _as_text(each, resources) for key, each in value.items()}
