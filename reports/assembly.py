@@ -13,7 +13,7 @@ from registry.versions.comparison import ComparedVersion, Comparison, compare
 from reports import charts, verdict
 from reports.decision import Choice, Circumstances, choices
 from reports.evidence import Evidence
-from reports.figures import Figure, contradictions, from_evaluation, from_metadata
+from reports.figures import MEANINGS, Figure, contradictions, from_evaluation, from_metadata
 from reports.page import Ancestor, Change, Differences, Differing, Page, PicturedCard, Row
 from reports.paired import ChangedCard, PairedComparison, why_not
 from reports.paired import compare as compare_views
@@ -58,7 +58,8 @@ class Subject:
     @property
     def figures(self) -> dict[str, Figure]:
         """What was measured; the evaluation before the registry's rounded figures."""
-        return from_metadata(self.metadata) | from_evaluation(self.evaluation or {})
+        found = from_metadata(self.metadata) | from_evaluation(self.evaluation or {})
+        return {key: found[key] for key in MEANINGS if key in found}
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Surroundings:
 
     Attributes:
         live: What devices have now; None where nothing is live, or it is this very version.
+        role: What that is, where somebody asked for a comparison with another version.
         live_note: Why there is nothing to compare with.
         parent: The version that it was made from.
         line: Its ancestors, the oldest first, without itself.
@@ -77,6 +79,7 @@ class Surroundings:
     """
 
     live: Subject | None = None
+    role: str = "the live version"
     live_note: str = "Nothing is live yet, so there is nothing to compare with."
     parent: Subject | None = None
     line: tuple[Ancestor, ...] = ()
@@ -161,11 +164,9 @@ def _verdict(
 ) -> verdict.Verdict:
     words, tone = around.live_note, verdict.OPEN
     if around.live is not None:
-        words = (
-            f"How it compares with the live version, {around.live.label}, is not known: {lacking}."
-        )
+        words = f"How it compares with {around.role}, {around.live.label}, is not known: {lacking}."
     if around.live is not None and paired is not None:
-        words, tone = verdict.against(around.live.label, paired.named)
+        words, tone = verdict.against(f"{around.role}, {around.live.label}", paired.named)
     return verdict.Verdict(verdict.sentence(figures), words, tone)
 
 
@@ -191,13 +192,13 @@ def _change(
 ) -> Change:
     live = around.live
     if live is None:
-        return Change("", around.live_note)
+        return Change("", around.role, around.live_note)
     theirs = live.figures
     side_by_side = tuple(
         (figure, theirs[key]) for key, figure in subject.figures.items() if key in theirs
     )
     if paired is None:
-        return Change(live.label, lacking, figures=side_by_side)
+        return Change(live.label, around.role, lacking, figures=side_by_side)
     assert subject.evidence and live.evidence
     pictures = {**live.evidence.cards, **subject.evidence.cards}
 
@@ -208,6 +209,7 @@ def _change(
 
     return Change(
         live.label,
+        around.role,
         differences=(
             ("Named right", paired.named),
             ("Named at all, right or wrong", paired.accepted),
@@ -344,7 +346,7 @@ def _lint(subject: Subject) -> str:
 
 
 def _differences(subject: Subject, around: Surroundings) -> tuple[Differences, ...]:
-    others = [("its parent", around.parent), ("the live version", around.live)]
+    others = [("its parent", around.parent), (around.role, around.live)]
     found = []
     for role, other in others:
         if other is not None:

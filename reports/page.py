@@ -39,6 +39,7 @@ class Change:
 
     Attributes:
         other: The version that it is compared with; empty where there is none.
+        role: What that is, such as ``the live version``.
         lacking: Why the two cannot be compared on the same views; empty where they can.
         named: The paired differences by what they are of.
         won: Cards that gain most.
@@ -49,6 +50,7 @@ class Change:
     """
 
     other: str
+    role: str
     lacking: str = ""
     differences: tuple[tuple[str, Difference], ...] = ()
     won: tuple[PicturedCard, ...] = ()
@@ -82,7 +84,7 @@ class Differences:
 
     Attributes:
         other: That version.
-        role: ``its parent`` or ``the live version``.
+        role: ``its parent``, ``the live version``.
         rows: The first of the differences.
         more: How many are left out.
         same: How many are the same.

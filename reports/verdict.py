@@ -50,7 +50,7 @@ def sentence(figures: Mapping[str, Figure]) -> str:
         if accepted is not None:
             wrong = max(0.0, accepted.value - named.value)
             parts.append(f"names {of_100(wrong)} wrong")
-            parts.append(f"does not answer {of_100(1 - accepted.value)}")
+            parts.append(f"does not answer {_left(named.value, wrong)}")
     elif top1 is not None:
         parts.append(
             f"Finds the right card first for {of_100(top1.value)} of 100 views of known cards "
@@ -65,19 +65,30 @@ def sentence(figures: Mapping[str, Figure]) -> str:
     return f"{', '.join(parts)}."
 
 
-def against(live: str, named: Difference) -> tuple[str, str]:
-    """What the comparison with the live version says, and its tone."""
+def _left(named: float, wrong: float) -> str:
+    """What is left of 100: beside the two other counts it makes 100 of them."""
+    rest = of_100(max(0.0, 1 - named - wrong))
+    counts = (of_100(named), of_100(wrong), rest)
+    return str(100 - int(counts[0]) - int(counts[1])) if all(map(str.isdecimal, counts)) else rest
+
+
+def against(other: str, named: Difference) -> tuple[str, str]:
+    """What the comparison with another version says, and its tone.
+
+    Args:
+        other: The other version, with what it is, such as ``the live version, x``.
+        named: The difference of the views that are named right.
+    """
     points = named.difference * 100
     interval = f"95 % interval: {named.low * 100:+.1f} to {named.high * 100:+.1f}"
     amount = f"{abs(points):.1f} of 100 views"
     if named.word == "better":
-        return f"It names {amount} more right than the live version, {live} ({interval}).", GOOD
+        return f"It names {amount} more right than {other} ({interval}).", GOOD
     if named.word == "worse":
-        return f"It names {amount} fewer right than the live version, {live} ({interval}).", BAD
+        return f"It names {amount} fewer right than {other} ({interval}).", BAD
     direction = "more" if points > 0 else "fewer" if points < 0 else "no more and no fewer"
     seen = f"{amount} {direction}" if points else f"{direction} views"
     return (
-        f"It cannot be told apart from the live version, {live}: it names {seen} right "
-        f"({interval}).",
+        f"It cannot be told apart from {other}: it names {seen} right ({interval}).",
         OPEN,
     )

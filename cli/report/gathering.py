@@ -138,6 +138,7 @@ def _surroundings(aws: AwsSession, package: Package, against: Package | None) ->
         flaw = "" if verdict.passed else "; ".join(verdict.faults)
     return Surroundings(
         live=subject_of(aws, other) if other else None,
+        role="the version that was asked for" if against else Surroundings.role,
         live_note=note,
         parent=_without_files(aws, parent) if parent else None,
         line=tuple(Ancestor(each.label, _word(each)) for each in reversed(chain)),

@@ -94,13 +94,19 @@ def test_verdict_says_what_a_device_does_in_counts_of_100() -> None:
     assert "Nothing is live yet" in page.text
 
 
+def test_counts_of_the_verdict_make_100() -> None:
+    thirds = evaluation(accepted_right=1 / 30, true_accept_rate=8 / 30)
+    text = words(read(subject(evaluation=thirds)))
+    assert "Names 3 of 100 views of known cards right, names 23 wrong, does not answer 74" in text
+
+
 def test_comparison_with_the_live_version_is_on_the_same_views() -> None:
     page = read(subject(), Surroundings(live=live()))
     text = words(page)
     assert (
         "cannot be told apart from the live version, student-efficientnet-lite0-stage2-v1" in text
     )
-    assert "2 views are named right only by this version, 1 only by the live one" in text
+    assert "2 views are named right only by this version, 1 only by the other one" in text
     assert "Cards that get worse: 1" in text and "base1-2 4 → 3 of 4 views" in text
     assert "Cards that get better: 1" in text and "base1-4 0 → 2 of 4 views" in text
     named = next(each for each in page.of("data-difference"))

@@ -127,6 +127,10 @@ def test_report_of_what_is_live_says_so_and_takes_another_to_compare_with(
     assert "This version is what devices have now" in done.out
     said = cards("report", LIVE, "--against", NEW, "--output", file, "--json").json
     assert said["against"] == NEW
+    assert "than the version that was asked for" in said["comparison"] or (
+        "from the version that was asked for" in said["comparison"]
+    )
+    assert "the live version" not in Path(file).read_text()
     assert said["differences"]["Named right"]["difference"] == pytest.approx(-1 / 16)
     refused(cards("report", LIVE, "--against", LIVE, "--output", file), "is the version itself")
 
