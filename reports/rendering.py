@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,9 @@ from reports.page import Page
 TEMPLATES = Path(__file__).parent / "templates"
 #: The longest page, in bytes.
 LIMIT = 2 * 10**6
+_CONTENT = re.compile(r'<meta name="content-digest" content="([0-9a-f]{64})">', re.ASCII)
+#: Characters of a file in which that stands.
+_HEAD = 2000
 
 
 class PageTooLargeError(ValueError):
@@ -34,7 +40,7 @@ def version_page(page: Page) -> str:
     Raises:
         PageTooLargeError: It is longer than :data:`LIMIT`.
     """
-    return _render("version.html", page=page)
+    return _render("version.html", page=page, content=content_digest(page))
 
 
 def registry_page(group: str, entries: Sequence[Any], more: int) -> str:
@@ -44,6 +50,19 @@ def registry_page(group: str, entries: Sequence[Any], more: int) -> str:
         "registry.html", _source(script), group=group, entries=entries, more=more,
         script=Markup(script),  # noqa: S704
     )  # fmt: skip
+
+
+def content_digest(page: Page) -> str:
+    """SHA-256 of everything on a page but the time at which it was made: the same evidence and the
+    same state give the same digest. The page's file says it, too."""
+    document = json.dumps(asdict(replace(page, made="")), sort_keys=True)
+    return hashlib.sha256(document.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def content_digest_of(text: str) -> str | None:
+    """The digest that a page's file says; None for a file that is no page of ours."""
+    found = _CONTENT.search(text[:_HEAD])
+    return found[1] if found else None
 
 
 def sha256(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
+from cli.compile_settings import deployed_compile_settings
 from cli.errors import CliError
 from cli.options import AsJson
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry.automation.reconciliation import ReconciliationReport, Repair
-    from registry.compilation.compile_settings import CompileSettings
     from registry.versions.four_eyes import WaitingVersion
 
 EPILOG = "Example: cards reconcile --dry-run"
@@ -115,16 +115,4 @@ def _print(
     print_line(
         f"{report.versions} versions, {report.looked} looked at closely: "
         + (f"{count} {done}" if count else "nothing to repair")
-    )
-
-
-def deployed_compile_settings(aws: AwsSession) -> CompileSettings:
-    """How this deployment compiles, from the function that does it."""
-    from registry.compilation.compile_settings import CompileSettings
-
-    variables = aws.client("lambda").get_function_configuration(
-        FunctionName=aws.names.compile_function
-    )["Environment"]["Variables"]
-    return CompileSettings.from_json(
-        str(variables["COMPILE_SETTINGS"]), str(variables["COMPILE_IMAGE"])
     )

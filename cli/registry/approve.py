@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,6 +39,14 @@ def approve(
         bool,
         typer.Option("--override", help="Approve what has no passed validation; it is written."),
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            help="The page that you have read (cards report NAME): its SHA-256 is recorded with "
+            "the reason, and you are warned where anything on it has changed since.",
+            show_default=False,
+        ),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow a stage-2 student until its release is there.")
     ] = False,
@@ -52,11 +61,18 @@ def approve(
     without looking at the validation. With `cards.four_eyes`, who submitted the training cannot
     approve it.
     """
-    from cli.console import print_json, print_line
+    from cli.console import print_json, print_line, print_stderr
     from registry.versions.approval import leads_to
     from registry.versions.packages import APPROVED
 
     aws = AwsSession(environment)
+    if page is not None:
+        from cli.report.reading import read_page
+
+        read = read_page(aws, name, page)
+        for warning in read.warnings:
+            print_stderr(f"cards: {warning}")
+        reason = f"{reason.strip()} (page {read.sha256})" if reason.strip() else reason
     outcome = _decide(aws, name, APPROVED, reason, override)
     package = outcome.package
     release = None

@@ -129,7 +129,7 @@ def _subjects(aws: AwsSession, packages: list[Package]) -> tuple[list[ComparedVe
 
 def _show(compared: Comparison, packages: list[Package], differences: bool) -> None:
     from cli.console import print_line, print_table
-    from cli.registry.version_table import STATUS_WORDS
+    from cli.version_facts import STATUS_WORDS
 
     print_table(
         ["", "VERSION", "STATUS", "REGISTERED (UTC)"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import CliError
-from cli.registry.version_table import STATUS_WORDS
+from cli.version_facts import STATUS_WORDS
 from registry.names import STAGES, STUDENT, TEACHER
 
 if TYPE_CHECKING:

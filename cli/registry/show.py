@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson, Name
-from registry.text import one_line
 
 if TYPE_CHECKING:
     from registry.versions.comparison import Row
@@ -24,6 +22,7 @@ def show(
     """Shows everything that is recorded about one version."""
     from cli.console import print_json, print_line, print_table
     from cli.find_version import package as find
+    from cli.version_facts import facts
     from registry.versions.comparison import ComparedVersion, compare
 
     package = find(AwsSession(environment), name)
@@ -52,46 +51,6 @@ def show(
         print_table(["METADATA", "VALUE"], [[row.key, row.values[0] or "–"] for row in rest])
     print_line()
     print_line(f"cards registry lineage {package.label}  what it came from, what came from it")
-
-
-def facts(package: Package) -> list[tuple[str, str]]:
-    """What a version is, beside its metadata; whatever it does not have is left out."""
-    from cli.registry.version_table import STATUS_WORDS
-    from registry.versions.metadata import (
-        APPROVAL_REASON,
-        FAILURE_REASON,
-        MLFLOW_RUN,
-        PARENT_NAME,
-        VALIDATION,
-        VALIDATION_FAULTS,
-    )
-
-    metadata = package.metadata
-    changed = ""
-    if package.modified:
-        by = f" by {package.modified_by}" if package.modified_by else ""
-        changed = f"{package.modified.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{by}"
-    failure = metadata.get(FAILURE_REASON, "")
-    verdict = [metadata.get(VALIDATION, ""), metadata.get(VALIDATION_FAULTS, "")]
-    found = [
-        ("Status", STATUS_WORDS.get(package.approval, package.approval)),
-        ("Failed run", failure),
-        ("Decision", package.approval_description or metadata.get(APPROVAL_REASON, "")),
-        ("Validation", ": ".join(part for part in verdict if part)),
-        ("Version", f"{package.version} of {package.group}"),
-        ("Registered", f"{package.created.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"),
-        ("Changed", changed),
-        ("Made from", metadata.get(PARENT_NAME, "")),
-        ("Made by", package.generated_by),
-        ("Commit", package.commit),
-        ("MLflow run", metadata.get(MLFLOW_RUN, "")),
-        ("Artifact", package.model_data_url),
-        ("Image", package.image),
-        ("Metrics file", package.quality_uri),
-        ("Model card", package.card_status),
-        ("ARN", package.arn),
-    ]
-    return [(key, one_line(value)) for key, value in found if value]
 
 
 def _shown_as_facts() -> set[str]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from cli.version_facts import STATUS_WORDS
 from registry.text import one_line
 
 if TYPE_CHECKING:
     from registry.versions.packages import PackageSummary
     from registry.versions.queries import Filters
-
-#: SageMaker's approval status -> the word in a table.
-STATUS_WORDS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 
 
 def columns(chosen: Filters) -> list[str]:

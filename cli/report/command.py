@@ -142,7 +142,7 @@ def _write(
 
 def _write_all(aws: AwsSession, folder: Path) -> list[str]:
     """The index of every version, and pages of what waits and what is live."""
-    from cli.registry.version_table import STATUS_WORDS
+    from cli.version_facts import STATUS_WORDS
     from registry.releases import pointers
     from registry.versions.packages import PENDING, REJECTED, describe, iterate
     from reports.registry_index import Entry, index_page

@@ -38,7 +38,7 @@ def page_of(aws: AwsSession, package: Package, against: Package | None = None) -
 
 def subject_of(aws: AwsSession, package: Package) -> Subject:
     """What is known of a version; what cannot be had is left out, and why is said."""
-    from cli.registry.show import facts
+    from cli.version_facts import facts
     from registry.versions.comparison import training_hyperparameters
     from reports.assembly import Subject
     from reports.page import Row
@@ -204,8 +204,8 @@ def _settings(aws: AwsSession) -> Any:
     """The deployment's compile settings; None where its functions are not there, or not ours."""
     from botocore.exceptions import ClientError
 
+    from cli.compile_settings import deployed_compile_settings
     from cli.errors import CliError
-    from cli.operations.reconcile import deployed_compile_settings
 
     try:
         return deployed_compile_settings(aws)
@@ -235,6 +235,6 @@ def _last_compilation(aws: AwsSession) -> str:
 
 
 def _word(package: Package) -> str:
-    from cli.registry.version_table import STATUS_WORDS
+    from cli.version_facts import STATUS_WORDS
 
     return STATUS_WORDS.get(package.approval, package.approval)

@@ -182,3 +182,24 @@ def test_report_of_a_version_that_is_not_there_is_refused(client: Client, tmp_pa
     file = tmp_path / "page.html"
     refused(cards("report", "student-z-stage2-v9", "--output", str(file)), "cards registry list")
     assert not file.exists()
+
+
+def test_approval_records_the_page_and_warns_where_it_is_out_of_date(
+    client: Client, tmp_path: Path
+) -> None:
+    name = "student-d-stage2-v1"
+    arn = register(client, name, examples.evidence())
+    file = tmp_path / "page.html"
+    digest = cards("report", name, "--output", str(file), "--json").json["sha256"]
+    why = ("--override", "--reason", "as good")
+    done = cards("registry", "approve", name, *why, "--page", str(file))
+    assert done.code == 0 and "is not what the page" not in done.err, done.err
+    described = client("sagemaker").describe_model_package(ModelPackageName=arn)
+    assert described["ApprovalDescription"].endswith(f": as good (page {digest})")
+
+    other = "student-e-stage2-v1"
+    register(client, other, examples.evidence())
+    done = cards("registry", "approve", other, *why, "--page", str(file))
+    assert done.code == 0 and f"is not what the page of {other} says now" in done.err
+    file.write_text("<p>hello</p>")
+    refused(cards("registry", "approve", other, *why, "--page", str(file)), "is no page")
