@@ -24,6 +24,7 @@ TAKEN = frozenset(
 )
 OPSETS = range(11, 18)
 _WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul", "BatchNormalization"})
+_SLIDING = frozenset({"Conv", "AveragePool", "MaxPool"})
 _REALS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 #: Types that the chip has not, and what export in float32 replaces.
 _WIDTHS: dict[int, str] = {
@@ -167,10 +168,11 @@ def _of_graph(model: onnx.ModelProto) -> Iterator[LintFinding]:
 
 
 def _of_values(graph: onnx.GraphProto) -> Iterator[LintFinding]:
-    for values, kinds, remedy in (
+    for values, kinds, remedy, ranks, shape in (
         (image_inputs(graph), (onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT),
-         "a card model takes uint8 or float32"),
-        (graph.output, (onnx.TensorProto.FLOAT,), "a card model gives float32"),
+         "a card model takes uint8 or float32", (4,), "a card model takes one image"),
+        (graph.output, (onnx.TensorProto.FLOAT,),
+         "a card model gives float32", (2, 4), "a card model gives one vector"),
     ):  # fmt: skip
         for value in values:
             if not value.type.HasField("tensor_type"):
@@ -179,6 +181,12 @@ def _of_values(graph: onnx.GraphProto) -> Iterator[LintFinding]:
             kind, dims = value.type.tensor_type.elem_type, value.type.tensor_type.shape.dim
             if not dims or any(not d.HasField("dim_value") or d.dim_value < 1 for d in dims):
                 yield LintFinding(value.name, "a dynamic shape", "export with a fixed batch of 1")
+            elif len(values) == 1 and len(dims) not in ranks:
+                found = f"shape {[dim.dim_value for dim in dims]}"
+                yield LintFinding(value.name, found, shape)
+            elif dims[0].dim_value != 1:
+                found = f"a batch of {dims[0].dim_value}"
+                yield LintFinding(value.name, found, "export with a fixed batch of 1")
             if kind in _WIDTHS:
                 yield LintFinding(value.name, f"{_WIDTHS[kind]} floats", "export in float32")
             elif kind not in kinds:
@@ -264,8 +272,24 @@ def _of_node(
         yield LintFinding(
             where, f"{node.op_type} by a computed value", "its weights must be constants"
         )
+    elif (axes := _spatial_axes(node, constants)) not in (None, 2):
+        remedy = "an image model works along height and width alone"
+        yield LintFinding(where, f"{node.op_type} along {axes} spatial axes", remedy)
     elif node.op_type in ("Reshape", "Resize") and not set(node.input[1:]) - {""} <= set(constants):
         yield LintFinding(where, f"{node.op_type} to a computed shape", "give it a constant shape")
+
+
+def _spatial_axes(
+    node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto | None]
+) -> int | None:
+    """Along how many axes a convolution or pool slides; None where that cannot be told."""
+    if node.op_type not in _SLIDING:
+        return None
+    kernel = next((each.ints for each in node.attribute if each.name == "kernel_shape"), None)
+    if kernel is not None:
+        return len(kernel)
+    weight = constants.get(node.input[1]) if len(node.input) > 1 else None
+    return None if weight is None else len(weight.dims) - 2
 
 
 def _weights_of(node: onnx.NodeProto) -> set[str]:

@@ -6,6 +6,7 @@ page or a Git LFS pointer may be called ``.png``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 #: This many bytes are enough to know every type here.
@@ -47,6 +48,11 @@ JPEG_XL = FileType("JPEG XL", remedy=_EXPORT)
 JPEG_2000 = FileType("JPEG 2000", remedy=_EXPORT)
 PHOTOSHOP = FileType("Photoshop", remedy=_EXPORT)
 CAMERA_RAW = FileType("camera raw", remedy="develop it and save it as PNG or JPEG")
+PORTABLE_MAP = FileType("PPM (or PGM, PBM, PAM, PFM)", remedy=_EXPORT)
+TARGA = FileType("TGA", remedy=_EXPORT)
+ICON = FileType("ICO", remedy="use the scan it was made of, as PNG or JPEG")
+OPEN_EXR = FileType("OpenEXR", remedy=_EXPORT)
+RADIANCE = FileType("Radiance HDR", remedy=_EXPORT)
 PDF = FileType("PDF", remedy="export its pages as PNG", picture=False)
 SVG = FileType("SVG", remedy="export it as PNG", picture=False)
 WEB_PAGE = FileType(
@@ -59,6 +65,7 @@ IMAGE_SUFFIXES = frozenset(
     (
         *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".webp", ".bmp", ".dib"),
         *(".tif", ".tiff", ".gif", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm", ".tga", ".exr", ".hdr"),
         *(".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),
     )
 )
@@ -82,9 +89,21 @@ _SIGNATURES = (
     (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", JPEG_2000),
     (0, b"\xff\x4f\xff\x51", JPEG_2000),
     (0, b"8BPS\x00", PHOTOSHOP),
+    (0, b"\x76\x2f\x31\x01", OPEN_EXR),
+    (0, b"#?RADIANCE", RADIANCE),
     (0, b"%PDF-", PDF),
     (0, b"version https://git-lfs.github.com/", LFS_POINTER),
 )
+#: Its header is text, in which comments may stand.
+_PORTABLE_MAP = re.compile(
+    rb"P(?:[1-6Ff]\s+(?:#[^\n]*\n\s*)*\d+\s|7\n(?:#[^\n]*\n)*(?:WIDTH|HEIGHT|DEPTH|MAXVAL) )"
+)
+#: Bits of a pixel by the coding that a TGA's header names: palette, colour, grey; plain and packed.
+_TARGA_DEPTHS = {
+    **dict.fromkeys((1, 9), (8, 16)),
+    **dict.fromkeys((2, 10), (15, 16, 24, 32)),
+    **dict.fromkeys((3, 11), (8, 16)),
+}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
@@ -104,9 +123,35 @@ def file_type(head: bytes) -> FileType | None:
     # Two letters begin many a text; a BMP has the size of its second header at 14.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return BMP
+    if _PORTABLE_MAP.match(head):
+        return PORTABLE_MAP
+    if _is_icon(head):
+        return ICON
+    if _is_targa(head):
+        return TARGA
     if head[4:8] == b"ftyp":
         return _of_brands(head)
     return _of_text(head)
+
+
+def _is_icon(head: bytes) -> bool:
+    """Icons and cursors begin with counts alone: how many there are, and where the first lies."""
+    if head[:4] not in (b"\0\0\1\0", b"\0\0\2\0") or len(head) < 22:
+        return False
+    count, start = int.from_bytes(head[4:6], "little"), int.from_bytes(head[18:22], "little")
+    return 0 < count <= 256 and head[9] == 0 and start >= 6 + 16 * count
+
+
+def _is_targa(head: bytes) -> bool:
+    """A TGA has no signature at its start: every field of its header has to make sense."""
+    if len(head) < 18:
+        return False
+    palette, coding, depth, flags = head[1], head[2], head[16], head[17]
+    if coding not in _TARGA_DEPTHS or depth not in _TARGA_DEPTHS[coding] or flags & 0xC0:
+        return False
+    if palette != (coding in (1, 9)) or (not palette and any(head[3:8])):
+        return False
+    return 0 not in (int.from_bytes(head[at : at + 2], "little") for at in (12, 14))
 
 
 def _of_brands(head: bytes) -> FileType | None:

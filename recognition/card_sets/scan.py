@@ -12,7 +12,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from recognition.card_sets.file_type import (
     CAMERA_RAW,
@@ -33,6 +33,9 @@ LARGEST_PIXELS = 50_000_000
 SMALLEST_SIDE = 32
 _NAMES = [each.name for each in READABLE]
 _UNKNOWN = f"not a {', '.join(_NAMES[:-1])} or {_NAMES[-1]} image: save the scan as PNG or JPEG"
+_EMPTY = "empty file; copy it again from where it came from"
+_EIGHT_BITS = "save the scan as 8-bit RGB"
+_FLOATS = f"floating-point pixels; {_EIGHT_BITS}"
 #: TIFF tags: what a file's first image is (bit 0: a preview), and a raw file's version.
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 254, 50706
 
@@ -79,7 +82,7 @@ def read_image_bytes(path: Path) -> bytes:
             )
         content = _read(file, LARGEST_FILE_BYTES + 1)
     if not content:
-        raise ScanError("empty file")
+        raise ScanError(_EMPTY)
     return content
 
 
@@ -134,6 +137,8 @@ def decode_image(content: bytes) -> Scan:
     Raises:
         ScanError: Not one of PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF; broken; too large or too small.
     """
+    if not content:
+        raise ScanError(_EMPTY)
     found = file_type(content[:HEAD_BYTES])
     if found is None:
         raise ScanError(_UNKNOWN)
@@ -156,7 +161,8 @@ def decode_image(content: bytes) -> Scan:
             raise ScanError(f"more than {LARGEST_PIXELS / 1e6:.0f} megapixels") from None
         except Exception:
             raise ScanError(
-                f"broken image: cannot be read as {found.name}; copy or save it again"
+                (found.decoder == "TIFF" and _tiff_pixels_not_read(content))
+                or f"broken image: cannot be read as {found.name}; copy or save it again"
             ) from None
         width, height = image.size
         if width * height > LARGEST_PIXELS:
@@ -196,16 +202,35 @@ def _is_preview(image: Image.Image) -> bool:
     return _DNG_VERSION in tags or bool(tags.get(_NEW_SUBFILE_TYPE, 0) & 1)
 
 
+def _tiff_pixels_not_read(content: bytes) -> str:
+    """Why a whole TIFF cannot be opened: pixels that Pillow has no form for; empty if unknown."""
+    big = content[2:4] in (b"+\0", b"\0+")
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(content[: 16 if big else 8])
+        file = io.BytesIO(content)
+        file.seek(tags.next)
+        tags.load(file)
+        forms = set(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)))
+        bits = set(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+    except Exception:  # as many types as Pillow's own reader of the same bytes raises
+        return ""
+    if 3 in forms:
+        return _FLOATS
+    if forms != {1} or bits - {1, 2, 4, 8, 16}:
+        return f"{max(bits)}-bit values{'' if forms == {1} else ' with a sign'}; {_EIGHT_BITS}"
+    return ""
+
+
 def _to_rgb(image: Image.Image) -> Scan:
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
-            raise ScanError("32-bit grey values; save the scan as 8-bit RGB")
+            raise ScanError(f"32-bit grey values; {_EIGHT_BITS}")
         grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode == "F":
-        raise ScanError("floating-point pixels; save the scan as 8-bit RGB")
+        raise ScanError(_FLOATS)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -25,6 +26,41 @@ def replace_clip(kind: str, domain: str = "") -> Callable[[ModelProto], None]:
         del node.input[1:]
 
     return change
+
+
+def batch_of_eight(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 8
+
+
+def a_film(model: ModelProto) -> None:
+    shape = model.graph.input[0].type.tensor_type.shape
+    shape.dim.add().dim_value = 16
+
+
+def no_batch(model: ModelProto) -> None:
+    del model.graph.output[0].type.tensor_type.shape.dim[0]
+
+
+def convolution(axes: int, says: bool = True) -> Callable[[ModelProto], None]:
+    def change(model: ModelProto) -> None:
+        node = next(node for node in model.graph.node if node.op_type == "Conv")
+        kernel = next(each for each in node.attribute if each.name == "kernel_shape")
+        if says:
+            kernel.ints[:] = [3] * axes
+        else:
+            node.attribute.remove(kernel)
+        shape = (*numpy_helper.to_array(weight(model)).shape[:2], *[1] * axes)
+        weight(model).CopyFrom(
+            numpy_helper.from_array(np.zeros(shape, np.float32), weight(model).name)
+        )
+
+    return change
+
+
+def film_pool(model: ModelProto) -> None:
+    replace_clip("MaxPool")(model)
+    node = next(node for node in model.graph.node if node.op_type == "MaxPool")
+    node.attribute.append(helper.make_attribute("kernel_shape", [1, 2, 2]))
 
 
 def dynamic_batch(model: ModelProto) -> None:
@@ -105,6 +141,17 @@ def computed_shape(model: ModelProto) -> None:
         (replace_clip("NonZero"), "Clip", "operation NonZero; replace it"),
         (replace_clip("Conv", "com.microsoft"), "Clip", "operation com.microsoft.Conv"),
         (dynamic_batch, "image", "a dynamic shape; export with a fixed batch of 1"),
+        (batch_of_eight, "image", "a batch of 8; export with a fixed batch of 1"),
+        (a_film, "image", "shape [1, 32, 32, 3, 16]; a card model takes one image"),
+        (no_batch, "embedding", "shape [768]; a card model gives one vector"),
+        (
+            convolution(3),
+            "Conv",
+            "Conv along 3 spatial axes; an image model works along height",
+        ),
+        (convolution(1), "Conv", "Conv along 1 spatial axes"),
+        (convolution(3, says=False), "Conv", "Conv along 3 spatial axes"),
+        (film_pool, "Clip", "MaxPool along 3 spatial axes"),
         (unknown_output, "embedding", "a dynamic shape"),
         (opset_18, "graph", "opset 18; export with opset 11 to 17"),
         (l2_inside, "l2", "leave the L2 norm to the host"),

@@ -155,6 +155,28 @@ def raw_tiff(**tags: object) -> bytes:
     return encoded("TIFF", tiffinfo=directory)
 
 
+def tiff(bits: int, form: int, planes: int = 3) -> bytes:
+    """A black TIFF of 40 x 40, its first image's tags before its pixels."""
+    side, head = 40, 8 + 2 + 12 * 10 + 4
+    size = side * side * planes * bits // 8
+    long = planes > 2  # such lists do not fit into a tag
+    lists = 2 * 2 * planes if long else 0
+    tags = struct.pack("<HHII", 256, 3, 1, side) + struct.pack("<HHII", 257, 3, 1, side)
+    tags += struct.pack("<HHII", 258, 3, planes, head if long else bits)
+    tags += struct.pack("<HHII", 259, 3, 1, 1) + struct.pack("<HHII", 262, 3, 1, 2 if long else 1)
+    tags += struct.pack("<HHII", 273, 4, 1, head + lists) + struct.pack("<HHII", 277, 3, 1, planes)
+    tags += struct.pack("<HHII", 278, 3, 1, side) + struct.pack("<HHII", 279, 4, 1, size)
+    tags += struct.pack("<HHII", 339, 3, planes, head + 2 * planes if long else form)
+    values = struct.pack(f"<{2 * planes}H", *[bits] * planes, *[form] * planes) if long else b""
+    return b"II*\0" + struct.pack("<IH", 8, 10) + tags + bytes(4) + values + bytes(size)
+
+
+def targa(picture: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "TGA", **options)
+    return buffer.getvalue()
+
+
 NOT_READ = {
     "HEIC": (box(b"heic", b"mif1", b"heic"), "HEIC.*Most Compatible"),
     "HEIC, general brand": (box(b"mif1", b"mif1", b"heic"), "HEIC.*PNG or JPEG"),
@@ -163,6 +185,31 @@ NOT_READ = {
     "Photoshop": (b"8BPS\x00\x01" + bytes(50), "Photoshop.*PNG or JPEG"),
     "CR2": (b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(50), "camera raw.*develop"),
     "a preview": (raw_tiff(tag_254=1), "camera raw.*develop"),
+    **{
+        name: (encoded(form), f"^{words}.*, which is not read: .*PNG or JPEG")
+        for name, form, words in (
+            ("PPM", "PPM", "PPM"),
+            ("TGA", "TGA", "TGA"),
+            ("ICO", "ICO", "ICO"),
+        )
+    },
+    "PGM with a comment": (b"P5\n# CREATOR: GIMP\n32 32\n255\n" + bytes(1024), "^PPM"),
+    "plain PBM": (b"P1 32 32\n" + b"0 1 " * 512, "^PPM"),
+    "PAM": (b"P7\nWIDTH 32\nHEIGHT 32\nDEPTH 3\nMAXVAL 255\nENDHDR\n" + bytes(99), "^PPM"),
+    "PFM": (b"PF\n32 32\n-1.0\n" + bytes(99), "^PPM"),
+    "grey TGA": (targa(PICTURE.convert("L")), "^TGA"),
+    "palette TGA": (targa(PICTURE.quantize(16)), "^TGA"),
+    "packed TGA": (targa(PICTURE.convert("RGBA"), compression="tga_rle"), "^TGA"),
+    "cursor": (b"\0\0\2\0" + encoded("ICO")[4:], "^ICO"),
+    "OpenEXR": (b"v/1\1" + bytes(50), "^OpenEXR.*PNG or JPEG"),
+    "Radiance": (b"#?RADIANCE\n", "^Radiance HDR.*PNG or JPEG"),
+    "32-bit float TIFF": (tiff(32, 3, planes=1), "^floating-point pixels; .*8-bit RGB"),
+    "64-bit float TIFF": (tiff(64, 3, planes=1), "^floating-point pixels; .*8-bit RGB"),
+    "float RGB TIFF": (tiff(32, 3), "^floating-point pixels; .*8-bit RGB"),
+    "half-float TIFF": (tiff(16, 3), "^floating-point pixels; .*8-bit RGB"),
+    "32-bit RGB TIFF": (tiff(32, 1), "^32-bit values; .*8-bit RGB"),
+    "signed RGB TIFF": (tiff(8, 2), "^8-bit values with a sign; .*8-bit RGB"),
+    "empty": (b"", "^empty file; copy it again"),
     "PDF": (b"%PDF-1.7\n", "PDF.*export"),
     "SVG": (b'<?xml version="1.0"?>\n<svg xmlns="x"/>', "SVG.*export"),
     "web page": (b"\n<!DOCTYPE html><html></html>", "web page.*download"),
@@ -177,13 +224,33 @@ def test_what_is_not_read_is_named_with_its_remedy(content: bytes, words: str) -
     assert "\n" not in str(caught.value)
 
 
+def test_tiff_of_8_or_16_bits_is_read_as_before() -> None:
+    assert decode_image(tiff(8, 1)).shape == decode_image(tiff(16, 1)).shape == (40, 40, 3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"P5 is a chapter", b"P 3\n", b"P3", b"\0\0\1\0", b"\0\0\1\0\0\0" + bytes(60)),
+        *(bytes(100), b"\0\1\0\0" + bytes(50), b"\0\0\2" + bytes(40), b"\0\0\1\xba" + bytes(40)),
+        *(
+            b"\0\0\0\x20ftypmp42" + bytes(40),
+            b"\xd0\xcf\x11\xe0" + bytes(50),
+            b"PK\3\4" + bytes(50),
+        ),
+    ],
+)
+def test_other_bytes_are_no_map_icon_or_targa(content: bytes) -> None:
+    assert file_type(content) is None
+
+
 def test_avif_under_a_general_brand_is_avif() -> None:
     found = file_type(box(b"mif1", b"mif1", b"avif"))
     assert found and found.name == "AVIF"
     assert file_type(box(b"mp42", b"isom")) is None
 
 
-@pytest.mark.parametrize("words", [b"BMW is no bitmap, and long enough", b"hello", b"", b"II"])
+@pytest.mark.parametrize("words", [b"BMW is no bitmap, and long enough", b"hello", b"II"])
 def test_text_is_no_image(words: bytes, tmp_path: Path) -> None:
     (tmp_path / "notes").write_bytes(words)
     assert why_no_scan(tmp_path / "notes") == "not an image"
