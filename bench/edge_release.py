@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from edge.signature import signature_fits
 from edge.state.folder import StateFolder
 from edge.update.updating import Updater
+from registry.compilers import ONNX_INT8
 from registry.contract import Contract
 from registry.releases import statement as statements
 from registry.releases.download import ReleaseSource
@@ -72,7 +73,7 @@ class MemoryBucket:
             {
                 "schema": 1,
                 "release": release,
-                "model": "model.int8.onnx",
+                "model": ONNX_INT8.model_file,
                 "contract": contract.to_dict(),
                 "acceptance_threshold": 0.5,
                 "files": {

@@ -39,6 +39,7 @@ from bench.recognition.tables import tables
 from recognition.card_sets.card_set import CardSet, read_card_set
 from recognition.card_sets.scan import load_scan
 from registry.archives import extract
+from registry.compilers import ONNX_FILE, ONNX_INT8
 from registry.contract import Contract
 
 #: Side in pixels that scans are read at: what views of the camera's size are drawn from.
@@ -92,7 +93,7 @@ def load_model(folder: Path, scratch: Path) -> TrainedModel:
 
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         contract = Contract.from_dict(manifest["contract"])
-        files = {"float": "model.onnx", "INT8": "model.int8.onnx"}
+        files = {"float": ONNX_FILE, "INT8": ONNX_INT8.model_file}
         matchers: list[Matcher] = [
             shipped_matcher(folder / file, contract, f"trained, {kind}")
             for kind, file in files.items()

@@ -119,7 +119,8 @@ def _subjects(aws: AwsSession, packages: list[Package]) -> tuple[list[ComparedVe
         given = training_hyperparameters(aws.client("sagemaker"), package)
         job = package.metadata.get(TRAINING_JOB)
         if given is None and job:
-            where = "is gone" if package.own_job else "is of another account"
+            foreign = package.generated_by and not package.own_job
+            where = "is of another account" if foreign else "is gone"
             problems.append(f"{package.label}: training job {job} {where}, and what it was given")
         subjects.append(
             ComparedVersion(package.label, package.metadata, given, runs.get(package.arn))

@@ -165,7 +165,9 @@ def training_hyperparameters(
     """What a version's training job was given; None for a version that no job trained, or whose
     job is gone or of another account."""
     job = package.metadata.get(TRAINING_JOB)
-    if not job or package.own_job != ("training-job", job):
+    # A version that others registered may name its job in the metadata alone.
+    foreign = package.generated_by and package.own_job != ("training-job", job)
+    if not job or foreign:
         return None
     try:
         answer = sagemaker.describe_training_job(TrainingJobName=job)
