@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge bench-hef bench-automation bench-frames ablation lint types clean bench-rejection
 
 help: ## Show what there is.
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: $(SETUP) ## Make .venv, .venv-lambda and node_modules; quick when they are there.
 
@@ -56,13 +56,13 @@ bench-rejection: $(SETUP) ## Measure scores and thresholds on a trained student;
 	@$(PY) -m bench.rejection --model "$(MODEL)" --cards "$(CARDS)" $(BENCH_FLAGS)
 
 .PHONY: bench-recognition
-bench-recognition: $(SETUP) ## Measure a trained model beside hashes and published features; MODEL=its folder, CARDS=DIR.
+bench-recognition: $(SETUP) ## Measure a trained model against hashes and published features; MODEL=its folder, CARDS=DIR.
 	@$(PY) -m bench.recognition --model "$(MODEL)" $(if $(CARDS),--cards "$(CARDS)") $(BENCH_FLAGS)
 
 bench-automation: $(SETUP) ## Measure approval to release, 500 approvals at once, the reconciler; half an hour.
 	@$(PY) -m bench.automation $(BENCH_FLAGS)
 
-chaos: $(SETUP) ## Disturb each request of the automation, and tell HISTORIES=20000 random histories.
+chaos: $(SETUP) ## Disturb each request of the automation, and run HISTORIES=20000 random histories.
 	@seed=$(or $(SEED),$$(date +%s)); echo "repeat with: make chaos SEED=$$seed"; \
 		CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header --timeout=0 \
 		--hypothesis-seed=$$seed \

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     help="""
-    HEF files, the Hailo chips' executables: read without the licensed compiler, trusted in nothing.
+    HEF files, the Hailo chips' executables: read and checked without the licensed compiler.
 
     \b
     cards hef inspect release/model.hef

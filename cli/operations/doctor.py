@@ -25,7 +25,7 @@ def doctor(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONME
 
     \b
     account      region, credentials, clock, deployment, stacks, variables, next deployment
-    registry     group, names, buckets, signing key, first weights
+    registry     group, names, buckets, signing key, initial weights
     permissions  yours, and each role's in both directions
     automation   functions, rules, dead-letter queues, compiler, MLflow
     releases     approved versions without a release, the stable channel

@@ -57,7 +57,7 @@ def trust(
 
     `pull` and `verify` accept no other key afterwards, except one that the pinned key has signed
     for (`cards release rotate-key`). Compare the fingerprint with the one that the same command
-    shows to who administers the deployment.
+    shows to the administrator of the deployment.
     """
     from cli.console import print_json, print_line
     from registry.releases.trust import fingerprint as fingerprint_of
@@ -157,7 +157,7 @@ def rotate_key(
     2  cards release rotate-key                     the old key signs the new one
     3  cdk deploy --all -c cards.signing_keys=2 -c cards.signing_key=2
                                                     from now on the new key signs
-    4  cards release sign --all                     signs what was released before
+    4  cards release sign --all                     the new key signs the channels' statements
 
     It needs kms:Sign with the key in use, kms:GetPublicKey of both and s3:PutObject for keys/ in
     the release bucket. Repeating it changes nothing.

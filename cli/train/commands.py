@@ -39,7 +39,7 @@ from cli.train.submission import job_document, run_jobs
 app = typer.Typer(
     no_args_is_help=True,
     help="""
-    Sends training jobs to SageMaker; what they make is registered by itself when they have ended.
+    Sends training jobs to SageMaker; their models are registered automatically.
 
     \b
     cards train teacher --cards s3://BUCKET/cards/DIGEST/ --wait

@@ -19,9 +19,10 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "trust",
         parents=[common],
         help="pin the deployment's signing key, once",
-        description="Pins a deployment's signing key on this device. Who administers the "
-        "deployment writes the file with: cards release trust --out FILE. Compare the fingerprint "
-        "with the one that the same command shows there. Without FILE: shows what is pinned.",
+        description="Pins a deployment's signing key on this device. The deployment's "
+        "administrator writes the file with: cards release trust --out FILE. Compare the "
+        "fingerprint with the one that the same command shows there. Without FILE: shows what is "
+        "pinned.",
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a trust file")
     parser.add_argument(

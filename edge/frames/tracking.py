@@ -1,7 +1,7 @@
 """Follows cards from frame to frame, and answers once for each, from several frames of it.
 
 Noise, glare and blur differ from one frame to the next, a card does not: the mean of several
-frames recognises and rejects better than one (``docs/devices.md`` has the measurement). A track
+frames recognises and rejects better than one (``docs/training.md`` has the measurement). A track
 is one card in one place. It is answered once, when it was seen in enough frames, and ends when the
 card has been gone for some.
 """

@@ -60,4 +60,4 @@ def _fault(s3: Any, bucket: str, key: str, size: int) -> CheckResult | None:
     return None
 
 
-CHECKS = (Check("first weights", first_weights, ("buckets",)),)
+CHECKS = (Check("initial weights", first_weights, ("buckets",)),)
