@@ -5,6 +5,6 @@ views and counts, ``tables`` prints. ``lightly_distillation`` is a program of it
 
 >>> from bench.recognition.parts import parts_of
 >>> parts = parts_of([f"card-{number}" for number in range(100)], trained=())
->>> parts.known, len(parts.gallery) > 60, bool(set(parts.gallery) & set(parts.strangers))
+>>> parts.known, len(parts.gallery) > 60, bool(set(parts.gallery) & set(parts.unknown))
 ((), True, False)
 """

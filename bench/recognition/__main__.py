@@ -165,8 +165,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 "digest": cards.digest,
                 "known": len(parts.known),
                 "gallery": len(parts.gallery),
-                "outside": len(parts.outside),
                 "strangers": len(parts.strangers),
+                "unknown": len(parts.unknown),
                 "matchers": to_dict(measured),
             }
             if not options.as_json:

@@ -1,7 +1,7 @@
 """Renders each card's views once, has every matcher look at them, and counts.
 
 The threshold of every matcher, regime and number of frames is chosen by one rule: the lowest score
-that at most a given share of the outside cards' queries reaches. What is then reported is counted
+that at most a given share of the strangers' queries reaches. What is then reported is counted
 on other cards. All intervals are over cards (:mod:`recognition.clustered_intervals`).
 """
 
@@ -69,8 +69,8 @@ class Figures:
         known: Top-1 of the cards that the model was trained on; None where there are none.
         new: Top-1 of cards that it was not trained on, in a gallery that has them.
         accepted_right: Share of the gallery's queries that is accepted, and right.
-        false_accepts: Share of the strangers' queries that is accepted.
-        threshold: The score that was chosen by the outside cards.
+        false_accepts: Share of the unknown cards' queries that is accepted.
+        threshold: The score that was chosen by the strangers.
     """
 
     known: Rate | None
@@ -129,7 +129,7 @@ def measure(
         scans: Gives clean scans, uint8 RGB (h, w, 3), of cards by id.
         parts: Which cards play which part.
         seed: Of the views.
-        false_accepts: Share in [0, 1) of the outside cards' queries that may be accepted.
+        false_accepts: Share in [0, 1) of the strangers' queries that may be accepted.
         effects: Names of :func:`single_effects`.
         most: Looks at so many of the gallery's cards at most; the gallery has all of them.
         progress: Told what is looked at, how many cards of it, and of how many.
@@ -145,7 +145,7 @@ def measure(
     pictures = 0
     found = {matcher.name: Measured({}, {}, 0.0) for matcher in matchers}
     shown_cards = _evenly_spaced(parts.gallery, most)
-    groups = (shown_cards, parts.joining, parts.outside, parts.strangers)
+    groups = (shown_cards, parts.joining, parts.strangers, parts.unknown)
     everyone = sorted({card for group in groups for card in group})
 
     def look(
@@ -215,7 +215,7 @@ def threshold_for(best: Floats, false_accepts: float) -> float:
     """The lowest score that at most a share of these best scores reaches.
 
     Args:
-        best: (N,) best scores of the outside cards' queries, at least one.
+        best: (N,) best scores of the strangers' queries, at least one.
         false_accepts: The share, in [0, 1).
     """
     ordered = np.sort(best)[::-1]
@@ -228,18 +228,18 @@ def _figures(
 ) -> Figures:
     base = slice(0, len(parts.gallery))
     ids = np.asarray(queries.card_ids)
-    of = {name: np.isin(ids, getattr(parts, name)) for name in ("gallery", "outside", "strangers")}
+    of = {name: np.isin(ids, getattr(parts, name)) for name in ("gallery", "strangers", "unknown")}
     in_base = queries.scores[:, base]
     best = in_base.max(axis=1)
     first = np.asarray(columns[base])[in_base.argmax(axis=1)] == ids
-    threshold = threshold_for(best[of["outside"]], false_accepts)
+    threshold = threshold_for(best[of["strangers"]], false_accepts)
     right = (first & (best >= threshold))[of["gallery"]]
     new = np.isin(ids, parts.new)
     # New cards are looked up in a gallery that has them.
     anywhere = np.asarray(columns)[queries.scores.argmax(axis=1)] == ids
-    known_ids, stranger_ids = ids[of["gallery"]].tolist(), ids[of["strangers"]].tolist()
+    known_ids, unknown_ids = ids[of["gallery"]].tolist(), ids[of["unknown"]].tolist()
     accepted = Rate.of(right, known_ids)
-    false = Rate.of(best[of["strangers"]] >= threshold, stranger_ids)
+    false = Rate.of(best[of["unknown"]] >= threshold, unknown_ids)
     assert accepted is not None and false is not None
     return Figures(
         known=Rate.of(first[of["gallery"]], known_ids) if parts.known else None,

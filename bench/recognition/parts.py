@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-#: Of a set that nothing was trained on: shares that set the threshold, and that are strangers.
+#: Of a set that nothing was trained on: shares that set the threshold, and that are reported.
 _HELD_OUT = 0.15
 _FEWEST = 12
 
@@ -24,16 +24,16 @@ class Parts:
         gallery: The cards of the gallery: the known ones, or of a set that the model never saw,
             most of it.
         joining: Cards that join the gallery to be recognised as new ones: of a set that the model
-            was trained on, the strangers; otherwise none, since the gallery's cards are all new.
-        outside: Cards outside the gallery that set the threshold.
-        strangers: Other cards outside the gallery, which are reported.
+            was trained on, the unknown ones; otherwise none, since the gallery's cards are all new.
+        strangers: Cards outside the gallery that set the threshold.
+        unknown: Other cards outside the gallery, which are reported.
     """
 
     known: tuple[str, ...]
     gallery: tuple[str, ...]
     joining: tuple[str, ...]
-    outside: tuple[str, ...]
     strangers: tuple[str, ...]
+    unknown: tuple[str, ...]
 
     @property
     def new(self) -> tuple[str, ...]:
@@ -61,20 +61,20 @@ def parts_of(
     known = tuple(card for card in ids if card in set(trained))
     rest = [card for card in ids if card not in set(known)]
     if known and held_out is not None:
-        outside, strangers = (tuple(c for c in rest if c in set(part)) for part in held_out)
+        strangers, unknown = (tuple(c for c in rest if c in set(part)) for part in held_out)
     elif known:
-        outside = tuple(card for card in rest if _share(card) < 0.5)
-        strangers = tuple(card for card in rest if _share(card) >= 0.5)
+        strangers = tuple(card for card in rest if _share(card) < 0.5)
+        unknown = tuple(card for card in rest if _share(card) >= 0.5)
     else:
-        outside = tuple(card for card in rest if _share(card) < _HELD_OUT)
-        strangers = tuple(c for c in rest if _HELD_OUT <= _share(c) < 2 * _HELD_OUT)
+        strangers = tuple(card for card in rest if _share(card) < _HELD_OUT)
+        unknown = tuple(c for c in rest if _HELD_OUT <= _share(c) < 2 * _HELD_OUT)
     gallery = known or tuple(card for card in rest if _share(card) >= 2 * _HELD_OUT)
-    if len(ids) < _FEWEST or not (gallery and outside and strangers):
+    if len(ids) < _FEWEST or not (gallery and strangers and unknown):
         raise PartsError(
-            f"{len(ids)} cards, {len(gallery)} for the gallery, {len(outside)} to set the "
-            f"threshold and {len(strangers)} strangers: each needs some; give a larger card set"
+            f"{len(ids)} cards, {len(gallery)} for the gallery, {len(strangers)} to set the "
+            f"threshold and {len(unknown)} unknown cards: each needs some; give a larger card set"
         )
-    return Parts(known, gallery, strangers if known else (), outside, strangers)
+    return Parts(known, gallery, unknown if known else (), strangers, unknown)
 
 
 def _share(card_id: str) -> float:

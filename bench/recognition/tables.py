@@ -16,8 +16,8 @@ def tables(title: str, parts: Parts, measured: Mapping[str, Measured]) -> str:
     lines = [
         f"## {title}",
         "",
-        f"{known}; {len(parts.outside)} cards outside the gallery set the threshold, "
-        f"{len(parts.strangers)} others are the strangers.",
+        f"{known}; {len(parts.strangers)} cards outside the gallery set the threshold, "
+        f"{len(parts.unknown)} others are the unknown cards that are reported.",
     ]
     first = next(iter(measured.values()))
     for regime, frames in sorted(first.figures, key=lambda each: (each[1], REGIMES.index(each[0]))):

@@ -68,7 +68,9 @@ def findings(
 def _runtime() -> Finding:
     version = runtime_version(ONNX_RUNTIME)
     if version.endswith("missing"):
-        return Finding("runtime", BAD, "ONNX Runtime is missing: pipx reinstall cards-edge")
+        return Finding(
+            "runtime", BAD, "ONNX Runtime is missing: install the wheel again (docs/devices.md)"
+        )
     return Finding("runtime", GOOD, version)
 
 

@@ -32,7 +32,7 @@ def faults_of(manifest: Mapping[str, Any], hailo: HailoVersions) -> list[str]:
     try:
         Contract.from_dict(manifest["contract"])
     except (ContractError, KeyError) as error:
-        return [f"{error}; install a newer cards-edge: pipx upgrade cards-edge"]
+        return [f"{error}; install a newer wheel of cards-edge (docs/devices.md)"]
     if runtime_of(str(manifest["model"])) != HAILO_RUNTIME:
         return []
     return hailo_faults(hailo)
@@ -56,7 +56,7 @@ def hailo_faults(hailo: HailoVersions) -> list[str]:
     if not faults and not hailo.binding:
         faults.append(
             "HailoRT's Python package is not visible: sudo apt install python3-hailort, and "
-            "install with pipx install --system-site-packages cards-edge"
+            "install the wheel of cards-edge with pipx's --system-site-packages (docs/devices.md)"
         )
     return faults
 

@@ -61,18 +61,18 @@ def test_no_card_of_any_set_plays_two_parts(numbers: list[int], trained: int) ->
         parts = parts_of(ids, ids[:trained])
     except PartsError:
         return
-    groups = [parts.gallery, parts.outside, parts.strangers]
+    groups = [parts.gallery, parts.strangers, parts.unknown]
     together = [card for group in groups for card in group]
     assert sorted(together) == sorted(ids)
     assert set(parts.known) == set(ids[:trained]) and set(parts.known) <= set(parts.gallery)
-    assert parts.joining == (parts.strangers if trained else ())
-    assert parts.new == (parts.strangers if trained else parts.gallery)
+    assert parts.joining == (parts.unknown if trained else ())
+    assert parts.new == (parts.unknown if trained else parts.gallery)
 
 
 def test_a_models_own_split_decides_where_there_is_one() -> None:
     ids = [f"card-{number}" for number in range(20)]
     parts = parts_of(ids, ids[:14], (ids[14:17], ids[17:]))
-    assert (parts.known, parts.outside, parts.strangers) == tuple(
+    assert (parts.known, parts.strangers, parts.unknown) == tuple(
         tuple(sorted(group)) for group in (ids[:14], ids[14:17], ids[17:])
     )
 
@@ -87,7 +87,7 @@ def test_too_few_cards_are_refused(count: int) -> None:
     st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=200),
     st.sampled_from([0.0, 0.01, 0.1, 0.5]),
 )
-def test_at_most_the_share_of_outside_queries_reaches_the_threshold(
+def test_at_most_the_share_of_strangers_queries_reaches_the_threshold(
     best: list[float], share: float
 ) -> None:
     scores = np.asarray(best, dtype=np.float32)

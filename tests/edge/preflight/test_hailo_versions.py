@@ -140,7 +140,7 @@ def test_int8_release_needs_no_chip_and_a_newer_contract_a_newer_client() -> Non
     assert faults_of(manifest, HailoVersions()) == []
     newer = {**manifest, "contract": {**Contract().to_dict(), "layout": "NCHW"}}
     (fault,) = faults_of(newer, HailoVersions())
-    assert "layout is 'NCHW'" in fault and "pipx upgrade cards-edge" in fault
+    assert "layout is 'NCHW'" in fault and "a newer wheel of cards-edge" in fault
 
 
 @pytest.mark.processes
