@@ -46,8 +46,7 @@ def ensure_experiment(aws: AwsSession) -> Experiment:
         from mlflow.entities import LifecycleStage
     except ImportError:
         raise CliError(
-            "MLflow's client is not installed; "
-            "pip install 'card-recognition-registry[training]', or make setup"
+            "MLflow's client is not installed; make setup in the repository installs it"
         ) from None
     # The plug-in that signs requests to SageMaker asks MLflow for the address, not the client.
     mlflow.set_tracking_uri(uri)

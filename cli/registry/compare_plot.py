@@ -46,7 +46,7 @@ def draw(compared: Comparison, subjects: Sequence[ComparedVersion]) -> bytes:
         from matplotlib.figure import Figure
     except ImportError:
         raise CliError(
-            "--plot: matplotlib is not installed; pip install 'card-recognition-registry[training]'"
+            "--plot: matplotlib is not installed; make setup in the repository installs it"
         ) from None
     bars = [row for row in compared.sections.get("Metrics", ()) if _drawable(row)]
     curves = _curve_names(subjects)

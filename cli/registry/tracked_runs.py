@@ -40,7 +40,7 @@ def tracked_runs(
     except ImportError:
         return {}, [
             "MLflow: its client is not installed, so the runs are left out; "
-            "pip install 'card-recognition-registry[training]'"
+            "make setup in the repository installs it"
         ]
     found, problems = {}, []
     for package in packages:

@@ -188,7 +188,7 @@ def _require_jinja() -> None:
 
     if find_spec("jinja2") is None or find_spec("cv2") is None:
         raise CliError(
-            "Jinja2 or OpenCV is not installed; pip install 'card-recognition-registry[reports]'"
+            "Jinja2 or OpenCV is not installed; make setup in the repository installs both"
         )
 
 

@@ -80,6 +80,8 @@ def print_card(
         print(json.dumps({**where, "release": release, "seen": True, **card.to_dict()}), flush=True)
         return
     shown = answer.card_id or "a card that is not known"
+    if answer.level == "artwork":
+        shown = f"one of {', '.join(answer.printings)}"
     print(printable(f"{label}: {shown} ({answer.similarity:.3f})"), flush=True)
 
 
