@@ -314,7 +314,8 @@ def _data(subject: Subject) -> tuple[Row, ...]:
 def _size(subject: Subject) -> tuple[Row, ...]:
     rows = []
     if "Parameters" in subject.metadata:
-        rows.append(Row("Parameters", f"{int(subject.metadata['Parameters']):,}"))
+        count = subject.metadata["Parameters"]
+        rows.append(Row("Parameters", f"{int(count):,}" if count.isdecimal() else count))
     if "EmbeddingDim" in subject.metadata:
         rows.append(Row("Values of an embedding", subject.metadata["EmbeddingDim"]))
     size = subject.metadata.get("InputSize", str(Contract.size))

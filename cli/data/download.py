@@ -175,7 +175,8 @@ def _problem(tail: str, parts: list[str]) -> Problem | None:
 
     subject = printable(tail)
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        return Problem(subject, "leads out of the folder", "broken")
+        reason = "a part that is empty or . or .., which no file can be called"
+        return Problem(subject, reason, "broken")
     if len(parts) == 1:
         return Problem(subject, "not a card's folder", "ignored")
     if len(parts) > 2:

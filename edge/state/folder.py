@@ -78,7 +78,9 @@ class StateFolder:
         return self.root / "trust.json"
 
     def make(self) -> None:
-        """Makes the folders that are missing.
+        """Makes the folders that are missing, readable for every user whatever the umask.
+
+        Folders above the root that are missing are made with the umask.
 
         Raises:
             StateError: They cannot be made.
@@ -86,7 +88,10 @@ class StateFolder:
         try:
             for folder in (self.root, self.releases, self.blobs, self.incoming):
                 if not folder.is_dir():
-                    folder.mkdir(parents=True, exist_ok=True)
+                    # Never writable for others, not even for the moment before its mode is set.
+                    folder.parent.mkdir(parents=True, exist_ok=True)
+                    folder.mkdir(FOLDER_MODE, exist_ok=True)
+                    folder.chmod(FOLDER_MODE)
                     sync_folder(folder.parent)
         except OSError as error:
             raise StateError(
@@ -135,7 +140,7 @@ class StateFolder:
         for old in (unfinished, target):
             if os.path.lexists(old):
                 shutil.rmtree(old)
-        unfinished.mkdir()
+        unfinished.mkdir(FOLDER_MODE)
         for file, blob in files.items():
             try:
                 os.link(blob, unfinished / file)

@@ -4,7 +4,7 @@ r"""Patterns of AWS's service models, which are Java's, read by Python.
 
 The module ``regex`` knows Unicode's categories (``\p{L}``), which ``re`` does not. What Java reads
 in another way is rewritten: ``\w``, ``\d``, ``\s`` and ``\p{Alnum}`` are ASCII's alone, ``.`` stops
-at every line terminator, and a pair of surrogates is one character.
+at every line terminator except under ``(?s)``, and a pair of surrogates is one character.
 https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/util/regex/Pattern.html
 """
 
@@ -22,11 +22,26 @@ _CLASSES = {
     r"\s": r"[ \t\n\x0b\f\r]",
     r"\S": r"[^ \t\n\x0b\f\r]",
 }
-_POSIX = {r"\p{Alnum}": "[a-zA-Z0-9]", r"\p{Alpha}": "[a-zA-Z]", r"\p{Digit}": "[0-9]"}
+#: Java's names for classes of ASCII, which are Unicode's in ``regex``.
+_POSIX = {
+    r"\p{Lower}": "[a-z]",
+    r"\p{Upper}": "[A-Z]",
+    r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\p{Alpha}": "[a-zA-Z]",
+    r"\p{Digit}": "[0-9]",
+    r"\p{Alnum}": "[a-zA-Z0-9]",
+    r"\p{Punct}": r"[!-/:-@\[-`{-~]",
+    r"\p{Graph}": "[!-~]",
+    r"\p{Print}": "[ -~]",
+    r"\p{Blank}": r"[ \t]",
+    r"\p{Cntrl}": r"[\x00-\x1f\x7f]",
+    r"\p{XDigit}": "[0-9a-fA-F]",
+    r"\p{Space}": r"[ \t\n\x0b\f\r]",
+}
 _ANY_BUT_LINE_END = r"[^\n\r\u0085\u2028\u2029]"
 _TOKEN = regex.compile(
     r"(?P<pair>\\u(?i:d[89ab])[0-9a-fA-F]{2}\\u(?i:d[c-f])[0-9a-fA-F]{2})"
-    r"|(?P<posix>\\p\{[A-Z][a-z]+\})"
+    r"|(?P<posix>\\p\{[A-Z][A-Za-z]+\})"
     r"|(?P<escape>\\.)|(?P<open>\[\^?\]?)|(?P<close>\])|(?P<dot>\.)|(?P<other>.)",
     regex.DOTALL,
 )
@@ -50,7 +65,7 @@ def _compiled(pattern: str) -> regex.Pattern[str]:
 
 
 def _translated(pattern: str) -> str:
-    depth = 0
+    depth, any_character = 0, pattern.startswith("(?s)")
     parts: list[str] = []
     for token in _TOKEN.finditer(pattern):
         kind, text = token.lastgroup, token.group()
@@ -64,7 +79,7 @@ def _translated(pattern: str) -> str:
             depth += 1
         elif kind == "close":
             depth = max(0, depth - 1)
-        elif kind == "dot" and not depth:
+        elif kind == "dot" and not depth and not any_character:
             text = _ANY_BUT_LINE_END
         parts.append(text)
     return "".join(parts)

@@ -59,11 +59,11 @@ def replaced_folder(target: Path, refuse: Callable[[Path], str | None]) -> Itera
         _clear(work, target)
         if _has_content(target) and (reason := refuse(target)):
             raise FolderError(f"{target}: {reason}")
-        work.mkdir()
+        work.mkdir(FOLDER_MODE)
         try:
             (work / WORK_MARKER).touch()
             new = work / _NEW
-            new.mkdir()
+            new.mkdir(FOLDER_MODE)
             yield new
             _write_through(new)
             _exchange(new, target, work / _OLD)

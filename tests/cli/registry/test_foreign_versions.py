@@ -44,6 +44,23 @@ FOREIGN: list[dict[str, Any]] = [
         "InferenceSpecification": SPECIFICATION,
         "CustomerMetadataProperties": {"ModelName": "student-x-stage2-v9", "Parameters": "-"},
     },
+    {
+        "InferenceSpecification": SPECIFICATION,
+        "ModelPackageDescription": "teacher-x-phase2-v7: numbers that are none",
+        "CustomerMetadataProperties": {
+            **{"Top1": "nan", "Top1Low": "inf", "Top1High": "1e999", "Queries": "1 000"},
+            **{"Parameters": "-1", "TrainingSeconds": "1e400", "SizeBytes": "0x10"},
+            **{"Threshold": ".", "Release": "..", "MlflowRunId": "x", "CardSetUri": "cards"},
+        },
+    },
+    {
+        "InferenceSpecification": SPECIFICATION,
+        "ModelPackageDescription": "teacher-x-phase2-v8: no such parent",
+        "CustomerMetadataProperties": {
+            **{"ParentModelPackageArn": "arn:nothing", "ParentModel": "none", "TrainingJob": "/"},
+            **{"Validation": "perhaps", "ModelType": "student", "Stage": "stage2"},
+        },
+    },
 ]
 
 
@@ -64,7 +81,12 @@ def group(cloud: LocalCloud) -> Account:
     account = Account.new(cloud)
     sagemaker = account.client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
-    publish_parameters(account.client, group_name=GROUP)
+    buckets = {f"{each}_bucket": f"{each}-{account.number}" for each in ("release", "training")}
+    for bucket in buckets.values():
+        account.client("s3").create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-east-2"}
+        )
+    publish_parameters(account.client, group_name=GROUP, **buckets)
     metadata = {
         "ModelType": "student",
         "Stage": "stage2",
@@ -120,21 +142,33 @@ def test_python_block_survives_foreign_versions(
     ["registry list", "registry versions", f"registry show {NAME}", "registry latest",
      f"registry lineage {NAME}", f"registry lineage {NAME} --format mermaid",
      "registry list --type student --status Approved --since 7d",
+     "registry list --all --json", "registry search student",
+     "registry versions student-x-stage2", f"report {NAME} --json", "report --all --json",
      "registry search --metric Top1>=0.01 --json"],
 )  # fmt: skip
-def test_command_survives_foreign_versions(command: str, variables: dict[str, str]) -> None:
+def test_command_survives_foreign_versions(
+    command: str, variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     done = cards(*command.split())
     assert (done.code, done.err) == (0, "")
 
 
 @pytest.mark.parametrize("number", range(2, 2 + len(FOREIGN)))
 def test_foreign_version_is_shown_by_its_arn(
-    number: int, group: Account, variables: dict[str, str]
+    number: int, group: Account, variables: dict[str, str], tmp_path: Path
 ) -> None:
     arn = f"arn:aws:sagemaker:us-east-2:{group.number}:model-package/{GROUP}/{number}"
     shown = cards("registry", "show", arn)
     assert (shown.code, shown.err) == (0, "")
     assert cards("registry", "compare", NAME, arn).code == 0
+    lineage = cards("registry", "lineage", arn)
+    assert (lineage.code, lineage.err) == (0, "")
+    page = tmp_path / "page.html"
+    for words in ((arn,), (NAME, "--against", arn)):
+        done = cards("report", *words, "--output", str(page))
+        assert (done.code, done.err) == (0, "")
+        assert page.is_file()
 
 
 def test_latest_is_the_student_that_is_named_by_the_convention(

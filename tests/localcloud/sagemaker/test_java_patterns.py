@@ -17,6 +17,7 @@ from localcloud.sagemaker.java_patterns import fits
 SERVICES = (
     *("sagemaker", "s3", "sts", "iam", "ssm", "kms", "lambda", "events", "logs", "sqs", "sns"),
     *("cloudformation", "cloudwatch", "ecr", "ec2", "budgets", "secretsmanager"),
+    *("sagemaker-runtime", "codebuild", "stepfunctions", "xray", "ram", "dynamodb", "cloudtrail"),
 )
 #: One character of each general category, of ASCII and beyond it.
 CHARACTERS = [
@@ -101,6 +102,17 @@ def test_source_uri_takes_ascii_punctuation(character: str) -> None:
         (r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\t]*", "\x00", False),
         (r"([\p{L}\p{Z}\p{N}_.:\/=+\-@]*)${1,128}", "key=ä", True),
         (r"([\p{L}\p{Z}\p{N}_.:\/=+\-@]*)${1,128}", "100%", False),
+        (r"\A\S[\p{Print}]*\z", "a b~", True),
+        (r"\A\S[\p{Print}]*\z", "aé", False),
+        (r"\p{Print}+", "a\u2003b", False),
+        (r"\p{ASCII}*", "\x00\x7f", True),
+        (r"\p{ASCII}*", "é", False),
+        (r"[\p{Upper}\p{XDigit}]+", "ZafÉ", False),
+        (r"\p{Punct}+", "!/:@[`{~\\]^", True),
+        (r"\p{Punct}", "—", False),
+        (r"\p{Space}", "\u00a0", False),
+        (r"(?s).*", "SELECT a\nFROM b", True),
+        (r"[\w-_:]+", "a-_:", True),
     ],
 )
 def test_pattern_is_read_as_java_reads_it(pattern: str, text: str, expected: bool) -> None:
