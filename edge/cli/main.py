@@ -1,15 +1,14 @@
-"""The entry point of ``cards-edge``."""
+"""The entry point of ``cards-edge``, which imports next to nothing before it can be stopped."""
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
-from edge.cli import doctor, recognise, serve, status, trust, units, update, watch
-from edge.cli.command import FAILED, CommandError, common_arguments, tell
+if TYPE_CHECKING:
+    import argparse
 
 
 def expected_errors() -> tuple[type[BaseException], ...]:
@@ -40,6 +39,11 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their arguments."""
+    import argparse
+
+    from edge.cli import doctor, recognise, serve, status, trust, units, update, watch
+    from edge.cli.command import common_arguments
+
     made = argparse.ArgumentParser(
         prog="cards-edge",
         description="Recognises cards on this device, and keeps its release up to date.",
@@ -56,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
 
 def version() -> str:
     """The distribution's version."""
+    import importlib.metadata
+
     try:
         return f"cards-edge {importlib.metadata.version('cards-edge')}"
     except importlib.metadata.PackageNotFoundError:
@@ -63,7 +69,16 @@ def version() -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command and returns its exit code."""
+    """Runs a command and returns its exit code; Ctrl-C ends it with 130 and without a word."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:  # also one in the middle of the imports, or while an error is told
+        return 128 + signal.SIGINT
+
+
+def _run(arguments: list[str] | None) -> int:
+    from edge.cli.command import FAILED, CommandError, tell
+
     given = parser().parse_args(arguments)
     try:
         return int(given.run(given))
@@ -73,8 +88,6 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except Exception as error:
         if not isinstance(error, expected_errors()):
             raise
