@@ -5,7 +5,7 @@ Example: an ONNX graph with an operation that the Hailo parser refuses.
 >>> import onnx
 >>> from export.lint import lint
 >>> image, out = (
-...     onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4])
+...     onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 1, 1])
 ...     for name in ("image", "out")
 ... )
 >>> erf = onnx.helper.make_node("Erf", ["image"], ["out"], name="erf")

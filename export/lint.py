@@ -168,11 +168,11 @@ def _of_graph(model: onnx.ModelProto) -> Iterator[LintFinding]:
 
 
 def _of_values(graph: onnx.GraphProto) -> Iterator[LintFinding]:
-    for values, kinds, remedy, ranks, shape in (
+    for values, kinds, remedy, fits, shape in (
         (image_inputs(graph), (onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT),
-         "a card model takes uint8 or float32", (4,), "a card model takes one image"),
+         "a card model takes uint8 or float32", _is_image, "a card model takes one colour image"),
         (graph.output, (onnx.TensorProto.FLOAT,),
-         "a card model gives float32", (2, 4), "a card model gives one vector"),
+         "a card model gives float32", _is_vector, "a card model gives one vector"),
     ):  # fmt: skip
         for value in values:
             if not value.type.HasField("tensor_type"):
@@ -181,7 +181,7 @@ def _of_values(graph: onnx.GraphProto) -> Iterator[LintFinding]:
             kind, dims = value.type.tensor_type.elem_type, value.type.tensor_type.shape.dim
             if not dims or any(not d.HasField("dim_value") or d.dim_value < 1 for d in dims):
                 yield LintFinding(value.name, "a dynamic shape", "export with a fixed batch of 1")
-            elif len(values) == 1 and len(dims) not in ranks:
+            elif len(values) == 1 and not fits([dim.dim_value for dim in dims]):
                 found = f"shape {[dim.dim_value for dim in dims]}"
                 yield LintFinding(value.name, found, shape)
             elif dims[0].dim_value != 1:
@@ -191,6 +191,16 @@ def _of_values(graph: onnx.GraphProto) -> Iterator[LintFinding]:
                 yield LintFinding(value.name, f"{_WIDTHS[kind]} floats", "export in float32")
             elif kind not in kinds:
                 yield LintFinding(value.name, _type_name(kind), remedy)
+
+
+def _is_image(shape: list[int]) -> bool:
+    """Whether it is that of colour images, channels first or last."""
+    return len(shape) == 4 and 3 in (shape[1], shape[3])
+
+
+def _is_vector(shape: list[int]) -> bool:
+    """Whether each image has one vector; a pool's output has two more axes, of length 1."""
+    return len(shape) == 2 or (len(shape) == 4 and sorted(shape[1:])[:2] == [1, 1])
 
 
 def _of_types(model: onnx.ModelProto) -> Iterator[LintFinding]:

@@ -37,6 +37,28 @@ def a_film(model: ModelProto) -> None:
     shape.dim.add().dim_value = 16
 
 
+def grey(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 1
+
+
+def a_map(model: ModelProto) -> None:
+    shape = model.graph.output[0].type.tensor_type.shape
+    for _ in "hw":
+        shape.dim.add().dim_value = 7
+
+
+def as_pooled(model: ModelProto) -> None:
+    shape = model.graph.output[0].type.tensor_type.shape
+    for _ in "hw":
+        shape.dim.add().dim_value = 1
+
+
+def test_vector_with_the_axes_of_a_pool_is_none_the_less_one(exported: Exported) -> None:
+    model = onnx.load(exported.model)
+    as_pooled(model)
+    assert lint(model) == []
+
+
 def no_batch(model: ModelProto) -> None:
     del model.graph.output[0].type.tensor_type.shape.dim[0]
 
@@ -142,7 +164,9 @@ def computed_shape(model: ModelProto) -> None:
         (replace_clip("Conv", "com.microsoft"), "Clip", "operation com.microsoft.Conv"),
         (dynamic_batch, "image", "a dynamic shape; export with a fixed batch of 1"),
         (batch_of_eight, "image", "a batch of 8; export with a fixed batch of 1"),
-        (a_film, "image", "shape [1, 32, 32, 3, 16]; a card model takes one image"),
+        (a_film, "image", "shape [1, 32, 32, 3, 16]; a card model takes one colour image"),
+        (grey, "image", "shape [1, 32, 32, 1]; a card model takes one colour image"),
+        (a_map, "embedding", "shape [1, 768, 7, 7]; a card model gives one vector"),
         (no_batch, "embedding", "shape [768]; a card model gives one vector"),
         (
             convolution(3),

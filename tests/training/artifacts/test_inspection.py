@@ -187,13 +187,14 @@ def test_inspect_foreign_configuration_reads_known_keys() -> None:
 
 def graph(operation: str) -> bytes:
     weight = helper.make_tensor("w", TensorProto.FLOAT, [2, 3], [0.0] * 6)
-    sides = ([1, 3], [1, 2])
+    sides = ([1, 3, 1, 1], [1, 2])
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, side)
         for name, side in zip(("x", "y"), sides, strict=True)
     ]
     nodes = [
-        helper.make_node("Gemm", ["x", "w"], ["z"], name="gemm", transB=1),
+        helper.make_node("Flatten", ["x"], ["flat"], name="flatten"),
+        helper.make_node("Gemm", ["flat", "w"], ["z"], name="gemm", transB=1),
         helper.make_node(operation, ["z"], ["y"], name="last"),
     ]
     made = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weight])
