@@ -51,13 +51,15 @@ def trained(deployed: Cloud, card_folder: Path) -> dict[str, dict[str, Any]]:
     """A teacher and both stages of a student, trained and registered; by stage."""
     cards = str(BIN / "cards")
     uri = deployed.json(cards, "data", "push", str(card_folder), "--json")["uri"]
-    common = ["--cards", uri, "--recipe", "demo", "--wait", "--json", "--hp", "query_views=300"]
-    # A part of the demo's steps: a minute and a half, enough to recognise most views.
+    common = ["--cards", uri, "--recipe", "demo", "--wait", "--json"]
+    # Smaller images and a part of the demo's steps: a minute, enough to recognise most views.
+    for setting in ("image_size=64", "camera_side=96", "query_views=300", "drawn_strangers=40"):
+        common += ["--hp", setting]
     student = [cards, "train", "student", "--stage"]
     return {
-        "teacher": deployed.json(cards, "train", "teacher", *common, "--hp", "steps=60"),
-        "stage1": deployed.json(*student, "1", *common, "--hp", "steps=100"),
-        "stage2": deployed.json(*student, "2", *common, "--hp", "steps=60"),
+        "teacher": deployed.json(cards, "train", "teacher", *common, "--hp", "steps=10"),
+        "stage1": deployed.json(*student, "1", *common, "--hp", "steps=10"),
+        "stage2": deployed.json(*student, "2", *common, "--hp", "steps=40"),
     }
 
 
