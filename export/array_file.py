@@ -40,5 +40,9 @@ def read_array(path: Path, dtype: Any, shape: tuple[int | None, ...]) -> NDArray
         want in (None, have) for want, have in zip(shape, mapped.shape, strict=True)
     )
     if mapped.dtype != np.dtype(dtype) or not wanted or size > mapped.nbytes + _HEADER_LIMIT:
-        raise ArrayFileError(f"{path.name}: holds {mapped.dtype} {mapped.shape} in {size} bytes")
+        expected = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ArrayFileError(
+            f"{path.name}: holds {mapped.dtype} {mapped.shape} in {size} bytes, "
+            f"not {np.dtype(dtype)} ({expected})"
+        )
     return np.array(mapped)

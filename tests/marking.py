@@ -27,9 +27,9 @@ _FIXTURES = {"deployed": "deployed", "place": "processes", "jobs": "processes"}
 _E2E = Path(__file__).parent / "e2e"
 #: The audit events of a process that starts; each names the program first, but for a fork.
 _STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.system", "os.fork"})
-#: No reason by themselves: the Node of the CDK and uname (of platform.uname), started once in a
-#: run, and a look at the commit.
-_SHARED_PROGRAMS = frozenset({"node", "git", "uname"})
+#: No reason by themselves: the Node of the CDK, uname (of platform.uname) and fc-list (of
+#: Matplotlib's first look at the fonts), started once in a run, and a look at the commit.
+_SHARED_PROGRAMS = frozenset({"node", "git", "uname", "fc-list"})
 _ORDER = list(REASONS)
 _COUNTS = "left out by reason"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ METRICS: Mapping[str, Metric] = {
 }
 #: SageMaker's SDK adds these to a job's hyper-parameters; they set nothing of the training.
 _OF_THE_SDK = "sagemaker_"
+#: What SageMaker takes as the name of a job; metadata that others wrote may hold anything.
+_JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def training_hyperparameters(
     job = package.metadata.get(TRAINING_JOB)
     # A version that others registered may name its job in the metadata alone.
     foreign = package.generated_by and package.own_job != ("training-job", job)
-    if not job or foreign:
+    if not job or foreign or not _JOB_NAME.fullmatch(job):
         return None
     try:
         answer = sagemaker.describe_training_job(TrainingJobName=job)

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -448,7 +449,7 @@ def test_a_package_event_reaches_a_rule_in_awss_shape(client: Client) -> None:
     event = json.loads(found[0]["Body"])
     assert event["resources"] == [arn]
     assert event["detail"]["ModelApprovalStatus"] == "PendingManualApproval"
-    assert isinstance(event["detail"]["CreationTime"], int)
+    assert datetime.fromisoformat(event["detail"]["CreationTime"]).tzinfo is not None
     assert "CustomerMetadataProperties" not in event["detail"]
     # Every update is reported, also one of nothing but the metadata.
     sagemaker.update_model_package(

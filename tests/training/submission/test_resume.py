@@ -110,6 +110,8 @@ def test_a_job_that_is_not_there() -> None:
     client = boto3.client("sagemaker", "us-east-2", aws_access_key_id="a",
                           aws_secret_access_key="b")  # fmt: skip
     with Stubber(client) as stub:
-        stub.add_client_error("describe_training_job", "ValidationException", "not found")
+        stub.add_client_error(
+            "describe_training_job", "ValidationException", "Requested resource not found."
+        )
         with pytest.raises(SubmitError, match="there is none of that name"):
             resume(client, OLD, USER, NOW)
