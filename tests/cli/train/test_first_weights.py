@@ -75,7 +75,7 @@ BROKEN = {
     b"": "is empty",
     b"<!doctype html>": "web page",
     b"version https://git-lfs.github.com/spec/v1\n": "Git-LFS pointer",
-    b"nothing": "neither a safetensors nor a PyTorch file",
+    b"nothing": "is text ('nothing')",
 }
 
 

@@ -145,7 +145,9 @@ def test_the_students_metadata_is_measured(made: dict[str, Path]) -> None:
 def test_the_shipped_graph_gives_the_reference_embeddings(
     made: dict[str, Path], card_folder: Path
 ) -> None:
+    from recognition.frames import FRAMES
     from recognition.onnx_model import OnnxEmbedder
+    from recognition.views.camera import views_per_card
     from recognition.views.digest import card_digest, views_digest
     from training.config import TrainingConfig
     from training.data.batches import CardDataset
@@ -153,12 +155,14 @@ def test_the_shipped_graph_gives_the_reference_embeddings(
     folder = made["stage2"] / "model"
     config = TrainingConfig.from_dict(read(folder / "config.json"))
     cards = CardDataset.load(card_folder, config)
-    views, ids = cards.views(cards.split.known, "query", config.query_views)
+    per_card = views_per_card(config.query_views, len(cards.split.known), FRAMES)
+    total = per_card * len(cards.split.known)
+    views, ids = cards.views(cards.split.known, "query", total)
     reference = np.load(folder / "reference.npz", allow_pickle=False)
     assert reference["card_ids"].tolist() == ids
-    each = [card_digest(views[i : i + 2]) for i in range(0, len(views), 2)]
+    each = [card_digest(views[i : i + per_card]) for i in range(0, total, per_card)]
     assert str(reference["views_digest"]) == views_digest(each)
-    assert (int(reference["seed"]), int(reference["per_card"])) == (config.seed, 2)
+    assert (int(reference["seed"]), int(reference["per_card"])) == (config.seed, per_card)
     ours = OnnxEmbedder(folder / "model.onnx", config.contract).embed(views)
     assert (ours * reference["embeddings"]).sum(axis=1).min() > 0.9999
 
