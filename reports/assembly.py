@@ -63,8 +63,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What is around the version.
+class PageContext:
+    """What a page sets the version against: other versions, the deployment, the console.
 
     Attributes:
         live: What devices have now; None where nothing is live, or it is this very version.
@@ -89,17 +89,17 @@ class Surroundings:
     console: str = ""
 
 
-def assemble(subject: Subject, around: Surroundings, made: str) -> Page:
+def assemble(subject: Subject, context: PageContext, made: str) -> Page:
     """The page of a version.
 
     Args:
         subject: The version.
-        around: What it is seen against.
+        context: What it is seen against.
         made: When and by what the page was made.
     """
     figures, evidence = subject.figures, subject.evidence
-    paired, lacking = _pair(subject, around.live)
-    approve, reject = _choices(subject, around)
+    paired, lacking = _pair(subject, context.live)
+    approve, reject = _choices(subject, context)
     training, missing = _training_charts(evidence), {}
     if evidence is None:
         reason = subject.lacking or f"{_WITHOUT}."
@@ -114,12 +114,12 @@ def assemble(subject: Subject, around: Surroundings, made: str) -> Page:
         status=_STATUS.get(subject.approval, subject.approval),
         state=_STATES.get(subject.approval, "pending"),
         made=made,
-        verdict=_verdict(figures, around, paired, lacking),
+        verdict=_verdict(figures, context, paired, lacking),
         facts=subject.facts,
         message=subject.message,
-        alerts=_alerts(subject, around),
-        change=_change(subject, around, paired, lacking),
-        unmeasured=_unmeasured(subject, figures, around, lacking),
+        alerts=_alerts(subject, context),
+        change=_change(subject, context, paired, lacking),
+        unmeasured=_unmeasured(subject, figures, context, lacking),
         figures=tuple(figures.values()),
         figures_from="its evaluation" if subject.evaluation else "the registry's metadata",
         curve=curve,
@@ -131,14 +131,14 @@ def assemble(subject: Subject, around: Surroundings, made: str) -> Page:
         training=training,
         data=_data(subject),
         remarks=evidence.data.remarks[:REMARKS_SHOWN] if evidence else (),
-        line=(*around.line, Ancestor(subject.label, _STATUS.get(subject.approval, ""), True)),
-        differences=_differences(subject, around),
+        line=(*context.line, Ancestor(subject.label, _STATUS.get(subject.approval, ""), True)),
+        differences=_differences(subject, context),
         size=_size(subject),
         lint=evidence.lint.findings[:ROWS_SHOWN] if evidence and evidence.lint else (),
         lint_word=_lint(subject),
         approve=approve,
         reject=reject,
-        console=around.console,
+        console=context.console,
         missing=missing,
     )
 
@@ -158,26 +158,28 @@ def _pair(subject: Subject, live: Subject | None) -> tuple[PairedComparison | No
 
 def _verdict(
     figures: Mapping[str, Figure],
-    around: Surroundings,
+    context: PageContext,
     paired: PairedComparison | None,
     lacking: str,
 ) -> verdict.Verdict:
-    words, tone = around.live_note, verdict.OPEN
-    if around.live is not None:
-        words = f"How it compares with {around.role}, {around.live.label}, is not known: {lacking}."
-    if around.live is not None and paired is not None:
-        words, tone = verdict.against(f"{around.role}, {around.live.label}", paired.named)
+    words, tone = context.live_note, verdict.OPEN
+    if context.live is not None:
+        words = (
+            f"How it compares with {context.role}, {context.live.label}, is not known: {lacking}."
+        )
+    if context.live is not None and paired is not None:
+        words, tone = verdict.against(f"{context.role}, {context.live.label}", paired.named)
     return verdict.Verdict(verdict.sentence(figures), words, tone)
 
 
-def _alerts(subject: Subject, around: Surroundings) -> tuple[str, ...]:
+def _alerts(subject: Subject, context: PageContext) -> tuple[str, ...]:
     evaluation = from_evaluation(subject.evaluation or {})
     found = [
         f"The registry contradicts the model's own evaluation. {each}."
         for each in contradictions(evaluation, from_metadata(subject.metadata))
     ]
-    if around.flaw:
-        found.append(f"It has no passed validation: {around.flaw}.")
+    if context.flaw:
+        found.append(f"It has no passed validation: {context.flaw}.")
     if subject.metadata.get("Stated"):
         found.append(
             f"These values were stated by a person and not measured: {subject.metadata['Stated']}."
@@ -188,17 +190,17 @@ def _alerts(subject: Subject, around: Surroundings) -> tuple[str, ...]:
 
 
 def _change(
-    subject: Subject, around: Surroundings, paired: PairedComparison | None, lacking: str
+    subject: Subject, context: PageContext, paired: PairedComparison | None, lacking: str
 ) -> Change:
-    live = around.live
+    live = context.live
     if live is None:
-        return Change("", around.role, around.live_note)
+        return Change("", context.role, context.live_note)
     theirs = live.figures
     side_by_side = tuple(
         (figure, theirs[key]) for key, figure in subject.figures.items() if key in theirs
     )
     if paired is None:
-        return Change(live.label, around.role, lacking, figures=side_by_side)
+        return Change(live.label, context.role, lacking, figures=side_by_side)
     assert subject.evidence and live.evidence
     pictures = {**live.evidence.cards, **subject.evidence.cards}
 
@@ -209,7 +211,7 @@ def _change(
 
     return Change(
         live.label,
-        around.role,
+        context.role,
         differences=(
             ("Named right", paired.named),
             ("Named at all, right or wrong", paired.accepted),
@@ -224,7 +226,7 @@ def _change(
 
 
 def _unmeasured(
-    subject: Subject, figures: Mapping[str, Figure], around: Surroundings, lacking: str
+    subject: Subject, figures: Mapping[str, Figure], context: PageContext, lacking: str
 ) -> tuple[str, ...]:
     said = [
         "No chip: these are the figures of the trained network in full precision. What the "
@@ -249,8 +251,8 @@ def _unmeasured(
             "Reprints and twins are not counted apart: a view that is answered with another "
             "printing of the same picture counts as wrong."
         )
-    if around.live is not None and lacking:
-        said.append(f"No comparison with {around.live.label} on the same views: {lacking}.")
+    if context.live is not None and lacking:
+        said.append(f"No comparison with {context.live.label} on the same views: {lacking}.")
     if subject.evaluation is None:
         said.append(
             "Its evaluation cannot be read"
@@ -346,8 +348,8 @@ def _lint(subject: Subject) -> str:
     return "This kind of model is not compiled, so its graph was not checked."
 
 
-def _differences(subject: Subject, around: Surroundings) -> tuple[Differences, ...]:
-    others = [("its parent", around.parent), (around.role, around.live)]
+def _differences(subject: Subject, context: PageContext) -> tuple[Differences, ...]:
+    others = [("its parent", context.parent), (context.role, context.live)]
     found = []
     for role, other in others:
         if other is not None:
@@ -376,8 +378,8 @@ def _differing(compared: Comparison, other: str, role: str) -> Differences:
     )
 
 
-def _choices(subject: Subject, around: Surroundings) -> tuple[Choice, Choice]:
-    return choices(subject.name, subject.label, around.seen, around.circumstances, around.flaw)
+def _choices(subject: Subject, context: PageContext) -> tuple[Choice, Choice]:
+    return choices(subject.name, subject.label, context.seen, context.circumstances, context.flaw)
 
 
 def _sentence(text: str) -> str:

@@ -251,7 +251,7 @@ def _table(
         each = f"{usd:.10f}".rstrip("0").rstrip(".")
         rows.append((line.what, f"{line.amount:,.6g}", each, _money(line.amount * usd, digits)))
     if total:
-        words = "together, but for what has no price here" if unpriced else "together"
+        words = "together, without what has no price here" if unpriced else "together"
         rows.append((f"**{words}**", "", "", f"**{sum_:.{digits}f}**"))
     return _markdown(rows)
 

@@ -17,7 +17,7 @@ class PartsError(ValueError):
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a card set; no card plays two, but for ``joining``.
+    """The parts of a card set; no card is in two of them, except in ``joining``.
 
     Attributes:
         known: Cards that the model was trained on; empty for a set that it never saw.

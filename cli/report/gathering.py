@@ -11,7 +11,7 @@ from registry.text import one_line
 if TYPE_CHECKING:
     from registry.convergence import Observation
     from registry.versions.packages import Package
-    from reports.assembly import Subject, Surroundings
+    from reports.assembly import PageContext, Subject
     from reports.decision import Circumstances
     from reports.evidence import Evidence
     from reports.page import Page
@@ -33,7 +33,7 @@ def page_of(aws: AwsSession, package: Package, against: Package | None = None) -
 
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     made = f"Made by cards report on {moment} for {package.arn}, from what the registry had then."
-    return assemble(subject_of(aws, package), _surroundings(aws, package, against), made)
+    return assemble(subject_of(aws, package), _page_context(aws, package, against), made)
 
 
 def subject_of(aws: AwsSession, package: Package) -> Subject:
@@ -121,10 +121,10 @@ def _member(
     return body, ""
 
 
-def _surroundings(aws: AwsSession, package: Package, against: Package | None) -> Surroundings:
+def _page_context(aws: AwsSession, package: Package, against: Package | None) -> PageContext:
     from registry.lineage.ancestry import ancestors
     from registry.versions.validation import current_validation
-    from reports.assembly import Surroundings
+    from reports.assembly import PageContext
     from reports.decision import console_link
     from reports.page import Ancestor
 
@@ -136,9 +136,9 @@ def _surroundings(aws: AwsSession, package: Package, against: Package | None) ->
     if package.name is not None:
         verdict = current_validation(package.name, package.metadata)
         flaw = "" if verdict.passed else "; ".join(verdict.faults)
-    return Surroundings(
+    return PageContext(
         live=subject_of(aws, other) if other else None,
-        role="the version that was asked for" if against else Surroundings.role,
+        role="the version that was asked for" if against else PageContext.role,
         live_note=note,
         parent=_without_files(aws, parent) if parent else None,
         line=tuple(Ancestor(each.label, _word(each)) for each in reversed(chain)),

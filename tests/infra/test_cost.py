@@ -52,7 +52,7 @@ def test_the_compile_job_is_priced_on_the_instance_of_the_settings(synthesise: A
     assert "ml.m5.2xlarge" in amounts(cost_estimate.release(resources(other)))
     text = estimate(other.folder)
     assert "of ml.m5.2xlarge | 0.0833333 | no price found | ?" in text
-    assert "together, but for what has no price here" in text.partition("### One release")[2]
+    assert "together, without what has no price here" in text.partition("### One release")[2]
 
 
 def test_every_kind_of_resource_is_priced_or_known_to_be_free(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reports.assembly import Surroundings, assemble
+from reports.assembly import PageContext, assemble
 from reports.page import Ancestor
 from reports.rendering import version_page
 from tests.browser import CHROMIUM, Opened, running
@@ -23,9 +23,9 @@ pytestmark = [
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     folder = tmp_path_factory.mktemp("browser")
     line = (Ancestor("teacher-dinov3-vitl16-phase1-v1", "approved"),)
-    around = Surroundings(live=live(), parent=live(), line=line, console="https://example.com/a")
+    context = PageContext(live=live(), parent=live(), line=line, console="https://example.com/a")
     file = folder / "page.html"
-    file.write_text(version_page(assemble(subject(), around, "Made for a test.")))
+    file.write_text(version_page(assemble(subject(), context, "Made for a test.")))
     with running(folder / "profile") as browser:
         yield browser.open(file)
 

@@ -13,7 +13,7 @@ import pytest
 
 from registry.convergence import Approval, JobState, Observation, Step
 from registry.names import BY_APPROVAL, BY_PROMOTION, ModelName
-from reports.assembly import Subject, Surroundings, assemble
+from reports.assembly import PageContext, Subject, assemble
 from reports.decision import STEPS, Circumstances, choices, console_link
 from reports.evidence import Confusion, Evidence
 from reports.figures import from_evaluation, from_metadata
@@ -55,8 +55,8 @@ class Read(HTMLParser):
         return {each[attribute]: each for _, each in self.elements if attribute in each}
 
 
-def read(the: Subject, around: Surroundings | None = None) -> Read:
-    return Read(version_page(assemble(the, around or Surroundings(), "Made for a test.")))
+def read(the: Subject, context: PageContext | None = None) -> Read:
+    return Read(version_page(assemble(the, context or PageContext(), "Made for a test.")))
 
 
 def words(page: Read) -> str:
@@ -80,8 +80,8 @@ def test_without_an_evaluation_the_figures_are_those_of_the_metadata() -> None:
 
 
 def test_metadata_that_contradicts_the_evaluation_is_the_first_thing_said() -> None:
-    assert not assemble(subject(), Surroundings(), "").alerts
-    page = assemble(subject(metadata=metadata(Top1="0.9125")), Surroundings(), "")
+    assert not assemble(subject(), PageContext(), "").alerts
+    page = assemble(subject(metadata=metadata(Top1="0.9125")), PageContext(), "")
     assert len(page.alerts) == 1 and "0.9125" in page.alerts[0] and "0.8125" in page.alerts[0]
 
 
@@ -101,7 +101,7 @@ def test_counts_of_the_verdict_make_100() -> None:
 
 
 def test_comparison_with_the_live_version_is_on_the_same_views() -> None:
-    page = read(subject(), Surroundings(live=live()))
+    page = read(subject(), PageContext(live=live()))
     text = words(page)
     assert (
         "cannot be told apart from the live version, student-efficientnet-lite0-stage2-v1" in text
@@ -116,7 +116,7 @@ def test_comparison_with_the_live_version_is_on_the_same_views() -> None:
 
 
 def test_a_version_without_evidence_says_what_is_missing_and_why() -> None:
-    text = words(read(subject(evidence=None), Surroundings(live=live())))
+    text = words(read(subject(evidence=None), PageContext(live=live())))
     assert "This version keeps no evidence.json" in text
     assert "student-efficientnet-lite0-stage2-v2 keeps no answers view by view" in text
     bare = words(read(Subject("student-x-stage2-v1", {})))
@@ -189,11 +189,11 @@ def test_hostile_text_is_only_text(text: str) -> None:
         label=text, metadata=given, evidence=kept, message=text, lacking=text,
         evaluation=evaluation(warnings=[text]),
     )  # fmt: skip
-    around = Surroundings(
+    context = PageContext(
         live=live(label=text, evidence=others), flaw=text, line=(Ancestor(text, text),),
         console=console_link(text, text),
     )  # fmt: skip
-    page = read(the, around)
+    page = read(the, context)
     assert not {tag for tag, _ in page.elements} & {"script", "iframe", "object", "link", "form"}
     for tag, attributes in page.elements:
         assert not [name for name in attributes if name.startswith("on") or name == "style"], tag
@@ -211,7 +211,7 @@ def test_a_page_forbids_everything_but_what_is_in_it() -> None:
 
 
 def test_every_picture_and_chart_has_words() -> None:
-    page = read(subject(), Surroundings(live=live()))
+    page = read(subject(), PageContext(live=live()))
     assert all(each.get("alt") for tag, each in page.elements if tag == "img")
     charts = [each for tag, each in page.elements if tag == "svg"]
     assert all(each.get("aria-labelledby") or each.get("aria-hidden") for each in charts)
@@ -246,7 +246,7 @@ def test_17592_cards_make_a_page_within_its_bound_quickly() -> None:
     assert len(ours.to_json()) < 4 * 10**6
     kept = Evidence.from_json(ours.to_json())
     page = version_page(
-        assemble(subject(evidence=kept), Surroundings(live=live(evidence=theirs)), "")
+        assemble(subject(evidence=kept), PageContext(live=live(evidence=theirs)), "")
     )
     assert len(page.encode()) < LIMIT
     assert time.monotonic() - started < 60

@@ -73,7 +73,7 @@ class Teacher(nn.Module):
         return _parameters_outside(self.backbone, self._frozen)
 
     def train(self, mode: bool = True) -> Teacher:
-        """Training mode, but for what stays as it began."""
+        """Training mode, except for the frozen stages."""
         super().train(mode)
         _keep(self._frozen)
         return self
@@ -121,7 +121,7 @@ class Student(nn.Module):
         return _parameters_outside(self.backbone, self._frozen)
 
     def train(self, mode: bool = True) -> Student:
-        """Training mode, but for what stays as it began."""
+        """Training mode, except for the frozen stages."""
         super().train(mode)
         _keep(self._frozen)
         return self

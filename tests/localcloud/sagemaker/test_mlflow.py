@@ -150,7 +150,7 @@ def test_app_in_creation_is_created_after_a_restart(tmp_path: Path) -> None:
         cloud.stop()
         cloud.start()
         describe = client_of(cloud)("sagemaker").describe_mlflow_app
-        until(lambda: describe(Arn=arn)["Status"] == "Created")
+        assert until(lambda: describe(Arn=arn)["Status"] == "Created")
     finally:
         cloud.stop()
 
