@@ -75,7 +75,7 @@ bench-hef: $(SETUP) ## Measure reading a HEF of 15 MB against hashing it; BENCH_
 	@$(PY) -m bench.hef_reading $(BENCH_FLAGS)
 
 bench-frames: $(SETUP) ## Measure finding cards in rendered scenes; BENCH_FLAGS='--scenes 50 --sizes 640x480'.
-	@$(PY) -m bench.frames $(BENCH_FLAGS)
+	@$(PY) -m bench.frames.finding $(BENCH_FLAGS)
 
 ablation: $(SETUP) ## Measure what each term of the distillation brings, over 3 seeds; about an hour.
 	@$(PY) -m bench.distillation $(BENCH_FLAGS)

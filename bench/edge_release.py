@@ -24,9 +24,9 @@ from edge.update.updating import Updater
 from registry.compilers import ONNX_INT8
 from registry.contract import Contract
 from registry.releases import statement as statements
-from registry.releases.download import ReleaseSource
 from registry.releases.manifest import canonical, sha256
-from registry.releases.trust import TrustedDeployment, trust_file
+from registry.releases.pull.download import ReleaseSource
+from registry.releases.signatures.trust import TrustedDeployment, trust_file
 
 BUCKET, DEPLOYMENT = "releases", "dev/123456789012/us-east-2"
 
@@ -119,12 +119,12 @@ def release_files(folder: Path, size: int, rows: int) -> tuple[dict[str, bytes],
     Speed does not depend on the weights, nor does an exact search on the rows.
     """
     from bench.export import student
+    from export.graphs.onnx_export import export_onnx
     from export.int8 import OnnxInt8
-    from export.onnx_export import export_onnx
-    from recognition.index import FILES, write_index
     from recognition.onnx_model import OnnxEmbedder
     from recognition.reference_views import ReferenceViews, write_reference_views
     from recognition.sample_cards.drawing import draw_card
+    from recognition.search.index import FILES, write_index
     from recognition.views.camera import camera_views
 
     model, config = student(size)

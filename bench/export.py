@@ -56,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     import torch
 
+    from export.graphs.onnx_export import export_onnx
     from export.int8 import OnnxInt8
-    from export.onnx_export import export_onnx
     from recognition.card_sets.card_set import read_card_set
     from recognition.onnx_model import OnnxEmbedder
     from recognition.sample_cards.drawing import draw_card_set

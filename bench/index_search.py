@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Before usearch: see recognition/index.py.
+# Before usearch: see recognition/search/index.py.
 import onnxruntime  # noqa: F401
 from numpy.typing import NDArray
 from usearch.index import Index
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     for query, right in zip(queries, best, strict=True):
                         begun = time.perf_counter()
                         keys_found = graph.search(query, width, threads=1).keys
-                        # Ranked by their float32 rows, all of them, as recognition/index.py does.
+                        # Ranked by all of their float32 rows, as recognition/search/index.py does.
                         near = np.asarray(keys_found, dtype=np.int64)
                         chosen = near[(gallery[near] @ query).argmax()]
                         took.append(1000 * (time.perf_counter() - begun))

@@ -25,8 +25,8 @@ from export.fidelity.measurement import embed
 from export.int8 import OnnxInt8, Scheme
 from export.student_artifact import read_artifact
 from recognition.clustered_intervals import Clusters, mean_interval
-from recognition.gallery import best_matches
 from recognition.onnx_model import OnnxEmbedder
+from recognition.search.gallery import best_matches
 
 #: By name: the scheme, and how many images calibrate it. Histograms keep every value that any
 #: layer makes in memory, so they get fewer; extremes get as many for comparison.

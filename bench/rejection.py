@@ -25,11 +25,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.acceptance import FALSE_ACCEPTS, choose_threshold, threshold_between
-from recognition.frames import in_frames
-from recognition.gallery import TIE, Gallery, checked_rows
-from recognition.match_score import RUNNERS_UP, MatchScore
+from recognition.acceptance.false_accepts import FALSE_ACCEPTS
+from recognition.acceptance.threshold import choose_threshold, threshold_between
 from recognition.retrieval import auroc
+from recognition.search.frames import in_frames
+from recognition.search.gallery import TIE, Gallery, checked_rows
+from recognition.search.match_score import RUNNERS_UP, MatchScore
 
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -311,8 +312,8 @@ def embedded(
 
     import torch
 
-    from recognition.frames import FRAMES
     from recognition.sample_cards.drawn_set import DrawnSet
+    from recognition.search.frames import FRAMES
     from training.artifacts.model_archive import load_model
     from training.data.batches import CardDataset
     from training.reporting.evaluation import ModelEmbedder

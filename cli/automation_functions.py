@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.aws import AwsSession
 from cli.errors import CliError
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_logs.client import CloudWatchLogsClient

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from registry.text import printable
+from registry.untrusted.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

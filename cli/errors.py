@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 #: Where our own exceptions come from: their message is written for people.
 _OURS = ("cli.", "registry.", "recognition.", "export.", "training.", "localcloud.")

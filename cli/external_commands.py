@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cli.errors import CliError
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What our own settings replace; anything else of the caller's AWS setup would point elsewhere.

@@ -5,18 +5,18 @@ It imports next to nothing itself: from here on Ctrl-C is quiet, also while the 
 
 from __future__ import annotations
 
-from cli.interrupts import exit_at_once
+from cli.program.interrupts import exit_at_once
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command and exits; see :func:`cli.entry_point.run`.
+    """Runs the command and exits; see :func:`cli.program.entry_point.run`.
 
     Args:
         arguments: The command line without its first word; ``sys.argv`` by default.
     """
     exit_at_once("cards")
-    from cli import application
-    from cli.entry_point import run
+    from cli.program import application
+    from cli.program.entry_point import run
 
     run(application.app, "cards", arguments)
 

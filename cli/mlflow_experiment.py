@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cli.aws import AwsSession
 from cli.errors import CliError
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 #: MLflow's own defaults wait for a silent server for many minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from registry.versions.packages import Package

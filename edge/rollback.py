@@ -12,8 +12,8 @@ from edge.state.folder import CURRENT, PREVIOUS, StateFolder
 from edge.state.record import Health, Refusal, changed_record
 from edge.stored_release import signed_manifest
 from registry.releases.manifest import ManifestError
-from registry.releases.pulled_folder import DownloadError
-from registry.releases.trust import TrustedDeployment
+from registry.releases.pull.pulled_folder import DownloadError
+from registry.releases.signatures.trust import TrustedDeployment
 
 
 def roll_back(

@@ -14,7 +14,7 @@ def signature_fits(pem: str, signature: bytes, message: bytes) -> bool:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    from registry.releases.trust import TrustError
+    from registry.releases.signatures.trust import TrustError
 
     try:
         key = load_pem_public_key(pem.encode())

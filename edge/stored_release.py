@@ -8,8 +8,6 @@ from typing import Any
 
 from edge.signature import signature_fits
 from edge.state.folder import StateError, StateFolder
-from registry.json_object import JsonObjectError, parse_object
-from registry.releases.envelope import PAYLOAD_LIMIT
 from registry.releases.manifest import (
     MANIFEST,
     MANIFEST_LIMIT,
@@ -18,9 +16,11 @@ from registry.releases.manifest import (
     parse,
     sha256,
 )
-from registry.releases.pulled_folder import SIGNATURE_LIMIT, STATEMENT_FILE
+from registry.releases.pull.pulled_folder import SIGNATURE_LIMIT, STATEMENT_FILE
+from registry.releases.signatures.envelope import PAYLOAD_LIMIT
+from registry.releases.signatures.trust import TrustedDeployment, TrustError, read_trust_file
 from registry.releases.statement import Statement, StatementError, unverified, verified
-from registry.releases.trust import TrustedDeployment, TrustError, read_trust_file
+from registry.untrusted.json_object import JsonObjectError, parse_object
 
 
 def pinned(folder: StateFolder) -> TrustedDeployment:

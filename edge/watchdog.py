@@ -18,8 +18,8 @@ from edge.state.record import Health, changed_record, read_record
 from edge.stored_release import pinned
 from registry.deployment import utc_now
 from registry.releases.manifest import ManifestError
-from registry.releases.pulled_folder import DownloadError
-from registry.releases.trust import TrustError
+from registry.releases.pull.pulled_folder import DownloadError
+from registry.releases.signatures.trust import TrustError
 
 #: Starts without an answer, and failures in a row, after which a device goes back.
 STARTS, FAILURES = 3, 5

@@ -3,7 +3,7 @@
 Example: an ONNX graph with an operation that the Hailo parser refuses.
 
 >>> import onnx
->>> from export.lint import lint
+>>> from export.graphs.lint import lint
 >>> image, out = (
 ...     onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 1, 1])
 ...     for name in ("image", "out")

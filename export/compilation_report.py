@@ -13,7 +13,7 @@ import onnx
 
 from export.compiler import CompiledModel
 from export.fidelity.measurement import MeasuredModel
-from export.graph import parameter_count
+from export.graphs.graph import parameter_count
 from export.student_artifact import StudentArtifact
 from recognition.file_digest import file_sha256
 from registry.compilers import ONNX_FILE, ONNX_INT8, ONNX_STAGE, compiler_of_stage

@@ -26,7 +26,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export import batch_graph
 from export.calibration import CalibrationError, record, tints
 from export.compilation_report import ONNX, Source, compilation
 from export.compiler import CompiledModel, CompileError, CompileFault, Compiler
@@ -38,22 +37,23 @@ from export.fidelity.gate_images import GateImages, evenly_spaced, render_gate_i
 from export.fidelity.measurement import MeasuredModel, embed, embed_with_swapped_channels, measure
 from export.fidelity.report import ADVISED_IMAGES, fidelity_page, fidelity_report
 from export.fidelity.thresholds import GateError, Thresholds
-from export.lint import has_external_data, lint
+from export.graphs import batch_graph
+from export.graphs.lint import has_external_data, lint
 from export.reference_views import make_reference_views
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
 from recognition.atomic_files import write_atomically
 from recognition.card_sets.card_set import CardSetError
 from recognition.embedding_model import EmbeddingModel
 from recognition.file_digest import file_sha256
-from recognition.index import ReferenceIndex, write_index
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from recognition.reference_views import REFERENCE_VIEWS, write_reference_views
-from registry.archives import ArchiveError
+from recognition.search.index import ReferenceIndex, write_index
 from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
 from registry.compilers import ONNX_STAGE, compiler_names
 from registry.contract import ContractError
 from registry.names import ModelNameError, parse_name
-from registry.text import one_line
+from registry.untrusted.archives import ArchiveError
+from registry.untrusted.text import one_line
 
 INDEX_FILES = ("embeddings.npy", "usearch.index", "index.json", "metadata.json")
 FIDELITY, FIDELITY_PAGE, COMPILATION = "fidelity.json", "fidelity.html", "compilation.json"

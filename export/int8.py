@@ -27,7 +27,7 @@ from onnxruntime.quantization import (
 from export.calibration import Pixels, Recorder
 from export.compiler import CompiledModel, CompileError
 from export.deadline import Deadline
-from export.graph import image_inputs, prologue
+from export.graphs.graph import image_inputs, prologue
 from recognition.atomic_files import atomic_file
 from recognition.onnx_model import OnnxEmbedder
 from registry.compilers import ONNX_INT8

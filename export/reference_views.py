@@ -7,8 +7,8 @@ import numpy as np
 from export.fidelity.gate_images import CardImages, GateImages, evenly_spaced
 from export.fidelity.measurement import MeasuredModel
 from recognition.embedding_model import EmbeddingModel
-from recognition.gallery import best_matches
 from recognition.reference_views import ReferenceViews, chosen_rows
+from recognition.search.gallery import best_matches
 from registry.compilation.gate_thresholds import GateThresholds
 
 #: Views of known cards, and of cards that the release does not know.

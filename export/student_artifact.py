@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.acceptance import FALSE_ACCEPTS
+from recognition.acceptance.false_accepts import FALSE_ACCEPTS
 from recognition.card_sets.card_set import Split
 from recognition.file_digest import file_sha256
-from registry.archives import extract
 from registry.contract import LARGEST_SIZE, Contract
+from registry.untrusted.archives import extract
 from registry.weight_origins import WeightOrigin, read_origins
 
 ARCHIVE = "model.tar.gz"

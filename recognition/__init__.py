@@ -7,7 +7,7 @@ demo and the tests, and nothing else here imports it, so a device can leave it o
 Example: the nearest cards of a query, by embeddings of clean scans.
 
 >>> import numpy as np
->>> from recognition.gallery import best_matches
+>>> from recognition.search.gallery import best_matches
 >>> scans = np.eye(3, dtype=np.float32)
 >>> query = np.array([[0.6, 0.8, 0.0]], dtype=np.float32)
 >>> best_matches(scans, ["base1-1", "base1-2", "base1-3"], query, k=2).card_ids.tolist()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from recognition.acceptance_rule import AcceptanceRule
+from recognition.acceptance.rule import AcceptanceRule
 from recognition.clustered_intervals import Interval
 
 
@@ -84,7 +84,7 @@ class Evaluation:
         auroc: Probability that a known card's query has a higher score than an unseen card's query
             (test part); ties count half.
         threshold: Score from which a match is accepted, chosen by views of unknown cards
-            (:mod:`recognition.acceptance`).
+            (:mod:`recognition.acceptance.threshold`).
         cosine_threshold: The same if the score were the best cosine.
         false_accept_target: The false-accept rate that was aimed at.
         false_accept_estimate: Upper end of a one-sided 95 % interval of the false-accept rate, by a

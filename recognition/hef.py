@@ -18,7 +18,7 @@ from pathlib import Path
 import xxhash
 
 from registry.contract import Contract
-from registry.text import printable
+from registry.untrusted.text import printable
 
 MAGIC = b"\x01HEF"
 LARGEST_FILE = 1024**3

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from recognition.gallery import l2_normalise
+from recognition.search.gallery import l2_normalise
 from registry.contract import Contract
 
 Pixels = NDArray[np.uint8]

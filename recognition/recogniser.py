@@ -11,13 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.acceptance_rule import AcceptanceRule
+from recognition.acceptance.rule import AcceptanceRule
 from recognition.card_sets.scan import stretch
 from recognition.embedding_model import EmbeddingModel
 from recognition.file_digest import file_sha256
-from recognition.frames import mean_of_frames
-from recognition.index import EMBEDDINGS, GRAPH, METADATA, ROWS, IndexFileError, ReferenceIndex
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
+from recognition.search.frames import mean_of_frames
+from recognition.search.index import (
+    EMBEDDINGS,
+    GRAPH,
+    METADATA,
+    ROWS,
+    IndexFileError,
+    ReferenceIndex,
+)
 from registry.compilers import COMPILERS, compiler_of_file
 from registry.contract import Contract
 from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT, ManifestError, files_of, parse

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recognition.acceptance import (
-    FALSE_ACCEPTS,
+from recognition.acceptance.false_accepts import FALSE_ACCEPTS
+from recognition.acceptance.rule import AcceptanceRule
+from recognition.acceptance.threshold import (
     FLOAT_NOISE,
     ChosenThreshold,
     choose_threshold,
     threshold_between,
 )
-from recognition.acceptance_rule import AcceptanceRule
 from recognition.clustered_intervals import (
     Clusters,
     Interval,
@@ -29,9 +29,9 @@ from recognition.clustered_intervals import (
     rate_interval,
 )
 from recognition.figures import ArtworkFigures, Evaluation, FramesFigures
-from recognition.frames import FRAMES, in_frames
-from recognition.gallery import CHUNK, TIE, Floats, Gallery, OwnCard, checked_rows
-from recognition.match_score import MatchScore
+from recognition.search.frames import FRAMES, in_frames
+from recognition.search.gallery import CHUNK, TIE, Floats, Gallery, OwnCard, checked_rows
+from recognition.search.match_score import MatchScore
 
 Doubles = NDArray[np.float64]
 
@@ -82,11 +82,11 @@ def evaluate(
             threshold together with ``unseen_validation``.
         stranger_ids: Card id of each of its rows, none of them one of ``unseen_validation_ids``.
         artworks: By card id the name of the artwork that it is a printing of.
-        printing_margin: Of the rule (:class:`recognition.acceptance_rule.AcceptanceRule`).
+        printing_margin: Of the rule (:class:`recognition.acceptance.rule.AcceptanceRule`).
         false_accepts: The false-accept rate in (0, 1) that the threshold is to hold.
         score: What acceptance compares with the threshold.
         noise: How much a cosine of these embeddings depends on the machine that computes it;
-            ``recognition.acceptance.QUANTISED_NOISE`` for an 8-bit network.
+            ``recognition.acceptance.threshold.QUANTISED_NOISE`` for an 8-bit network.
         chunk: Queries compared at once; bounds the memory.
 
     Raises:

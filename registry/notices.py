@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mypy_boto3_sns.client import SNSClient
 
-from registry.text import aws_line, one_line
+from registry.untrusted.text import aws_line, one_line
 
 #: SNS's own limits: a subject's characters, and bytes of a message, of which we use far fewer.
 _SUBJECT_LIMIT, _TEXT_LIMIT = 100, 4000

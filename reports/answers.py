@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.acceptance_rule import AcceptanceRule
-from recognition.gallery import CHUNK, TIE, Gallery
+from recognition.acceptance.rule import AcceptanceRule
+from recognition.search.gallery import CHUNK, TIE, Gallery
 
 Floats = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from registry.json_object import JsonObjectError, parse_object
+from registry.untrusted.json_object import JsonObjectError, parse_object
 from reports.pictures import is_picture
 from reports.view_outcomes import EvidenceError, ViewOutcomes
 

@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from registry.text import printable
+from registry.untrusted.text import printable
 from reports.page import Page
 
 TEMPLATES = Path(__file__).parent / "templates"

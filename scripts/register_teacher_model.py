@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cli.interrupts import exit_at_once, main_name
+from cli.program.interrupts import exit_at_once, main_name
 
 if __name__ == "__main__":
     exit_at_once(main_name())
@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, Environment
-from cli.entry_point import script
 from cli.options import AsJson
+from cli.program.entry_point import script
 from cli.registry.register_job import Job, Statements, Weights, register
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from cli.interrupts import exit_at_once, main_name
+from cli.program.interrupts import exit_at_once, main_name
 
 if __name__ == "__main__":
     exit_at_once(main_name())
@@ -11,8 +11,8 @@ if __name__ == "__main__":
 from pathlib import Path
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
-from cli.entry_point import script
 from cli.options import AsJson
+from cli.program.entry_point import script
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "config" / "model_metadata_template.json"
 

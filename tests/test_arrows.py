@@ -34,15 +34,20 @@ ROOMS = {
 #: Within a package: which folders a folder may import, beside files of the package's top.
 FOLDERS = {
     "registry": {
-        "versions": set(),
+        "untrusted": set(),
+        "versions": {"untrusted"},
         "tracking": set(),
-        "lineage": {"versions"},
-        "registration": {"lineage", "versions"},
-        "compilation": {"versions"},
-        "releases": {"compilation", "lineage", "versions"},
-        "automation": {"compilation", "lineage", "registration", "releases", "versions"},
+        "lineage": {"untrusted", "versions"},
+        "registration": {"lineage", "untrusted", "versions"},
+        "compilation": {"untrusted", "versions"},
+        "releases": {"compilation", "lineage", "untrusted", "versions"},
+        "automation": {
+            *("compilation", "lineage", "registration", "releases", "untrusted", "versions"),
+        },
     },
     "recognition": {
+        "search": {"card_sets"},
+        "acceptance": {"search"},
         "sample_cards": {"card_sets"},
         "card_sets": set(),
         "views": {"card_sets"},
@@ -58,7 +63,7 @@ FOLDERS = {
         "update": {"preflight", "runtimes", "selftest", "state"},
         "cli": {"frames", "preflight", "runtimes", "selftest", "serve", "state", "update"},
     },
-    "export": {"fidelity": set(), "hailo": set()},
+    "export": {"graphs": set(), "fidelity": set(), "hailo": {"graphs"}},
     "training": {
         "losses": set(),
         "models": set(),
@@ -71,6 +76,10 @@ FOLDERS = {
         "submission": {"losses"},
     },
     "cli": {
+        "program": {
+            *("data", "demo", "export", "index", "operations", "registry", "release", "report"),
+            "train",
+        },
         "data": set(),
         "release": set(),
         "export": set(),
@@ -81,7 +90,7 @@ FOLDERS = {
         "operations": {"demo"},
         "report": set(),
     },
-    "bench": {"recognition": set()},
+    "bench": {"frames": set(), "recognition": set()},
     "infra": {"constructs": set()},
     "localcloud": {"patches": {"sagemaker"}, "sagemaker": set()},
 }

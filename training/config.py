@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_type_hints
 
-from recognition.acceptance import FALSE_ACCEPTS
+from recognition.acceptance.false_accepts import FALSE_ACCEPTS
 from recognition.views.scales import scan_scale
 from registry.contract import LARGEST_SIZE, Contract, ContractError
 from registry.names import STUDENT, TEACHER, ModelNameError, check_line

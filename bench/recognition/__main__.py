@@ -38,9 +38,9 @@ from bench.recognition.parts import parts_of
 from bench.recognition.tables import tables
 from recognition.card_sets.card_set import CardSet, read_card_set
 from recognition.card_sets.scan import load_scan
-from registry.archives import extract
 from registry.compilers import ONNX_FILE, ONNX_INT8
 from registry.contract import Contract
+from registry.untrusted.archives import extract
 
 #: Side in pixels that scans are read at: what views of the camera's size are drawn from.
 _SCAN = 2 * CAMERA_SIDE
@@ -89,7 +89,7 @@ def load_model(folder: Path, scratch: Path) -> TrainedModel:
         held_out = (split["unseen_validation"], split["unseen_test"])
         return TrainedModel([matcher], frozenset(split["known"]), held_out, size)
     if (folder / MANIFEST).is_file():
-        from recognition.index import ReferenceIndex
+        from recognition.search.index import ReferenceIndex
 
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         contract = Contract.from_dict(manifest["contract"])

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognition.card_sets.scan import stretch
-from recognition.gallery import l2_normalise
 from recognition.onnx_model import OnnxEmbedder
+from recognition.search.gallery import l2_normalise
 from registry.contract import Contract
 
 if TYPE_CHECKING:

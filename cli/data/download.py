@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cli.console import bar
 from cli.errors import CliError
-from registry.text import printable
+from registry.untrusted.text import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -87,7 +87,7 @@ def prepare(
 
 def lines(packed: PackedSet, findings: CardSetFindings, out: Path) -> list[str]:
     """The report for people, what matters first."""
-    from registry.text import printable
+    from registry.untrusted.text import printable
 
     report = [f"{len(packed.cards)} cards, {packed.images} scans, digest {packed.digest[:12]}"]
     kinds = {"broken": "left out", "kept": "kept, but", "ignored": "ignored"}

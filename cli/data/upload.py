@@ -294,7 +294,7 @@ def _require_same(s3: S3Client, bucket: str, file: _File) -> None:
 
 
 def _marker(s3: S3Client, bucket: str, prefix: str) -> str | None:
-    from registry.stored_json import StoredJsonError, read_json
+    from registry.untrusted.stored_json import StoredJsonError, read_json
 
     try:
         found = read_json(s3, bucket, prefix + MARKER, 4096)

@@ -23,8 +23,8 @@ def artifact_document(aws: AwsSession, package: Package, member: str) -> dict[st
     Raises:
         ArchiveError: The artifact has no such file, or one that is too large.
     """
-    from registry.archives import read_member
     from registry.aws import split_s3_uri
+    from registry.untrusted.archives import read_member
 
     bucket, key = split_s3_uri(package.model_data_url)
     stream = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"]

@@ -170,7 +170,7 @@ class Demo:
         with self._step("pull and recognise") as task:
             from cli.release.pull import pull_release
             from cli.release.trust import pin_own
-            from registry.releases.trust import fingerprint
+            from registry.releases.signatures.trust import fingerprint
 
             trusted = pin_own(self.aws)
             task.log(

@@ -46,10 +46,10 @@ def lint(
     operations is a judgement from Hailo's published models. Exits with 1 where something is found.
     """
     from cli.console import print_json, print_line
-    from cli.contract_file import read_contract
-    from export.graph import parameter_count
-    from export.lint import lint as find
-    from export.runtime_check import runtime_findings
+    from cli.export.contract_file import read_contract
+    from export.graphs.graph import parameter_count
+    from export.graphs.lint import lint as find
+    from export.graphs.runtime_check import runtime_findings
 
     model = _parse(file)
     findings = find(model, read_contract(contract) if contract else None)
@@ -87,7 +87,7 @@ def lint(
 @app.command(epilog="Example: cards export network release/model.onnx --out network.onnx")
 def network(file: Graph, out: Out) -> None:
     """Writes the network alone: normalised float32 NCHW in, the embedding before its norm out."""
-    from export.graph import network as cut
+    from export.graphs.graph import network as cut
 
     _derive(file, out, cut)
 
@@ -95,7 +95,7 @@ def network(file: Graph, out: Out) -> None:
 @app.command(epilog="Example: cards export batch release/model.onnx --out batch.onnx")
 def batch(file: Graph, out: Out) -> None:
     """Writes the graph's twin for servers, which takes many images at a time."""
-    from export.graph import batched
+    from export.graphs.graph import batched
 
     _derive(file, out, batched)
 
@@ -151,6 +151,6 @@ def _check(file: Path, model: onnx.ModelProto) -> None:
 
 
 def _no_graph(file: Path, why: object) -> CliError:
-    from registry.text import printable
+    from registry.untrusted.text import printable
 
     return CliError(f"{file}: is no ONNX graph ({printable(' '.join(str(why).split()))[:200]})")

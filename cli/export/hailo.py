@@ -56,7 +56,7 @@ def build(
     import tempfile
 
     from cli.console import print_line
-    from cli.docker import docker
+    from cli.export.docker import docker
     from cli.export.hailo_wheel import check_wheel
 
     name = f"{LOCAL}:{_checked(tag)}"
@@ -89,7 +89,7 @@ def push(tag: Tag = "latest", environment: Environment = DEFAULT_ENVIRONMENT) ->
     In the repository its tag is made of compiler and wheel, and names this image for ever.
     """
     from cli.console import print_line
-    from cli.docker import docker
+    from cli.export.docker import docker
     from registry.names import NO_REPOSITORY
 
     local = f"{LOCAL}:{_checked(tag)}"

@@ -67,7 +67,7 @@ def verify(
     out, nothing left to the host.
     """
     from cli.console import print_json, print_line
-    from cli.contract_file import read_contract
+    from cli.export.contract_file import read_contract
     from recognition.hef import ARCHITECTURES, HefError, require_card_model
 
     if arch not in ARCHITECTURES.values():

@@ -336,8 +336,8 @@ def _push(aws: AwsSession, cards: AnySet, grown: GrownCardSet, show_progress: Sh
 def _other_candidate(aws: AwsSession, release: str) -> str | None:
     """The release that the candidate channel points to, where it is another one."""
     from registry.names import CANDIDATE_CHANNEL
-    from registry.releases.download import release_in_channel
-    from registry.releases.pulled_folder import DownloadError
+    from registry.releases.pull.download import release_in_channel
+    from registry.releases.pull.pulled_folder import DownloadError
 
     try:
         bucket = aws.deployment.release_bucket

@@ -12,7 +12,7 @@ import typer
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.errors import CliError
 from cli.options import AsJson
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -9,7 +9,7 @@ import typer
 
 from cli.aws import DEFAULT_ENVIRONMENT, AwsSession, Environment
 from cli.options import AsJson
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from registry.versions.comparison import ComparedVersion, Comparison, Row

@@ -10,7 +10,7 @@ from typing import Any
 
 from cli.errors import CliError
 from recognition.atomic_files import write_atomically
-from registry.text import html_text
+from registry.untrusted.text import html_text
 from registry.versions.comparison import METRICS, ComparedVersion, Comparison, Row
 from registry.versions.queries import number
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from registry.versions.packages import Package

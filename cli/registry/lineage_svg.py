@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import quoteattr
 
 from cli.registry.lineage_drawing import CARDS, COLOURS, Drawing, LineageNode, telling_edges
-from registry.text import html_text
+from registry.untrusted.text import html_text
 
 #: Every monospace font in use is 0.6 em wide, so a box's width follows from its text.
 FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"

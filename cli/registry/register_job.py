@@ -11,7 +11,7 @@ import typer
 
 from cli.aws import AwsSession
 from cli.errors import CliError
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -191,9 +191,9 @@ def _inspected(
     """Reads the artifact from S3 as it comes; nothing of it is unpacked to disk but pickles."""
     from botocore.exceptions import ClientError
 
-    from registry.archives import ArchiveError, walk
     from registry.aws import split_s3_uri
     from registry.aws_errors import is_missing
+    from registry.untrusted.archives import ArchiveError, walk
     from training.artifacts.inspection import InspectionError, inspect
 
     uri = job["ModelArtifacts"]["S3ModelArtifacts"]

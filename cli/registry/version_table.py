@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from cli.version_facts import STATUS_WORDS
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from registry.versions.packages import PackageSummary

@@ -124,8 +124,8 @@ def show(
     from cli.console import print_json
     from cli.release.show_manifest import print_manifest
     from cli.release.verified_manifest import manifest_of
-    from registry.releases.download import release_in_channel
     from registry.releases.folders import folder
+    from registry.releases.pull.download import release_in_channel
 
     aws = AwsSession(environment)
     s3, bucket = aws.client("s3"), aws.deployment.release_bucket

@@ -21,8 +21,8 @@ def diff(
     """Shows what differs between two releases' manifests, signatures verified."""
     from cli.console import print_json, print_line, print_table
     from cli.release.verified_manifest import manifest_of
-    from registry.releases.download import release_in_channel
     from registry.releases.manifest_difference import differences
+    from registry.releases.pull.download import release_in_channel
 
     aws = AwsSession(environment)
     before = other or release_in_channel(aws.client("s3"), aws.deployment.release_bucket)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from registry.releases.download import PulledRelease
+    from registry.releases.pull.download import PulledRelease
+    from registry.releases.signatures.trust import TrustedDeployment
     from registry.releases.statement import Statement
-    from registry.releases.trust import TrustedDeployment
 
 STABLE = "stable"
 _TIMEOUT = 3600.0
@@ -96,13 +96,13 @@ def pull_release(
 
     Raises:
         DownloadError, FolderError, ManifestError, StatementError, TransferError, TrustError: See
-            :func:`registry.releases.download.pull`.
+            :func:`registry.releases.pull.download.pull`.
     """
     from cli.release import trust_store
     from edge.signature import signature_fits
-    from registry.releases.bounded_transfer import TransferLimits, Transfers
-    from registry.releases.download import ReleaseSource
-    from registry.releases.download import pull as pull_
+    from registry.releases.pull.bounded_transfer import TransferLimits, Transfers
+    from registry.releases.pull.download import ReleaseSource
+    from registry.releases.pull.download import pull as pull_
 
     source = ReleaseSource(
         aws.client("s3"), trusted, signature_fits, Transfers(TransferLimits(timeout))
@@ -131,8 +131,8 @@ def verify(
     from cli.console import print_line, print_stderr
     from edge.signature import signature_fits
     from registry.deployment import utc_now
-    from registry.releases.pulled_folder import verify_folder
-    from registry.releases.release_signatures import check_further_signatures
+    from registry.releases.pull.pulled_folder import verify_folder
+    from registry.releases.signatures.release_signatures import check_further_signatures
 
     trusted = _trusted_for(folder, key, deployment, environment)
     accepts = trusted.verify_any(signature_fits)
@@ -159,11 +159,11 @@ def stored_statement(folder: Path, trusted: TrustedDeployment) -> Statement | No
         StatementError: It is not to be followed, or is of another release than the folder's.
     """
     from edge.signature import signature_fits
-    from registry.json_object import JsonObjectError, parse_object
-    from registry.releases.envelope import PAYLOAD_LIMIT
     from registry.releases.manifest import MANIFEST, sha256
-    from registry.releases.pulled_folder import STATEMENT_FILE
+    from registry.releases.pull.pulled_folder import STATEMENT_FILE
+    from registry.releases.signatures.envelope import PAYLOAD_LIMIT
     from registry.releases.statement import StatementError, unverified, verified
+    from registry.untrusted.json_object import JsonObjectError, parse_object
 
     path = folder / STATEMENT_FILE
     if not path.is_file():
@@ -188,8 +188,8 @@ def _trusted_for(
     folder: Path, key: Path | None, deployment: str | None, environment: str
 ) -> TrustedDeployment:
     from cli.release import trust_store
-    from registry.releases.pulled_folder import read_record
-    from registry.releases.trust import (
+    from registry.releases.pull.pulled_folder import read_record
+    from registry.releases.signatures.trust import (
         TrustedDeployment,
         TrustError,
         fingerprint,

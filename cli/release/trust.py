@@ -14,7 +14,7 @@ from cli.options import AsJson
 from cli.release import trust_store
 
 if TYPE_CHECKING:
-    from registry.releases.trust import TrustedDeployment
+    from registry.releases.signatures.trust import TrustedDeployment
 
 #: ``--deployment`` of the commands that work without the deployment's parameters.
 DeploymentName = Annotated[
@@ -60,8 +60,8 @@ def trust(
     shows to the administrator of the deployment.
     """
     from cli.console import print_json, print_line
-    from registry.releases.trust import fingerprint as fingerprint_of
-    from registry.releases.trust import trust_file
+    from registry.releases.signatures.trust import fingerprint as fingerprint_of
+    from registry.releases.signatures.trust import trust_file
 
     found = _from_file(AwsSession(environment), key) if key else _from_aws(AwsSession(environment))
     shown = fingerprint_of(found.keys[-1])
@@ -120,7 +120,7 @@ def trusted_deployment(aws: AwsSession, identity: str | None = None) -> TrustedD
         CliError: Nothing is pinned and nobody can be asked, or the pinned bucket is another.
     """
     from cli.console import print_stderr
-    from registry.releases.trust import fingerprint as fingerprint_of
+    from registry.releases.signatures.trust import fingerprint as fingerprint_of
 
     found = trust_store.pinned_deployment(aws, identity)
     if found:
@@ -169,9 +169,8 @@ def rotate_key(
     from cli.release.verified_manifest import public_key_of
     from edge.signature import signature_fits
     from registry.aws import put_once
-    from registry.json_object import JsonObjectError, parse_object
-    from registry.releases.signing import SigningKey
-    from registry.releases.trust import (
+    from registry.releases.signatures.signing import SigningKey
+    from registry.releases.signatures.trust import (
         DOCUMENT_LIMIT,
         TrustedDeployment,
         TrustError,
@@ -179,7 +178,8 @@ def rotate_key(
         rotation_key,
         sign_rotation,
     )
-    from registry.releases.trust import fingerprint as fingerprint_of
+    from registry.releases.signatures.trust import fingerprint as fingerprint_of
+    from registry.untrusted.json_object import JsonObjectError, parse_object
 
     aws = AwsSession(environment)
     deployment, kms = aws.deployment, aws.client("kms")
@@ -240,7 +240,7 @@ def _next_key(aws: AwsSession, in_use: str) -> tuple[str, int]:
 
 def _from_aws(aws: AwsSession) -> TrustedDeployment:
     from cli.release.verified_manifest import public_key_of
-    from registry.releases.trust import TrustedDeployment
+    from registry.releases.signatures.trust import TrustedDeployment
 
     deployment = aws.deployment
     key = public_key_of(aws, deployment.signing_key_arn)
@@ -253,7 +253,7 @@ def _from_file(aws: AwsSession, path: Path) -> TrustedDeployment:
     Raises:
         TrustError: It is neither.
     """
-    from registry.releases.trust import (
+    from registry.releases.signatures.trust import (
         DOCUMENT_LIMIT,
         TrustedDeployment,
         TrustError,

@@ -10,7 +10,7 @@ from cli.errors import CliError
 
 if TYPE_CHECKING:
     from cli.aws import AwsSession
-    from registry.releases.trust import TrustedDeployment
+    from registry.releases.signatures.trust import TrustedDeployment
 
 #: A folder to use in place of the user's own; `cards local env` sets it, so that what is trusted of
 #: a local cloud goes with its state.
@@ -33,7 +33,7 @@ def load(identity: str) -> TrustedDeployment | None:
         TrustError: The file is damaged.
         OSError: It cannot be read.
     """
-    from registry.releases.trust import read_trust_file
+    from registry.releases.signatures.trust import read_trust_file
 
     path = _path(identity)
     return read_trust_file(path) if path.exists() else None
@@ -41,7 +41,7 @@ def load(identity: str) -> TrustedDeployment | None:
 
 def of_environment(environment: str) -> list[TrustedDeployment]:
     """Everything that is trusted of an environment, whatever its account and region."""
-    from registry.releases.trust import read_trust_file
+    from registry.releases.signatures.trust import read_trust_file
 
     return [read_trust_file(path) for path in sorted(store().glob(f"{environment}.*.json"))]
 
@@ -49,7 +49,7 @@ def of_environment(environment: str) -> list[TrustedDeployment]:
 def save(trusted: TrustedDeployment) -> Path:
     """Writes down what is trusted of a deployment."""
     from recognition.atomic_files import write_atomically
-    from registry.releases.trust import trust_file
+    from registry.releases.signatures.trust import trust_file
 
     return write_atomically(_path(trusted.identity), trust_file(trusted))
 

@@ -17,8 +17,8 @@ def manifest_of(aws: AwsSession, release: str) -> dict[str, Any]:
     """
     from cli.release.trust_store import pinned_deployment
     from edge.signature import signature_fits
-    from registry.releases.download import ReleaseSource, read_manifest
-    from registry.releases.trust import TrustedDeployment
+    from registry.releases.pull.download import ReleaseSource, read_manifest
+    from registry.releases.signatures.trust import TrustedDeployment
 
     deployment = aws.deployment
     trusted = pinned_deployment(aws, None) or TrustedDeployment(
@@ -32,6 +32,6 @@ def manifest_of(aws: AwsSession, release: str) -> dict[str, Any]:
 
 def public_key_of(aws: AwsSession, key_arn: str) -> str:
     """PEM of a signing key, from KMS."""
-    from registry.releases.signing import public_key_pem
+    from registry.releases.signatures.signing import public_key_pem
 
     return public_key_pem(aws.client("kms"), key_arn).decode("ascii")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from cli.aws import AwsSession
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from registry.convergence import Observation
@@ -63,7 +63,7 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
 
 def _evaluation(aws: AwsSession, package: Package) -> tuple[dict[str, Any] | None, str]:
     """``evaluation.json`` of the model that was registered, or why it cannot be had."""
-    from registry.json_object import parse_object
+    from registry.untrusted.json_object import parse_object
 
     body, fault = _member(
         aws, package, package.model_data_url, "evaluation.json", "ModelArchive", _MODEL_LIMIT
@@ -102,8 +102,8 @@ def _member(
 
     from botocore.exceptions import ClientError
 
-    from registry.archives import ArchiveError, read_member
     from registry.object_identity import HashedObject, ObjectIdentity, ObjectMissingError
+    from registry.untrusted.archives import ArchiveError, read_member
     from reports.evidence import EVIDENCE_LIMIT
 
     file = uri.rpartition("/")[2]

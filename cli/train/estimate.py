@@ -152,7 +152,7 @@ def _scans(request: TrainingRequest, cards_uri: str) -> int | None:
 
     from cli.data.upload import MARKER
     from registry.aws import split_s3_uri
-    from registry.stored_json import read_json
+    from registry.untrusted.stored_json import read_json
 
     if request.dry_run and not request.cards.startswith("s3://"):
         from pathlib import Path

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeAlias
 from edge.state.folder import DEFAULT_STATE, STATE_VARIABLE, StateFolder
 from registry.channels import CHANNELS
 from registry.names import STABLE_CHANNEL
-from registry.text import printable
+from registry.untrusted.text import printable
 
 #: What a command adds itself to.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

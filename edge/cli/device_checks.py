@@ -15,7 +15,7 @@ from edge.state.folder import CURRENT, RESERVE, StateError, StateFolder
 from edge.state.record import read_record
 from edge.stored_release import pinned, signed_manifest, stored_statement
 from registry.releases.manifest import ManifestError
-from registry.releases.trust import TrustError, fingerprint
+from registry.releases.signatures.trust import TrustError, fingerprint
 
 GOOD, NOTE, BAD = "ok", "note", "BAD"
 _CAMERAS = Path("/dev")

@@ -54,10 +54,10 @@ def _why_unreachable(folder: StateFolder, channel: str) -> str | None:
     from edge.stored_release import pinned
     from edge.update.bucket import poll
     from edge.update.s3_client import s3_client
-    from registry.releases.bounded_transfer import TransferError, TransferLimits, Transfers
-    from registry.releases.download import ReleaseSource
     from registry.releases.manifest import ManifestError
-    from registry.releases.pulled_folder import DownloadError
+    from registry.releases.pull.bounded_transfer import TransferError, TransferLimits, Transfers
+    from registry.releases.pull.download import ReleaseSource
+    from registry.releases.pull.pulled_folder import DownloadError
 
     trusted = pinned(folder)
     client = s3_client(trusted.identity.rpartition("/")[2])

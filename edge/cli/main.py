@@ -26,9 +26,9 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from recognition.recogniser import RecogniserError
     from registry.channels import UnknownChannelError
     from registry.releases.manifest import ManifestError
-    from registry.releases.pulled_folder import DownloadError
+    from registry.releases.pull.pulled_folder import DownloadError
+    from registry.releases.signatures.trust import TrustError
     from registry.releases.statement import StatementError
-    from registry.releases.trust import TrustError
 
     return (
         *(CameraError, DownloadError, HailoError, ManifestError, OnnxModelError, OSError),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.cli.command import FAILED, Commands, options_of, tell
-from registry.text import printable
+from registry.untrusted.text import printable
 
 if TYPE_CHECKING:
     from edge.frames.recognising import SeenCard

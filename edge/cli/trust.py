@@ -8,7 +8,12 @@ from pathlib import Path
 
 from edge.cli.command import Commands, Options, fail, options_of, show
 from edge.state.folder import StateFolder
-from registry.releases.trust import TrustedDeployment, fingerprint, read_trust_file, trust_file
+from registry.releases.signatures.trust import (
+    TrustedDeployment,
+    fingerprint,
+    read_trust_file,
+    trust_file,
+)
 
 _GROUP = 4
 

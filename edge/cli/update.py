@@ -46,8 +46,8 @@ def update(arguments: argparse.Namespace) -> int:
     from edge.stored_release import pinned
     from edge.update.s3_client import s3_client
     from edge.update.updating import Updater
-    from registry.releases.bounded_transfer import TransferError, TransferLimits, Transfers
-    from registry.releases.download import ReleaseSource
+    from registry.releases.pull.bounded_transfer import TransferError, TransferLimits, Transfers
+    from registry.releases.pull.download import ReleaseSource
 
     options = options_of(arguments)
     trusted = pinned(options.folder)

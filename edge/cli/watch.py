@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.cli.command import USAGE, Commands, fail, options_of, tell
-from registry.text import printable
+from registry.untrusted.text import printable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
 """How likely a quadrangle is a card's outline: a logistic regression over what is seen of it.
 
-The weights were fitted on rendered scenes (``bench/outline_weights.py`` fits them again); the
-seeds that results are reported on are not among them.
+The weights were fitted on rendered scenes (``bench/frames/outline_weights.py`` fits them again);
+the seeds that results are reported on are not among them.
 """
 
 from __future__ import annotations

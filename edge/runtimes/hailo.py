@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.gallery import l2_normalise
 from recognition.hef import HefError, read_hef, require_card_model
+from recognition.search.gallery import l2_normalise
 from registry.contract import Contract
 
 #: How long one image may take; a Hailo-8L embeds a thousand in a second.

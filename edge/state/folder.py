@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recognition.atomic_files import LEFTOVERS, write_atomically
-from registry.releases.replaced_folder import FILE_MODE, FOLDER_MODE, sync_folder
+from registry.releases.pull.replaced_folder import FILE_MODE, FOLDER_MODE, sync_folder
 
 #: The folder, where ``--state`` names no other.
 STATE_VARIABLE, DEFAULT_STATE = "CARDS_EDGE_STATE", "/var/lib/cards-edge"

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edge.state.folder import StateFolder
-from registry.json_object import JsonObjectError, parse_object
+from registry.untrusted.json_object import JsonObjectError, parse_object
 
 _FILE, _DAMAGED = "record.json", "record.json.damaged"
 _LIMIT = 256 * 1024

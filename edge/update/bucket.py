@@ -15,12 +15,12 @@ from botocore.exceptions import ClientError
 from edge.state.folder import StateFolder
 from registry.aws_errors import Meaning, is_missing, means
 from registry.channels import declared
-from registry.releases.bounded_transfer import CHUNK
-from registry.releases.download import POINTER_LIMIT, ReleaseSource
 from registry.releases.manifest import File, ManifestError
 from registry.releases.pointers import pointer_key
-from registry.releases.pulled_folder import DownloadError
-from registry.releases.replaced_folder import sync_folder
+from registry.releases.pull.bounded_transfer import CHUNK
+from registry.releases.pull.download import POINTER_LIMIT, ReleaseSource
+from registry.releases.pull.pulled_folder import DownloadError
+from registry.releases.pull.replaced_folder import sync_folder
 
 _READ = 1024**2
 

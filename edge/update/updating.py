@@ -26,11 +26,11 @@ from edge.stored_release import device_files, signed_manifest, stored_statement
 from edge.update.bucket import fetch_blob, file_matches, poll
 from edge.update.rollout import device_id, takes_part
 from registry.names import RELEASES_PREFIX
-from registry.releases.download import ReleaseSource, read_manifest
 from registry.releases.manifest import MANIFEST, SIGNATURE, File, ManifestError, files_of
-from registry.releases.pulled_folder import STATEMENT_FILE, DownloadError
+from registry.releases.pull.download import ReleaseSource, read_manifest
+from registry.releases.pull.pulled_folder import STATEMENT_FILE, DownloadError
+from registry.releases.signatures.trust import trust_file
 from registry.releases.statement import Statement, StatementError
-from registry.releases.trust import trust_file
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from export.calibration import CalibrationRecord
 from export.fidelity.thresholds import GateError, Thresholds
 from recognition.clustered_intervals import Clusters
-from recognition.gallery import best_matches
+from recognition.search.gallery import best_matches
 
 Floats = NDArray[np.float32]
 PASSED, FAILED = "passed", "failed"

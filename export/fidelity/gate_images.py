@@ -19,8 +19,8 @@ from export.student_artifact import StudentArtifact, StudentArtifactError
 from recognition.card_sets.artworks import artworks_of
 from recognition.card_sets.card_set import require_digest
 from recognition.card_sets.pack import AnySet, open_card_set
-from recognition.frames import FRAMES
 from recognition.sample_cards.drawn_set import DrawnSet, views_of_strangers
+from recognition.search.frames import FRAMES
 from recognition.views.camera import Stream, camera_views, scan_scale, views_per_card
 from recognition.views.digest import card_digest, scans_digest, views_digest
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import Embeddings
 from export.fidelity.gate_images import CardImages, EvaluationImages
-from recognition.acceptance import FALSE_ACCEPTS, FLOAT_NOISE, QUANTISED_NOISE
+from recognition.acceptance.false_accepts import FALSE_ACCEPTS
+from recognition.acceptance.threshold import FLOAT_NOISE, QUANTISED_NOISE
 from recognition.embedding_model import EmbeddingModel
 from recognition.figures import Evaluation
 from recognition.retrieval import evaluate

@@ -14,7 +14,7 @@ from PIL import Image
 from export.calibration import CalibrationRecord, Pixels
 from export.fidelity.gate import GateResult
 from export.fidelity.gate_images import GateImages
-from registry.text import html_text
+from registry.untrusted.text import html_text
 from registry.weight_origins import WeightOrigin
 
 #: Fewer calibration images than these are worth a warning.

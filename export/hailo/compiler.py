@@ -21,14 +21,14 @@ from export.array_file import ArrayFileError, read_array
 from export.calibration import CalibrationRecord, Pixels, require_images
 from export.compiler import CompiledModel, CompileError
 from export.deadline import Deadline
-from export.graph import network
+from export.graphs.graph import network
+from export.graphs.lint import lint
 from export.hailo.process import run_worker
 from export.hailo.script import has_gpu, model_script, optimisation_level, used_level
 from export.hailo.worker import EMBEDDINGS, HAR, HEF, IMAGES, SDK, SHOWN, VERSION
-from export.lint import lint
 from recognition.atomic_files import atomic_file
-from recognition.gallery import l2_normalise
 from recognition.hef import HefError, read_hef, require_card_model
+from recognition.search.gallery import l2_normalise
 from registry.compilers import HAILO
 from registry.contract import Contract
 

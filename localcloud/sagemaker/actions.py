@@ -19,7 +19,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from localcloud.sagemaker import lineage, mlflow, registry, search, service_model
+from localcloud.sagemaker import lineage, mlflow, registry, search
+from localcloud.sagemaker.api_model import service_model
 from localcloud.sagemaker.errors import AwsError
 from localcloud.sagemaker.jobs import actions as jobs
 from localcloud.sagemaker.store import LOCK, Record

@@ -14,8 +14,8 @@ from typing import Any
 
 from botocore.model import Shape
 
+from localcloud.sagemaker.api_model.service_model import service_model
 from localcloud.sagemaker.errors import invalid
-from localcloud.sagemaker.service_model import service_model
 from localcloud.sagemaker.store import Record, paginate, store
 
 _FILTERS = 50

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from recognition.card_sets.pack import PackedSet
 from recognition.card_sets.same_print import PrintComparison, compare_prints
 from registry.contract import Contract
-from registry.text import printable
+from registry.untrusted.text import printable
 
 #: Scans nearer than this are looked at closely: second scans of one card are.
 NEAR = 16.0

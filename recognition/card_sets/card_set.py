@@ -28,7 +28,7 @@ from recognition.card_sets.scan import (
 )
 from registry.contract import Contract
 from registry.s3_keys import key_fault
-from registry.text import printable
+from registry.untrusted.text import printable
 
 __all__ = [
     "Card",

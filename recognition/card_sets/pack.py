@@ -35,7 +35,7 @@ from recognition.card_sets.pack_shard import map_shard
 from recognition.card_sets.scan import Scan, stretch
 from recognition.file_digest import file_sha256
 from registry.contract import Contract
-from registry.text import printable
+from registry.untrusted.text import printable
 
 PACK = "pack.json"
 FORMAT = 1

@@ -24,7 +24,7 @@ from recognition.card_sets.file_type import (
 )
 from recognition.card_sets.png_text import PngTextError, without_text
 from registry.contract import Contract
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 Scan = NDArray[np.uint8]
 

@@ -21,7 +21,7 @@ from registry.releases import channel_targets, retention
 from registry.releases import folders as release_folders
 from registry.releases.pointers import ChannelError, Pointer, read_channel
 from registry.releases.release_owner import folder_owner, is_stale, owner_arn
-from registry.text import shortened
+from registry.untrusted.text import shortened
 from registry.versions import four_eyes, life_cycle
 from registry.versions.metadata import (
     CARD_SET_URI,

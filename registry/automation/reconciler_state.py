@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from registry.deployment import Deployment
 from registry.names import RECONCILER_PREFIX
-from registry.stored_json import StoredJsonError, read_json
+from registry.untrusted.stored_json import StoredJsonError, read_json
 
 STATE_KEY = f"{RECONCILER_PREFIX}state.json"
 #: How many training jobs' counts are kept.

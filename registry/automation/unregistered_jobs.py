@@ -10,7 +10,7 @@ from registry.aws import OLDEST_FIRST, objects_below
 from registry.deployment import Deployment
 from registry.names import JOBS_PREFIX, NAMES_PREFIX
 from registry.registration.failed_runs import line_of
-from registry.stored_json import StoredJsonError, read_json
+from registry.untrusted.stored_json import StoredJsonError, read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

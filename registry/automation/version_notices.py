@@ -18,7 +18,7 @@ from registry.deployment import Deployment
 from registry.lineage.ancestry import LineageError
 from registry.notices import Notice, NoticeKind, Notifier
 from registry.releases.manifest import ManifestError
-from registry.text import shortened
+from registry.untrusted.text import shortened
 from registry.versions.metadata import (
     COMPILE_FAILED_JOB,
     COMPILE_FAILURE,

@@ -17,7 +17,7 @@ from registry.compilation.jobs import MODEL_DIGEST_ARGUMENT, SOURCE_ARN, Compila
 from registry.deployment import Deployment
 from registry.names import COMPILATIONS_PREFIX
 from registry.object_identity import CLOCK_DIFFERENCE
-from registry.text import printable
+from registry.untrusted.text import printable
 from registry.versions.metadata import CARD_SET_DIGEST
 from registry.versions.packages import Package
 

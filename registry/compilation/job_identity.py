@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from registry.aws import objects_below
 from registry.names import APPROVED_PREFIX, parse_compile_job
 from registry.object_identity import head
-from registry.stored_json import read_json
+from registry.untrusted.stored_json import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

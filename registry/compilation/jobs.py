@@ -25,8 +25,8 @@ from registry.names import (
     parse_compile_job,
 )
 from registry.object_identity import CLOCK_DIFFERENCE
-from registry.stored_json import StoredJsonError, read_json
 from registry.telemetry import OPT_OUTS
+from registry.untrusted.stored_json import StoredJsonError, read_json
 from registry.versions.metadata import CARD_SET_DIGEST, CARD_SET_URI
 from registry.versions.packages import Package
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.compilers import COMPILERS, ONNX_FORMAT, ONNX_STAGE
 from registry.names import CARDS_CHANNEL, LINEAGE_ACTION_PREFIX, ModelName, name_in_description
-from registry.text import aws_line
+from registry.untrusted.text import aws_line
 from registry.versions.metadata import (
     ADDED_CARDS,
     APPROVAL_REASON,

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.compilers import HAILO
-from registry.json_object import parse_value
 from registry.names import STUDENT, TEACHER
+from registry.untrusted.json_object import parse_value
 from registry.versions.metadata import metric_key, metric_value, plain
 from registry.versions.metadata_schema import COUNT, SHARE, WHOLE, Field, Fields
 

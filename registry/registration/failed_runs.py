@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from registry.json_object import parse_value
 from registry.names import ModelName, ModelNameError, parse_name
 from registry.registration.job_facts import channel_uri, machine_facts
-from registry.text import one_line, shortened
+from registry.untrusted.json_object import parse_value
+from registry.untrusted.text import one_line, shortened
 from registry.versions.metadata import (
     CARD_SET_URI,
     FAILURE_REASON,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from registry.archives import ArchiveError, read_member
 from registry.aws import split_s3_uri
 from registry.object_identity import (
     CLOCK_DIFFERENCE,
@@ -24,6 +23,7 @@ from registry.registration.request import (
     RegistrationError,
     RegistrationRequest,
 )
+from registry.untrusted.archives import ArchiveError, read_member
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

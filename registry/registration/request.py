@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from registry.contract import Contract, ContractError
-from registry.json_object import parse_object
 from registry.names import STUDENT, check_line
+from registry.untrusted.json_object import parse_object
 from registry.versions.metadata import RESERVED
 from registry.weight_origins import WeightOrigin, origin_of
 

@@ -41,7 +41,7 @@ from registry.registration.job_archives import read_request
 from registry.registration.job_facts import channel_uri
 from registry.registration.register import Registration, register_version
 from registry.registration.request import RegistrationError
-from registry.text import shortened
+from registry.untrusted.text import shortened
 from registry.versions.metadata import (
     CARD_SET_URI,
     PARENT_ARN,

@@ -1,7 +1,7 @@
 """Releases: signed folders that are complete or absent, and the channels that point to them.
 
 ``publication`` writes a release, ``channel_targets`` moves the channels, ``retention`` retires old
-releases, ``download`` fetches and verifies one.
+releases; ``pull`` fetches and verifies one, and ``signatures`` says who signed it.
 
 Retention keeps the newest releases and those that channels use:
 

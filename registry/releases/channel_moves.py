@@ -31,7 +31,7 @@ from registry.releases.pointers import (
 )
 from registry.releases.publication import withdraw
 from registry.releases.release_owner import owner_arn
-from registry.releases.signing import signing_key
+from registry.releases.signatures.signing import signing_key
 from registry.releases.statement import STATEMENT, Statement, StatementError
 from registry.releases.verification import verify_release
 

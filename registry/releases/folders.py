@@ -12,7 +12,7 @@ from registry.aws import objects_below
 from registry.names import RELEASES_PREFIX, RETIRED
 from registry.releases.manifest import MANIFEST
 
-#: Under both of its names: see registry/releases/release_signatures.py.
+#: Under both of its names: see registry/releases/signatures/release_signatures.py.
 _SIGNATURE_KINDS = ("manifest", "model", "provenance")
 _SIGNATURE = re.compile(rf"({'|'.join(_SIGNATURE_KINDS)})\.[0-9a-f]{{64}}\.sig", re.ASCII)
 _MANIFEST_SIGNATURE = re.compile(r"manifest(\.[0-9a-f]{64})?\.sig", re.ASCII)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.contract import Contract, ContractError
-from registry.json_object import JsonObjectError, parse_object
 from registry.names import RELEASE_MANIFEST, RETIRED
+from registry.untrusted.json_object import JsonObjectError, parse_object
 
 MANIFEST = RELEASE_MANIFEST
 SIGNATURE = "manifest.sig"

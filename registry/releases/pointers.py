@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.names import CHANNELS_PREFIX, STABLE_CHANNEL
 from registry.releases.statement import STATEMENT, Statement, StatementError, unverified
-from registry.stored_json import StoredJsonError, read_json
+from registry.untrusted.stored_json import StoredJsonError, read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

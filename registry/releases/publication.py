@@ -40,7 +40,6 @@ from registry.names import (
     parse_compile_job,
     release_id,
 )
-from registry.releases import release_signatures
 from registry.releases.folders import folder
 from registry.releases.manifest import (
     MANIFEST,
@@ -53,7 +52,8 @@ from registry.releases.manifest import (
     sha256,
 )
 from registry.releases.release_owner import is_stale, owner_arn
-from registry.releases.signing import SIGNING_ALGORITHM, put_public_key
+from registry.releases.signatures import release_signatures
+from registry.releases.signatures.signing import SIGNING_ALGORITHM, put_public_key
 from registry.releases.verification import sign_release, verify_release
 from registry.versions.metadata import COMPILE_JOB
 from registry.versions.packages import Package, describe

@@ -8,7 +8,7 @@ from registry.deployment import Deployment
 from registry.names import RELEASES_PREFIX, RETIRED, in_group_of
 from registry.releases.folders import Folder
 from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT
-from registry.stored_json import StoredJsonError, read_json
+from registry.untrusted.stored_json import StoredJsonError, read_json
 from registry.versions.packages import describe
 
 if TYPE_CHECKING:

@@ -27,9 +27,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from registry.json_object import parse_object
-from registry.releases.envelope import Envelope, EnvelopeError, Sign, Verify, open_payload, seal
-from registry.releases.envelope import read as read_envelope
+from registry.releases.signatures.envelope import (
+    Envelope,
+    EnvelopeError,
+    Sign,
+    Verify,
+    open_payload,
+    seal,
+)
+from registry.releases.signatures.envelope import read as read_envelope
+from registry.untrusted.json_object import parse_object
 
 PAYLOAD_TYPE = "application/vnd.cards.channel-statement+json"
 SCHEMA = 1

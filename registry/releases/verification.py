@@ -15,7 +15,6 @@ from botocore.exceptions import ClientError
 from registry.aws_errors import is_missing
 from registry.deployment import Deployment
 from registry.names import RELEASES_PREFIX
-from registry.releases import release_signatures
 from registry.releases.manifest import (
     MANIFEST,
     MANIFEST_LIMIT,
@@ -26,14 +25,15 @@ from registry.releases.manifest import (
     parse,
     sha256,
 )
-from registry.releases.release_signatures import (
+from registry.releases.signatures import release_signatures
+from registry.releases.signatures.release_signatures import (
     SIGNATURES,
     SignatureState,
     inspect,
     read_signature,
     stored_name,
 )
-from registry.releases.signing import verify_by_any_key
+from registry.releases.signatures.signing import verify_by_any_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

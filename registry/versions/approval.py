@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from registry.aws_errors import Meaning, means
 from registry.names import STUDENT, ModelName
-from registry.text import DESCRIPTION_LIMIT, one_line, shortened
+from registry.untrusted.text import DESCRIPTION_LIMIT, one_line, shortened
 from registry.versions.metadata import FAILURE_REASON
 from registry.versions.packages import APPROVED, REJECTED, Package, describe
 from registry.versions.validation import current_validation

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from registry.aws_errors import is_missing
 from registry.intervals import Rate, differ, wilson_interval
-from registry.json_object import parse_value
+from registry.untrusted.json_object import parse_value
 from registry.versions.metadata import CARD_SET_DIGEST, MODEL_NAME, TRAINING_JOB
 from registry.versions.packages import Package
 from registry.versions.queries import number

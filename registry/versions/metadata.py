@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry.names import TEACHER
-from registry.text import METADATA_VALUE_LIMIT
+from registry.untrusted.text import METADATA_VALUE_LIMIT
 from registry.versions.metadata_schema import ADDED, FAILED, SCHEMAS
 
 PAIR_LIMIT = 50

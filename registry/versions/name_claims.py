@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from registry.aws import objects_below, put_once
 from registry.names import NAMES_PREFIX, ModelName, parse_name
-from registry.stored_json import StoredJsonError, read_json
+from registry.untrusted.stored_json import StoredJsonError, read_json
 
 _CLAIM_LIMIT = 4096
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from registry.aws_errors import is_missing
 from registry.names import ModelName, is_version_arn, name_in_description, package_version
-from registry.text import aws_line, shortened
+from registry.untrusted.text import aws_line, shortened
 from registry.versions.life_cycle import LifeCycle
 from registry.versions.metadata import (
     APPROVAL_REASON,

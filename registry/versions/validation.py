@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from registry.compilers import compiled_stages
 from registry.intervals import wilson_interval
 from registry.names import STUDENT, ModelName
-from registry.text import shortened
+from registry.untrusted.text import shortened
 from registry.versions.metadata import (
     COMPILE_FAILURE,
     FAILURE_REASON,

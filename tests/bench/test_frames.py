@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.frames import corner_errors, main, measure, scans
-from bench.outline_weights import fit
+from bench.frames.finding import corner_errors, main, measure, scans
+from bench.frames.outline_weights import fit
 
 
 def test_few_scenes_are_measured_and_printed(capsys: pytest.CaptureFixture[str]) -> None:

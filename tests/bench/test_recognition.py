@@ -19,8 +19,8 @@ from bench.recognition.measurement import to_dict as measured_to_dict
 from bench.recognition.parts import Parts, PartsError, parts_of
 from bench.recognition.tables import tables
 from recognition.card_sets.scan import load_scan
-from recognition.gallery import l2_normalise
 from recognition.sample_cards.drawing import draw_card_set
+from recognition.search.gallery import l2_normalise
 from recognition.views.camera_opencv import render_view
 from recognition.views.effect_sheet import single_effects
 from registry.contract import Contract

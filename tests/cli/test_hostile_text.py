@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import typer
 
-from cli.application import app
 from cli.aws import AwsSession
 from cli.main import main
+from cli.program.application import app
 from tests.cli.hostile_aws import ARN, HOSTILE, MARK, NAME, RELEASE, HostileClient
 
 #: Colours and the moving of a line, by which rich draws on a terminal.

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli import application
-from cli.application import app
+from cli.program import application
+from cli.program.application import app
 from tests.cli.command import cards, refused
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ import click
 import pytest
 from typer.main import get_command
 
-from cli.application import app
+from cli.program.application import app
 from infra.settings import Settings
 from tests.docs.pages import PAGES, ROOT, Page, read
 

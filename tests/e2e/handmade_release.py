@@ -8,11 +8,11 @@ from typing import Any
 
 from registry.names import parse_name
 from registry.releases.manifest import canonical
-from registry.releases.signing import SigningKey
+from registry.releases.signatures.signing import SigningKey
 from registry.versions.packages import NewPackage, create
 from tests.e2e.cloud import Cloud
 from tests.registry.registration.training_jobs import request
-from tests.registry.releases.p256 import example_manifest
+from tests.registry.releases.signatures.p256 import example_manifest
 
 NAME = "student-efficientnet-lite0-stage2-v1"
 FILES = {"model.int8.onnx": b"a model" * 100, "metadata.json": b"{}"}

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.onnx_export import export_onnx
+from export.graphs.onnx_export import export_onnx
 from recognition.card_sets.card_set import read_card_set
 from recognition.card_sets.scan import decode_image
-from recognition.index import ReferenceIndex
 from recognition.recogniser import Recogniser
 from recognition.sample_cards.drawing import draw_card_set
+from recognition.search.index import ReferenceIndex
 from recognition.views.camera import camera_views
 from registry.contract import Contract
 from registry.names import parse_name

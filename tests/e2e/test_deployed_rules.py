@@ -58,7 +58,7 @@ def test_the_reconciler_is_called_on_a_schedule(deployed: Cloud) -> None:
 
 
 def test_every_recorded_event_is_in_the_index() -> None:
-    recorded = {file.name for file in EVENTS.glob("*.json")} - {"index.json"}
+    recorded = {str(file.relative_to(EVENTS)) for file in EVENTS.rglob("*.json")} - {"index.json"}
     assert recorded == set(INDEX)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from registry.releases.signing import public_key_pem
-from registry.releases.trust import fingerprint
+from registry.releases.signatures.signing import public_key_pem
+from registry.releases.signatures.trust import fingerprint
 from tests.e2e.cloud import BIN, Cloud, started, until
 from tests.e2e.handmade_release import FILES, make_release
 

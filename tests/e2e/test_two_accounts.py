@@ -18,7 +18,7 @@ from registry.names import parse_name
 from registry.versions.packages import NewPackage, create
 from tests.e2e.cloud import BIN, Cloud, started
 from tests.registry.registration.training_jobs import request
-from tests.registry.releases.p256 import Key
+from tests.registry.releases.signatures.p256 import Key
 from tests.registry.releases.signed_releases import ReleaseBucket
 
 CLI = str(BIN / "cards")

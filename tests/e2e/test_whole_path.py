@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from recognition.card_sets.scan import decode_image
-from recognition.index import ReferenceIndex
+from recognition.search.index import ReferenceIndex
 from recognition.views.camera import camera_views
-from registry.releases.signing import public_key_pem
+from registry.releases.signatures.signing import public_key_pem
 from tests.e2e.cloud import BIN, CARDS, LENIENT, STRICT, Cloud, until
 from tests.model_signing_tool import verify_provenance_with_tool, verify_with_tool
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from recognition.card_sets.scan import decode_image
-from recognition.index import ReferenceIndex
+from recognition.search.index import ReferenceIndex
 from recognition.views.camera import camera_views
 from registry.intervals import wilson_interval
 from tests.e2e.cloud import BIN, Cloud, channel, decide, until

@@ -20,15 +20,15 @@ from edge.state.folder import CURRENT, PREVIOUS, StateFolder
 from edge.stored_release import signed_manifest
 from edge.update.bucket import file_matches
 from edge.update.updating import Updater
-from recognition.index import write_index
 from recognition.onnx_model import OnnxEmbedder
 from recognition.reference_views import ReferenceViews, write_reference_views
+from recognition.search.index import write_index
 from registry.contract import Contract
 from registry.releases import statement as statements
-from registry.releases.bounded_transfer import Transfers
-from registry.releases.download import ReleaseSource
 from registry.releases.manifest import canonical, files_of, sha256
-from registry.releases.trust import TrustedDeployment, trust_file
+from registry.releases.pull.bounded_transfer import Transfers
+from registry.releases.pull.download import ReleaseSource
+from registry.releases.signatures.trust import TrustedDeployment, trust_file
 from tests.recognition.conftest import colour_layout_model
 from tests.registry.releases.signed_releases import BUCKET, NOW, ReleaseBucket, fits
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from recognition.reference_views import read_reference_views
-from registry.releases.trust import fingerprint, trust_file
+from registry.releases.signatures.trust import fingerprint, trust_file
 from tests.e2e.cloud import Cloud, started
 from tests.edge import device as devices
 from tests.edge.device import DeviceBucket, working_files

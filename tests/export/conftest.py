@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from export.compiler import CompiledModel
+from export.graphs.onnx_export import OnnxReport, export_onnx
 from export.int8 import OnnxInt8
-from export.onnx_export import OnnxReport, export_onnx
 from recognition.card_sets.card_set import CardSet, read_card_set
 from recognition.sample_cards.drawing import draw_card_set
 from recognition.views.camera import camera_views

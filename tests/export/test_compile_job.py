@@ -31,13 +31,13 @@ from export.compiler import CompileFault
 from export.fidelity.gate_images import render_gate_images
 from export.int8 import OnnxInt8
 from export.student_artifact import read_artifact
-from recognition.acceptance import QUANTISED_NOISE
-from recognition.acceptance_rule import AcceptanceRule
-from recognition.gallery import TIE, l2_normalise
-from recognition.index import ReferenceIndex
-from recognition.match_score import MatchScore
+from recognition.acceptance.rule import AcceptanceRule
+from recognition.acceptance.threshold import QUANTISED_NOISE
 from recognition.onnx_model import OnnxEmbedder
 from recognition.reference_views import read_reference_views
+from recognition.search.gallery import TIE, l2_normalise
+from recognition.search.index import ReferenceIndex
+from recognition.search.match_score import MatchScore
 from registry.compilation.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
 from registry.versions import metadata
 from tests.export.conftest import CONTRACT, Exported
@@ -253,7 +253,7 @@ def test_a_graph_that_takes_no_batches_is_compiled_without_its_twin(
     def fixed(model: onnx.ModelProto) -> onnx.ModelProto:
         raise ValueError("late: Reshape fixes the batch")
 
-    monkeypatch.setattr("export.batch_graph.batched", fixed)
+    monkeypatch.setattr("export.graphs.batch_graph.batched", fixed)
     assert job.run() == 0
     assert "without model.batch.onnx" in capfd.readouterr().out
     with tarfile.open(job.output / "onnx" / "model.tar.gz") as tar:

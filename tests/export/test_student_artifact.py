@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from export.student_artifact import StudentArtifactError, read_artifact
-from recognition.acceptance import FALSE_ACCEPTS
-from registry.archives import ArchiveError
+from recognition.acceptance.false_accepts import FALSE_ACCEPTS
 from registry.contract import ContractError
+from registry.untrusted.archives import ArchiveError
 from tests.export.conftest import CARDS, Exported
 from tests.export.student import QUERY_VIEWS_PER_CARD, SEED, UNSEEN_VIEWS, pack
 

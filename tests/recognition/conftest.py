@@ -14,10 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from recognition.card_sets.scan import stretch
 from recognition.figures import Evaluation
-from recognition.index import FILES, write_index
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import evaluate
 from recognition.sample_cards.drawing import draw_card
+from recognition.search.index import FILES, write_index
 from recognition.views.camera import camera_views
 from registry.contract import Contract
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognition.acceptance_rule import AcceptanceRule
+from recognition.acceptance.rule import AcceptanceRule
 from recognition.figures import Evaluation
 from recognition.file_digest import file_sha256
-from recognition.index import ReferenceIndex, write_index
-from recognition.match_score import MatchScore
 from recognition.recogniser import Recogniser, RecogniserError, Recognition
+from recognition.search.index import ReferenceIndex, write_index
+from recognition.search.match_score import MatchScore
 from recognition.views.camera import camera_views
 from registry.contract import Contract
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recognition.acceptance import FLOAT_NOISE, choose_threshold
-from recognition.acceptance_rule import AcceptanceRule
-from recognition.frames import in_frames
-from recognition.gallery import TIE, best_matches, l2_normalise
-from recognition.match_score import MatchScore
+from recognition.acceptance.rule import AcceptanceRule
+from recognition.acceptance.threshold import FLOAT_NOISE, choose_threshold
 from recognition.retrieval import auroc, choose_printing_margin, evaluate
+from recognition.search.frames import in_frames
+from recognition.search.gallery import TIE, best_matches, l2_normalise
+from recognition.search.match_score import MatchScore
 
 scores = hnp.arrays(
     np.float32, st.integers(1, 120), elements=st.sampled_from(np.linspace(-1, 1, 21).tolist())

@@ -11,13 +11,22 @@ import pytest
 import registry
 
 MODULES = sorted(
-    module.name for module in pkgutil.walk_packages(registry.__path__, prefix="registry.")
+    ["registry"]
+    + [module.name for module in pkgutil.walk_packages(registry.__path__, prefix="registry.")]
 )
 WITH_EXAMPLES = [
+    "registry",
+    "registry.automation",
+    "registry.channels",
     "registry.compilation",
     "registry.compilers",
+    "registry.convergence",
     "registry.lineage",
     "registry.registration",
+    "registry.releases",
+    "registry.releases.pull",
+    "registry.releases.signatures",
+    "registry.untrusted",
     "registry.versions",
 ]
 

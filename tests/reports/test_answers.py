@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recognition.acceptance_rule import AcceptanceRule
-from recognition.gallery import l2_normalise
-from recognition.match_score import MatchScore
+from recognition.acceptance.rule import AcceptanceRule
 from recognition.retrieval import evaluate
+from recognition.search.gallery import l2_normalise
+from recognition.search.match_score import MatchScore
 from reports.answers import accepted_unknown, answers, confused, operating_curve, worst
 
 IDS = ["a", "b", "c"]

@@ -24,7 +24,7 @@ from registry.contract import Contract, ContractError
 from registry.names import STUDENT
 from registry.registration.facts import Fact, metric_facts, own_metrics, setting_facts, text_of
 from registry.registration.retroactive import ArtifactFacts
-from registry.text import one_line
+from registry.untrusted.text import one_line
 from training.artifacts.weight_shapes import Shape, ShapeFacts, Shapes, shape_facts
 
 _JSON_LIMIT = 16 * 1024**2
@@ -60,7 +60,7 @@ def inspect(files: Iterable[File], model_type: str, weights: str = "") -> Inspec
     """Reads an artifact's files, each once and in their order.
 
     Args:
-        files: From :func:`registry.archives.walk` or :func:`files_of`.
+        files: From :func:`registry.untrusted.archives.walk` or :func:`files_of`.
         model_type: ``teacher`` or ``student``: what it shall be.
         weights: Which file holds the model, where there are several.
 
@@ -308,8 +308,8 @@ def _graph_facts(name: str, size: int, content: IO[bytes]) -> tuple[Fact, ...]:
     import onnx
     from google.protobuf.message import DecodeError
 
-    from export.graph import parameter_count
-    from export.lint import lint
+    from export.graphs.graph import parameter_count
+    from export.graphs.lint import lint
 
     if size > _ONNX_LIMIT:
         raise InspectionError(f"{name}: has {size} bytes, more than {_ONNX_LIMIT}")

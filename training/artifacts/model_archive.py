@@ -20,9 +20,9 @@ from torch import nn
 
 from recognition.atomic_files import atomic_file, write_atomically
 from recognition.views.digest import scans_digest
-from registry.archives import ArchiveError, extract
 from registry.registration.facts import of_kind
-from registry.text import one_line
+from registry.untrusted.archives import ArchiveError, extract
+from registry.untrusted.text import one_line
 from registry.weight_origins import read_origins
 from training.config import ConfigError, TrainingConfig
 from training.data.batches import CardDataset
@@ -30,7 +30,7 @@ from training.models.networks import CardModel, build_model, parameter_count
 from training.reporting.evaluation import TrainingResult
 
 if TYPE_CHECKING:
-    from export.onnx_export import OnnxReport
+    from export.graphs.onnx_export import OnnxReport
 
 MODEL_ARCHIVE = "model.tar.gz"
 WEIGHTS = "model.safetensors"
@@ -138,7 +138,7 @@ def write_student_extras(
         What the export says about the graph: its parameters, and what the Hailo compiler would
         refuse.
     """
-    from export.onnx_export import export_onnx
+    from export.graphs.onnx_export import export_onnx
 
     folder.mkdir(parents=True, exist_ok=True)
     report = export_onnx(model, cards.config.contract, folder / ONNX, result.seen.sample)

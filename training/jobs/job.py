@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from registry.text import one_line
+from registry.untrusted.text import one_line
 from training.config import ConfigError, TrainingConfig
 from training.environment import ChannelError, JobEnvironment
 from training.recipe import parse_arguments, resolve
@@ -67,7 +67,7 @@ def _is_expected(error: Exception) -> bool:
     """Whether the message alone tells what is wrong, so that a traceback would only hide it."""
     if isinstance(error, ConfigError | ChannelError):
         return True
-    from export.onnx_export import ExportError
+    from export.graphs.onnx_export import ExportError
     from recognition.card_sets.card_set import CardSetError
     from training.artifacts.model_archive import ModelArchiveError
     from training.errors import StopRequested, TrainingError

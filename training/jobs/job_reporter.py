@@ -27,7 +27,7 @@ from training.reporting.progress import ConsoleObserver
 from training.reporting.tracking import Tracker
 
 if TYPE_CHECKING:
-    from export.onnx_export import OnnxReport
+    from export.graphs.onnx_export import OnnxReport
 
 #: Our metric -> the guide's name for it.
 _GUIDE_NAMES = {"top1": "top1_acc", "top5": "top5_acc", "similarity": "cosine_similarity"}

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from registry.text import one_line
+from registry.untrusted.text import one_line
 from training.checkpoint_files import packed_fault
 from training.config import TrainingConfig
 from training.distributed.ranks import Ranks, share_bytes

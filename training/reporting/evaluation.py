@@ -20,10 +20,10 @@ from torch import nn
 from recognition.card_sets.artworks import artworks_of
 from recognition.card_sets.pack import PixelRows
 from recognition.figures import Evaluation
-from recognition.frames import FRAMES
-from recognition.gallery import l2_normalise
 from recognition.retrieval import choose_printing_margin, evaluate
 from recognition.sample_cards.drawn_set import DrawnSet, views_of_strangers
+from recognition.search.frames import FRAMES
+from recognition.search.gallery import l2_normalise
 from recognition.views.camera import Stream, views_per_card
 from recognition.views.digest import card_digest, views_digest
 from training.config import TrainingConfig

@@ -26,7 +26,7 @@ from training.reporting.evaluation import TrainingResult
 from training.reporting.plots import MetricHistory
 
 if TYPE_CHECKING:
-    from export.onnx_export import OnnxReport
+    from export.graphs.onnx_export import OnnxReport
 
 _SHARE = "share_"
 _MODEL_FILES = (".onnx", ".safetensors")

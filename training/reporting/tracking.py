@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.names import EXPERIMENT
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 _URI = "MLFLOW_TRACKING_URI"
 _EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.aws import AwsSession
 from cli.errors import describe
-from registry.text import one_line
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from registry.deployment import DeployedNames, Deployment

@@ -225,7 +225,7 @@ def test_summary_prints_the_false_accept_target_with_its_decimals(
 def test_summary_prints_the_warnings_of_the_evaluation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from recognition.acceptance import choose_threshold
+    from recognition.acceptance.threshold import choose_threshold
 
     warning = choose_threshold([0.1] * 400, target=0.001).warning
     write_summary({**SUMMARY, "warnings": [warning]}, tmp_path)

@@ -17,7 +17,7 @@ from tests.export.student import changed, random_student
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from export.onnx_export import export_onnx
+    from export.graphs.onnx_export import export_onnx
 
     contract = Contract(size=32, embedding_dim=768)
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)

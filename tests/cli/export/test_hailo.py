@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from cli.aws import AwsSession
-from cli.docker import docker
 from cli.errors import CliError
+from cli.export.docker import docker
 from registry.deployment import DeployedNames
 from tests.cli.command import cards, refused
 

@@ -15,7 +15,7 @@ from localcloud import LocalCloud
 from registry.names import GROUP, ModelName
 from registry.versions.packages import APPROVED, NewPackage, create
 from tests.cli.command import cards
-from tests.e2e.guide_reader import Block, blocks
+from tests.e2e.guides.guide_reader import Block, blocks
 from tests.running_cloud import Account, publish_parameters
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,7 +12,7 @@ import pytest
 
 from registry.contract import Contract
 from registry.releases.manifest import canonical
-from registry.releases.signing import SigningKey, public_key_pem
+from registry.releases.signatures.signing import SigningKey, public_key_pem
 from registry.releases.statement import Statement
 from registry.releases.statement import sign as sign_statement
 from tests.cli.command import cards, refused

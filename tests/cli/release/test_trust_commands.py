@@ -12,8 +12,8 @@ import pytest
 
 from registry.deployment import DeployedNames
 from registry.names import parameter_name
-from registry.releases.signing import public_key_pem
-from registry.releases.trust import fingerprint
+from registry.releases.signatures.signing import public_key_pem
+from registry.releases.signatures.trust import fingerprint
 from tests.cli.command import cards, refused
 from tests.cli.conftest import RELEASE_BUCKET, Stack
 from tests.cli.release.test_commands import RELEASE, deployment_of, point, publish

@@ -14,9 +14,9 @@ from edge.cli.device_checks import BAD, GOOD, NOTE, findings
 from edge.cli.main import main
 from edge.cli.units import FOLDER
 from edge.preflight.hailo_versions import HailoVersions
-from registry.releases.trust import fingerprint, trust_file
+from registry.releases.signatures.trust import fingerprint, trust_file
 from tests.edge.device import Device, DeviceBucket
-from tests.registry.releases.p256 import Key
+from tests.registry.releases.signatures.p256 import Key
 from tests.registry.releases.signed_releases import NOW, pem
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from edge.runtimes.choice import load_model, runtime_of, runtime_version
 from edge.runtimes.hailo import SERVICE_VARIABLE, HailoBusyError, HailoEmbedder, HailoError
-from recognition.gallery import l2_normalise
 from recognition.onnx_model import OnnxEmbedder
+from recognition.search.gallery import l2_normalise
 from registry.contract import Contract
 from tests.edge.runtimes.hailo_stand_in import (
     DRIVER_VERSION,

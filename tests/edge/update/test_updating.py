@@ -19,11 +19,11 @@ from edge.state.record import read_record
 from edge.stored_release import pinned
 from edge.update import updating
 from registry.releases.manifest import ManifestError
-from registry.releases.pulled_folder import DownloadError
+from registry.releases.pull.pulled_folder import DownloadError
+from registry.releases.signatures.trust import TrustError, fingerprint, rotation_key
 from registry.releases.statement import StatementError
-from registry.releases.trust import TrustError, fingerprint, rotation_key
 from tests.edge.device import NEW, OLD, SHARED, Device, DeviceBucket
-from tests.registry.releases.p256 import Key
+from tests.registry.releases.signatures.p256 import Key
 from tests.registry.releases.signed_releases import NOW, pem
 
 

@@ -12,7 +12,7 @@ from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate_images import GateImages, render_gate_images
 from export.fidelity.measurement import embed, measure
 from export.student_artifact import read_artifact
-from recognition.gallery import l2_normalise
+from recognition.search.gallery import l2_normalise
 from tests.export.conftest import Exported
 
 

@@ -15,9 +15,9 @@ from export import compile_job
 from export.compiler import CompiledModel
 from export.hailo import compiler as hailo
 from export.int8 import OnnxInt8
-from recognition import index
 from recognition.file_digest import file_sha256
 from recognition.onnx_model import OnnxEmbedder
+from recognition.search import index
 from registry.compilation.last_words import REFUSED_CODE, is_refusal
 from tests.export.conftest import Exported
 from tests.export.hailo import stand_in as hailo_stand_in
@@ -326,7 +326,7 @@ def test_mistake_13_hef_for_another_chip_fails_the_job(
 
 
 def test_an_onnx_file_of_another_student(job: Job, exported: Exported) -> None:
-    from export.onnx_export import export_onnx
+    from export.graphs.onnx_export import export_onnx
     from tests.export.student import random_student
 
     other = random_student(exported.contract, 255 - exported.views)

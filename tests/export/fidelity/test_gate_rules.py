@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from export.calibration import CalibrationRecord
 from export.fidelity.gate import Embeddings, GateInputs, apply_gate
 from export.fidelity.thresholds import GateError, Thresholds
-from recognition.gallery import l2_normalise
+from recognition.search.gallery import l2_normalise
 from registry.compilation.gate_thresholds import GateThresholds
 from tests.export.fidelity.test_gate import ROOT, reasons
 

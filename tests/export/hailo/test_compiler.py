@@ -17,7 +17,7 @@ import pytest
 from export.calibration import record
 from export.compiler import CompiledModel, CompileError, CompileFault
 from export.deadline import Deadline
-from export.graph import prologue
+from export.graphs.graph import prologue
 from export.hailo import compiler as hailo
 from export.hailo import worker as hailo_worker
 from export.hailo.compiler import Hailo

@@ -113,7 +113,7 @@ def test_event_of_a_new_version_has_the_published_fields_and_types(
     sent: Callable[[], dict[str, Any]],
 ) -> None:
     version()
-    compare(sent(), example("model_package_pending.json"))
+    compare(sent(), example("model_package/pending.json"))
     assert "ModelPackageName" not in sent() and "CustomerMetadataProperties" not in sent()
 
 
@@ -122,7 +122,7 @@ def test_event_of_an_approval_has_the_published_fields_and_types(
 ) -> None:
     arn = version()
     registry.update_model_package({"ModelPackageArn": arn, "ModelApprovalStatus": "Approved"})
-    compare(sent(), example("model_package_approved.json"))
+    compare(sent(), example("model_package/approved.json"))
     assert sent()["UpdatedModelPackageFields"] == ["ModelApprovalStatus"]
 
 
@@ -136,13 +136,14 @@ def test_change_of_the_life_cycle_is_an_event_that_names_it(
     )
     assert sent()["ModelLifeCycle"] == stage
     assert set(sent()["UpdatedModelPackageFields"]) == {"ModelLifeCycle", "sourceUri"}
-    compare(sent(), example("model_package_approved.json"))
+    compare(sent(), example("model_package/approved.json"))
 
 
 def job(kind: str, **more: Any) -> dict[str, Any]:
     published = example(
-        f"{'training' if kind == 'Training' else 'processing'}_job_"
-        f"{'completed' if kind == 'Training' else 'compile_completed'}.json"
+        "training_job/completed.json"
+        if kind == "Training"
+        else "processing_job/compile_completed.json"
     )
     now = store.now()
     times = {key: now for key in published if key.endswith("Time")}
@@ -156,8 +157,8 @@ def job(kind: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "file"),
     [
-        ("Training", "training_job_completed.json"),
-        ("Processing", "processing_job_compile_completed.json"),
+        ("Training", "training_job/completed.json"),
+        ("Processing", "processing_job/compile_completed.json"),
     ],
 )
 def test_event_of_a_job_has_the_published_fields_and_types(
@@ -169,7 +170,7 @@ def test_event_of_a_job_has_the_published_fields_and_types(
 
 
 def test_comparison_finds_another_type_and_a_missing_field() -> None:
-    published = example("training_job_completed.json")
+    published = example("training_job/completed.json")
     with pytest.raises(AssertionError):
         compare({**published, "CreationTime": 1763891000000}, published)
     with pytest.raises(AssertionError):

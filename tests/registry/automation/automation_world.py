@@ -26,7 +26,7 @@ from registry.names import RETIRED, name_in_description, parse_compile_job
 from registry.releases import channel_moves, channel_targets, pointers
 from registry.releases.manifest import sha256
 from registry.releases.release_owner import owner_arn
-from registry.releases.release_signatures import SIGNATURES, stored_name
+from registry.releases.signatures.release_signatures import SIGNATURES, stored_name
 from registry.releases.statement import Statement
 from registry.versions.metadata import COMPILE_FAILED_JOB, RELEASE
 from tests.registry.compilation.compiled_files import CARDS, FILES, report

@@ -13,7 +13,7 @@ from registry.versions.metadata import COMPILE_FAILURE, PARENT_ARN
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.automation.test_histories import begin
 from tests.registry.memory_aws import RELEASES, TRAINING, error
-from tests.registry.test_stored_json import POISONED
+from tests.registry.untrusted.test_stored_json import POISONED
 
 HOLD = RELEASES, "channels/stable.hold.json"
 FIRST, SECOND = (f"student-efficientnet-lite0-stage2-v{number}" for number in (1, 2))

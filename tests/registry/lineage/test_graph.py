@@ -85,7 +85,7 @@ def test_graph_of_any_version_fits_sagemakers_api_model(
 
 def _fits(operation: str, request: dict[str, Any]) -> None:
     """By botocore's own validation, and by patterns and limits, which that leaves to AWS."""
-    from localcloud.sagemaker.service_model import check_request, service_model
+    from localcloud.sagemaker.api_model.service_model import check_request, service_model
 
     shape = service_model().operation_model(operation).input_shape
     assert not ParamValidator().validate(request, shape).has_errors()

@@ -20,16 +20,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from registry.contract import Contract
 from registry.releases import statement as statements
-from registry.releases.bounded_transfer import Transfers
-from registry.releases.download import ReleaseSource
 from registry.releases.manifest import canonical, sha256
-from registry.releases.trust import (
+from registry.releases.pull.bounded_transfer import Transfers
+from registry.releases.pull.download import ReleaseSource
+from registry.releases.signatures.trust import (
     TrustedDeployment,
     fingerprint,
     rotation_key,
     sign_rotation,
 )
-from tests.registry.releases.p256 import Key
+from tests.registry.releases.signatures.p256 import Key
 
 BUCKET = "releases"
 DEPLOYMENT = "dev/123456789012/us-east-2"

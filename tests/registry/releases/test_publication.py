@@ -22,7 +22,7 @@ from registry.names import parse_name
 from registry.releases import channel_moves, pointers
 from registry.releases import publication as releases
 from registry.releases.manifest import ManifestError, parse, sha256
-from registry.releases.release_signatures import SIGNATURES, stored_name
+from registry.releases.signatures.release_signatures import SIGNATURES, stored_name
 from registry.versions.packages import NewPackage, Package, create, describe
 from tests.faults import Faults, Killed
 from tests.registry.compilation.compiled_files import CARDS, FILES, report

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.releases.envelope import seal
+from registry.releases.signatures.envelope import seal
 from registry.releases.statement import (
     PAYLOAD_TYPE,
     SERIAL_LIMIT,
@@ -22,7 +22,7 @@ from registry.releases.statement import (
     unverified,
     verified,
 )
-from tests.registry.releases.p256 import Key
+from tests.registry.releases.signatures.p256 import Key
 
 KEY, OTHER = Key(), Key()
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from registry.automation.channel_checks import channel_faults
 from registry.names import CANDIDATE_CHANNEL, STABLE_CHANNEL
 from registry.releases.manifest import ManifestError, sha256
 from registry.releases.pointers import pointer_key
-from registry.releases.release_signatures import SIGNATURES, stored_name
+from registry.releases.signatures.release_signatures import SIGNATURES, stored_name
 from registry.releases.verification import verify_release
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.memory_aws import RELEASES

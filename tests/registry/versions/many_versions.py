@@ -12,7 +12,8 @@ from typing import Any
 import boto3
 from botocore.awsrequest import AWSResponse
 
-from localcloud.sagemaker import registry, search, service_model
+from localcloud.sagemaker import registry, search
+from localcloud.sagemaker.api_model import service_model
 from localcloud.sagemaker.errors import AwsError
 from registry.names import parse_name
 

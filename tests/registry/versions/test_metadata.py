@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.names import STAGES
-from registry.text import shortened
+from registry.untrusted.text import shortened
 from registry.versions.metadata import (
     PAIR_LIMIT,
     VALUE_LIMIT,

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from safetensors.torch import save
 
-from registry.archives import ArchiveError, walk
 from registry.registration.retroactive import ArtifactFacts
+from registry.untrusted.archives import ArchiveError, walk
 from training.artifacts.inspection import InspectionError, files_of, inspect
 from training.models.networks import build_model, parameter_count
 from training.recipe import resolve

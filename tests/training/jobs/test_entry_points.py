@@ -145,8 +145,8 @@ def test_the_students_metadata_is_measured(made: dict[str, Path]) -> None:
 def test_the_shipped_graph_gives_the_reference_embeddings(
     made: dict[str, Path], card_folder: Path
 ) -> None:
-    from recognition.frames import FRAMES
     from recognition.onnx_model import OnnxEmbedder
+    from recognition.search.frames import FRAMES
     from recognition.views.camera import views_per_card
     from recognition.views.digest import card_digest, views_digest
     from training.config import TrainingConfig

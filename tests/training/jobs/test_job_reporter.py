@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from export.lint import LintFinding
-from export.onnx_export import OnnxReport
+from export.graphs.lint import LintFinding
+from export.graphs.onnx_export import OnnxReport
 from training.config import TrainingConfig
 from training.environment import JobEnvironment
 from training.jobs.job_reporter import JobReporter
