@@ -33,6 +33,7 @@ from recognition.search.gallery import best_matches
 WAYS: Mapping[str, tuple[Scheme, int]] = {
     "extremes, per channel": (Scheme(), 1024),
     "extremes, per channel, 256 images": (Scheme(), 256),
+    "extremes, eight-bit weights, 256 images": (Scheme(seven_bit_weights=False), 256),
     "extremes, per channel, 64 images": (Scheme(), 64),
     "extremes, one scale a layer": (Scheme(per_channel=False), 1024),
     "moving average of extremes": (Scheme(options={"CalibMovingAverage": True}), 1024),
