@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
+from recognition.gallery import l2_normalise
 
 from export.calibration import record
 from export.compiler import CompileError
@@ -16,7 +17,6 @@ from export.compilers import compiler
 from export.deadline import Deadline
 from export.int8 import OnnxInt8
 from recognition.acceptance import QUANTISED_NOISE
-from recognition.gallery import l2_normalise
 from recognition.onnx_model import OnnxEmbedder
 from tests.export.conftest import CALIBRATION_IMAGES, Exported
 
