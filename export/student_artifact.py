@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognition.acceptance.false_accepts import FALSE_ACCEPTS
-from recognition.card_sets.card_set import Split
+from recognition.card_sets.split import Split
 from recognition.file_digest import file_sha256
 from registry.contract import LARGEST_SIZE, Contract
 from registry.untrusted.archives import extract

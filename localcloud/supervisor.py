@@ -1,5 +1,7 @@
 """Starting and stopping the local cloud's server, and what a client needs to reach it."""
 
+# Over 400 lines: the server's start, stop and state files depend on each other step by step.
+
 from __future__ import annotations
 
 import contextlib

@@ -37,8 +37,6 @@ Doubles = NDArray[np.float64]
 
 #: The score that ships: ``bench/rejection.py`` compares candidates, docs/training.md has figures.
 SCORE = MatchScore()
-#: Share of the views of cards with several printings that may have the wrong one named.
-WRONG_PRINTINGS = 0.01
 #: Points of a curve: one for each twentieth of the known cards' queries that is accepted.
 _CURVE_POINTS = 21
 
@@ -173,45 +171,6 @@ def evaluate(
         curve=_curve(scores_known, own.rank == 1, scores_test),
         warnings=(chosen.warning,) if chosen.warning else (),
     )
-
-
-def choose_printing_margin(
-    gallery: ArrayLike,
-    gallery_ids: Sequence[str],
-    queries: ArrayLike,
-    query_ids: Sequence[str],
-    artworks: Mapping[str, str],
-    *,
-    wrong: float = WRONG_PRINTINGS,
-    noise: float = FLOAT_NOISE,
-    chunk: int = CHUNK,
-) -> float:
-    """How far the best printing must be before its artwork's next for an answer to name it.
-
-    Args:
-        gallery: (G, D) embeddings of the known cards' clean scans.
-        gallery_ids: Card id of each row.
-        queries: (Q, D) views of them that settings are chosen by.
-        query_ids: Card id of each.
-        artworks: By card id the name of its artwork.
-        wrong: Share of the views whose artwork has several printings that may have the wrong one
-            named.
-        noise: As in :func:`evaluate`.
-        chunk: Queries compared at once.
-
-    Returns:
-        A difference of cosines; 0 where no printing is ever taken for another of its artwork.
-    """
-    base = Gallery(gallery, gallery_ids, "gallery", artworks)
-    rows = checked_rows(queries, query_ids, "queries", base.dimensions)
-    own = base.own_cards(rows, query_ids, chunk)
-    several = np.isfinite(own.margin) & (own.artwork_rank == 1)
-    mistaken = own.margin[several & (own.rank != 1)].astype(np.float64)
-    allowed = math.floor(wrong * int(several.sum()) + 1e-9)
-    if len(mistaken) <= allowed:
-        return 0.0
-    # A difference of two cosines moves by both.
-    return max(0.0, threshold_between(mistaken, allowed, 2 * noise))
 
 
 def auroc(positives: ArrayLike, negatives: ArrayLike, tie: float = 0.0) -> float:

@@ -4,6 +4,8 @@
 takes, or a value that a field cannot hold, stops the job before it costs money.
 """
 
+# Over 400 lines: every setting stands in one class, with its default, its limits and its meaning.
+
 from __future__ import annotations
 
 import difflib

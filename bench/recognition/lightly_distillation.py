@@ -96,8 +96,8 @@ def save_backbones(teacher: Path | None, out: Path) -> dict[str, str]:
 
 def known_cards(cards_folder: Path, seed: int) -> list[str]:
     """The known cards of the split that a training run with this seed makes."""
-    from recognition.card_sets.card_set import split_cards
     from recognition.card_sets.pack import open_card_set
+    from recognition.card_sets.split import split_cards
     from registry.contract import Contract
 
     return list(split_cards(open_card_set(cards_folder, Contract()).card_ids, seed).known)

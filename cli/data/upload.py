@@ -248,7 +248,7 @@ def trainable(folder: Path) -> AnySet:
     Raises:
         CardSetError: Nothing in it can be used, or too few cards to hold some out.
     """
-    from recognition.card_sets.card_set import split_cards
+    from recognition.card_sets.split import split_cards
 
     cards = read_cards(folder)
     split_cards(cards.card_ids, 0)

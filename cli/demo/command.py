@@ -88,7 +88,8 @@ def _prepare(
     """Everything that can be wrong is found here, before anything is started."""
     from cli import local
     from cli.external_commands import tools
-    from recognition.card_sets.card_set import read_card_set, split_cards
+    from recognition.card_sets.card_set import read_card_set
+    from recognition.card_sets.split import split_cards
     from registry.contract import Contract
     from training.recipe import recipe_names
 

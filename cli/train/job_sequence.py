@@ -92,7 +92,7 @@ def plan_jobs(
 
 def _config(request: TrainingRequest, kind: str, stage: int | None) -> TrainingConfig:
     from training.recipe import resolve
-    from training.submission.submit import STUDENT_STAGES
+    from training.submission.plan_checks import STUDENT_STAGES
 
     name = STUDENT_STAGES[stage] if stage else "phase2"
     return resolve(request.recipe, kind, name, request.hyperparameters)

@@ -6,6 +6,8 @@ role may make the calls that stand beside its name, and each other call of the l
 One file: the list of calls and the lists of roles are read against each other.
 """
 
+# Over 400 lines: it is one table of calls, with every role's answer to each.
+
 from __future__ import annotations
 
 import contextlib

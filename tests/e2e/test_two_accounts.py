@@ -1,5 +1,7 @@
 """Development and production in two accounts: a version goes over, and nothing else does."""
 
+# Over 400 lines: all tests use the same two deployments, which take minutes to make.
+
 from __future__ import annotations
 
 import hashlib

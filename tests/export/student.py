@@ -14,7 +14,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from recognition.card_sets.card_set import CardSet, split_cards
+from recognition.card_sets.card_set import CardSet
+from recognition.card_sets.split import split_cards
 from recognition.search.gallery import l2_normalise
 from recognition.views.camera import camera_views
 from recognition.views.digest import card_digest, scans_digest, views_digest

@@ -3,6 +3,8 @@
 When a test of `needed` fails, MiniStack has learned it: remove the patch.
 """
 
+# Over 400 lines: one server, started once, has all patches; each test removes one.
+
 from __future__ import annotations
 
 import importlib.metadata

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from recognition.acceptance.printing_margin import choose_printing_margin
 from recognition.acceptance.rule import AcceptanceRule
 from recognition.acceptance.threshold import FLOAT_NOISE, choose_threshold
-from recognition.retrieval import auroc, choose_printing_margin, evaluate
+from recognition.retrieval import auroc, evaluate
 from recognition.search.frames import in_frames
 from recognition.search.gallery import TIE, best_matches, l2_normalise
 from recognition.search.match_score import MatchScore

@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recognition.card_sets.card_set import Card, Split, require_digest, split_cards
+from recognition.card_sets.card_set import Card, require_digest
 from recognition.card_sets.pack import AnySet, PixelRows, open_card_set
 from recognition.card_sets.scan import stretch
+from recognition.card_sets.split import Split, split_cards
 from recognition.sample_cards.drawn_set import DrawnSet
 from recognition.views.camera import (
     Stream,

@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from recognition.acceptance.printing_margin import choose_printing_margin
 from recognition.card_sets.artworks import artworks_of
 from recognition.card_sets.pack import PixelRows
 from recognition.figures import Evaluation
-from recognition.retrieval import choose_printing_margin, evaluate
+from recognition.retrieval import evaluate
 from recognition.sample_cards.drawn_set import DrawnSet, views_of_strangers
 from recognition.search.frames import FRAMES
 from recognition.search.gallery import l2_normalise

@@ -8,14 +8,12 @@ sends it; :mod:`training.submission.watch` follows it.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from recognition.card_sets.pack import pack_size
 from registry.deployment import DeployedNames
 from registry.names import (
     CARDS_CHANNEL,
@@ -34,10 +32,9 @@ from registry.object_identity import ObjectIdentity
 from registry.registration.failed_runs import MODEL_LINE
 from registry.registration.register import COMMIT, INFERENCE_IMAGE
 from registry.telemetry import OPT_OUTS
-from registry.versions.four_eyes import FIRST_SUBMITTED_BY, SUBMITTED_BY
+from registry.versions.four_eyes import SUBMITTED_BY
 from registry.versions.metadata import MODEL_ARCHIVE
 from registry.versions.packages import Package
-from training.config import TrainingConfig
 from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
 from training.losses.terms import TERMS
 from training.published_weights import PUBLISHED
@@ -48,6 +45,14 @@ from training.submission.framework_images import (
     framework_image,
     inference_image,
 )
+from training.submission.plan_checks import (
+    STUDENT_STAGES,
+    check_pack,
+    checked_hyperparameters,
+    checked_parent,
+    checked_tags,
+    notes_on_key,
+)
 from training.submission.sdk_session import (
     configuration_checked_once,
     sdk_session,
@@ -55,7 +60,6 @@ from training.submission.sdk_session import (
 )
 from training.submission.source import staged_source
 from training.submission.training_plan import (
-    MOST_TAGS,
     Compute,
     SubmitError,
     TrainingPlan,
@@ -68,8 +72,6 @@ ENTRY_POINTS = {
     TEACHER: "training/jobs/train_teacher.py",
     STUDENT: "training/jobs/train_student_distillation.py",
 }
-#: Stages that are submitted, by the command's short name for them.
-STUDENT_STAGES = {1: "stage1", 2: "stage2"}
 #: Recipes that a CPU can follow; all others are given one GPU.
 SMALL_RECIPES = ("tiny", "demo")
 SMALL_INSTANCE, LARGE_INSTANCE = "ml.m5.xlarge", "ml.g5.2xlarge"
@@ -81,8 +83,6 @@ METRICS = (
     *("mean_average_precision", "auroc", "similarity"),
 )
 _NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
-_HYPERPARAMETER = re.compile(r"[a-z][a-z0-9_-]{0,99}", re.ASCII)
-_RESERVED = {"recipe", "stage", "parent-model-package-arn"}
 
 
 def plan(
@@ -125,13 +125,13 @@ def plan(
             small for the recipe.
         ConfigError: No such recipe, or a hyper-parameter that it cannot take.
     """
-    parent = _checked_parent(kind, stage, teacher, initial)
+    parent = checked_parent(kind, stage, teacher, initial)
     compute = _with_network(compute or default_compute(recipe), deployment)
     distributed = is_distributed(compute)
     job_name = _job_name(kind, stage, recipe, now or datetime.now())
     image = framework_image(region, compute.instance_type, "training")
     inference, notes = inference_image(region, image)
-    notes += _checked_key(compute)
+    notes += notes_on_key(compute)
     bucket = f"s3://{deployment.training_bucket}"
     channels = {CARDS_CHANNEL: cards_uri.rstrip("/") + "/"}
     stage_name = STUDENT_STAGES[stage] if stage else "phase2"
@@ -140,10 +140,10 @@ def plan(
             why = "stage 2 begins with stage 1" if initial else "must be an S3 address"
             raise SubmitError(f"--weights {weights_uri}: {why}")
         channels[WEIGHTS_CHANNEL] = weights_uri
-    given = _checked_hyperparameters(hyperparameters or {})
+    given = checked_hyperparameters(hyperparameters or {})
     # The job would refuse a wrong setting too, after the instance has been paid for.
     config = resolve(recipe, kind, stage_name, given)
-    _check_pack(cards_uri, config)
+    check_pack(cards_uri, config)
     settings: dict[str, Any] = {"recipe": recipe, **given}
     if kind == STUDENT:
         assert teacher and parent
@@ -179,7 +179,7 @@ def plan(
         hyperparameters=settings,
         channels=channels,
         environment=environment,
-        tags=_tags(
+        tags=checked_tags(
             {
                 "Application": "card-recognition",
                 "Environment": deployment.environment,
@@ -242,18 +242,6 @@ def submit(plan: TrainingPlan, session: Any = None) -> str:
     return plan.job_name
 
 
-def _check_pack(cards_uri: str, config: TrainingConfig) -> None:
-    """The job would refuse a pack of too small scans too, after the instance has been paid for."""
-    packed = re.search(r"-packed-([0-9]{1,5})/?$", cards_uri)
-    needed = config.scan_scale * config.image_size
-    if packed and int(packed[1]) < needed:
-        raise SubmitError(
-            f"--cards {cards_uri}: its scans are packed at {packed[1]} px and the recipe needs "
-            f"{needed} ({config.scan_scale} times its image size); prepare them anew: "
-            f"cards data prepare … --size {pack_size(needed)}"
-        )
-
-
 def _with_network(compute: Compute, deployment: DeployedNames) -> Compute:
     """The machines in the deployment's network, where it has one and no other was given."""
     if compute.subnets or deployment.job_subnets == NO_NETWORK:
@@ -263,33 +251,6 @@ def _with_network(compute: Compute, deployment: DeployedNames) -> Compute:
         subnets=tuple(deployment.job_subnets.split(",")),
         security_groups=(deployment.job_security_group,),
     )
-
-
-def _checked_parent(
-    kind: str, stage: int | None, teacher: Package | None, initial: Package | None
-) -> Package | None:
-    if kind == TEACHER:
-        if stage or teacher or initial:
-            raise SubmitError("a teacher has no stage and no parent")
-        return None
-    if kind != STUDENT:
-        raise SubmitError(f"{kind!r} is neither {TEACHER} nor {STUDENT}")
-    if stage not in STUDENT_STAGES:
-        raise SubmitError(f"--stage {stage}: must be 1 or 2")
-    if teacher is None or teacher.name is None or teacher.name.model_type != TEACHER:
-        given = teacher.label if teacher else "nothing"
-        raise SubmitError(
-            f"--parent: a student of stage {stage} is distilled from a teacher, not from {given}; "
-            "cards registry list shows what there is"
-        )
-    if stage == 1:
-        if initial:
-            raise SubmitError(f"--parent {initial.label}: stage 1 goes on from nothing")
-        return teacher
-    if initial is None or initial.name is None or initial.name.stage != STUDENT_STAGES[1]:
-        given = initial.label if initial else "nothing"
-        raise SubmitError(f"--parent: stage 2 goes on from a stage-1 student, not from {given}")
-    return initial
 
 
 def _channel_digests(
@@ -310,43 +271,6 @@ def _artifact(package: Package) -> str:
     if not package.model_data_url.startswith("s3://"):
         raise SubmitError(f"--parent {package.label}: has no model artifact in S3")
     return package.model_data_url
-
-
-def _checked_hyperparameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    for key in given:
-        if not _HYPERPARAMETER.fullmatch(key) or key.startswith("sagemaker_"):
-            raise SubmitError(f"--hp {key}: is no name of a hyper-parameter")
-        if key in _RESERVED:
-            raise SubmitError(f"--hp {key}: is set by the command itself; use its own option")
-    return dict(given)
-
-
-def _tags(ours: Mapping[str, str], compute: Compute) -> dict[str, str]:
-    """The deployment's tags and the caller's; neither may hide the other."""
-    twice = sorted({*ours, SUBMITTED_BY, FIRST_SUBMITTED_BY} & set(compute.tags))
-    if twice:
-        raise SubmitError(f"--tag {twice[0]}: is set by the command itself")
-    tags = {**ours, **compute.tags}
-    # Who submits the job is one more.
-    if len(tags) + 1 > MOST_TAGS:
-        raise SubmitError(
-            f"--tag: {len(tags) + 1} tags with the command's own; AWS takes {MOST_TAGS}"
-        )
-    return tags
-
-
-def _checked_key(compute: Compute) -> tuple[str, ...]:
-    """What there is to say about the caller's key: not every disk takes one, none an alias."""
-    if not compute.kms_key:
-        return ()
-    if not takes_disk_key(compute.instance_type):
-        return (f"{compute.instance_type} encrypts its own disks; --kms-key is for the output",)
-    if compute.kms_key.startswith("alias/") or ":alias/" in compute.kms_key:
-        raise SubmitError(
-            f"--kms-key {compute.kms_key}: SageMaker takes no alias for the disks of "
-            f"{compute.instance_type}; give the key's id or ARN"
-        )
-    return ()
 
 
 def _max_wait(compute: Compute) -> int | None:

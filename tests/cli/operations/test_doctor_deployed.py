@@ -1,5 +1,7 @@
 """``cards doctor`` against a deployment that is broken in one place at a time, and mended again."""
 
+# Over 400 lines: all tests break and repair one deployment, which takes minutes to make.
+
 from __future__ import annotations
 
 import json

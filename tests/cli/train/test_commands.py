@@ -1,5 +1,7 @@
 """``cards train`` up to what is sent; sending is tests/training/submission/test_submit.py's."""
 
+# Over 400 lines: all tests send to the same recorded registry.
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,7 @@
 """An update takes what is signed, stated, fits and answers; else the old release stays."""
 
+# Over 400 lines: each test is one fault of the same update.
+
 from __future__ import annotations
 
 import json

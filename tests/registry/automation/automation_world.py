@@ -3,6 +3,8 @@
 One file: the world's events, time and expected state are one object, which the tests share.
 """
 
+# Over 400 lines: the simulated world is one state; its parts would hold nothing by themselves.
+
 from __future__ import annotations
 
 import hashlib

@@ -1,5 +1,7 @@
 """Writing SageMaker Lineage: once, whatever happens on the way, and whoever else is at it."""
 
+# Over 400 lines: all tests read the graph of one family of models.
+
 from __future__ import annotations
 
 import threading

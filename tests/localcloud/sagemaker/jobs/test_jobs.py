@@ -1,5 +1,7 @@
 """Jobs run as SageMaker runs them: role, channels, script mode, outputs, events, reasons."""
 
+# Over 400 lines: all tests send jobs to one server, which is started once.
+
 from __future__ import annotations
 
 import importlib.util
