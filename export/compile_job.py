@@ -35,7 +35,7 @@ from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import GateInputs, GateResult, apply_gate
 from export.fidelity.gate_images import GateImages, evenly_spaced, render_gate_images
 from export.fidelity.measurement import MeasuredModel, embed, embed_with_swapped_channels, measure
-from export.fidelity.report import ADVISED_IMAGES, fidelity_page, fidelity_report
+from export.fidelity.report import fidelity_page, fidelity_report
 from export.fidelity.thresholds import GateError, Thresholds
 from export.graphs import batch_graph
 from export.graphs.lint import has_external_data, lint
@@ -49,7 +49,7 @@ from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from recognition.reference_views import REFERENCE_VIEWS, write_reference_views
 from recognition.search.index import ReferenceIndex, write_index
 from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
-from registry.compilers import ONNX_STAGE, compiler_names
+from registry.compilers import ONNX_STAGE, compiler_kind, compiler_names
 from registry.contract import ContractError
 from registry.names import ModelNameError, parse_name
 from registry.untrusted.archives import ArchiveError
@@ -94,8 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> str:
     """Compiles, applies the gate and writes; returns one line for the job's ExitMessage."""
-    compile_settings, thresholds, images = _compile_settings(options.settings)
     chosen = compiler(options.compiler, Deadline(options.max_runtime_seconds, _began))
+    advised = compiler_kind(chosen.name).calibration_images
+    compile_settings, thresholds, images = _compile_settings(options.settings, advised)
     name = parse_name(options.source_name)
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,13 @@ def run(options: argparse.Namespace) -> str:
         added = measured[made.stage].added
         fidelity.figures |= added.metrics() if added else {}
         report = fidelity_report(
-            fidelity, gate_images, made.calibration, images, artifact.top1, artifact.weights
+            fidelity,
+            gate_images,
+            made.calibration,
+            images,
+            advised,
+            artifact.top1,
+            artifact.weights,
         )
         _write_json(output / FIDELITY, report)
         write_atomically(
@@ -152,8 +159,11 @@ def run(options: argparse.Namespace) -> str:
     return line
 
 
-def _compile_settings(text: str) -> tuple[dict[str, Any], Thresholds, int]:
-    """The compile settings, their thresholds, and how many calibration images they ask for."""
+def _compile_settings(text: str, advised: int) -> tuple[dict[str, Any], Thresholds, int]:
+    """The compile settings, their thresholds, and how many calibration images they ask for.
+
+    Without a number they are as many as the compiler should have.
+    """
     try:
         compile_settings = json.loads(text)
     except ValueError as error:
@@ -162,7 +172,7 @@ def _compile_settings(text: str) -> tuple[dict[str, Any], Thresholds, int]:
         compile_settings.get("gate", {}), dict
     ):
         raise CompileError("--settings: must be a JSON object, and its gate another")
-    images = compile_settings.get("calibration_images", ADVISED_IMAGES)
+    images = compile_settings.get("calibration_images", advised)
     if type(images) is not int or not 1 <= images <= LARGEST_CALIBRATION:
         raise CompileError(
             f"--settings: calibration_images is {images!r}, must be 1 to {LARGEST_CALIBRATION}"

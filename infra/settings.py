@@ -60,7 +60,8 @@ class Compile:
         instance_type: SageMaker instance of the processing job.
         image: Container for a compiler without an image of its own; None takes the region's
             PyTorch CPU container.
-        calibration_images: Camera views that the quantiser sees.
+        calibration_images: Camera views that the quantiser sees; None takes as many as the compiler
+            should have.
         max_runtime_seconds: After this time SageMaker stops the job. Hailo's compiler is stopped
             earlier, by a sixth of it and at most half an hour, so that the job can say why.
         gate: Thresholds of the fidelity gate; see ``docs/export.md``.
@@ -71,7 +72,7 @@ class Compile:
         matches(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", "a SageMaker instance type such as ml.m5.xlarge"),
     )
     image: str | None = setting(None, ecr_image)
-    calibration_images: int = setting(1024, between(1, 100_000))
+    calibration_images: int | None = setting(None, between(1, 100_000))
     max_runtime_seconds: int = setting(DEFAULT_SECONDS, between(60, LONGEST_SECONDS))
     gate: GateThresholds = field(default_factory=GateThresholds)
 
@@ -243,7 +244,8 @@ class Settings:
         return json.dumps(
             {
                 "compiler": self.compiler_kind.name,
-                "calibration_images": self.compile.calibration_images,
+                "calibration_images": self.compile.calibration_images
+                or self.compiler_kind.calibration_images,
                 "gate": gate,
             },
             sort_keys=True,

@@ -44,6 +44,8 @@ class CompilerKind:
         device: The same in words, for messages.
         adapter: Class of ``export/`` that calls it, as ``module:class``; imported by the job that
             compiles and by nothing else.
+        calibration_images: Camera views that its quantiser should see: as many as Hailo advises;
+            ONNX Runtime's finds the same ranges from 256 and from 1,024 (``docs/export.md``).
         runs_on_onnx_runtime: Whether ONNX Runtime runs its output on any processor.
         image: The image that it needs; None where the region's PyTorch container is enough.
     """
@@ -56,6 +58,7 @@ class CompilerKind:
     inference_target: str
     device: str
     adapter: str
+    calibration_images: int
     runs_on_onnx_runtime: bool = False
     image: CompilerImage | None = None
 
@@ -74,6 +77,7 @@ ONNX_INT8 = CompilerKind(
     inference_target="cpu-onnxruntime",
     device="a processor with ONNX Runtime",
     adapter="export.int8:OnnxInt8",
+    calibration_images=256,
     runs_on_onnx_runtime=True,
 )
 HAILO = CompilerKind(
@@ -85,6 +89,7 @@ HAILO = CompilerKind(
     inference_target="raspberry-pi-hailo8l",
     device="a Hailo chip",
     adapter="export.hailo.compiler:Hailo",
+    calibration_images=1024,
     image=CompilerImage(
         software="Hailo's Dataflow Compiler",
         remedy="build it from the wheel that Hailo's developer zone gives you",

@@ -17,8 +17,6 @@ from export.fidelity.gate_images import GateImages
 from registry.untrusted.text import html_text
 from registry.weight_origins import WeightOrigin
 
-#: Fewer calibration images than these are worth a warning.
-ADVISED_IMAGES = 1024
 _THUMBNAIL = (66, 92)
 
 
@@ -27,6 +25,7 @@ def fidelity_report(
     gate_images: GateImages,
     calibration: CalibrationRecord,
     requested: int,
+    advised: int,
     trained_top1: float,
     weights: Sequence[WeightOrigin] = (),
 ) -> dict[str, Any]:
@@ -37,16 +36,17 @@ def fidelity_report(
         gate_images: The images that it was measured on.
         calibration: Statistics of the images that the quantiser saw.
         requested: How many images the compile settings asked for.
+        advised: How many the compiler should have; fewer are worth a warning.
         trained_top1: What the training job measured with PyTorch.
         weights: Published weights that the student descends from.
     """
     report = fidelity.to_dict()
     report["figures"] |= {"pytorch_top1": trained_top1}
-    few = calibration.images < ADVISED_IMAGES
+    few = calibration.images < advised
     report["calibration"] = {
         **calibration.to_dict(),
         "requested": requested,
-        "warning": f"fewer than the {ADVISED_IMAGES} images that are advised" if few else None,
+        "warning": f"fewer than the {advised} images that are advised" if few else None,
     }
     report["weights"] = [origin.to_dict() for origin in weights]
     scan_of: dict[str, int] = {}

@@ -156,7 +156,7 @@ def test_the_gate_s_word_is_also_the_last_word(done: Job) -> None:
 def test_the_report_says_that_calibration_was_short(done: Job) -> None:
     calibration = done.read("fidelity.json")["calibration"]
     assert calibration["images"] == calibration["requested"] == 30
-    assert calibration["warning"] == "fewer than the 1024 images that are advised"
+    assert calibration["warning"] == "fewer than the 256 images that are advised"
 
 
 def test_the_index_is_of_the_model_that_ships(

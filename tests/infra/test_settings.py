@@ -222,6 +222,15 @@ def test_reading_settings_does_not_change_the_context() -> None:
     assert context["cards"] == {"compile": {"gate": {}}}
 
 
+def test_quantiser_sees_as_many_images_as_its_compiler_should_have() -> None:
+    def asked(**cards: object) -> int:
+        settings = load_settings({"cards": cards})
+        return json.loads(settings.compile_settings)["calibration_images"]
+
+    assert asked() == 256 and asked(compiler_image=IMAGE) == 1024
+    assert asked(compile={"calibration_images": 64}) == 64
+
+
 @pytest.mark.parametrize("path", [path for path in paths() if ".compile." in path])
 def test_what_changes_a_compilation_changes_the_compile_settings(path: str) -> None:
     changed = {

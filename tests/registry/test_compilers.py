@@ -97,6 +97,7 @@ class Adapter:
 THIRD = compilers.CompilerKind(
     name="ncnn-fp16", stage="fp16", file_format="NCNN", model_file="model.ncnn", title="FP16",
     inference_target="phone-ncnn", device="a phone", adapter="__main__:Adapter",
+    calibration_images=100,
     image=compilers.CompilerImage("the NCNN tools", "build it from its sources"),
 )
 compilers.COMPILERS = (*compilers.COMPILERS, THIRD)
