@@ -68,6 +68,8 @@ class TrainingConfig:
         projection_width: Hidden width of the teacher's projection; 0 for one linear layer.
         steps: Optimiser steps; or 0, and ``epochs`` decides.
         epochs: Passes over the known scans; or 0, and ``steps`` decides.
+        most_steps: Steps that ``epochs`` may come to, for a set that is larger than a recipe was
+            made for; 0 for no limit.
         frozen_share: First share of the steps in which a teacher's backbone stays as it is and
             the head learns at ``frozen_learning_rate``, with a schedule of its own.
         trainable_blocks: How many of a ViT's last blocks, or of a convolution network's last
@@ -143,6 +145,7 @@ class TrainingConfig:
     # How long, and in what order.
     steps: int = 0
     epochs: float = 0.0
+    most_steps: int = 0
     frozen_share: float = 0.0
     trainable_blocks: int = 0
     batch_size: int = 64
@@ -308,7 +311,8 @@ class TrainingConfig:
 
     def total_steps(self, scans: int) -> int:
         """Optimiser steps of the run on this many known scans."""
-        return self.steps or max(1, math.ceil(self.epochs * scans / self.batch_size))
+        steps = self.steps or max(1, math.ceil(self.epochs * scans / self.batch_size))
+        return min(steps, self.most_steps or steps)
 
     def to_dict(self) -> dict[str, Any]:
         """The form of ``config.json``: the loss terms' settings beside the others."""
@@ -352,6 +356,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "drop_path": (0, 0.9),
     "projection_width": (0, 16384),
     "steps": (0, 10_000_000),
+    "most_steps": (0, 10_000_000),
     "epochs": (0, 10_000),
     "frozen_share": (0, 0.9),
     "trainable_blocks": (0, 64),

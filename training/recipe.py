@@ -57,7 +57,7 @@ def resolve(
     lengths = {"steps", "epochs"} & {given.replace("-", "_") for given in overrides}
     if len(lengths) == 1:
         # A length that is asked for replaces the recipe's, in whichever unit that has it.
-        values |= {"steps": 0, "epochs": 0.0}
+        values |= {"steps": 0, "epochs": 0.0, "most_steps": 0}
     for given, value in overrides.items():
         key = given.replace("-", "_")
         if key in fixed or key in _BY_JOB:

@@ -117,6 +117,14 @@ def test_epochs_become_steps() -> None:
     assert config.total_steps(101) == 21
 
 
+def test_epochs_of_a_large_set_come_to_no_more_than_the_most_steps() -> None:
+    config = resolve("demo", "student", "stage2", {})
+    assert config.total_steps(158) == 231
+    assert config.total_steps(543) == config.total_steps(10_000) == config.most_steps == 500
+    asked_for = resolve("demo", "student", "stage2", {"epochs": 70})
+    assert asked_for.total_steps(543) == 792
+
+
 @settings(deadline=None)
 @given(
     st.recursive(
