@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cli.aws import AwsSession
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
     from registry.versions.packages import Package
 
 
+#: What training jobs are called; their pages name them where a version has no name yet.
+_JOB = re.compile(r"(teacher|student)-[a-z0-9-]{1,40}-\d{8}-\d{6}-[0-9a-f]{4}", re.ASCII)
+
+
 def package(aws: AwsSession, name_or_arn: str) -> Package:
-    """The version that a person means by a name or an ARN.
+    """The version that a person means by a name, an ARN, or the training job that made it.
 
     Raises:
-        ModelNameError: Neither an ARN nor a name by the convention.
+        ModelNameError: Neither an ARN nor a name by the convention, nor a job's.
         CliError: There is no such version.
     """
     from registry.names import parse_name
@@ -27,13 +32,28 @@ def package(aws: AwsSession, name_or_arn: str) -> Package:
 
     sagemaker, group = aws.client("sagemaker"), aws.deployment.group_name
     arn: str | None = name_or_arn
-    if not name_or_arn.startswith("arn:"):
+    if _JOB.fullmatch(name_or_arn):
+        arn = _made_by(aws, name_or_arn)
+    elif not name_or_arn.startswith("arn:"):
         row = find_by_name(sagemaker, group, parse_name(name_or_arn))
         arn = row.arn if row else None
     found = describe(sagemaker, arn) if arn else None
     if found is None:
         raise CliError(f"{name_or_arn}: is not in {group}; cards registry list shows what is")
     return found
+
+
+def _made_by(aws: AwsSession, job: str) -> str | None:
+    """ARN of the version that a training job made, or None."""
+    from registry.versions.metadata import TRAINING_JOB
+    from registry.versions.queries import Filters, pages
+
+    found = pages(
+        aws.client("sagemaker"),
+        aws.deployment.group_name,
+        Filters(where=((TRAINING_JOB, job),)),
+    )
+    return next((row.arn for page in found for row in page.rows), None)
 
 
 def parent(aws: AwsSession, name_or_arn: str) -> Package:

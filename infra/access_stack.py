@@ -30,6 +30,7 @@ from registry.names import (
     JOBS_PREFIX,
     NO_NETWORK,
     NO_TOKEN,
+    REPORT_PAGES_PREFIX,
     SOURCE_PREFIX,
     WEIGHTS_PREFIX,
 )
@@ -117,6 +118,7 @@ class AccessStack(cdk.Stack):
                 ),
                 deciding_statement(registry.group),
                 submitter_statement(self),
+                objects(bucket, READ, REPORT_PAGES_PREFIX),
                 # SageMaker has no resource level for listing groups, which the console begins
                 # with, nor for searching.
                 iam.PolicyStatement(

@@ -44,6 +44,8 @@ COMPILATIONS_PREFIX = "compilations/"
 #: function that starts compile jobs may write here.
 APPROVED_PREFIX = "approved/"
 MODEL_QUALITY_PREFIX = "model-quality/"
+#: The approver's page of each version (:mod:`registry.versions.report_page`).
+REPORT_PAGES_PREFIX = "report-pages/"
 RECONCILER_PREFIX = "reconciler/"
 # Release bucket:
 RELEASES_PREFIX = "releases/"

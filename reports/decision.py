@@ -57,12 +57,14 @@ class Circumstances:
         compiler: Which compiler the deployment has, in words; empty where that is not known.
         stable_channel: What moves the stable channel.
         four_eyes: Whether who submitted the training may not approve.
+        submitted_by: Who did, where that is known.
         price: What a compile job costs and takes, in words; empty where that is not known.
     """
 
     compiler: str = ""
     stable_channel: str = ""
     four_eyes: bool = False
+    submitted_by: tuple[str, ...] = ()
     price: str = ""
 
 
@@ -94,7 +96,11 @@ def choices(
             sentences += [text for text in (circumstances.compiler, circumstances.price) if text]
         sentences.append(_channels(circumstances))
     if circumstances.four_eyes:
-        sentences.append("Who submitted its training cannot approve it (four eyes).")
+        who = " and ".join(circumstances.submitted_by)
+        sentences.append(
+            f"Four eyes: who submitted its training{f' ({who})' if who else ''} cannot approve it; "
+            "another person must."
+        )
     override = ""
     if flaw:
         sentences.insert(0, f"It has no passed validation ({flaw}): only --override approves it.")

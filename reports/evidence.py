@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from registry.untrusted.json_object import JsonObjectError, parse_object
+from reports.embedding_map import DOTS, SIDE, EmbeddingMap
 from reports.pictures import is_picture
 from reports.view_outcomes import EvidenceError, ViewOutcomes
 
@@ -23,6 +24,8 @@ EVIDENCE_LIMIT = 4 * 1024**2 - 64 * 1024
 SCHEMA = 1
 #: How many of each are kept.
 WORST, UNKNOWN, CONFUSIONS, CARD_PICTURES, CURVE_POINTS = 12, 6, 40, 48, 200
+#: Artworks that several cards show, and cards of one that are named.
+ARTWORKS, PRINTINGS = 24, 8
 _TEXT_LIMIT = 400
 _ROWS_LIMIT = 1000
 
@@ -123,6 +126,21 @@ class LintReport:
 
 
 @dataclass(frozen=True)
+class SharedArtworks:
+    """Cards that no picture tells apart: reprints of one artwork.
+
+    Attributes:
+        artworks: How many artworks more than one card shows.
+        cards: How many cards show them.
+        named: The cards of the first artworks, by id.
+    """
+
+    artworks: int
+    cards: int
+    named: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that a training job keeps for the approver.
 
@@ -138,6 +156,8 @@ class Evidence:
         training: How the loop went; None where no interval was reported.
         lint: None for a teacher, which is not exported.
         cards: Pictures of scans by card id: those with the most wrong views.
+        map: Where the cards lie in the embedding; None in evidence of an earlier state.
+        shared: Which cards show one artwork; None likewise.
     """
 
     views: ViewOutcomes
@@ -151,6 +171,8 @@ class Evidence:
     training: TrainingCurves | None
     lint: LintReport | None
     cards: Mapping[str, str]
+    map: EmbeddingMap | None = None
+    shared: SharedArtworks | None = None
 
     def to_json(self) -> str:
         """The file's text."""
@@ -210,7 +232,34 @@ def _read(given: Mapping[str, Any]) -> Evidence:
             _count(lint["parameters"]),
         ),
         cards=_mapping(given["cards"], _picture, CARD_PICTURES),
+        map=_optional(given.get("map"), _map),
+        shared=_optional(given.get("shared"), _shared),
     )
+
+
+def _optional(given: Any, read: Callable[[Any], T]) -> T | None:
+    return None if given is None else read(given)
+
+
+def _map(given: Mapping[str, Any]) -> EmbeddingMap:
+    share = _number(given["share"])
+    return EmbeddingMap(
+        _rows(given["dots"], _place, DOTS),
+        _mapping(given["places"], _place, 2 * CONFUSIONS),
+        min(1.0, max(0.0, share)),
+    )
+
+
+def _place(given: Sequence[Any]) -> tuple[int, int]:
+    x, y = (_count(each) for each in given)
+    if max(x, y) > SIDE:
+        raise EvidenceError("a place is outside of the map")
+    return x, y
+
+
+def _shared(given: Mapping[str, Any]) -> SharedArtworks:
+    named = _rows(given["named"], lambda row: _rows(row, _text, PRINTINGS), ARTWORKS)
+    return SharedArtworks(_count(given["artworks"]), _count(given["cards"]), named)
 
 
 def _training(given: Mapping[str, Any]) -> TrainingCurves:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.charts import Chart
+from reports.confusion_map import MapDrawing
 from reports.decision import Choice
 from reports.evidence import Confusion, WrongView
 from reports.figures import Figure
@@ -110,8 +111,9 @@ class Page:
         alerts: What must be known first, such as contradictions.
         unmeasured: What was not measured, one sentence each.
         figures: Every figure with its interval.
+        map: Where the cards lie in the embedding, and which are confused; None where that was not
+            kept.
         missing: By section, why it is empty.
-        images: Whether pictures are there to show.
     """
 
     title: str
@@ -132,6 +134,7 @@ class Page:
     unknown: tuple[WrongView, ...]
     confusions: tuple[Confusion, ...]
     confused_pairs: int
+    map: MapDrawing | None
     training: tuple[Chart, ...]
     data: tuple[Row, ...]
     remarks: tuple[str, ...]

@@ -135,7 +135,10 @@ ROWS = (
     Row(
         "Approver (people)",
         "Approver",
-        {"approve and reject, with a reason": ("approve", "reject")},
+        {
+            "approve and reject, with a reason": ("approve", "reject"),
+            "read the page of a version": ("read-report-page",),
+        },
         {
             "write or remove registered metadata (metrics, card set, digests)": (
                 *(*_REWRITING, "remove-metrics-approving"),

@@ -85,7 +85,7 @@ FOLDERS = {
         "export": set(),
         "index": {"data", "release"},
         "registry": {"release", "report"},
-        "train": {"data", "release"},
+        "train": {"data", "release", "report"},
         "demo": {"data", "registry", "release", "train"},
         "operations": {"demo"},
         "report": set(),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recognition.file_digest import file_sha256
 from registry.names import CHANNEL_DIGEST
+from training.page_facts import PageFacts
 
 _OPT_ML = Path("/opt/ml")
 #: Holds a backbone's checkpoint to begin with.
@@ -16,6 +17,11 @@ WEIGHTS_CHANNEL = "weights"
 ARCHIVE = "model.tar.gz"
 #: Names the secret that holds the token for published weights; see training/models/pretrained.py.
 TOKEN_SECRET = "CARDS_HUB_TOKEN_SECRET"  # noqa: S105 (a variable's name)
+#: Holds the archives of the version that devices had when the job was submitted.
+LIVE_CHANNEL = "live"
+#: Begins the variables with what the approver's page says and a job cannot see for itself; see
+#: :class:`training.page_facts.PageFacts`.
+PAGE_FACT = "CARDS_PAGE_"
 
 
 class ChannelError(ValueError):
@@ -36,6 +42,7 @@ class JobEnvironment:
         job_name: SageMaker's name of the job; empty outside of it.
         digests: What a channel must hold, by its lower-case name; see
             :data:`registry.names.CHANNEL_DIGEST`.
+        page_facts: What the approver's page says beside what the job measures.
     """
 
     model_dir: Path
@@ -45,6 +52,7 @@ class JobEnvironment:
     channels: Mapping[str, Path]
     job_name: str
     digests: Mapping[str, str] = field(default_factory=dict)
+    page_facts: PageFacts = field(default_factory=PageFacts)
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> JobEnvironment:
@@ -70,6 +78,13 @@ class JobEnvironment:
                 for name, value in given.items()
                 if name.startswith(CHANNEL_DIGEST) and value
             },
+            page_facts=PageFacts.read(
+                {
+                    name.removeprefix(PAGE_FACT).lower(): value
+                    for name, value in given.items()
+                    if name.startswith(PAGE_FACT)
+                }
+            ),
         )
 
     def model_channel(self, name: str, holds: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,14 +13,16 @@ from registry.untrusted.text import one_line
 if TYPE_CHECKING:
     from registry.convergence import Observation
     from registry.versions.packages import Package
-    from reports.assembly import PageContext, Subject
-    from reports.decision import Circumstances
+    from registry.weight_origins import WeightOrigin
+    from reports.assembly import PageContext
     from reports.evidence import Evidence
     from reports.page import Page
+    from reports.subject import Subject
 
 #: A larger model is not read to its end for the evaluation in it.
 _MODEL_LIMIT = 512 * 1024**2
 _OUTPUT_LIMIT = 1024**3
+_EVALUATION, _CONFIG, _FILE_LIMIT = "evaluation.json", "config.json", 4 * 1024**2
 
 
 def page_of(aws: AwsSession, package: Package, against: Package | None = None) -> Page:
@@ -40,14 +44,14 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
     """What is known of a version; what cannot be had is left out, and why is said."""
     from cli.version_facts import facts
     from registry.versions.comparison import training_hyperparameters
-    from reports.assembly import Subject
     from reports.page import Row
+    from reports.subject import Subject
 
-    evaluation, evidence, lacking = None, None, []
+    model, output = _Archive(), _Archive()
     if package.model_data_url:
-        evaluation, fault = _evaluation(aws, package)
-        evidence, other = _evidence(aws, package)
-        lacking = [each for each in (fault, other) if each]
+        model, output = _model(aws, package), _output(aws, package)
+    evaluation, fault = _evaluation(model)
+    evidence, other = _evidence(output)
     return Subject(
         label=package.label,
         metadata=package.metadata,
@@ -55,28 +59,87 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
         approval=package.approval,
         evaluation=evaluation,
         evidence=evidence,
-        lacking="; ".join(lacking),
+        lacking="; ".join(each for each in (fault, other) if each),
         hyperparameters=training_hyperparameters(aws.client("sagemaker"), package),
         facts=tuple(Row(key, value) for key, value in facts(package)),
+        message=_message(aws, package),
+        weights=_weights(model),
     )
 
 
-def _evaluation(aws: AwsSession, package: Package) -> tuple[dict[str, Any] | None, str]:
+@dataclass(frozen=True)
+class _Archive:
+    """What was read of an archive.
+
+    Attributes:
+        files: By name the bytes of those of its members that were asked for and are there.
+        fault: Why nothing was read; empty where something was, or there is no archive.
+    """
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    fault: str = ""
+
+
+def _model(aws: AwsSession, package: Package) -> _Archive:
+    limits = {_EVALUATION: _FILE_LIMIT, _CONFIG: _FILE_LIMIT}
+    return _read(aws, package, package.model_data_url, "ModelArchive", limits, _MODEL_LIMIT)
+
+
+def _output(aws: AwsSession, package: Package) -> _Archive:
+    from reports.evidence import EVIDENCE, EVIDENCE_LIMIT
+
+    uri = f"{package.model_data_url.rpartition('/')[0]}/output.tar.gz"
+    limits = {EVIDENCE: EVIDENCE_LIMIT}
+    return _read(aws, package, uri, "OutputArchive", limits, _OUTPUT_LIMIT)
+
+
+def _read(
+    aws: AwsSession,
+    package: Package,
+    uri: str,
+    recorded: str,
+    limits: Mapping[str, int],
+    most: int,
+) -> _Archive:
+    """Files of an archive, if the archive is the one that was registered."""
+    from typing import IO
+
+    from botocore.exceptions import ClientError
+
+    from registry.object_identity import HashedObject, ObjectIdentity, ObjectMissingError
+    from registry.untrusted.archives import ArchiveError, read_members
+
+    file = uri.rpartition("/")[2]
+    try:
+        stream = HashedObject(aws.client("s3"), uri)
+        if stream.size > most:
+            return _Archive(
+                fault=f"{file} has {stream.size:,} bytes, and more than {most:,} are not read"
+            )
+        files = read_members(cast(IO[bytes], stream), limits, label=file)
+        found = stream.finish().identity
+    except (ArchiveError, ObjectMissingError, ClientError) as error:
+        return _Archive(fault=one_line(str(error)))
+    known = ObjectIdentity.parse(package.metadata.get(recorded, ""))
+    if known is not None and known.sha256 != found.sha256:
+        return _Archive(fault=f"{file} is not the one that was registered: its SHA-256 differs")
+    return _Archive(files)
+
+
+def _evaluation(model: _Archive) -> tuple[dict[str, Any] | None, str]:
     """``evaluation.json`` of the model that was registered, or why it cannot be had."""
     from registry.untrusted.json_object import parse_object
 
-    body, fault = _member(
-        aws, package, package.model_data_url, "evaluation.json", "ModelArchive", _MODEL_LIMIT
-    )
+    body = model.files.get(_EVALUATION)
     if body is None:
-        return None, fault
+        return None, model.fault or (f"{_EVALUATION} is not in its archive" if model.files else "")
     try:
         return parse_object(body, len(body)), ""
     except ValueError as error:
-        return None, f"evaluation.json {one_line(str(error))}"
+        return None, f"{_EVALUATION} {one_line(str(error))}"
 
 
-def _evidence(aws: AwsSession, package: Package) -> tuple[Evidence | None, str]:
+def _evidence(output: _Archive) -> tuple[Evidence | None, str]:
     """``evidence.json`` that the training job left, or why it cannot be had.
 
     A version from before there was one has no fault: the reason is its age.
@@ -84,44 +147,46 @@ def _evidence(aws: AwsSession, package: Package) -> tuple[Evidence | None, str]:
     from reports.evidence import EVIDENCE, Evidence
     from reports.view_outcomes import EvidenceError
 
-    uri = f"{package.model_data_url.rpartition('/')[0]}/output.tar.gz"
-    body, fault = _member(aws, package, uri, EVIDENCE, "OutputArchive", _OUTPUT_LIMIT)
-    if body is None:
-        return None, "" if fault.endswith("is not in it") else fault
+    if EVIDENCE not in output.files:
+        return None, output.fault
     try:
-        return Evidence.from_json(body), ""
+        return Evidence.from_json(output.files[EVIDENCE]), ""
     except EvidenceError as error:
         return None, one_line(str(error))
 
 
-def _member(
-    aws: AwsSession, package: Package, uri: str, member: str, recorded: str, most: int
-) -> tuple[bytes | None, str]:
-    """One file of an archive, if the archive is the one that was registered."""
-    from typing import IO
+def _weights(model: _Archive) -> tuple[WeightOrigin, ...] | None:
+    """Published weights that the model descends from; None where its configuration is not there."""
+    from registry.untrusted.json_object import parse_object
+    from registry.weight_origins import read_origins
 
+    body = model.files.get(_CONFIG)
+    try:
+        config = parse_object(body, len(body)) if body else {}
+        texts = [str(config[key]) for key in ("initial_weights", "inherited_weights")]
+        return read_origins(*texts)
+    except (ValueError, KeyError):
+        return None
+
+
+def _message(aws: AwsSession, package: Package) -> str:
+    """The words of who submitted its training; empty where there are none, or no job says."""
     from botocore.exceptions import ClientError
 
-    from registry.object_identity import HashedObject, ObjectIdentity, ObjectMissingError
-    from registry.untrusted.archives import ArchiveError, read_member
-    from reports.evidence import EVIDENCE_LIMIT
+    from training.environment import PAGE_FACT
 
-    file = uri.rpartition("/")[2]
+    kind, job = package.own_job or ("", "")
+    if kind != "training-job":
+        return ""
     try:
-        stream = HashedObject(aws.client("s3"), uri)
-        if stream.size > most:
-            return None, f"{file} has {stream.size:,} bytes, and more than {most:,} are not read"
-        body = read_member(cast(IO[bytes], stream), member, EVIDENCE_LIMIT, label=file)
-        found = stream.finish().identity
-    except (ArchiveError, ObjectMissingError, ClientError) as error:
-        return None, one_line(str(error))
-    known = ObjectIdentity.parse(package.metadata.get(recorded, ""))
-    if known is not None and known.sha256 != found.sha256:
-        return None, f"{file} is not the one that was registered: its SHA-256 differs"
-    return body, ""
+        answer = aws.client("sagemaker").describe_training_job(TrainingJobName=job)
+    except ClientError:
+        return ""  # The job is gone, or this person may not look at it.
+    return str(answer.get("Environment", {}).get(f"{PAGE_FACT}MESSAGE", ""))
 
 
 def _page_context(aws: AwsSession, package: Package, against: Package | None) -> PageContext:
+    from cli.report.deployment_facts import circumstances
     from registry.lineage.ancestry import ancestors
     from registry.versions.validation import current_validation
     from reports.assembly import PageContext
@@ -143,33 +208,26 @@ def _page_context(aws: AwsSession, package: Package, against: Package | None) ->
         parent=_without_files(aws, parent) if parent else None,
         line=tuple(Ancestor(each.label, _word(each)) for each in reversed(chain)),
         seen=_observed(aws, package),
-        circumstances=_circumstances(aws),
+        circumstances=circumstances(aws, package),
         flaw=flaw,
         console="" if aws.is_local else console_link(aws.region, package.group),
     )
 
 
 def _live(aws: AwsSession, package: Package) -> tuple[Package | None, str]:
-    """What the stable channel points to, or why there is nothing to compare with."""
-    from registry.releases import pointers
-    from registry.versions.packages import describe
+    """What a version is compared with, or why there is nothing to compare with."""
+    from cli.report.deployment_facts import live_version
 
-    deployment = aws.deployment
-    pointer, _ = pointers.read(deployment.s3, deployment.release_bucket)
-    if pointer is None or pointer.package_arn is None:
-        return None, "Nothing is live yet, so there is nothing to compare with."
-    if pointer.package_arn == package.arn:
+    found, note = live_version(aws)
+    if found is not None and found.arn == package.arn:
         return None, "This version is what devices have now: the stable channel points to it."
-    found = describe(deployment.sagemaker, pointer.package_arn)
-    if found is None:
-        return None, f"The live version, {pointer.name or pointer.package_arn}, was deleted."
-    return found, ""
+    return found, note
 
 
 def _without_files(aws: AwsSession, package: Package) -> Subject:
     """A version of which only settings and metadata are compared."""
     from registry.versions.comparison import training_hyperparameters
-    from reports.assembly import Subject
+    from reports.subject import Subject
 
     given = training_hyperparameters(aws.client("sagemaker"), package)
     return Subject(package.label, package.metadata, package.name, hyperparameters=given)
@@ -177,61 +235,13 @@ def _without_files(aws: AwsSession, package: Package) -> Subject:
 
 def _observed(aws: AwsSession, package: Package) -> Observation | None:
     """The version's state as the automation sees it; None where nothing is automated."""
+    from cli.report.deployment_facts import compile_settings
     from registry.automation.observation import VersionRef, observe
 
-    settings = _settings(aws)
+    settings = compile_settings(aws)
     if settings is None:
         return None
     return observe(aws.deployment, VersionRef(package.arn, package.name), settings).seen
-
-
-def _circumstances(aws: AwsSession) -> Circumstances:
-    from reports.decision import Circumstances
-
-    settings = _settings(aws)
-    words = (
-        f"It compiles with {settings.kind.title}, for {settings.kind.device}." if settings else ""
-    )
-    return Circumstances(
-        compiler=words,
-        stable_channel=aws.deployment.stable_channel,
-        four_eyes=aws.deployment.four_eyes,
-        price=_last_compilation(aws),
-    )
-
-
-def _settings(aws: AwsSession) -> Any:
-    """The deployment's compile settings; None where its functions are not there, or not ours."""
-    from botocore.exceptions import ClientError
-
-    from cli.compile_settings import deployed_compile_settings
-    from cli.errors import CliError
-
-    try:
-        return deployed_compile_settings(aws)
-    except (CliError, ClientError, KeyError, ValueError):
-        return None
-
-
-def _last_compilation(aws: AwsSession) -> str:
-    """How long the last compile job took, as a measure for the next one."""
-    from registry.compilation.jobs import list_jobs
-    from registry.convergence import JobState
-
-    sagemaker = aws.client("sagemaker")
-    newest = next(list_jobs(sagemaker, state=JobState.COMPLETED), None)
-    if newest is None:
-        return "How long that takes here is not known: no compile job has ended here yet."
-    job = sagemaker.describe_processing_job(ProcessingJobName=newest["ProcessingJobName"])
-    start, end = job.get("ProcessingStartTime"), job.get("ProcessingEndTime")
-    if start is None or end is None:
-        return ""
-    machine = job["ProcessingResources"]["ClusterConfig"]["InstanceType"]
-    minutes = (end - start).total_seconds() / 60
-    return (
-        f"The last compile job took {minutes:.1f} minutes on one {machine}; docs/cost.md has the "
-        "prices."
-    )
 
 
 def _word(package: Package) -> str:

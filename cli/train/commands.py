@@ -22,6 +22,7 @@ from cli.train.options import (
     KmsKey,
     MaxRun,
     MaxWait,
+    Message,
     Recipe,
     Spot,
     Subnets,
@@ -31,6 +32,7 @@ from cli.train.options import (
     Wait,
     Weights,
     Yes,
+    checked_message,
     machines,
     parse_hyperparameters,
 )
@@ -64,6 +66,7 @@ def teacher(
     recipe: Recipe = "full",
     hp: HyperParameters = None,
     weights: Weights = None,
+    message: Message = "",
     wait: Wait = False,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -86,7 +89,7 @@ def teacher(
                        subnet, security_group, kms_key, tag)  # fmt: skip
     request = TrainingRequest(AwsSession(environment), cards, recipe, compute,
                               parse_hyperparameters(hp or []), weights, wait, dry_run, yes,
-                              as_json)  # fmt: skip
+                              as_json, checked_message(message))  # fmt: skip
     run_jobs(request, plan_jobs(request, train_teacher=True))
 
 
@@ -104,6 +107,7 @@ def student(
     recipe: Recipe = "full",
     hp: HyperParameters = None,
     weights: Weights = None,
+    message: Message = "",
     wait: Wait = False,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -134,7 +138,7 @@ def student(
                        subnet, security_group, kms_key, tag)  # fmt: skip
     request = TrainingRequest(AwsSession(environment), cards, recipe, compute,
                               parse_hyperparameters(hp or []), weights, wait, dry_run, yes,
-                              as_json)  # fmt: skip
+                              as_json, checked_message(message))  # fmt: skip
     given = find(request.aws, parent) if parent else None
     if stage is Stage.two:
         initial = given or initial_for(request.aws)
@@ -153,6 +157,7 @@ def both(
     recipe: Recipe = "full",
     hp: HyperParameters = None,
     weights: Weights = None,
+    message: Message = "",
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -178,7 +183,7 @@ def both(
                        subnet, security_group, kms_key, tag)  # fmt: skip
     request = TrainingRequest(AwsSession(environment), cards, recipe, compute,
                               parse_hyperparameters(hp or []), weights, True, dry_run, yes,
-                              as_json)  # fmt: skip
+                              as_json, checked_message(message))  # fmt: skip
     run_jobs(request, plan_jobs(request, train_teacher=True, stages=(1, 2)))
 
 

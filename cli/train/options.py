@@ -42,6 +42,16 @@ Weights = Annotated[
         "transformers publish it. It is checked first; a local file is uploaded.",
     ),
 ]
+Message = Annotated[
+    str,
+    typer.Option(
+        "--message",
+        "-m",
+        metavar="TEXT",
+        help="What the training is for, in one line: it stands on the page that people read "
+        "before they decide.",
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the log until the model is registered.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be sent to SageMaker; send nothing.")
@@ -127,6 +137,7 @@ class TrainingRequest:
         dry_run: Show the request and submit nothing.
         yes: Submit without asking.
         as_json: Answer for machines.
+        message: What the training is for, for those who decide.
     """
 
     aws: AwsSession
@@ -139,6 +150,7 @@ class TrainingRequest:
     dry_run: bool
     yes: bool
     as_json: bool
+    message: str = ""
 
     def compute(self) -> Compute:
         """The machines: what was asked for, over what the recipe is meant for.
@@ -188,6 +200,20 @@ def _seconds(option: str, unit: int, value: float) -> int:
     if not math.isfinite(value):
         raise CliError(f"{option} {value}: must be a number")
     return round(unit * value)
+
+
+def checked_message(text: str) -> str:
+    """The words for those who decide, as a job can carry them.
+
+    Raises:
+        CliError: They are too long, or not one line that can be shown.
+    """
+    from training.page_facts import VALUE_LIMIT
+
+    text = text.strip()
+    if not text.isprintable() or len(text) > VALUE_LIMIT:
+        raise CliError(f"--message: must be one line of at most {VALUE_LIMIT} characters")
+    return text
 
 
 def parse_hyperparameters(given: list[str]) -> dict[str, Any]:

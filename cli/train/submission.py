@@ -93,12 +93,15 @@ def training_plan(
         CliError: The card set is not there, or the first weights cannot be used.
     """
     from cli.train.job_sequence import PlannedJob
+    from cli.train.page_facts import page_facts
     from training.submission import submit
     from training.submission.source import git_commit
 
     def registered(source: Package | PlannedJob | None) -> Package | None:
         return versions[source] if isinstance(source, PlannedJob) else source
 
+    teacher, initial = registered(job.teacher), registered(job.initial)
+    live, facts = page_facts(request, job, initial or teacher)
     weights = _first_weights(request, job)
     cards_uri, cards_digest = _card_set(request)
     return submit.plan(
@@ -109,12 +112,14 @@ def training_plan(
         cards_digest=cards_digest,
         recipe=request.recipe,
         stage=job.stage,
-        teacher=registered(job.teacher),
-        initial=registered(job.initial),
+        teacher=teacher,
+        initial=initial,
         compute=request.compute(),
         hyperparameters=request.hyperparameters,
         weights_uri=weights,
         commit=git_commit(),
+        live=live,
+        page_facts=facts,
     )
 
 

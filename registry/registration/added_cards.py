@@ -34,6 +34,7 @@ from registry.versions.metadata import (
     PARENT_NAME,
     PROMOTED_FROM,
     RELEASE,
+    REPORT_PAGE,
     TRAINING_JOB,
     TRAINING_SECONDS,
     VALIDATION,
@@ -55,7 +56,15 @@ from registry.versions.validation import validate
 
 #: Of the parent alone: its run, its name, what became of it.
 _PARENTS_OWN = frozenset(
-    {MODEL_NAME, PARENT_ARN, PARENT_NAME, APPROVAL_REASON, PROMOTED_FROM, OUTPUT_ARCHIVE}
+    {
+        MODEL_NAME,
+        PARENT_ARN,
+        PARENT_NAME,
+        APPROVAL_REASON,
+        PROMOTED_FROM,
+        OUTPUT_ARCHIVE,
+        REPORT_PAGE,
+    }
     | {TRAINING_JOB, TRAINING_SECONDS, INSTANCE_TYPE, INSTANCE_COUNT, MLFLOW_RUN}
     | {RELEASE, COMPILE_FAILURE, COMPILE_FAILED_JOB, VALIDATION, VALIDATION_FAULTS}
 )

@@ -7,6 +7,7 @@ the digests of the archives cover all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from registry.aws import split_s3_uri
@@ -23,7 +24,8 @@ from registry.registration.request import (
     RegistrationError,
     RegistrationRequest,
 )
-from registry.untrusted.archives import ArchiveError, read_member
+from registry.untrusted.archives import ArchiveError, read_members
+from registry.versions.report_page import PAGE_FILE, PAGE_LIMIT
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -33,34 +35,55 @@ MODEL_FILE, OUTPUT_FILE = "model.tar.gz", "output.tar.gz"
 OUTPUT_LIMIT = 1024**3
 
 
+@dataclass(frozen=True)
+class JobOutput:
+    """What a training job left beside its model.
+
+    Attributes:
+        request: To register the model.
+        page: The approver's page, an HTML file; None where the job made none.
+        archive: What both were read from.
+    """
+
+    request: RegistrationRequest
+    page: bytes | None
+    archive: ObjectVersion
+
+
 def read_request(s3: S3Client, job: Mapping[str, Any]) -> RegistrationRequest:
     """What a completed training job says about its model.
 
     Raises:
         RegistrationError: It says nothing, or nothing that could be registered.
     """
-    return read_output(s3, job)[0]
+    return read_output(s3, job).request
 
 
-def read_output(s3: S3Client, job: Mapping[str, Any]) -> tuple[RegistrationRequest, ObjectVersion]:
-    """The request of a job, and the archive that it was read from."""
+def read_output(s3: S3Client, job: Mapping[str, Any]) -> JobOutput:
+    """What a completed training job left beside its model.
+
+    Raises:
+        RegistrationError: It says nothing, or nothing that could be registered.
+    """
     job_name = job["TrainingJobName"]
     uri = f"{job['ModelArtifacts']['S3ModelArtifacts'].rpartition('/')[0]}/{OUTPUT_FILE}"
     label = f"training job {job_name}: {REQUEST_FILE}"
     try:
         stream = HashedObject(s3, uri)
-        body = read_member(
+        found = read_members(
             cast(IO[bytes], stream),
-            REQUEST_FILE,
-            REQUEST_LIMIT,
+            {REQUEST_FILE: REQUEST_LIMIT, PAGE_FILE: PAGE_LIMIT},
             label=split_s3_uri(uri)[1],
             total_bytes=OUTPUT_LIMIT,
         )
+        if REQUEST_FILE not in found:
+            raise ArchiveError(f"{split_s3_uri(uri)[1]}: {REQUEST_FILE} is not in it")
     except ObjectMissingError as error:
         raise RegistrationError(f"{label}: {error}; the job wrote no output data") from None
     except ArchiveError as error:
         raise RegistrationError(f"training job {job_name}: {error}") from error
-    return RegistrationRequest.from_json(body, label), stream.finish()
+    request = RegistrationRequest.from_json(found[REQUEST_FILE], label)
+    return JobOutput(request, found.get(PAGE_FILE), stream.finish())
 
 
 def read_archive(s3: S3Client, job: Mapping[str, Any]) -> ObjectVersion:

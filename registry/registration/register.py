@@ -33,7 +33,7 @@ from registry.registration.job_archives import (
 )
 from registry.registration.job_facts import channel_uri, machine_facts
 from registry.registration.request import RegistrationError, RegistrationRequest
-from registry.versions import model_card, model_quality
+from registry.versions import model_card, model_quality, report_page
 from registry.versions.metadata import (
     CARD_SET_DIGEST,
     CARD_SET_URI,
@@ -42,6 +42,7 @@ from registry.versions.metadata import (
     OUTPUT_ARCHIVE,
     PARENT_ARN,
     PARENT_NAME,
+    REPORT_PAGE,
     TRAINING_JOB,
     MetadataError,
     check,
@@ -174,15 +175,16 @@ def _register_failure(deployment: Deployment, job: Mapping[str, Any], reason: st
 
 def _register_model(deployment: Deployment, job: Mapping[str, Any]) -> Registration:
     job_name = job["TrainingJobName"]
-    request, output = read_output(deployment.s3, job)
-    require_written_by_job(job, OUTPUT_FILE, output)
+    output = read_output(deployment.s3, job)
+    request = output.request
+    require_written_by_job(job, OUTPUT_FILE, output.archive)
     _require_as_submitted(request, job)
     metadata = {
         **request.metadata,
         **kept_metrics(request.model_type, request.stage, request.metrics),
         **_parent_metadata(deployment.sagemaker, request, deployment.group_name, job_name),
         CARD_SET_DIGEST: request.card_set_digest,
-        OUTPUT_ARCHIVE: str(output.identity),
+        OUTPUT_ARCHIVE: str(output.archive.identity),
     }
     cards_uri = channel_uri(job, CARDS_CHANNEL)
     if cards_uri:
@@ -198,6 +200,7 @@ def _register_model(deployment: Deployment, job: Mapping[str, Any]) -> Registrat
         request.metrics,
         unchanged_since_job=True,
         weights=request.weights,
+        page=output.page,
     )
 
 
@@ -210,6 +213,7 @@ def register_version(
     *,
     unchanged_since_job: bool = False,
     weights: Sequence[WeightOrigin] = (),
+    page: bytes | None = None,
 ) -> Registration:
     """Registers the model of a completed job under its line's next name, once.
 
@@ -223,6 +227,7 @@ def register_version(
         metadata: What is known beside that.
         metrics: Everything that was measured, for the model quality report and the card.
         weights: Published weights that the model descends from, for the card.
+        page: The approver's page that the job made; None where it made none.
 
     Raises:
         RegistrationError: The job names no image to serve the model with.
@@ -249,6 +254,12 @@ def register_version(
     if unchanged_since_job:
         require_written_by_job(job, MODEL_FILE, archive)
     metadata[MODEL_ARCHIVE] = str(archive.identity)
+    page_uri = ""
+    if page is not None:
+        page_uri = report_page.uri_of(deployment.training_bucket, name)
+        metadata[REPORT_PAGE] = str(
+            report_page.put(deployment.s3, deployment.training_bucket, name, page)
+        )
     teacher = name.model_type == TEACHER
     arn = create(
         deployment.sagemaker,
@@ -277,7 +288,9 @@ def register_version(
                 job_arn=job_arn,
                 hyperparameters=job.get("HyperParameters"),
                 weights=weights,
+                page_uri=page_uri,
             ),
+            page_uri=page_uri,
         ),
     )
     return Registration("registered", arn, str(name), detail=model_uri, mlflow_run_id=run)

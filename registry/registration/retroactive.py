@@ -41,16 +41,14 @@ from registry.registration.job_archives import read_request
 from registry.registration.job_facts import channel_uri
 from registry.registration.register import Registration, register_version
 from registry.registration.request import RegistrationError
-from registry.untrusted.text import shortened
 from registry.versions.metadata import (
     CARD_SET_URI,
     PARENT_ARN,
     PARENT_NAME,
     RESERVED,
     STATED,
-    STATED_BY,
     TRAINING_JOB,
-    plain,
+    stated_by,
 )
 from registry.versions.metadata_schema import COSINE, SCHEMAS, SHARE
 from registry.versions.packages import Package, PackageSummary, describe
@@ -328,7 +326,7 @@ def _merged_metadata(
     }
     alone = sorted(set(statement.stated) - known)
     if alone:
-        metadata |= {STATED: shortened(" ".join(alone)), STATED_BY: shortened(plain(statement.by))}
+        metadata[STATED] = stated_by(alone, statement.by)
     return metadata
 
 

@@ -11,7 +11,7 @@ import gzip
 import io
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
@@ -268,19 +268,45 @@ def read_member(
     Raises:
         ArchiveError: Damaged, the member is missing, is no file, or is too long.
     """
-    passed = 0
-    found: bytes | None = None
-    for member, content in _members(stream, label, total_bytes):
-        if member.name.removeprefix("./") == name:
-            if not member.isfile() or member.size > limit_bytes:
-                raise ArchiveError(f"{label}: {name} is no file of at most {limit_bytes} bytes")
-            found = content.read(limit_bytes)
-        elif found is None:
-            passed += member.size
-            if passed > 16 * limit_bytes:
-                break
-    if found is None:
+    found = read_members(stream, {name: limit_bytes}, label, total_bytes)
+    if name not in found:
         raise ArchiveError(f"{label}: {name} is not in it")
+    return found[name]
+
+
+def read_members(
+    stream: IO[bytes],
+    limits: Mapping[str, int],
+    label: str = "archive",
+    total_bytes: int = DEFAULT_LIMIT,
+) -> dict[str, bytes]:
+    """Reads a few small members of a (gzipped) tar, as :func:`read_member` does.
+
+    Args:
+        stream: The archive's bytes, read once from start to end.
+        limits: By name of a member, the most bytes that it may have; the most that is read in
+            search of one is 16 times the largest of them.
+        label: What to call the archive in an error.
+        total_bytes: How much the members may hold together.
+
+    Returns:
+        By name the members that are there.
+
+    Raises:
+        ArchiveError: Damaged, or a member is no file or too long.
+    """
+    passed = 0
+    found: dict[str, bytes] = {}
+    for member, content in _members(stream, label, total_bytes):
+        name = member.name.removeprefix("./")
+        if name in limits:
+            if not member.isfile() or member.size > limits[name]:
+                raise ArchiveError(f"{label}: {name} is no file of at most {limits[name]} bytes")
+            found[name] = content.read(limits[name])
+        elif len(found) < len(limits):
+            passed += member.size
+            if passed > 16 * max(limits.values()):
+                break
     return found
 
 

@@ -20,7 +20,7 @@ from registry.aws_errors import is_missing
 from registry.deployment import Deployment
 from registry.names import CARDS_PREFIX, JOBS_PREFIX, ModelName
 from registry.object_identity import ObjectIdentity, is_not_there, read_object
-from registry.versions import model_quality
+from registry.versions import model_quality, report_page
 from registry.versions.metadata import (
     CARD_SET_URI,
     COMPILE_FAILED_JOB,
@@ -31,9 +31,18 @@ from registry.versions.metadata import (
     PARENT_ARN,
     PROMOTED_FROM,
     RELEASE,
+    REPORT_PAGE,
 )
 from registry.versions.name_claims import claim_exact_name
-from registry.versions.packages import APPROVED, PENDING, NewPackage, Package, create, find
+from registry.versions.packages import (
+    APPROVED,
+    PAGE_LINK,
+    PENDING,
+    NewPackage,
+    Package,
+    create,
+    find,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -44,6 +53,7 @@ _SOURCE_ONLY = frozenset(
     {
         MODEL_ARCHIVE,
         OUTPUT_ARCHIVE,
+        REPORT_PAGE,
         RELEASE,
         COMPILE_FAILED_JOB,
         COMPILE_FAILURE,
@@ -100,13 +110,21 @@ def copy_version(
         key = cards + row[0].removeprefix(prefix)
         _copy(source, bucket, row[0], target, key, progress, written_once=True)
     metadata = {key: text for key, text in package.metadata.items() if key not in _SOURCE_ONLY}
+    page = report_page.read(source.s3, source.training_bucket, package)
+    page_uri = ""
+    if page is not None:
+        page_uri = report_page.uri_of(target.training_bucket, name)
+        metadata[REPORT_PAGE] = str(report_page.put(target.s3, target.training_bucket, name, page))
     return create(
         target.sagemaker,
         target.group_name,
         NewPackage(
             name=name,
             approval=PENDING,
-            summary=package.description.partition(": ")[2].partition(", ")[2] or "promoted",
+            summary=package.description.partition(PAGE_LINK)[0]
+            .partition(": ")[2]
+            .partition(", ")[2]
+            or "promoted",
             model_data_url=f"s3://{target.training_bucket}/{where}",
             image=package.image,
             metadata={
@@ -118,6 +136,7 @@ def copy_version(
             generated_by=package.generated_by,
             commit=package.commit or None,
             quality_uri=_quality(source, target, package, name),
+            page_uri=page_uri,
         ),
     )
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry.names import TEACHER
-from registry.untrusted.text import METADATA_VALUE_LIMIT
+from registry.untrusted.text import METADATA_VALUE_LIMIT, shortened
 from registry.versions.metadata_schema import ADDED, FAILED, SCHEMAS
 
 PAIR_LIMIT = 50
@@ -32,6 +32,8 @@ CARD_SET_DIGEST = "CardSetDigest"
 #: (:class:`registry.object_identity.ObjectIdentity`).
 MODEL_ARCHIVE = "ModelArchive"
 OUTPUT_ARCHIVE = "OutputArchive"
+#: The same of the page that people read before they decide (:mod:`registry.versions.report_page`).
+REPORT_PAGE = "ReportPage"
 #: How many cards the index has beyond those that the model was trained and tested on.
 ADDED_CARDS = "AddedCards"
 MLFLOW_RUN = "MlflowRunId"
@@ -50,18 +52,18 @@ VALIDATION = "Validation"
 VALIDATION_FAULTS = "ValidationFaults"
 #: What the fidelity gate said about a compiled version: passed or failed.
 FIDELITY_GATE = "FidelityGate"
-#: Keys that a person stated on registration because no source says them, and who did.
+#: Keys that a person stated on registration because no source says them, and who did, in one value
+#: (:func:`stated_by`): a version has no room for a pair more.
 STATED = "Stated"
-STATED_BY = "StatedBy"
 INSTANCE_TYPE = "InstanceType"
 INSTANCE_COUNT = "InstanceCount"
 TRAINING_SECONDS = "TrainingSeconds"
 RESERVED = frozenset(
     {MODEL_NAME, PARENT_ARN, PARENT_NAME, TRAINING_JOB, COMPILE_JOB, CARD_SET_URI}
-    | {MODEL_ARCHIVE, OUTPUT_ARCHIVE, ADDED_CARDS}
+    | {MODEL_ARCHIVE, OUTPUT_ARCHIVE, REPORT_PAGE, ADDED_CARDS}
     | {CARD_SET_DIGEST, MLFLOW_RUN, COMPILE_FAILURE, COMPILE_FAILED_JOB, APPROVAL_REASON, RELEASE}
     | {FAILURE_REASON, VALIDATION, VALIDATION_FAULTS, FIDELITY_GATE}
-    | {INSTANCE_TYPE, INSTANCE_COUNT, TRAINING_SECONDS, STATED, STATED_BY}
+    | {INSTANCE_TYPE, INSTANCE_COUNT, TRAINING_SECONDS, STATED}
 )
 
 #: The first of a pair can never be the larger one.
@@ -183,6 +185,16 @@ def plain(text: str) -> str:
     text = text.replace("%", " percent").replace("×", "x").replace(";", " /").replace(",", " /")
     text = _NOT_TAKEN.sub(" ", text)
     return " ".join(text.split()) or "-"
+
+
+def stated_by(keys: Sequence[str], by: str) -> str:
+    """The value of :data:`STATED`: which keys a person stated, and who.
+
+    >>> stated_by(["NumClasses", "Top1"], "arn:aws:iam::123456789012:user/someone")
+    'NumClasses Top1 by arn:aws:iam::123456789012:user/someone'
+    """
+    who = f" by {shortened(plain(by), VALUE_LIMIT // 2)}"
+    return shortened(" ".join(keys), VALUE_LIMIT - len(who)) + who
 
 
 def template() -> dict[str, Any]:

@@ -170,10 +170,10 @@ _TRAINED: Fields = {
     "OutputArchive": Field(ARCHIVE, "", "SHA-256 and S3 version of output.tar.gz", REGISTRY,
                            "0" * 64 + " 3sL4kqtJlcpXroDTDmJ-rmSpXd3dIbrH"),
     "MlflowRunId": Field(TEXT, "", "The run that logged it", CONFIGURATION, "9d5e…"),
-    "Stated": Field(TEXT, "", "Keys whose values a person stated: no source says them", REGISTRY,
-                    "NumClasses Top1"),
-    "StatedBy": Field(TEXT, "", "Who stated them", REGISTRY,
-                      "arn:aws:iam::123456789012:user/someone"),
+    "ReportPage": Field(ARCHIVE, "", "SHA-256 and S3 version of the page to read before a decision",
+                        REGISTRY, "0" * 64 + " 3sL4kqtJlcpXroDTDmJ-rmSpXd3dIbrH"),
+    "Stated": Field(TEXT, "", "Keys whose values a person stated, as no source says them; and who",
+                    REGISTRY, "NumClasses Top1 by arn:aws:iam::123456789012:user/someone"),
     **LINKS,
 }  # fmt: skip
 

@@ -31,6 +31,7 @@ def card(
     job_arn: str,
     hyperparameters: Mapping[str, str] | None = None,
     weights: Sequence[WeightOrigin] = (),
+    page_uri: str = "",
 ) -> dict[str, Any]:
     """The card's content.
 
@@ -43,6 +44,7 @@ def card(
         job_arn: ARN of the training or compile job that made it.
         hyperparameters: The job's own.
         weights: Published weights that the model descends from.
+        page_uri: Where the page to read before a decision lies; empty where there is none.
     """
     data_sets = [metadata["CardSetUri"]] if metadata.get("CardSetUri") else []
     trained = "TrainingJob" in metadata
@@ -69,6 +71,7 @@ def card(
                 key: value for key, value in sorted(metadata.items()) if key != "ModelName"
             }
             | {f"Weights{place}": origin.line for place, origin in enumerate(weights, 1)}
+            | ({"ReportPageUri": page_uri} if page_uri else {})
         },
     }
     if trained:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from registry.aws_errors import is_missing
 from registry.names import ModelName, is_version_arn, name_in_description, package_version
-from registry.untrusted.text import aws_line, shortened
+from registry.untrusted.text import DESCRIPTION_LIMIT, aws_line, shortened
 from registry.versions.life_cycle import LifeCycle
 from registry.versions.metadata import (
     APPROVAL_REASON,
@@ -34,6 +34,8 @@ PENDING: Final = "PendingManualApproval"
 _CARD_STATUS = {APPROVED: "Approved", REJECTED: "Draft", PENDING: "PendingReview"}
 #: What the summary of a version begins with that stands for a run that failed.
 FAILED = "failed: "
+#: Between the summary and the address of the page to read before a decision, in a description.
+PAGE_LINK = "; page to read: "
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class PackageSummary:
 
     @property
     def summary(self) -> str:
-        """The description without the name that leads it."""
-        return self.description.partition(": ")[2] if self.name else self.description
+        """The description without the name that leads it and without the page's address."""
+        text = self.description.partition(PAGE_LINK)[0]
+        return text.partition(": ")[2] if self.name else text
 
     @property
     def failure(self) -> str | None:
@@ -149,6 +152,7 @@ class NewPackage:
         generated_by: ARN of the job.
         quality_uri: Where its metrics lie (:mod:`registry.versions.model_quality`).
         card: Its model card (:mod:`registry.versions.model_card`).
+        page_uri: Where the page to read before a decision lies; empty where there is none.
     """
 
     name: ModelName
@@ -162,6 +166,7 @@ class NewPackage:
     approval_reason: str | None = None
     quality_uri: str | None = None
     card: Mapping[str, Any] | None = None
+    page_uri: str = ""
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
@@ -261,6 +266,13 @@ def _name(description: str, metadata: Mapping[str, str]) -> ModelName | None:
     return name_in_description(description) or name_in_description(metadata.get(MODEL_NAME, ""))
 
 
+def _description(package: NewPackage) -> str:
+    """Name, kind and summary, and the page's address, which is never cut."""
+    link = f"{PAGE_LINK}{package.page_uri}" if package.page_uri else ""
+    words = f"{package.name}: {package.name.kind}, {package.summary}"
+    return aws_line(words, DESCRIPTION_LIMIT - len(link)) + link
+
+
 def find(
     sagemaker: SageMakerClient,
     group: str,
@@ -296,7 +308,7 @@ def create(sagemaker: SageMakerClient, group: str, package: NewPackage) -> str:
     metadata = check(name.model_type, name.stage, given)
     request: dict[str, Any] = {
         "ModelPackageGroupName": group,
-        "ModelPackageDescription": aws_line(f"{name}: {name.kind}, {package.summary}"),
+        "ModelPackageDescription": _description(package),
         "ModelApprovalStatus": package.approval,
         "CustomerMetadataProperties": metadata,
         "MetadataProperties": {"GeneratedBy": package.generated_by},

@@ -207,6 +207,7 @@ def place(deployed: Cloud) -> Iterator[Place]:
     s3 = deployed.client("s3")
     for bucket, keys in (
         (found.training, ("cards/", "jobs/", "source/", "compilations/", "names/", "approved/")),
+        (found.training, ("report-pages/",)),
         (found.releases, ("releases/", "channels/")),
     ):
         for key in keys:
@@ -396,6 +397,8 @@ CALLS: dict[str, Call] = {
     "overwrite-cards": put("training", f"cards/{PROBE}/file"),
     "overwrite-name": put("training", f"names/{PROBE}/file"),
     "write-quality": put("training", f"model-quality/{PROBE}/file"),
+    "read-report-page": get("training", f"report-pages/{PROBE}/file"),
+    "write-report-page": put("training", f"report-pages/{PROBE}/file"),
     "write-reconciler": put("training", f"reconciler/{PROBE}.json"),
     # The release bucket
     "read-release": get("releases", f"releases/{PROBE}/file"),
@@ -478,7 +481,7 @@ MAY = {
     "processing-log sign-in-to-ecr",
     "RegisterModel": f"{_LOOK_AT_VERSIONS} register register-approved-teacher "
     "describe-training-job read-job read-name "
-    "claim-name write-quality",
+    "claim-name write-quality write-report-page",
     "CompileApproved": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} start-compile-job "
     "describe-compile-job stop-compile-job list-compile-jobs describe-training-job write-lineage "
     "list-lineage read-job read-name read-approved write-approved call-PublishRelease",
@@ -492,10 +495,11 @@ MAY = {
     "read-job read-approved write-reconciler call-RegisterModel call-CompileApproved "
     "call-PublishRelease",
     "Approver": f"{_LOOK_AT_VERSIONS} describe-group search approve reject approve-with-a-note "
-    "replace-model-approving read-parameters",
+    "replace-model-approving read-parameters read-report-page",
     "Operator": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-group list-compile-jobs "
     "list-cards list-training-bucket describe-mlflow describe-key describe-function describe-queue "
-    "describe-rule describe-access-stack list-automation-stack read-parameters simulate-rights",
+    "describe-rule describe-access-stack list-automation-stack read-parameters simulate-rights "
+    "read-report-page",
     "Releaser": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} describe-training-job "
     "list-training-jobs describe-compile-job list-compile-jobs list-lineage read-name hold-stable "
     "end-hold-of-stable read-public-key call-RegisterModel call-CompileApproved "

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from registry.names import ModelName
-from reports.assembly import Subject
 from reports.evidence import CardData, Confusion, Evidence, LintReport, TrainingCurves, WrongView
 from reports.pictures import picture
+from reports.subject import Subject
 from reports.view_outcomes import ViewOutcomes
 
 NAME = ModelName("student", "efficientnet-lite0", "stage2", 2)

@@ -82,8 +82,8 @@ def test_a_foreign_teacher_is_registered_from_its_job_and_its_artifact(place: Pl
     assert metadata["TrainingSeconds"] == str(round(took.total_seconds()))
     assert version["MetadataProperties"]["CommitId"] == "abc123"
     assert metadata["CardSetUri"].endswith("/cards/")
-    assert metadata["Stated"] == "NumClasses Queries TrainingApproach"
-    assert metadata["StatedBy"].endswith(":root")
+    assert metadata["Stated"].startswith("NumClasses Queries TrainingApproach by arn:")
+    assert metadata["Stated"].endswith(":root")
     assert "vit_tiny_dinov3" in version["ModelCard"]["ModelCardContent"]
     again = place.answer(TEACHER, *teacher_words(job))
     assert (again["outcome"], again["arn"]) == ("already registered", made["arn"])

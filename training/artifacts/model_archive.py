@@ -177,15 +177,10 @@ def registration(
     """
     config = cards.config
     metadata = {
-        "Architecture": architecture_text(config),
         "Parameters": str(report.parameters if report else parameter_count(model)),
-        "EmbeddingDim": str(config.embedding_dim),
         "NumClasses": str(len(cards.split.known)),
         **of_kind(config.model_type),
-        "TrainingApproach": approach_text(config),
-        "Recipe": config.recipe,
-        "InputSize": str(config.image_size),
-        "Seed": str(config.seed),
+        **configured_facts(config),
     }
     if teacher is not None:
         assert result.similarity is not None and report is not None
@@ -215,6 +210,18 @@ def registration(
             "images": cards.card_set.images,
         },
         "mlflow_run_id": mlflow_run_id,
+    }
+
+
+def configured_facts(config: TrainingConfig) -> dict[str, str]:
+    """What a configuration alone says of its model, by the registry's keys."""
+    return {
+        "Architecture": architecture_text(config),
+        "EmbeddingDim": str(config.embedding_dim),
+        "TrainingApproach": approach_text(config),
+        "Recipe": config.recipe,
+        "InputSize": str(config.image_size),
+        "Seed": str(config.seed),
     }
 
 

@@ -86,7 +86,7 @@ def distil_student(config: TrainingConfig, environment: JobEnvironment) -> None:
             report=report,
         )
         write_json(environment.output_data_dir / REGISTRATION, request)
-        reporter.keep_evidence(environment, cards, result, report)
+        reporter.keep_evidence(environment, cards, result, request, report, ancestors[0])
         reporter.finished(request, environment.model_dir)
         remove_checkpoints(context)
 

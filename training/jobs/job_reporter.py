@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from recognition.atomic_files import write_atomically
 from registry.registration.register import COMMIT
+from registry.versions.report_page import PAGE_FILE
 from reports.evidence import EVIDENCE, EVIDENCE_LIMIT
+from reports.rendering import PageTooLargeError
 from training.artifacts.model_archive import architecture_text
+from training.artifacts.report_page import report_page
 from training.config import TrainingConfig
 from training.data.batches import CardDataset
 from training.distributed.ranks import SINGLE_PROCESS, Ranks
@@ -162,20 +166,42 @@ class JobReporter:
         environment: JobEnvironment,
         cards: CardDataset,
         result: TrainingResult,
+        request: Mapping[str, Any],
         report: OnnxReport | None = None,
+        parent: TrainingConfig | None = None,
     ) -> None:
-        """Writes ``evidence.json``, of which the approver's page is made, beside the request.
+        """Writes ``evidence.json`` and the approver's page beside the request.
 
-        A card set for which it would be too long gets none: what it holds is for people, and a
-        model is not lost for it.
+        A card set for which one would be too long gets none: both are for people, and a model is
+        not lost for them.
+
+        Args:
+            environment: The job's folders.
+            cards: What it was trained on.
+            result: What was measured.
+            request: To register the model.
+            report: Of a student's export.
+            parent: Configuration of the model that this one is made from.
         """
+        started = time.monotonic()
         history = self.observer.history
-        text = collect_evidence(cards, result, history, environment.model_dir, report).to_json()
+        evidence = collect_evidence(cards, result, history, environment.model_dir, report)
+        text = evidence.to_json()
         size = len(text.encode("utf-8"))
         if size > EVIDENCE_LIMIT:
             self.observer.line(f"{EVIDENCE}: left out: {size} bytes, more than {EVIDENCE_LIMIT}")
+        else:
+            write_atomically(environment.output_data_dir / EVIDENCE, text)
+        try:
+            page = report_page(cards.config, environment, request, result, evidence, parent)
+        except PageTooLargeError as error:
+            self.observer.line(f"{PAGE_FILE}: left out: {error}")
             return
-        write_atomically(environment.output_data_dir / EVIDENCE, text)
+        file = environment.output_data_dir / PAGE_FILE
+        write_atomically(file, page)
+        self.tracker.file(file)
+        seconds = time.monotonic() - started
+        self.observer.line(f"{PAGE_FILE}: the page to read before a decision ({seconds:.1f} s)")
 
     def finished(self, request: dict[str, Any], model: Path) -> None:
         """Ends the tracked run.

@@ -48,7 +48,7 @@ def train_teacher(config: TrainingConfig, environment: JobEnvironment) -> None:
         write_model(environment.model_dir, model, cards, result)
         request = registration(model, cards, result, mlflow_run_id=reporter.tracker.run_id)
         write_json(environment.output_data_dir / REGISTRATION, request)
-        reporter.keep_evidence(environment, cards, result)
+        reporter.keep_evidence(environment, cards, result, request)
         reporter.finished(request, environment.model_dir)
         remove_checkpoints(context)
 

@@ -11,11 +11,13 @@ import numpy as np
 
 from reports import evidence as kept
 from reports.answers import Answers, accepted_unknown, answers, confused, operating_curve, worst
+from reports.embedding_map import embedding_map
 from reports.evidence import (
     CardData,
     Confusion,
     Evidence,
     LintReport,
+    SharedArtworks,
     TrainingCurves,
     WrongView,
 )
@@ -74,6 +76,10 @@ def collect_evidence(
         training=_training(history),
         lint=_lint(report),
         cards=look.scans(_most_wrong(views)),
+        map=embedding_map(
+            result.gallery, gallery_ids, (pair[:2] for pair in pairs[: kept.CONFUSIONS])
+        ),
+        shared=_shared(artworks),
     )
 
 
@@ -110,6 +116,19 @@ class _Pictures:
 
     def _scan(self, card_id: str) -> str:
         return picture(np.asarray(self._cards.gallery[self._row[card_id]]))
+
+
+def _shared(artworks: Mapping[str, str]) -> SharedArtworks:
+    """Artworks that several cards show, those of the most cards first."""
+    groups: dict[str, list[str]] = {}
+    for card, artwork in sorted(artworks.items()):
+        groups.setdefault(artwork, []).append(card)
+    several = sorted((each for each in groups.values() if len(each) > 1), key=len, reverse=True)
+    return SharedArtworks(
+        len(several),
+        sum(map(len, several)),
+        tuple(tuple(each[: kept.PRINTINGS]) for each in several[: kept.ARTWORKS]),
+    )
 
 
 def _most_wrong(views: ViewOutcomes) -> list[str]:

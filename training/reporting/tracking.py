@@ -105,6 +105,10 @@ class Tracker:
         """Stores a matplotlib figure as an artifact of the run."""
         self._try("log_figure", figure, name)
 
+    def file(self, path: Path) -> None:
+        """Stores a file as an artifact of the run."""
+        self._try("log_artifact", str(path))
+
     def model(self, folder: Path) -> None:
         """Stores a model's files as artifacts of the run, those that are not large.
 

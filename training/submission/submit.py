@@ -35,8 +35,9 @@ from registry.telemetry import OPT_OUTS
 from registry.versions.four_eyes import SUBMITTED_BY
 from registry.versions.metadata import MODEL_ARCHIVE
 from registry.versions.packages import Package
-from training.environment import TOKEN_SECRET, WEIGHTS_CHANNEL
+from training.environment import LIVE_CHANNEL, PAGE_FACT, TOKEN_SECRET, WEIGHTS_CHANNEL
 from training.losses.terms import TERMS
+from training.page_facts import PageFacts
 from training.published_weights import PUBLISHED
 from training.recipe import resolve
 from training.submission.framework_images import (
@@ -100,6 +101,8 @@ def plan(
     hyperparameters: Mapping[str, Any] | None = None,
     weights_uri: str | None = None,
     commit: str | None = None,
+    live: Package | None = None,
+    page_facts: PageFacts | None = None,
     now: datetime | None = None,
 ) -> TrainingPlan:
     """Decides what to send.
@@ -118,6 +121,8 @@ def plan(
         hyperparameters: Settings on top of the recipe, by name.
         weights_uri: S3 address of a backbone's checkpoint to begin with, or of its folder.
         commit: The git commit of the code, for the registry.
+        live: What devices have, whose archives the approver's page compares the model with.
+        page_facts: What that page says beside what the job measures.
         now: The time in the job's name.
 
     Raises:
@@ -151,6 +156,8 @@ def plan(
         channels["teacher"] = _artifact(teacher)
         if initial:
             channels["initial"] = _artifact(initial)
+    if live:
+        channels[LIVE_CHANNEL] = f"{_artifact(live).rpartition('/')[0]}/"
     environment = {
         **OPT_OUTS,
         "MLFLOW_EXPERIMENT_NAME": EXPERIMENT,
@@ -166,6 +173,8 @@ def plan(
         environment["MLFLOW_TRACKING_URI"] = deployment.mlflow_uri
     if commit:
         environment[COMMIT] = commit
+    variables = page_facts.variables() if page_facts else {}
+    environment |= {f"{PAGE_FACT}{name.upper()}": text for name, text in variables.items()}
     return TrainingPlan(
         job_name=job_name,
         kind=kind,

@@ -30,6 +30,7 @@ from registry.names import (
     RECONCILER_PREFIX,
     RELEASE_MANIFEST,
     RELEASES_PREFIX,
+    REPORT_PAGES_PREFIX,
     RETIRED,
 )
 
@@ -44,7 +45,7 @@ def register_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
         registry.group.packages(*READ_PACKAGES),
         *registering_statements(registry.group),
         objects(bucket, READ, JOBS_PREFIX, NAMES_PREFIX),
-        objects(bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX),
+        objects(bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX, REPORT_PAGES_PREFIX),
         listing(bucket, JOBS_PREFIX, NAMES_PREFIX),
         *registry.mlflow.tagging_statements(),
     ]

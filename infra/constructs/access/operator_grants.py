@@ -22,6 +22,7 @@ from registry.names import (
     NAMES_PREFIX,
     PARAMETER_ROOT,
     RELEASES_PREFIX,
+    REPORT_PAGES_PREFIX,
     WEIGHTS_PREFIX,
 )
 
@@ -75,7 +76,13 @@ def operator_statements(
         submitter_statement(stack),
         registry.group.packages(*READ_PACKAGES, "sagemaker:DescribeModelPackageGroup"),
         iam.PolicyStatement(actions=["sagemaker:ListProcessingJobs"], resources=["*"]),
-        objects(registry.training_bucket, READ, COMPILATIONS_PREFIX, WEIGHTS_PREFIX),
+        objects(
+            registry.training_bucket,
+            READ,
+            COMPILATIONS_PREFIX,
+            REPORT_PAGES_PREFIX,
+            WEIGHTS_PREFIX,
+        ),
         objects(registry.release_bucket, READ, RELEASES_PREFIX, CHANNELS_PREFIX),
         # HeadBucket needs it too: HeadBucket has no prefix to bind it to.
         iam.PolicyStatement(

@@ -18,6 +18,7 @@ from registry.deployment import Deployment
 from registry.registration import job_archives
 from registry.registration.register import Registration, register_training_job
 from registry.registration.request import RegistrationError
+from registry.versions import report_page
 from registry.versions.metadata import PAIR_LIMIT
 from registry.versions.packages import Package, describe, iterate
 from tests.faults import Faults, Killed
@@ -115,6 +116,28 @@ def test_registered_version_names_the_bytes_of_both_archives(
         answer = client("s3").get_object(Bucket=jobs.bucket, Key=f"{folder}/{file}")
         digest = hashlib.sha256(answer["Body"].read()).hexdigest()
         assert version.metadata[key] == f"{digest} {answer['VersionId']}"
+
+
+def test_page_of_the_job_can_be_opened_and_is_named_by_its_digest(
+    client: Client, jobs: TrainingJobs, group: str
+) -> None:
+    text = "<!doctype html><p>what a person reads</p>"
+    made = register(client, jobs, group, jobs.run(request(), page=text))
+    (version,) = versions(client, group)
+    uri = f"s3://{jobs.bucket}/report-pages/{made.name}.html"
+    assert version.description.endswith(f"; page to read: {uri}")
+    stored = client("s3").get_object(Bucket=jobs.bucket, Key=f"report-pages/{made.name}.html")
+    assert stored["ContentType"].startswith("text/html") and stored["Body"].read() == text.encode()
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert version.metadata["ReportPage"] == f"{digest} {stored['VersionId']}"
+    answer = client("sagemaker").describe_model_package(ModelPackageName=made.arn)
+    card = json.loads(answer["ModelCard"]["ModelCardContent"])
+    assert card["additional_information"]["custom_details"]["ReportPageUri"] == uri
+    read = report_page.read(client("s3"), jobs.bucket, version)
+    assert read == text.encode()
+    client("s3").put_object(Bucket=jobs.bucket, Key=f"report-pages/{made.name}.html", Body=b"other")
+    with pytest.raises(report_page.ReportPageError, match="is not the page that was registered"):
+        report_page.read(client("s3"), jobs.bucket, version)
 
 
 @pytest.mark.parametrize("file", ["model.tar.gz", "output.tar.gz"])

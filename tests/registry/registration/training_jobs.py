@@ -23,7 +23,7 @@ for file in here.glob("*.safetensors"):
     shutil.copy(file, os.environ["SM_MODEL_DIR"])
 if (here / "log").exists():
     print((here / "log").read_text(), flush=True)
-for file in here.glob("*.json"):
+for file in (*here.glob("*.json"), *here.glob("*.html")):
     shutil.copy(file, os.environ["SM_OUTPUT_DATA_DIR"])
 if (here / "fail").exists():
     pathlib.Path(os.environ["SM_OUTPUT_DIR"], "failure").write_text((here / "fail").read_text())
@@ -100,6 +100,7 @@ class TrainingJobs:
         shapes: dict[str, list[int]] | None = None,
         prints: str = "",
         name: str = "",
+        page: str = "",
     ) -> str:
         """Runs a job to its end and returns its name."""
         name = name or f"job-{uuid.uuid4().hex[:12]}"
@@ -112,6 +113,8 @@ class TrainingJobs:
             files["registration.json"] = asks if isinstance(asks, str) else json.dumps(asks)
         else:
             files["nothing.json"] = "{}"
+        if page:
+            files["report.html"] = page
         if fails:
             files["fail"] = fails
         s3, sagemaker = self.client("s3"), self.client("sagemaker")
