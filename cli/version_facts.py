@@ -24,6 +24,8 @@ def facts(package: Package) -> list[tuple[str, str]]:
         VALIDATION,
         VALIDATION_FAULTS,
     )
+    from registry.versions.packages import PENDING
+    from registry.versions.report_page import decided_on
 
     metadata = package.metadata
     changed = ""
@@ -36,6 +38,7 @@ def facts(package: Package) -> list[tuple[str, str]]:
         ("Status", STATUS_WORDS.get(package.approval, package.approval)),
         ("Failed run", failure),
         ("Decision", package.approval_description or metadata.get(APPROVAL_REASON, "")),
+        ("Decided on page", decided_on(package) if package.approval != PENDING else ""),
         ("Validation", ": ".join(part for part in verdict if part)),
         ("Version", f"{package.version} of {package.group}"),
         ("Registered", f"{package.created.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"),

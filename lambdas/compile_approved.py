@@ -28,7 +28,8 @@ from registry.automation.actions import compile_actions, converge
 from registry.automation.observation import VersionState
 from registry.convergence import Step
 from registry.lineage.record import record_version
-from registry.versions.packages import describe
+from registry.versions.packages import PENDING, describe
+from registry.versions.report_page import decided_on
 
 PUBLISH_FUNCTION = required("PUBLISH_FUNCTION")
 COMPILE_SETTINGS = compile_settings()
@@ -79,5 +80,8 @@ def _record_lineage(arn: str, label: str) -> None:
     package = describe(_deployment.sagemaker, arn)
     if package is None or package.group != _deployment.group_name:
         return
+    if package.approval != PENDING and decided_on(package):
+        # The publishing function keeps it on the version; this line is there even if it never runs.
+        log(f"{package.approval} on a page", package=label, page=decided_on(package))
     for change in record_version(_deployment.sagemaker, package):
         log(f"lineage {change.done}", package=label, kind=change.kind, entity=change.name)

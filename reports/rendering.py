@@ -25,7 +25,14 @@ from reports.page import Page
 TEMPLATES = Path(__file__).parent / "templates"
 #: The longest page, in bytes.
 LIMIT = 2 * 10**6
-_CONTENT = re.compile(r'<meta name="content-digest" content="([0-9a-f]{64})">', re.ASCII)
+_DIGEST = r'<meta name="%s-digest" content="([0-9a-f]{64})">'
+_CONTENT = re.compile(_DIGEST % "content", re.ASCII)
+_EVIDENCE = re.compile(_DIGEST % "evidence", re.ASCII)
+#: Fields of a page that say what was measured, and against what.
+_MEASURED = frozenset(
+    {"verdict", "change", "unmeasured", "figures", "curve", "worst", "wrong_views", "unknown"}
+    | {"confusions", "confused_pairs", "map", "training", "remarks", "lint", "lint_word"}
+)
 #: Characters of a file in which that stands.
 _HEAD = 2000
 
@@ -40,7 +47,8 @@ def version_page(page: Page) -> str:
     Raises:
         PageTooLargeError: It is longer than :data:`LIMIT`.
     """
-    return _render("version.html", page=page, content=content_digest(page))
+    digests = {"content": content_digest(page), "evidence": evidence_digest(page)}
+    return _render("version.html", page=page, digests=digests)
 
 
 def registry_page(group: str, entries: Sequence[Any], more: int) -> str:
@@ -57,6 +65,22 @@ def content_digest(page: Page) -> str:
     same state give the same digest. The page's file says it, too."""
     document = json.dumps(asdict(replace(page, made="")), sort_keys=True)
     return hashlib.sha256(document.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def evidence_digest(page: Page) -> str:
+    """SHA-256 of what was measured and what it is compared with, and of nothing else on a page.
+
+    A training job does not know its version's name, and settings of the deployment may change: the
+    page that a job made and one that is made later agree in this as long as the evidence does.
+    """
+    document = json.dumps({k: v for k, v in asdict(page).items() if k in _MEASURED}, sort_keys=True)
+    return hashlib.sha256(document.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def evidence_digest_of(text: str) -> str | None:
+    """The digest of evidence that a page's file says; None for a file that is no page of ours."""
+    found = _EVIDENCE.search(text[:_HEAD])
+    return found[1] if found else None
 
 
 def content_digest_of(text: str) -> str | None:

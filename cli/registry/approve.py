@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,8 +43,9 @@ def approve(
     page: Annotated[
         Path | None,
         typer.Option(
-            help="The page that you have read (cards report NAME): its SHA-256 is recorded with "
-            "the reason, and you are warned where anything on it has changed since.",
+            help="The page that you have read (cards report NAME); by default the one that its "
+            "training job made. Its SHA-256 is recorded with the reason, and you are warned where "
+            "what it says has changed since.",
             show_default=False,
         ),
     ] = None,
@@ -61,19 +63,12 @@ def approve(
     without looking at the validation. With `cards.four_eyes`, who submitted the training cannot
     approve it.
     """
-    from cli.console import print_json, print_line, print_stderr
+    from cli.console import print_json, print_line
     from registry.versions.approval import leads_to
     from registry.versions.packages import APPROVED
 
     aws = AwsSession(environment)
-    if page is not None:
-        from cli.report.reading import read_page
-
-        read = read_page(aws, name, page)
-        for warning in read.warnings:
-            print_stderr(f"cards: {warning}")
-        reason = f"{reason.strip()} (page {read.sha256})" if reason.strip() else reason
-    outcome = _decide(aws, name, APPROVED, reason, override)
+    outcome = _decide(aws, _with_page(aws, name, page, reason), APPROVED, override)
     package = outcome.package
     release = None
     if not as_json:
@@ -100,9 +95,11 @@ def reject(
 ) -> None:
     """Rejects a version: a running compilation is stopped, its release is withdrawn."""
     from cli.console import print_json, print_line
+    from cli.find_version import package as find
     from registry.versions.packages import REJECTED
 
-    outcome = _decide(AwsSession(environment), name, REJECTED, reason)
+    aws = AwsSession(environment)
+    outcome = _decide(aws, _Reasoned(find(aws, name), reason), REJECTED)
     if as_json:
         print_json(_document(outcome))
         return
@@ -113,15 +110,38 @@ def reject(
         )
 
 
+@dataclass(frozen=True)
+class _Reasoned:
+    """A version, and why it is decided on."""
+
+    package: Package
+    reason: str
+
+
+def _with_page(aws: AwsSession, name: str, page: Path | None, reason: str) -> _Reasoned:
+    """The version with a reason that names the page that was read; says what does not hold."""
+    from cli.console import print_stderr
+    from cli.find_version import package as find
+    from cli.report.reading import read_page, registered_page
+    from registry.versions.report_page import in_reason
+
+    package = find(aws, name)
+    read = read_page(aws, package, page) if page else registered_page(aws, package)
+    for warning in read.warnings:
+        print_stderr(f"cards: {warning}")
+    if read.sha256 and reason.strip():
+        reason = in_reason(reason.strip(), read.sha256)
+    return _Reasoned(package, reason)
+
+
 def _decide(
-    aws: AwsSession, name: str, status: ModelApprovalStatusType, reason: str, override: bool = False
+    aws: AwsSession, asked: _Reasoned, status: ModelApprovalStatusType, override: bool = False
 ) -> ApprovalResult:
     from cli.errors import CliError
-    from cli.find_version import package as find
     from registry.versions.approval import apply
     from registry.versions.packages import APPROVED
 
-    package = find(aws, name)
+    package = asked.package
     group = aws.deployment.group_name
     if package.group != group:
         raise CliError(
@@ -135,7 +155,7 @@ def _decide(
         aws.client("sagemaker"),
         package,
         status,
-        reason=reason,
+        reason=asked.reason,
         who=str(caller["Arn"]),
         override=override,
     )

@@ -13,7 +13,7 @@ from registry import channels
 from registry.deployment import Deployment
 from registry.releases.folders import newest_release
 from registry.releases.pointers import ChannelError, read
-from registry.versions import four_eyes, life_cycle
+from registry.versions import four_eyes, life_cycle, report_page
 from registry.versions.life_cycle import LifeCycle
 from registry.versions.packages import Package, describe
 
@@ -78,7 +78,8 @@ def _write(
     # A version without a stage that people have decided on: the decision must be kept all the same.
     wanted = wanted or LifeCycle(life_cycle.REVIEW, "Pending")
     decided_by = four_eyes.approver(package, deployment.publisher_role_arn)
-    described = life_cycle.with_decision(wanted, package.approval, decided_by)
+    page = report_page.decided_on(package)
+    described = life_cycle.with_decision(wanted, package.approval, decided_by, page)
     deployment.sagemaker.update_model_package(
         ModelPackageArn=package.arn, ModelLifeCycle=described.request(), **changes
     )

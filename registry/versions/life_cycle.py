@@ -32,7 +32,9 @@ RELEASED, FAILED = "Released", "Failed"
 _OF_CHANNEL = {"candidate": CANDIDATE, "stable": STABLE}
 _RELEASED_STAGES = (CANDIDATE, STABLE, ARCHIVED)
 _APPROVED = "Approved"
-_DECISION = re.compile(r"(Approved|Rejected|PendingManualApproval) by (\S{1,900})")
+_DECISION = re.compile(
+    r"(Approved|Rejected|PendingManualApproval) by (\S{1,900})( on page [0-9a-f]{64})?", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -96,15 +98,22 @@ def failed(recorded: LifeCycle | None) -> LifeCycle:
     return LifeCycle(REVIEW, FAILED)
 
 
-def with_decision(life_cycle: LifeCycle, approval: str, decided_by: str | None) -> LifeCycle:
+def with_decision(
+    life_cycle: LifeCycle, approval: str, decided_by: str | None, page: str = ""
+) -> LifeCycle:
     """The life cycle with who decided on the version, as :func:`decided_by` reads it.
 
     Args:
         life_cycle: Without that.
         approval: The decision that stands.
         decided_by: Principal id of who took it; None where nobody knows.
+        page: SHA-256 of the page that it was taken on; empty where none is known.
+
+    >>> with_decision(LifeCycle("Review", "Pending"), "Approved", "AROA1:bob", "0" * 64).description
+    'Approved by AROA1:bob on page 0000000000000000000000000000000000000000000000000000000000000000'
     """
-    return replace(life_cycle, description=f"{approval} by {decided_by}" if decided_by else "")
+    words = f"{approval} by {decided_by}{f' on page {page}' if page else ''}"
+    return replace(life_cycle, description=words if decided_by else "")
 
 
 def recorded_decider(life_cycle: LifeCycle | None, approval: str) -> str | None:

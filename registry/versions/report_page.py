@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from registry.aws import split_s3_uri
 from registry.names import REPORT_PAGES_PREFIX, ModelName
 from registry.object_identity import ObjectIdentity, is_not_there
-from registry.versions.metadata import REPORT_PAGE
+from registry.versions.metadata import APPROVAL_REASON, REPORT_PAGE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -84,10 +84,13 @@ def decided_on(package: Package) -> str:
     """SHA-256 of the page that the decision on a version was taken on; empty where none is known.
 
     A reason that names a page counts first: ``cards registry approve`` writes it. A decision in the
-    console names none, and what was there to read is the page of the version's metadata.
+    console names none, and what was there to read is the page of the version's metadata. Nobody
+    read one where registration itself decided.
     """
     named = _IN_REASON.search(package.approval_description)
     if named:
         return named[1]
+    if APPROVAL_REASON in package.metadata and not package.approval_description:
+        return ""
     recorded = ObjectIdentity.parse(package.metadata.get(REPORT_PAGE, ""))
     return recorded.sha256 if recorded else ""

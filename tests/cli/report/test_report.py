@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from reports.assembly import PageContext, assemble
 from reports.evidence import Evidence
-from reports.rendering import LIMIT
+from reports.rendering import LIMIT, version_page
 from tests.cli.command import cards, refused
 from tests.reports import examples
 from tests.reports.test_page import Read
@@ -39,9 +40,10 @@ def register(
     evidence: Evidence | None,
     *,
     put: bytes | None = None,
+    page: str = "",
     **metadata: str,
 ) -> str:
-    """Registers a version with its archives; ``put`` lies in the place of its own output."""
+    """Registers a version with its archives and page; ``put`` lies in the place of its output."""
     files = {"evaluation.json": json.dumps(examples.evaluation())}
     model = archive(**files)
     kept = {"evidence.json": evidence.to_json()} if evidence else {}
@@ -56,6 +58,9 @@ def register(
         **metadata,
     )
     del given["Validation"]
+    if page:
+        given["ReportPage"] = hashlib.sha256(page.encode()).hexdigest()
+        s3.put_object(Bucket=BUCKET, Key=f"report-pages/{name}.html", Body=page.encode())
     return str(
         client("sagemaker").create_model_package(
             ModelPackageGroupName=GROUP,
@@ -203,3 +208,39 @@ def test_approval_records_the_page_and_warns_where_it_is_out_of_date(
     assert done.code == 0 and f"is not what the page of {other} says now" in done.err
     file.write_text("<p>hello</p>")
     refused(cards("registry", "approve", other, *why, "--page", str(file)), "is no page")
+
+
+def job_page(evidence: Evidence) -> str:
+    """As a training job makes it, which does not know its version's name."""
+    job = "student-stage2-demo-20260102-030405-6789"
+    model = examples.subject(label=job, title=f"made by {job}", evidence=evidence)
+    live = examples.live(evaluation=examples.evaluation())
+    return version_page(assemble(model, PageContext(live=live), "Made by a job."))
+
+
+def test_approval_is_bound_to_the_page_of_the_job(client: Client, tmp_path: Path) -> None:
+    name, page = "student-f-stage2-v1", job_page(examples.evidence())
+    digest = hashlib.sha256(page.encode()).hexdigest()
+    arn = register(client, name, examples.evidence(), page=page)
+    done = cards("registry", "approve", name, "--override", "--reason", "as good")
+    assert done.code == 0 and done.err == "", done.err
+    described = client("sagemaker").describe_model_package(ModelPackageName=arn)
+    assert described["ApprovalDescription"].endswith(f": as good (page {digest})")
+    assert f"Decided on page  {digest}" in " ".join(cards("registry", "show", name).out.split(" "))
+
+
+def test_approval_warns_where_the_job_s_page_does_not_hold_any_more(
+    client: Client, tmp_path: Path
+) -> None:
+    name = "student-g-stage2-v1"
+    register(client, name, examples.evidence(), page=job_page(examples.evidence("R" * 16)))
+    why = ("--override", "--reason", "as good")
+    done = cards("registry", "approve", name, *why)
+    assert done.code == 0 and f"is not what the page of {name} says now" in done.err
+    name = "student-h-stage2-v1"
+    arn = register(client, name, examples.evidence(), page=job_page(examples.evidence()))
+    client("s3").put_object(Bucket=BUCKET, Key=f"report-pages/{name}.html", Body=b"<p>other</p>")
+    done = cards("registry", "approve", name, *why)
+    assert "is not the page that was registered" in done.err
+    described = client("sagemaker").describe_model_package(ModelPackageName=arn)
+    assert described["ApprovalDescription"].endswith(": as good")

@@ -82,13 +82,14 @@ def test_version_that_another_person_approves_afterwards_is_released(
     world, arn = submitted(code, **{SUBMITTED_BY: PERSON["PrincipalId"]})
     approve(world, arn, PERSON)
     assert not released(world)
+    world.aws.packages[arn]["CustomerMetadataProperties"]["ReportPage"] = "a" * 64
     world.decide(arn, "Rejected")
     approve(world, arn, OTHER)
     assert released(world)
     assert world.aws.packages[arn]["ModelLifeCycle"] == {
         "Stage": "Stable",
         "StageStatus": "Released",
-        "StageDescription": f"Approved by {OTHER['PrincipalId']}",
+        "StageDescription": f"Approved by {OTHER['PrincipalId']} on page {'a' * 64}",
     }
 
 
