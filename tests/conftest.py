@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, ClassVar
 
@@ -11,7 +11,9 @@ import boto3
 import botocore.session
 import pytest
 import typer.main
+from botocore.client import ClientCreator
 from botocore.loaders import Loader
+from botocore.model import ServiceModel
 from hypothesis import settings
 
 from localcloud import LocalCloud
@@ -38,17 +40,30 @@ __all__ = [
 
 
 class _SharedLoader(Loader):
-    """Reads a service's model once for all sessions: each command makes a session of its own."""
+    """Reads each file of botocore once for all sessions: each command makes a session of its own.
 
-    _models: ClassVar[dict[tuple[str, str, str | None], Any]] = {}
+    What Loader caches per instance is a service's model, and also the endpoints of all services,
+    whose text of a megabyte each session parsed.
+    """
 
-    def load_service_model(
-        self, service_name: str, type_name: str, api_version: str | None = None
-    ) -> Any:
-        key = service_name, type_name, api_version
-        if key not in self._models:
-            self._models[key] = super().load_service_model(service_name, type_name, api_version)
-        return self._models[key]
+    _shared: ClassVar[dict[Any, Any]] = {}
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._cache = self._shared
+
+
+def _shared_methods() -> Callable[[ClientCreator, ServiceModel], dict[str, Any]]:
+    """Makes a client's methods once a service: SageMaker has 400, and none knows its session."""
+    create = ClientCreator._create_methods
+    made: dict[str, dict[str, Any]] = {}
+
+    def methods(self: ClientCreator, model: ServiceModel) -> dict[str, Any]:
+        if model.service_name not in made:
+            made[model.service_name] = create(self, model)
+        return dict(made[model.service_name])
+
+    return methods
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,6 +71,7 @@ def shared_service_models() -> Iterator[None]:
     """Parsing SageMaker's model takes a second, in each of a thousand tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda *_: _SharedLoader())
+        patch.setattr(ClientCreator, "_create_methods", _shared_methods())
         yield
 
 
