@@ -37,7 +37,7 @@ quick: lint ## Run every check, and each test that neither deploys, trains nor s
 	@$(MAKE) --no-print-directory -j2 types quick-tests
 
 quick-tests: $(SETUP)
-	@$(TESTS) -m "not deployed and not trained and not processes" $(PYTEST_FLAGS)
+	@CARDS_QUICK=1 $(TESTS) -m "not deployed and not trained and not processes" $(PYTEST_FLAGS)
 
 bench: $(SETUP) ## Measure the registry's queries against the guide's own; about a minute.
 	@$(PY) -m bench.registry_queries

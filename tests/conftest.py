@@ -25,6 +25,7 @@ from tests.marking import (
     pytest_terminal_summary,
     pytest_testnodedown,
 )
+from tests.properties import examples
 from tests.running_cloud import Account, make_cloud
 from tests.scheduling import pytest_xdist_make_scheduler
 
@@ -97,7 +98,7 @@ def shared_commands() -> Iterator[None]:
 
 
 # A busy machine is slow; that is no fault of what is tested.
-settings.register_profile("cards", deadline=None)
+settings.register_profile("cards", deadline=None, max_examples=examples())
 settings.load_profile("cards")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.properties import IS_QUICK, QUICK_EXAMPLES
 from tests.scheduling import longest_first
 
 #: Every reason for which ``make quick`` leaves a test out; a test counts under its first one.
@@ -23,12 +24,18 @@ REASONS = {
     "processes": "starts other programs",
 }
 #: What a test that requests one of these fixtures does.
-_FIXTURES = {"deployed": "deployed", "place": "processes", "jobs": "processes"}
+_FIXTURES = {
+    "deployed": "deployed",
+    "place": "processes",
+    "jobs": "processes",
+    "synthesise": "processes",
+}
 _E2E = Path(__file__).parent / "e2e"
 #: The audit events of a process that starts; each names the program first, but for a fork.
 _STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.system", "os.fork"})
-#: No reason by themselves: the Node of the CDK, uname (of platform.uname) and fc-list (of
-#: Matplotlib's first look at the fonts), started once in a run, and a look at the commit.
+#: No reason by themselves, started once in a run: the Node that synthesises the usual deployment,
+#: uname (of platform.uname), fc-list (of Matplotlib's first look at the fonts) and a look at the
+#: commit.
 _SHARED_PROGRAMS = frozenset({"node", "git", "uname", "fc-list"})
 _ORDER = list(REASONS)
 _COUNTS = "left out by reason"
@@ -130,7 +137,12 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Says how many tests were left out, and why."""
+    """Says how many tests and examples were left out, and why."""
     for reason, what in REASONS.items():
         if _left_out[reason]:
             terminalreporter.write_line(f"left out: {_left_out[reason]} {reason} ({what})")
+    if IS_QUICK:
+        terminalreporter.write_line(
+            f"{QUICK_EXAMPLES} examples of each property at most; make test runs all of them, "
+            "and every test"
+        )

@@ -22,7 +22,7 @@ SHARED_DEPLOYMENT = frozenset(
         "test_whole_path_with_a_device.py",
     }
 )
-_E2E = "tests/e2e/"
+_E2E, _INFRA = "tests/e2e/", "tests/infra/"
 
 
 def unit(node_id: str) -> str:
@@ -32,8 +32,12 @@ def unit(node_id: str) -> str:
     'tests/registry/test_names.py'
     >>> unit("tests/e2e/test_whole_path.py::test_release")
     'the shared deployment'
+    >>> unit("tests/infra/test_stacks.py::test_names")
+    'the synthesised deployment'
     """
     file = node_id.partition("::")[0]
+    if file.startswith(_INFRA):
+        return "the synthesised deployment"
     if file.startswith(_E2E) and file.removeprefix(_E2E) in SHARED_DEPLOYMENT:
         return "the shared deployment"
     return file

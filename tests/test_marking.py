@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import properties
+from tests.properties import QUICK_EXAMPLES
 from tests.running_cloud import ROOT
 from tests.scheduling import unit
 
@@ -42,6 +44,12 @@ def test_neither(): pass
 """
 
 
+@pytest.fixture(autouse=True)
+def no_quick_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests say themselves whether a run is quick."""
+    monkeypatch.delenv("CARDS_QUICK", raising=False)
+
+
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Runs these five tests with the hooks of this project's own."""
     (folder / "conftest.py").write_text(HOOKS)
@@ -73,6 +81,22 @@ def test_left_out_tests_are_counted_by_reason(tmp_path: Path, processes: str) ->
     shown = run(tmp_path, "-c", str(tmp_path / "pytest.ini"), "-n", processes, "-m", only).stdout
     assert "left out: 1 processes (starts other programs)" in shown
     assert "left out: 1 trained (trains a model)" in shown
+    assert "examples of each property" not in shown, "CARDS_QUICK is not set"
+
+
+def test_quick_run_says_that_it_tries_fewer_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARDS_QUICK", "1")
+    shown = run(tmp_path, "-c", str(tmp_path / "pytest.ini"), "-k", "neither").stdout
+    assert f"{QUICK_EXAMPLES} examples of each property at most; make test runs all" in shown
+
+
+def test_quick_run_tries_fewer_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(properties, "IS_QUICK", True)
+    assert (properties.examples(500), properties.examples(8)) == (QUICK_EXAMPLES, 8)
+    monkeypatch.setattr(properties, "IS_QUICK", False)
+    assert (properties.examples(500), properties.examples(8)) == (500, 8)
 
 
 def test_files_that_share_a_deployment_are_one_unit() -> None:

@@ -9,7 +9,6 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
-from recognition.gallery import l2_normalise
 
 from export.calibration import record
 from export.compiler import CompileError
@@ -18,6 +17,7 @@ from export.deadline import Deadline
 from export.int8 import OnnxInt8
 from recognition.acceptance import QUANTISED_NOISE
 from recognition.onnx_model import OnnxEmbedder
+from recognition.search.gallery import l2_normalise
 from tests.export.conftest import CALIBRATION_IMAGES, Exported
 
 

@@ -11,6 +11,8 @@ import pytest
 from infra.settings import Settings
 from tests.infra.assembly import ACCOUNT, REGION, ROOT, Assembly
 
+#: Node synthesises two more deployments, and cfn-lint takes ten seconds.
+pytestmark = pytest.mark.processes
 #: What a deployment may also have; the second has every part.
 KINDS = {
     "usual": Settings(),

@@ -209,9 +209,9 @@ def test_a_deployment_may_leave_encryption_to_s3(synthesise: Any) -> None:
     ],
 )
 def test_mlflow_is_an_app_a_server_or_nothing(
-    synthesise: Any, mlflow: str, kind: str | None
+    deployment: Assembly, synthesise: Any, mlflow: str, kind: str | None
 ) -> None:
-    assembly = synthesise() if mlflow == "app" else synthesise(mlflow=mlflow)
+    assembly = deployment if mlflow == "app" else synthesise(mlflow=mlflow)
     made = [e for e in assembly.resources if e.type.startswith("AWS::SageMaker::Mlflow")]
     assert [each.type for each in made] == ([kind] if kind else [])
     uri = assembly.outputs("registry")["MlflowUri"]

@@ -19,6 +19,7 @@ from recognition import hef as hef_module
 from recognition.hef import HefError, parse_hef, read_hef, require_card_model
 from registry.contract import Contract
 from tests.export.hailo.hef_writer import HAILO8, Description, Layer, blob, hef, number, resealed
+from tests.properties import examples
 
 VERSIONS = [0, 1, 2, 3]
 CARD = Contract()
@@ -276,7 +277,7 @@ def mutated(content: bytes, mutations: list[tuple[str, int, int]]) -> bytes:
     return bytes(out)
 
 
-@settings(max_examples=500, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(500), deadline=2000, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(VERSIONS), MUTATIONS, st.booleans())
 def test_mutations_are_read_or_refused(
     version: int, mutations: list[tuple[str, int, int]], reseal: bool
@@ -298,7 +299,7 @@ def test_mutations_are_read_or_refused(
         assert reseal or read == parse_hef(whole, "model.hef"), "damage went unnoticed"
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=examples(200), deadline=2000)
 @given(st.binary(max_size=300))
 def test_any_description_is_read_or_refused(description: bytes) -> None:
     with contextlib.suppress(HefError):

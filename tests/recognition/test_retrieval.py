@@ -18,6 +18,7 @@ from recognition.retrieval import auroc, evaluate
 from recognition.search.frames import in_frames
 from recognition.search.gallery import TIE, best_matches, l2_normalise
 from recognition.search.match_score import MatchScore
+from tests.properties import examples
 
 scores = hnp.arrays(
     np.float32, st.integers(1, 120), elements=st.sampled_from(np.linspace(-1, 1, 21).tolist())
@@ -297,7 +298,7 @@ def test_evaluate_collapsed_model_recognises_nothing(cards: int, dimensions: int
     assert result.true_accept_rate == 0.0 and result.false_accept_rate == 0.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 10**6), chunk=st.integers(1, 40), cards=st.integers(2, 12))
 def test_evaluation_equals_plain_loops(seed: int, chunk: int, cards: int) -> None:
     rng = np.random.default_rng(seed)

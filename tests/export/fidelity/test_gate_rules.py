@@ -18,6 +18,7 @@ from export.fidelity.thresholds import GateError, Thresholds
 from recognition.search.gallery import l2_normalise
 from registry.compilation.gate_thresholds import GateThresholds
 from tests.export.fidelity.test_gate import ROOT, reasons
+from tests.properties import examples
 
 
 def synthetic(cards: int = 20, per_card: int = 10, seed: int = 0) -> GateInputs:
@@ -299,7 +300,7 @@ def test_an_embedding_that_is_no_number_fails() -> None:
     assert "ONNX against PyTorch" in reasons(broken)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), noise=st.floats(0, 0.5))
 def test_more_noise_is_never_judged_more_kindly(seed: int, noise: float) -> None:
     inputs = synthetic(cards=8, per_card=3, seed=seed)

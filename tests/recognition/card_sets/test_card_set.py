@@ -13,6 +13,7 @@ from PIL import Image
 from recognition.card_sets.card_set import CARD_ID, CardSetError, read_card_set
 from recognition.card_sets.split import split_cards
 from registry.contract import Contract
+from tests.properties import examples
 
 CONTRACT = Contract(size=32)
 PLAYING_CARDS = Path(__file__).parents[3].parent / "shared" / "data" / "playing-cards"
@@ -235,7 +236,7 @@ def test_a_split_parts_the_cards_whatever_their_order(
     assert split_cards(again, seed) == split
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=st.integers(0, 1000), added=st.integers(1, 300))
 def test_added_cards_move_no_card(seed: int, added: int) -> None:
     before = [f"set-{k}" for k in range(400)]

@@ -20,6 +20,7 @@ from recognition.card_sets.pack import open_card_set, open_pack, verify_pack
 from recognition.card_sets.pack_writing import write_pack
 from recognition.sample_cards.drawing import draw_card_set
 from registry.contract import Contract
+from tests.properties import examples
 
 SIZE = 32
 CONTRACT = Contract(size=SIZE)
@@ -41,7 +42,7 @@ def card_set(folder: Path) -> CardSet:
     return read_card_set(folder, CONTRACT)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=examples(8))
 @given(rows=st.integers(1, 15))
 def test_a_pack_is_the_card_set(
     card_set: CardSet, tmp_path_factory: pytest.TempPathFactory, rows: int
@@ -238,7 +239,7 @@ def test_a_damaged_pack_is_one_clear_line(card_set: CardSet, tmp_path: Path, dam
     assert words in str(refusal.value) and "\n" not in str(refusal.value)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(at=st.integers(0, 200), byte=st.integers(0, 255))
 def test_a_spoilt_header_is_refused_or_says_the_same(
     card_set: CardSet, tmp_path_factory: pytest.TempPathFactory, at: int, byte: int

@@ -26,6 +26,7 @@ from recognition.search.index import (
     ReferenceIndex,
     write_index,
 )
+from tests.properties import examples
 
 
 def sample(rows: int = 40, dimensions: int = 16, seed: int = 0) -> tuple[list[str], np.ndarray]:
@@ -104,7 +105,7 @@ def test_an_index_that_is_replaced_stays_what_it_was(folder: Path) -> None:
     assert len(ReferenceIndex.load(folder).card_ids) == 9
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 50), exact=st.sampled_from([None, True, False]))
 def test_search_equals_the_matrix_product(
     tmp_path_factory: pytest.TempPathFactory, seed: int, k: int, exact: bool | None

@@ -21,6 +21,7 @@ from recognition.views.camera import (
 )
 from recognition.views.camera_opencv import render_view
 from recognition.views.parameters import draw_view, plain_view
+from tests.properties import examples
 
 SIZE = 48
 STREAMS = ("train", "validation", "query", "calibration")
@@ -81,7 +82,7 @@ def test_streams_and_seeds_never_share_a_view(scans: np.ndarray) -> None:
     assert len(set(pictures)) == len(pictures) == 2 * 4 * 3 * 10
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -36,6 +36,7 @@ from recognition.views.parameters import (
     plain_view,
     view_generator,
 )
+from tests.properties import examples
 
 SIZE = 64
 PLAIN = plain_view()
@@ -85,7 +86,7 @@ def test_every_effect_changes_the_view(scan: np.ndarray) -> None:
         assert np.abs(view_of(scan, parameters) - plain).mean() > 0.5, name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([32, 49, 64]))
 def test_any_view_has_its_form_and_is_never_mirrored(number: int, size: int) -> None:
     """A card of two halves, whose left is red and whose top is bright, stays so."""
@@ -105,7 +106,7 @@ def test_any_view_has_its_form_and_is_never_mirrored(number: int, size: int) -> 
     assert view[near, middle, 1].mean() > view[far, middle, 1].mean() + 50
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**6), st.integers(40, 500), st.integers(40, 500))
 def test_the_homography_is_a_pinhole_cameras(number: int, width: int, height: int) -> None:
     """The four corners, turned and projected one by one, are where the matrix puts them."""
@@ -123,7 +124,7 @@ def test_the_homography_is_a_pinhole_cameras(number: int, width: int, height: in
         np.testing.assert_allclose(found[:2] / found[2], (u * side - 0.5, v * side - 0.5))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**6), st.integers(40, 500), st.integers(40, 500))
 def test_a_rectified_card_s_corners_lie_where_they_were_drawn(
     number: int, width: int, height: int
@@ -219,7 +220,7 @@ def test_blur_and_motion_keep_the_light_and_lose_detail(scan: np.ndarray) -> Non
     assert detail(moved, 0) / detail(plain, 0) > detail(moved, 1) / detail(plain, 1) + 0.1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(0.015, 0.045), st.floats(0, math.pi)).map(lambda m: Motion(*m)),

@@ -23,6 +23,7 @@ from recognition.views.parameters import (
     noise_bank,
     view_generator,
 )
+from tests.properties import examples
 
 
 def drawn(number: int) -> ViewParameters:
@@ -49,7 +50,7 @@ def numbers(view: ViewParameters) -> Iterator[float]:
             yield value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(["train", "query"]), st.integers(0, 10**8))
 def test_a_view_is_drawn_from_its_name_alone(seed: int, stream: str, number: int) -> None:
     first, again = (draw_view(view_generator(seed, stream, "a", number)) for _ in range(2))

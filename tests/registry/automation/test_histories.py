@@ -18,6 +18,7 @@ from registry import channels
 from registry.automation.reconciler_state import STATE_KEY
 from registry.names import STABLE_CHANNEL
 from registry.releases import pointers
+from tests.properties import examples
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.memory_aws import RELEASES, TRAINING, WRITES, Crash
 
@@ -72,7 +73,7 @@ BEGINNINGS = st.lists(
     max_size=3,
 )
 _settings = settings(
-    max_examples=max(1, -(-HISTORIES // 6)),
+    max_examples=examples(max(1, -(-HISTORIES // 6))),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

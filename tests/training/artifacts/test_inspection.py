@@ -20,6 +20,7 @@ from safetensors.torch import save
 
 from registry.registration.retroactive import ArtifactFacts
 from registry.untrusted.archives import ArchiveError, walk
+from tests.properties import examples
 from training.artifacts.inspection import InspectionError, files_of, inspect
 from training.models.networks import build_model, parameter_count
 from training.recipe import resolve
@@ -117,7 +118,7 @@ def test_inspect_unreadable_file_is_named(files: dict[str, bytes], words: str) -
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_inspect_arbitrary_bytes_raises_inspection_error(content: bytes) -> None:
     for name in ("m.safetensors", "m.pth"):
         with pytest.raises(InspectionError):

@@ -23,6 +23,7 @@ from recognition.views.parameters import (
     plain_view,
     view_generator,
 )
+from tests.properties import examples
 from training.data import gpu_views
 from training.data.batches import Batches, CardDataset
 from training.data.gpu_batches import GpuBatches
@@ -114,7 +115,7 @@ def test_other_sizes_of_view_and_scan(size: int, side: int) -> None:
         assert np.abs(picture - render_view(scan, view, size)).mean() < 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=4))
 def test_any_views_have_their_form_and_are_not_mirrored(numbers: list[int]) -> None:
     """The red half of a card stays on the left."""

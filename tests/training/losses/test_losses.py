@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from tests.properties import examples
 from training.losses.terms.arcface import arcface_loss
 from training.losses.terms.attention import attention_loss
 from training.losses.terms.contrastive import contrastive_loss
@@ -115,7 +116,7 @@ def test_arcface_without_margin_is_scaled_cross_entropy() -> None:
     assert value.item() == pytest.approx(expected.item())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.floats(0.0, 3.1), st.floats(0.0, 3.1))
 def test_arcface_falls_as_the_angle_falls_even_beyond_the_turn(one: float, two: float) -> None:
     near, far = sorted((one, two))
