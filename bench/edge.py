@@ -42,7 +42,8 @@ folder, image, threads, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads, options.log_severity_level = threads, 3
 session = onnxruntime.InferenceSession(f"{folder}/model.int8.onnx", options)
-rows = np.load(f"{folder}/embeddings.npy")
+rows = np.load(f"{folder}/embeddings.npy").astype(np.float32)
+rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 name, size = session.get_inputs()[0].name, session.get_inputs()[0].shape[1]
 def answer(pixels):
     row = session.run(None, {name: pixels[None]})[0][0]

@@ -87,8 +87,8 @@ def device_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         ManifestError: The release lacks one of them.
     """
-    from recognition.recogniser import INDEX_FILES
     from recognition.reference_views import REFERENCE_VIEWS
+    from recognition.search.index import FILES as INDEX_FILES
 
     needed = (str(manifest["model"]), *INDEX_FILES, REFERENCE_VIEWS)
     missing = [name for name in needed if name not in manifest["files"]]

@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from export.calibration import CalibrationError, record, tints
 from export.compilation_report import ONNX, Source, compilation
@@ -34,6 +33,7 @@ from export.deadline import Deadline
 from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import GateInputs, GateResult, apply_gate
 from export.fidelity.gate_images import GateImages, evenly_spaced, render_gate_images
+from export.fidelity.index_recall import cosines_lost
 from export.fidelity.measurement import MeasuredModel, embed, embed_with_swapped_channels, measure
 from export.fidelity.report import fidelity_page, fidelity_report
 from export.fidelity.thresholds import GateError, Thresholds
@@ -47,6 +47,7 @@ from recognition.embedding_model import EmbeddingModel
 from recognition.file_digest import file_sha256
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from recognition.reference_views import REFERENCE_VIEWS, write_reference_views
+from recognition.search.index import FILES as INDEX_FILES
 from recognition.search.index import ReferenceIndex, write_index
 from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
 from registry.compilers import ONNX_STAGE, compiler_kind, compiler_names
@@ -55,7 +56,6 @@ from registry.names import ModelNameError, parse_name
 from registry.untrusted.archives import ArchiveError
 from registry.untrusted.text import one_line
 
-INDEX_FILES = ("embeddings.npy", "usearch.index", "index.json", "metadata.json")
 FIDELITY, FIDELITY_PAGE, COMPILATION = "fidelity.json", "fidelity.html", "compilation.json"
 #: Holds embeddings until all are made, so that a repeated job continues from them.
 SHARDS, OPTIMISED = ".embedded", "optimised"
@@ -264,9 +264,9 @@ def _apply_gate(
             query_ids=gate_images.queries.card_ids,
             known=known,
             swapped=embed_with_swapped_channels(gate_images.gallery, known, shipped),
-            indexed=index.embeddings,
+            indexed=index.rows.unit(),
             indexed_ids=index.card_ids,
-            answers=[_answer(index, compiled.embeddings.gallery[row]) for row in known],
+            lost=cosines_lost(index, compiled.embeddings.gallery, ids, compiled.embeddings.queries),
             onnx_auroc=measured[ONNX_STAGE].evaluation.auroc,
             compiled_auroc=compiled.evaluation.auroc,
             shown=made.calibration,
@@ -285,12 +285,6 @@ def _apply_gate(
 def _sampled_rows(count: int) -> list[int]:
     """Row numbers below ``count``, evenly spaced, at most KNOWN_IMAGES of them."""
     return [int(row) for row in evenly_spaced([str(row) for row in range(count)], KNOWN_IMAGES)]
-
-
-def _answer(index: ReferenceIndex, row: NDArray[np.float32]) -> float:
-    """Cosine of what the index's graph finds for one of its rows."""
-    ((_, cosine),) = index.search(row, 1, exact=False)
-    return cosine
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Card recognition: card sets, camera views, the index, retrieval metrics and the recogniser.
 
-NumPy, OpenCV, Pillow, usearch and ONNX Runtime only; no training framework, so that the same code
+NumPy, NumKong, OpenCV, Pillow and ONNX Runtime only; no training framework, so that the same code
 runs in training jobs, in the compile job and on the device. ``sample_cards`` draws cards for the
 demo and the tests, and nothing else here imports it, so a device can leave it out.
 

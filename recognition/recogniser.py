@@ -17,14 +17,8 @@ from recognition.embedding_model import EmbeddingModel
 from recognition.file_digest import file_sha256
 from recognition.onnx_model import OnnxEmbedder, OnnxModelError
 from recognition.search.frames import mean_of_frames
-from recognition.search.index import (
-    EMBEDDINGS,
-    GRAPH,
-    METADATA,
-    ROWS,
-    IndexFileError,
-    ReferenceIndex,
-)
+from recognition.search.index import FILES as INDEX_FILES
+from recognition.search.index import IndexFileError, ReferenceIndex
 from registry.compilers import COMPILERS, compiler_of_file
 from registry.contract import Contract
 from registry.releases.manifest import MANIFEST, MANIFEST_LIMIT, ManifestError, files_of, parse
@@ -33,8 +27,6 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 CANDIDATES = 5
-#: Files of a release that every recogniser needs, beside its model.
-INDEX_FILES = (EMBEDDINGS, GRAPH, ROWS, METADATA)
 #: The levels of an answer.
 PRINTING, ARTWORK = "printing", "artwork"
 
@@ -132,9 +124,9 @@ class Recogniser:
             raise RecogniserError(f"{folder / MANIFEST}: {error}") from None
         contract = Contract.from_dict(manifest["contract"])
         model = str(manifest["model"])
-        _check_files(folder, manifest, (model, *INDEX_FILES))
+        digests = _check_files(folder, manifest, (model, *INDEX_FILES))
         try:
-            index = ReferenceIndex.load(folder)
+            index = ReferenceIndex.load(folder, known=digests)
             if embedder is None:
                 _require_onnx_runtime(folder / model)
                 embedder = OnnxEmbedder(folder / model, contract, threads, parallel="operators")
@@ -266,8 +258,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise RecogniserError(str(error)) from None
 
 
-def _check_files(folder: Path, manifest: dict[str, Any], needed: tuple[str, ...]) -> None:
+def _check_files(folder: Path, manifest: dict[str, Any], needed: tuple[str, ...]) -> dict[str, str]:
+    """The SHA-256 of a release's files, each that of the manifest."""
     listed = files_of(manifest, str(folder / MANIFEST))
+    found = {}
     for name in needed:
         if name not in listed:
             raise RecogniserError(f"{folder / MANIFEST}: the release lists no {name}")
@@ -282,3 +276,5 @@ def _check_files(folder: Path, manifest: dict[str, Any], needed: tuple[str, ...]
             raise RecogniserError(
                 f"{path}: not the file of the manifest (SHA-256 differs); pull the release again"
             )
+        found[name] = digest
+    return found

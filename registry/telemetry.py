@@ -16,7 +16,7 @@ What each variable switches off, by its maker's documentation:
 - ``DO_NOT_TRACK``: everything that follows https://donottrack.sh
 
 The SageMaker SDK has no variable; :mod:`training.submission.sdk_session` sets its option. boto3,
-OpenCV, usearch, timm and PyTorch report nothing by themselves.
+OpenCV, NumKong, timm and PyTorch report nothing by themselves.
 
 Example:
     >>> variables = {"MLFLOW_DISABLE_TELEMETRY": "false"}

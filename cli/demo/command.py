@@ -54,6 +54,7 @@ def demo(
     4  sees each model registered with its measured figures and its parent
     5  approves the student with the AWS CLI; compilation, gate and release follow by themselves
     6  pulls the signed release and recognises cards with it
+    7  the device's own client takes the release, tests it, and recognises the same views
 
     \b
     cards demo
@@ -185,17 +186,29 @@ class Demo:
             views = recognise_views(
                 self.aws, self.cards, self.out / "release", stage2, self.out / "queries.png", _SEED
             )
+        with self._step("on the device"):
+            from cli.demo.device import device_step
+
+            device = device_step(
+                self.out / "device",
+                self.cloud.env(),
+                self.out / "logs" / "device.log",
+                trusted,
+                views,
+            )
         return collect(
             self.aws,
             packages={"teacher": teacher, "stage1": stage1, "stage2": stage2},
             manifest=manifest,
             views=views,
+            device=device,
             times={**self.times, "total": time.monotonic() - began},
             places={
                 "release": str(self.out / "release"),
                 "picture": str(self.out / "queries.png"),
                 "cards": str(self.folder),
                 "cards in S3": cards_uri,
+                "device": str(self.out / "device"),
                 "logs": str(self.out / "logs"),
                 "local cloud": str(self.cloud.state_dir),
                 "endpoint": self.cloud.endpoint,

@@ -41,6 +41,7 @@ def collect(
     packages: Mapping[str, Package],
     manifest: Mapping[str, Any],
     views: Views,
+    device: Mapping[str, Any],
     times: Mapping[str, float],
     places: Mapping[str, str],
     which: str,
@@ -51,6 +52,7 @@ def collect(
         packages: The trained versions by stage, in order.
         manifest: The release's.
         views: What the recogniser said.
+        device: What the device's client said (:func:`cli.demo.device.device_step`).
         times: Seconds by step, and in ``total``.
         places: Where everything lies.
         which: Options of `cards local` for this local cloud.
@@ -80,6 +82,7 @@ def collect(
             for stage, package in chain.items()
         },
         "recognition": views.to_dict(),
+        "device": dict(device),
         "false_accepts": artifact_document(aws, chain["stage2"], "config.json")["false_accepts"],
         "warnings": artifact_document(aws, chain["stage2"], "evaluation.json").get("warnings", []),
         "seconds": round(times["total"], 2),
@@ -203,6 +206,12 @@ def print_summary(summary: Mapping[str, Any], out: Path) -> None:
             f"  for example {example['card']}: nearest is {example['nearest']} at "
             f"{example['similarity']:.3f}, below {example['threshold']:.3f}"
         )
+    device = summary["device"]
+    print_line(
+        f"The device's client took the release and tested it ({device['runtime']}): the nearest "
+        f"card is right for {device['known_nearest']} of {device['known_views']} of these views, "
+        f"{device['unseen_turned_away']} of {device['unseen_views']} unknown ones were turned away"
+    )
     print_line()
     print_table(
         ["STEP", "TIME"],

@@ -15,6 +15,7 @@ from registry.untrusted.text import printable
 
 if TYPE_CHECKING:
     from edge.frames.recognising import SeenCard
+    from recognition.recogniser import Recogniser
 
 _STDIN = "-"
 
@@ -34,12 +35,16 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "images", nargs="+", metavar="IMAGE", help="image files, folders of them, or - for one "
         "image on standard input",
     )  # fmt: skip
+    parser.add_argument(
+        "--framed", action="store_true", help="each image shows one card that fills it, as a scan "
+        "or a crop does: look for no outline, and always say what is nearest",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command: one line for each card."""
-    from edge.frames.recognising import recognise_frame
+    from edge.frames.recognising import recognise_frame, recognise_framed
     from edge.guarded_recogniser import GuardedRecogniser
     from recognition.card_sets.scan import ScanError, decode_image
 
@@ -53,7 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
             tell(f"{name}: {error}")
             code = FAILED
             continue
-        work = partial(recognise_frame, frame=image, whole_image=True)
+        work: Callable[[Recogniser], list[SeenCard]]
+        if arguments.framed:
+            work = partial(recognise_framed, image=image)
+        else:
+            work = partial(recognise_frame, frame=image, whole_image=True)
         print_cards(recogniser.guarded(work), name, recogniser.release, options.as_json)
     for note in recogniser.notes:
         tell(note)

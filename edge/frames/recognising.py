@@ -91,13 +91,22 @@ def recognise_frame(
         seen.append(best_answer(recogniser, frame, outlines))
     seen.sort(key=lambda card: card.recognition.card_id is None)
     if whole_image and not any(card.recognition.card_id for card in seen):
-        answer = recogniser.recognise(frame)
-        if answer.card_id is not None:
-            size = recogniser.contract.size
-            height, width = frame.shape[:2]
-            edge = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
-            return [SeenCard(None, 1.0, rectified(frame, edge, size), answer)]
+        whole = recognise_framed(recogniser, frame)
+        if whole[0].recognition.card_id is not None:
+            return whole
     return seen
+
+
+def recognise_framed(recogniser: CardRecogniser, image: Pixels) -> list[SeenCard]:
+    """Names the one card that fills an image, uint8 RGB (h, w, 3), upright.
+
+    Raises:
+        RecogniserError: No such image.
+    """
+    answer = recogniser.recognise(image)
+    height, width = image.shape[:2]
+    edge = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
+    return [SeenCard(None, 1.0, rectified(image, edge, recogniser.contract.size), answer)]
 
 
 def best_answer(recogniser: CardRecogniser, frame: Pixels, outlines: list[Outline]) -> SeenCard:

@@ -219,7 +219,7 @@ def test_the_release_is_complete_signed_and_of_the_approved_version(
     assert manifest["source"]["name"] == trained["stage2"]["name"]
     assert manifest["compiler"] == "onnx-int8" and manifest["name"].endswith("-int8-v2")
     assert manifest["gate"]["verdict"] == "passed"
-    assert {"model.int8.onnx", "model.onnx", "embeddings.npy", "usearch.index", "index.json",
+    assert {"model.int8.onnx", "model.onnx", "embeddings.npy", "index.json",
             "metadata.json", "fidelity.json"} <= set(manifest["files"])  # fmt: skip
     for name, file in manifest["files"].items():
         assert (pulled / name).stat().st_size == file["bytes"]

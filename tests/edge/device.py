@@ -34,7 +34,6 @@ from tests.registry.releases.signed_releases import BUCKET, NOW, ReleaseBucket, 
 
 SHARED = {
     "embeddings.npy": b"rows" * 2000,
-    "usearch.index": b"graph" * 900,
     "index.json": b'{"0": "base1-1"}',
 }
 #: Two releases of which three files are the same.
@@ -230,7 +229,7 @@ def working_files(tint: int = 0) -> dict[str, bytes]:
         )
         return {
             name: (folder / name).read_bytes()
-            for name in ("model.int8.onnx", "embeddings.npy", "usearch.index", "index.json",
+            for name in ("model.int8.onnx", "embeddings.npy", "index.json",
                          "metadata.json", "reference_views.npz")
         }  # fmt: skip
 

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cli.demo.device import device_step
+from cli.demo.recognise import View, Views
+from cli.errors import CliError
+from recognition.recogniser import Recognition
 from recognition.reference_views import read_reference_views
 from registry.releases.signatures.trust import fingerprint, trust_file
 from tests.e2e.cloud import Cloud, started
@@ -126,13 +130,49 @@ def test_device_follows_the_channel_of_a_real_s3(
     assert shop.json("update", "--retry")["release"] == "second"
 
 
+def test_demo_ends_with_the_device_s_client(
+    cloud: Cloud, published: DeviceBucket, tmp_path: Path
+) -> None:
+    """As ``cards demo`` runs it: from the files of the wheel, with the views that it was given."""
+    files = working_files()
+    (tmp_path / "reference_views.npz").write_bytes(files["reference_views.npz"])
+    shown = read_reference_views(tmp_path / "reference_views.npz")
+    views = [
+        View(card, image, known, Recognition(card if known else None, 1.0, 0.9, ((card, 1.0),)))
+        for card, image, known in zip(
+            shown.card_ids, shown.views, (True, True, True, True, False, False), strict=True
+        )
+    ]
+    published.point("first", 5)
+    upload(cloud, published)
+    log = tmp_path / "logs" / "device.log"
+    found = device_step(
+        tmp_path / "device", cloud.variables, log, published.trusted(),
+        Views(tuple(views[:4]), tuple(views[4:])),
+    )  # fmt: skip
+    assert found.pop("runtime").startswith("ONNX Runtime ")
+    assert found == {
+        "release": "first", "known_views": 4, "known_nearest": 4, "known_right": 4,
+        "unseen_views": 2, "unseen_turned_away": 2, "same_answers": 6,
+    }  # fmt: skip
+    words = [line.split()[2] for line in log.read_text().splitlines() if line.startswith("$ ")]
+    assert words == ["trust", "update", "status", "recognise", "recognise"]
+    key = "releases/second/index.json"
+    published.point("second", 6)
+    upload(cloud, published)
+    cloud.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    with pytest.raises(CliError, match=r"the device's update failed: .*index\.json"):
+        device_step(tmp_path / "device", cloud.variables, log, published.trusted(), Views((), ()))
+    upload(cloud, published)
+
+
 def test_tampered_object_and_denied_access_are_one_line(
     cloud: Cloud, program: Path, published: DeviceBucket, tmp_path: Path
 ) -> None:
     shop = Shop(cloud, program, tmp_path / "state")
     shop.state.mkdir()
     (shop.state / "trust.json").write_text(trust_file(published.trusted()))
-    key = "releases/second/usearch.index"
+    key = "releases/second/index.json"
     good = published.objects[key]
     s3 = cloud.client("s3")
     s3.put_object(Bucket=BUCKET, Key=key, Body=good[:-1] + bytes([good[-1] ^ 1]))

@@ -24,9 +24,9 @@ LARGEST = 200_000
 NEVER = {"torch", "timm", "typer", "rich", "boto3", "onnx", "mlflow", "aws_cdk", "hatchling"}
 #: Names under which the pinned distributions are imported.
 IMPORTS = {
-    "botocore": "botocore", "cryptography": "cryptography", "numpy": "numpy",
+    "botocore": "botocore", "cryptography": "cryptography", "numkong": "numkong", "numpy": "numpy",
     "onnxruntime": "onnxruntime", "opencv-python-headless": "cv2", "pillow": "PIL",
-    "usearch": "usearch", "xxhash": "xxhash",
+    "xxhash": "xxhash",
 }  # fmt: skip
 
 

@@ -114,7 +114,6 @@ def test_it_leaves_what_a_release_needs(done: Job) -> None:
         "model.int8.onnx",
         "model.onnx",
         "embeddings.npy",
-        "usearch.index",
         "index.json",
         "metadata.json",
         "reference_views.npz",
@@ -170,7 +169,7 @@ def test_the_index_is_of_the_model_that_ships(
     rows = shipped.embed(known.first_scans(exported.contract))
     for card_id, row in zip(known.card_ids, rows, strict=True):
         (best,) = index.search(row, 1)
-        assert best[0] == card_id and best[1] == pytest.approx(1, abs=1e-5)
+        assert best[0] == card_id and best[1] == pytest.approx(1, abs=1e-3)
     document = done.read("metadata.json")
     assert document["model_sha256"] == sha256(done.output / "model.int8.onnx")
     assert document["card_set"] == exported.cards.digest
@@ -183,7 +182,7 @@ def test_the_threshold_turns_unseen_validation_cards_away(
     threshold = done.read("compilation.json")["acceptance_threshold"]
     unseen_views = render_gate_images(exported.cards_folder, artifact, 30).unseen_validation.all()
     shipped = OnnxEmbedder(done.output / "model.int8.onnx", exported.contract)
-    gallery = np.load(done.output / "embeddings.npy")
+    gallery = ReferenceIndex.load(done.output).rows.unit()
     best = (shipped.embed(unseen_views) @ gallery.T).max(axis=1)
     assert (best >= threshold).mean() <= 0.01
     noise = MatchScore().noise(best.max(), QUANTISED_NOISE, TIE)
@@ -556,7 +555,7 @@ def test_reference_views_are_answered_alike_by_what_ships(done: Job, exported: E
         rows, reference.card_ids, reference.similarities, strict=True
     ):
         ((found, cosine),) = index.search(row, 1)
-        assert found == card_id and cosine == pytest.approx(similarity, abs=1e-4)
+        assert found == card_id and cosine == pytest.approx(similarity, abs=1e-3)
     assert reference.threshold == done.read("compilation.json")["acceptance_threshold"]
     gate: Any = LENIENT["gate"]
     assert (reference.cosine_mean, reference.cosine_each) == (

@@ -205,7 +205,7 @@ def test_score_of_the_manifest_decides(
     rule = AcceptanceRule({1: 0.25}, MatchScore(1.0))
     reseal(release, acceptance={**rule.to_dict(), "bound": 0.01})
     recogniser = Recogniser.load(release)
-    gallery = np.load(release / "embeddings.npy")
+    gallery = ReferenceIndex.load(release).rows.unit()
     for view in views_of_cards(scans, card_ids, contract.size, slice(0, 3)):
         answer = recogniser.recognise(view)
         query = recogniser._embedder.embed(view[None])[0]
@@ -219,7 +219,7 @@ def test_score_of_the_manifest_decides(
 def test_answer_is_the_artwork_where_its_printings_are_too_near(
     release: Path, reseal: Reseal, scans: np.ndarray, card_ids: list[str], contract: Contract
 ) -> None:
-    gallery = np.load(release / "embeddings.npy")
+    gallery = ReferenceIndex.load(release).rows.unit()
     # A second printing of card 3 that is nearly the same, and one of card 5 that is not.
     near = gallery[3] + 0.001 * gallery[20]
     ids = [*card_ids[:30], "reprint-3", "reprint-5"]

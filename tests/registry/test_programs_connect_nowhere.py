@@ -40,13 +40,12 @@ _IMAGES_AND_INDEX = """
 import numpy as np
 import recognition
 import cv2
-from usearch.index import Index
+import numkong
 
 picture = np.zeros((64, 64, 3), np.uint8)
 assert cv2.imdecode(cv2.imencode(".png", picture)[1], cv2.IMREAD_COLOR).shape == picture.shape
-index = Index(ndim=8)
-index.add(np.arange(4), np.eye(4, 8, dtype=np.float32))
-assert index.search(np.eye(1, 8, dtype=np.float32)[0], 1).keys[0] == 0
+rows = np.eye(4, 8, dtype=np.int8)
+assert np.asarray(numkong.cdist(rows[:1], rows, "dot")).tolist() == [[1, 0, 0, 0]]
 """
 _TIMM = """
 from training.models.torchvision_without_cuda import mend_torchvision
@@ -73,7 +72,7 @@ def test_tracking_with_mlflow(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "program",
     [_SAGEMAKER_SDK, _IMAGES_AND_INDEX, _TIMM],
-    ids=["sagemaker sdk", "opencv and usearch", "timm"],
+    ids=["sagemaker sdk", "opencv and numkong", "timm"],
 )
 def test_library(program: str, tmp_path: Path) -> None:
     # Looking for credentials is no report.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from export import compile_job
 from export.compiler import CompiledModel
 from export.hailo import compiler as hailo
 from export.int8 import OnnxInt8
-from recognition.file_digest import file_sha256
 from recognition.onnx_model import OnnxEmbedder
-from recognition.search import index
+from recognition.search import index, index_rows
 from registry.compilation.last_words import REFUSED_CODE, is_refusal
 from tests.export.conftest import Exported
 from tests.export.hailo import stand_in as hailo_stand_in
@@ -91,7 +89,8 @@ def test_the_job_without_a_mistake_passes(
 ) -> None:
     """Otherwise nothing below would prove anything."""
     assert run(job) == 0
-    assert job.read("fidelity.json")["verdict"] == "passed"
+    fidelity = job.read("fidelity.json")
+    assert fidelity["verdict"] == "passed", fidelity["reasons"]
 
 
 @pytest.mark.parametrize("change", [swapped, noise, scaled_to_one], ids=lambda c: c.__name__)
@@ -294,23 +293,20 @@ def test_an_index_with_another_s_row_map(job: Job, monkeypatch: pytest.MonkeyPat
     assert "rows hold another card's id" in found and "embeddings" not in found
 
 
-def test_an_index_with_another_s_graph(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Embeddings and ids are right, and the digests are the files': large sets search the graph."""
-    right = index.write_index
+def test_a_search_that_is_wrong_on_this_processor(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows and ids are right; the integer products that every query begins with are not."""
+    right = index_rows.Int8Rows.scan
 
-    def wrong(directory: Path, ids: Any, rows: np.ndarray, *rest: Any) -> None:
-        right(directory, ids, rows, *rest)
-        other = directory.with_name("other")
-        right(other, ids, np.random.default_rng(0).normal(size=rows.shape))
-        (directory / index.GRAPH).write_bytes((other / index.GRAPH).read_bytes())
-        document = json.loads((directory / index.METADATA).read_text())
-        document["sha256"][index.GRAPH] = file_sha256(directory / index.GRAPH)
-        (directory / index.METADATA).write_text(json.dumps(document))
+    def wrong(self: index_rows.Int8Rows, vector: np.ndarray) -> tuple[np.ndarray, float]:
+        cosines, error = right(self, vector)
+        return np.roll(cosines, 1), error
 
-    monkeypatch.setattr(compile_job, "write_index", wrong)
-    monkeypatch.setattr(index, "CANDIDATES", 1)
+    monkeypatch.setattr(index_rows.Int8Rows, "scan", wrong)
     found = reasons(job)
-    assert "index: its graph finds" in found and "embeddings" not in found
+    assert "of its answers are as similar as the nearest card" in found
+    assert "embeddings" not in found
 
 
 @pytest.mark.processes

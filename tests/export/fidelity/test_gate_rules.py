@@ -40,7 +40,7 @@ def synthetic(cards: int = 20, per_card: int = 10, seed: int = 0) -> GateInputs:
         swapped=l2_normalise(gallery + 0.2 * rng.normal(size=gallery.shape)),
         indexed=gallery,
         indexed_ids=ids,
-        answers=[1.0] * cards,
+        lost=np.zeros(len(queries), np.float32),
         onnx_auroc=0.9,
         compiled_auroc=0.9,
         shown=calibration,
@@ -192,15 +192,20 @@ def test_index_rows_with_other_card_ids_fail() -> None:
     )
 
 
-@pytest.mark.parametrize(("missed", "stopped"), [(0, False), (2, False), (3, True), (200, True)])
-def test_an_index_whose_graph_leads_elsewhere(missed: int, stopped: bool) -> None:
-    inputs = synthetic(cards=200, per_card=1)
-    answers = [0.7] * missed + [1.0] * (200 - missed)
-    result = apply_gate(dataclasses.replace(inputs, answers=answers), Thresholds())
-    assert result.figures["index_recall"] == 1 - missed / 200
+@pytest.mark.parametrize(("missed", "stopped"), [(0, False), (2, False), (3, True), (2000, True)])
+def test_an_index_whose_search_finds_other_cards(missed: int, stopped: bool) -> None:
+    lost = np.array([0.3] * missed + [0.0] * (2000 - missed), np.float32)
+    result = apply_gate(dataclasses.replace(synthetic(), lost=lost), Thresholds())
+    assert result.figures["index_recall"] == 1 - missed / 2000
     assert bool(result.reasons) == stopped
     if stopped:
-        assert result.reasons[0].startswith("index: its graph finds ")
+        assert "of its answers are as similar as the nearest card" in result.reasons[0]
+
+
+def test_a_search_that_prefers_one_of_two_equal_cards_is_no_fault() -> None:
+    lost = np.full(100, 5e-4, np.float32)
+    result = apply_gate(dataclasses.replace(synthetic(), lost=lost), Thresholds())
+    assert not result.reasons and result.figures["index_recall"] == 0
 
 
 @pytest.mark.parametrize(
@@ -260,7 +265,7 @@ def test_grey_cards_say_nothing_about_the_channel_order() -> None:
 
 
 def test_the_channel_order_follows_from_some_of_the_cards() -> None:
-    inputs = dataclasses.replace(synthetic(), answers=[1.0, 1.0])
+    inputs = synthetic()
     assert reasons(dataclasses.replace(inputs, known=[4, 7], swapped=inputs.swapped[[4, 7]])) == ""
     turned = dataclasses.replace(
         inputs,
@@ -334,7 +339,8 @@ def test_rows_that_do_not_belong_together_are_not_judged(change: dict[str, objec
 
 
 @pytest.mark.parametrize(
-    "change", [{"swapped": np.zeros((1, 32), np.float32)}, {"known": []}, {"answers": [1.0]}]
+    "change",
+    [{"swapped": np.zeros((1, 32), np.float32)}, {"known": []}, {"lost": np.zeros(0, np.float32)}],
 )
 def test_known_images_are_counted(change: dict[str, object]) -> None:
     with pytest.raises(GateError, match="known images"):
