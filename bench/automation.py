@@ -253,17 +253,17 @@ def starting(site: Site) -> None:
         "SIGNING_KEY_ARN": "k", "NOTICE_TOPIC_ARN": "t",
     }  # fmt: skip
     bare = "import boto3; [boto3.client(s) for s in ('sagemaker', 's3', 'sns', 'kms')]"
-    theirs: list[float] = []
+    other_runs: list[float] = []
     ours: list[float] = []
     for _ in range(15):
-        for seconds, code in ((theirs, bare), (ours, "import lambdas.publish_release")):
+        for seconds, code in ((other_runs, bare), (ours, "import lambdas.publish_release")):
             begun = time.monotonic()
             subprocess.run([str(python), "-c", code], env=variables, cwd="/", check=True)
             seconds.append(time.monotonic() - begun)
-    ratio = median_interval([a / b for a, b in zip(ours, theirs, strict=True)])
+    ratio = median_interval([a / b for a, b in zip(ours, other_runs, strict=True)])
     print(
         f"\ncold import of lambdas.publish_release: ×{ratio[0]:.2f} [{ratio[1]:.2f}, "
-        f"{ratio[2]:.2f}] of boto3 and its clients ({1000 * median_interval(theirs)[0]:.0f} ms)"
+        f"{ratio[2]:.2f}] of boto3 and its clients ({1000 * median_interval(other_runs)[0]:.0f} ms)"
     )
     assets = json.loads((site._folder / "cdk.out/cards-dev-automation.assets.json").read_text())
     for entry in assets["files"].values():

@@ -3,9 +3,9 @@
     python -m bench.distillation --cards CARDS --out results.json
     make ablation
 
-A seed decides the split, the first weights, the views and their order; every variant of a seed has
-the same teacher, the same number of steps and the same number of images. What is compared is the
-difference to the baseline of the same seed. Settings are to be chosen by the validation figures
+A seed decides the split, the initial weights, the views and their order; every variant of a seed
+has the same teacher, the same number of steps and the same number of images. What is compared is
+the difference to the baseline of the same seed. Settings are to be chosen by the validation figures
 (views and cards of their own); the query figures are what may then be reported.
 """
 
@@ -187,14 +187,14 @@ def table(results: Sequence[Mapping[str, Any]], stage: str) -> str:
     ]
     first = {row["seed"]: row for row in rows if row["variant"] == names[0]}
     for name in names:
-        ours = sorted((r for r in rows if r["variant"] == name), key=lambda r: int(r["seed"]))
+        of_variant = sorted((r for r in rows if r["variant"] == name), key=lambda r: int(r["seed"]))
         cells = []
         for figure in heads:
-            mean, half = interval([row[figure] for row in ours])
+            mean, half = interval([row[figure] for row in of_variant])
             cells.append(f"{mean:.3f} ± {half:.3f}")
         paired = [
             row["top1_unseen"] - first[row["seed"]]["top1_unseen"]
-            for row in ours
+            for row in of_variant
             if row["seed"] in first
         ]
         mean, half = interval(paired) if name != names[0] else (0.0, 0.0)

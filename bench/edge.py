@@ -172,8 +172,8 @@ def _recognition(
         ("start to first answer", lambda n: starts["client"][n], "s"),
         ("  plain script", lambda n: starts["script"][n], "s"),
         *(
-            (name, lambda n, at=at: stages[n][at], "ms")
-            for at, name in enumerate(("decode", "resize", "embed", "search"))
+            (name, lambda n, index=index: stages[n][index], "ms")
+            for index, name in enumerate(("decode", "resize", "embed", "search"))
         ),
         ("embed and search", lambda n: stages[n][2] + stages[n][3], "ms"),
         ("  plain script", lambda n: scripts[n][0], "ms"),

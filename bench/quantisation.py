@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.cards, artifact, max(count for _, count in WAYS.values())
         )
         float_graph = OnnxEmbedder(artifact.model, artifact.contract, threads=2)
-        theirs, right = hits(float_graph, gate_images)
+        float_hits, right = hits(float_graph, gate_images)
         known = len(artifact.split.known)
         print(f"{known} cards, {len(right)} queries, FP32 top-1 {right.mean():.4f}")
         print(
@@ -94,8 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 artifact.model, gate_images.calibration[rows], artifact.contract, folder
             )
             seconds = time.monotonic() - begun
-            ours, correct = hits(compiler.embedder(made, artifact.contract), gate_images)
-            agreement = cosines(ours, theirs)
+            int8_hits, correct = hits(compiler.embedder(made, artifact.contract), gate_images)
+            agreement = cosines(int8_hits, float_hits)
             p5, p1 = np.percentile(agreement, [5, 1])
             drop = right.astype(float) - correct
             low, high = mean_interval(drop, Clusters(gate_images.queries.card_ids, len(drop)))

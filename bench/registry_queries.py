@@ -168,35 +168,37 @@ def alternate(
     return [Timed(*each) for each in zip(seconds, calls, answers, strict=True)]
 
 
-def report(title: str, right: str, theirs: Timed, ours: Timed) -> None:
+def report(title: str, right: str, guide: Timed, product: Timed) -> None:
     """Prints one comparison."""
     print(f"\n{title}")
-    for label, side in (("guide", theirs), ("ours", ours)):
+    for label, side in (("guide", guide), ("ours", product)):
         middle, low, high = (1000 * value for value in median_interval(side.seconds))
         verdict = "" if not right else "right" if side.answer == right else "WRONG"
         print(
             f"  {label:6}{side.calls:5} calls {middle:9.1f} ms [{low:.1f}, {high:.1f}]  "
             f"{side.answer}  {verdict}".rstrip()
         )
-    ratios = [a / b for a, b in zip(theirs.seconds, ours.seconds, strict=True)]
+    ratios = [a / b for a, b in zip(guide.seconds, product.seconds, strict=True)]
     middle, low, high = median_interval(ratios)
     print(f"  guide / ours, time: {middle:.2f} [{low:.2f}, {high:.2f}], {len(ratios)} runs")
 
 
 def measure(sagemaker: Callable[[], SageMakerClient], versions: int) -> None:
     """Runs and prints every comparison; ``sagemaker`` makes a client."""
-    theirs, ours = alternate(sagemaker, (guide_latest, our_latest), QUICK_RUNS)
-    report("latest approved student; all newer approved ones are of other kinds", FIRST, theirs,
-           ours)  # fmt: skip
+    guide, product = alternate(sagemaker, (guide_latest, our_latest), QUICK_RUNS)
+    report("latest approved student; all newer approved ones are of other kinds", FIRST, guide,
+           product)  # fmt: skip
     client = sagemaker()
     register(client, NEWEST, f"made from {FIRST}")
     register(client, "student-efficientnet-lite0-onnx-v1", f"made from {NEWEST}")
     versions += 2
-    theirs, ours = alternate(sagemaker, (guide_latest, our_latest), QUICK_RUNS)
-    report("latest approved student; it has just been approved and exported", NEWEST, theirs, ours)
-    theirs, ours, first = alternate(sagemaker, (guide_all, our_all, our_first_page), SLOW_RUNS)
-    report("all versions", f"{versions} versions", theirs, ours)
-    report("until the first rows are there", "", theirs, first)
+    guide, product = alternate(sagemaker, (guide_latest, our_latest), QUICK_RUNS)
+    report(
+        "latest approved student; it has just been approved and exported", NEWEST, guide, product
+    )
+    guide, product, first = alternate(sagemaker, (guide_all, our_all, our_first_page), SLOW_RUNS)
+    report("all versions", f"{versions} versions", guide, product)
+    report("until the first rows are there", "", guide, first)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -128,11 +128,11 @@ class Bench:
         self.model.train()
 
         def step() -> None:
-            ours = None
+            student_map = None
             with autocast(self.config, self.device):
                 if maps:
-                    embeddings, ours = self.model.forward_with_map(images)
-                    ours = ours[:count].float()
+                    embeddings, student_map = self.model.forward_with_map(images)
+                    student_map = student_map[:count].float()
                 else:
                     embeddings = self.model(images)
             views, scans = embeddings[:count].float(), embeddings[count:].float()
@@ -142,7 +142,7 @@ class Bench:
                     inputs,
                     teacher_views=answer.views,
                     teacher_scans=answer.scans,
-                    view_maps=ours,
+                    view_maps=student_map,
                     teacher_maps=answer.maps,
                 )
             schedule.optimiser.zero_grad(set_to_none=True)

@@ -83,11 +83,11 @@ def _last_error_line(logs: CloudWatchLogsClient, group: str) -> str:
         for line in event["message"].splitlines()
         if line.strip()
     ]
-    for at in reversed(range(len(lines))):
-        fault = _error_in(lines[at])
+    for index in reversed(range(len(lines))):
+        fault = _error_in(lines[index])
         if fault:
             # botocore names what is wrong in the lines below.
-            more = " ".join(lines[at + 1 : at + 3]) if fault.rstrip().endswith(":") else ""
+            more = " ".join(lines[index + 1 : index + 3]) if fault.rstrip().endswith(":") else ""
             return one_line(f"{fault} {more}")[:500]
     return ""
 

@@ -134,30 +134,30 @@ def print_table(
             table.add_row(*[escape(cell) for cell in row])
         print_rich(table)
         return
-    widths = [max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
+    widths = [max(len(row[column]) for row in [columns, *rows]) for column in range(len(columns))]
     if title:
         print_line(title)
     for row in [columns, *rows]:
         cells = [
-            cell.rjust(width) if at in right else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print_line("  ".join(cells).rstrip())
 
 
 def _fitted(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], at: int, width: int
+    columns: Sequence[str], rows: Sequence[Sequence[str]], column: int, width: int
 ) -> list[list[str]]:
     """Headings and rows with one column cut to what the others leave, or left out."""
     table = [list(columns), *(list(row) for row in rows)]
     places = range(len(columns))
-    others = sum(max(len(row[place]) for row in table) for place in places if place != at)
+    others = sum(max(len(row[place]) for row in table) for place in places if place != column)
     room = width - others - _GAP * len(columns)
     if room < _NARROWEST:
-        return [row[:at] + row[at + 1 :] for row in table]
+        return [row[:column] + row[column + 1 :] for row in table]
     for row in table:
-        if len(row[at]) > room:
-            row[at] = row[at][: room - 1] + "…"
+        if len(row[column]) > room:
+            row[column] = row[column][: room - 1] + "…"
     return table
 
 

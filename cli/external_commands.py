@@ -108,7 +108,7 @@ def run(
             raise
     if status:
         words = " ".join(
-            Path(word).name if at == 0 else word for at, word in enumerate(command[:2])
+            Path(word).name if index == 0 else word for index, word in enumerate(command[:2])
         )
         raise CliError(f"{words} failed ({status}): {_cause(lines)}; its log: {log}")
     return "\n".join(lines)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _JOB = re.compile(r"(teacher|student)-[a-z0-9-]{1,40}-\d{8}-\d{6}-[0-9a-f]{4}", re.ASCII)
 
 
-def package(aws: AwsSession, name_or_arn: str) -> Package:
+def find_package(aws: AwsSession, name_or_arn: str) -> Package:
     """The version that a person means by a name, an ARN, or the training job that made it.
 
     Raises:
@@ -56,15 +56,15 @@ def _made_by(aws: AwsSession, job: str) -> str | None:
     return next((row.arn for page in found for row in page.rows), None)
 
 
-def parent(aws: AwsSession, name_or_arn: str) -> Package:
+def find_parent(aws: AwsSession, name_or_arn: str) -> Package:
     """The version that ``--parent`` means, with the option named in a failure."""
     try:
-        return package(aws, name_or_arn)
+        return find_package(aws, name_or_arn)
     except (CliError, ValueError) as error:
         raise CliError(f"--parent {error}") from None
 
 
-def teacher_for(aws: AwsSession) -> Package:
+def find_teacher(aws: AwsSession) -> Package:
     """The newest approved teacher.
 
     Raises:
@@ -81,7 +81,7 @@ def teacher_for(aws: AwsSession) -> Package:
     )
 
 
-def initial_for(aws: AwsSession) -> Package:
+def find_initial(aws: AwsSession) -> Package:
     """The newest stage-1 student that nobody rejected.
 
     Raises:
@@ -94,7 +94,7 @@ def initial_for(aws: AwsSession) -> Package:
     )
 
 
-def teacher_of(aws: AwsSession, student: Package) -> Package:
+def find_teacher_of(aws: AwsSession, student: Package) -> Package:
     """The teacher that a student was distilled from, by its recorded parents.
 
     Raises:

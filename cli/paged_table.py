@@ -53,8 +53,8 @@ class Listing:
 
     def _print(self, row: Sequence[str]) -> None:
         cells = [
-            cell.rjust(width) if at in self._right else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, self._widths, strict=True))
+            cell.rjust(width) if column in self._right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, self._widths, strict=True))
         ]
         line = "  ".join(cells).rstrip()
         if self._task is None:

@@ -42,8 +42,8 @@ def require_mlflow(settings: Settings, region: str) -> None:
         return
     instead = [kind for kind, lacking in _LACKING.items() if region not in lacking]
     choices = " or ".join([*instead, MLFLOW_NONE])
-    what = _WORDS[settings.mlflow]
+    described = _WORDS[settings.mlflow]
     raise SettingsError(
-        f"{CONTEXT_KEY}.mlflow is {settings.mlflow}, and SageMaker has no {what} in {region}: "
+        f"{CONTEXT_KEY}.mlflow is {settings.mlflow}, and SageMaker has no {described} in {region}: "
         f"set {CONTEXT_KEY}.mlflow to {choices}, or deploy to another region"
     )

@@ -12,10 +12,10 @@ from typing import Any
 Check = Callable[[Any], str | None]
 
 
-def matches(pattern: str, what: str) -> Check:
-    """A check that a text matches a pattern, described by ``what``."""
+def matches(pattern: str, description: str) -> Check:
+    """A check that a text matches a pattern, described by ``description``."""
     compiled = re.compile(pattern, re.ASCII)
-    return lambda value: None if compiled.fullmatch(value) else f"must be {what}"
+    return lambda value: None if compiled.fullmatch(value) else f"must be {description}"
 
 
 def one_of(*allowed: Any) -> Check:

@@ -69,8 +69,8 @@ def clear_leftovers(state_dir: Path) -> None:
     aside = _aside(state_dir)
     if not os.path.lexists(aside):
         return
-    ours = aside.is_dir() and not aside.is_symlink()
-    if not ours or (any(aside.iterdir()) and not (aside / credentials.SECRET_FILE).is_file()):
+    is_own = aside.is_dir() and not aside.is_symlink()
+    if not is_own or (any(aside.iterdir()) and not (aside / credentials.SECRET_FILE).is_file()):
         raise StateFolderError(f"{aside}: is in the way and no local cloud's state; move it")
     try:
         for path in aside.iterdir():

@@ -304,14 +304,14 @@ class LocalCloud:
         self._check_port(self.mlflow_port, "MLflow's port")
 
     @staticmethod
-    def _check_port(port: int, what: str) -> None:
+    def _check_port(port: int, label: str) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise LocalCloudError(
-                    f"{what} {port} is in use ({error.strerror}); end what uses it, or choose "
+                    f"{label} {port} is in use ({error.strerror}); end what uses it, or choose "
                     "another with --port"
                 ) from None
 

@@ -88,14 +88,16 @@ def auroc_interval(
     tie: float = 0.0,
 ) -> Interval:
     """Interval of ``recognition.retrieval.auroc``; both sides are resampled."""
-    ours, theirs = np.asarray(positives, np.float64), np.asarray(negatives, np.float64)
-    order = np.argsort(theirs, kind="stable")
-    below = np.searchsorted(theirs[order], ours - tie, side="left")
-    up_to = np.searchsorted(theirs[order], ours + tie, side="right")
+    known, unknown = np.asarray(positives, np.float64), np.asarray(negatives, np.float64)
+    order = np.argsort(unknown, kind="stable")
+    below = np.searchsorted(unknown[order], known - tie, side="left")
+    up_to = np.searchsorted(unknown[order], known + tie, side="right")
     rng = np.random.default_rng(_SEED)
     found = []
-    for mine, others in zip(of_positives.resampled(rng), of_negatives.resampled(rng), strict=True):
-        weights = mine[of_positives.of]
+    for resampled, others in zip(
+        of_positives.resampled(rng), of_negatives.resampled(rng), strict=True
+    ):
+        weights = resampled[of_positives.of]
         passed = np.concatenate([[0.0], np.cumsum(others[of_negatives.of[order]])])
         found.append(weights @ (passed[below] + passed[up_to]) / 2 / (weights.sum() * passed[-1]))
     return _percentiles(np.asarray(found))

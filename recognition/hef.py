@@ -272,38 +272,38 @@ def _finite(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, _Value]]:
-    at = 0
-    while at < len(content):
-        key, at = _varint(content, at)
+    offset = 0
+    while offset < len(content):
+        key, offset = _varint(content, offset)
         number, kind = key >> 3, key & 7
         if number == 0:
             raise _Wire("field number 0")
         if kind == 0:
-            value, at = _varint(content, at)
+            value, offset = _varint(content, offset)
             yield number, value
             continue
         if kind == 2:
-            length, at = _varint(content, at)
+            length, offset = _varint(content, offset)
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
         else:
             raise _Wire(f"wire type {kind}")
-        if length > len(content) - at:
+        if length > len(content) - offset:
             raise _Wire("a field is longer than its message")
-        yield number, content[at : at + length]
-        at += length
+        yield number, content[offset : offset + length]
+        offset += length
 
 
-def _varint(content: memoryview, at: int) -> tuple[int, int]:
+def _varint(content: memoryview, offset: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
-        if at >= len(content):
+        if offset >= len(content):
             raise _Wire("cut short")
-        byte = content[at]
-        at += 1
+        byte = content[offset]
+        offset += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, at
+            return value, offset
     raise _Wire("a number that does not end")
 
 

@@ -119,13 +119,13 @@ class OnnxEmbedder:
                 "a card model has one of each"
             )
         taken, given = inputs[0], outputs[0]
-        for what, found, expected in (
+        for subject, found, expected in (
             ("input", (taken.type, list(taken.shape)), ("tensor(uint8)", [1, size, size, 3])),
             ("output", (given.type, list(given.shape)), ("tensor(float)", [1, length])),
         ):
             if found != expected:
                 raise OnnxModelError(
-                    f"{self._path}: {what} is {found[0]} {found[1]}, "
+                    f"{self._path}: {subject} is {found[0]} {found[1]}, "
                     f"the contract says {expected[0]} {expected[1]}"
                 )
         return str(taken.name), str(given.name)

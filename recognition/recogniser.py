@@ -236,10 +236,10 @@ def _require_onnx_runtime(model: Path) -> None:
     """Raises RecogniserError for a model that another runtime than ONNX Runtime runs."""
     kind = compiler_of_file(model.name)
     if kind is None or not kind.runs_on_onnx_runtime:
-        here = ", ".join(each.name for each in COMPILERS if each.runs_on_onnx_runtime)
+        runnable = ", ".join(each.name for each in COMPILERS if each.runs_on_onnx_runtime)
         device = kind.device if kind else "something that this code does not know"
         raise RecogniserError(
-            f"{model}: runs on {device}, not here; use a release of the {here} compiler"
+            f"{model}: runs on {device}, not here; use a release of the {runnable} compiler"
         )
 
 

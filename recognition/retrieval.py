@@ -28,7 +28,7 @@ from recognition.clustered_intervals import (
     mean_interval,
     rate_interval,
 )
-from recognition.figures import ArtworkFigures, Evaluation, FramesFigures
+from recognition.evaluation_metrics import ArtworkMetrics, Evaluation, FramesMetrics
 from recognition.search.frames import FRAMES, in_frames
 from recognition.search.gallery import CHUNK, TIE, Floats, Gallery, OwnCard, checked_rows
 from recognition.search.match_score import MatchScore
@@ -185,12 +185,12 @@ def auroc(positives: ArrayLike, negatives: ArrayLike, tie: float = 0.0) -> float
         ValueError: One side is empty.
     """
     above = np.sort(np.asarray(negatives, dtype=np.float64))
-    ours = np.asarray(positives, dtype=np.float64)
-    if not len(above) or not len(ours):
+    known = np.asarray(positives, dtype=np.float64)
+    if not len(above) or not len(known):
         raise ValueError("auroc needs scores of both known and unseen queries")
-    below = np.searchsorted(above, ours - tie, side="left").sum(dtype=np.int64)
-    up_to = np.searchsorted(above, ours + tie, side="right").sum(dtype=np.int64)
-    return float((below + up_to) / 2 / (len(above) * len(ours)))
+    below = np.searchsorted(above, known - tie, side="left").sum(dtype=np.int64)
+    up_to = np.searchsorted(above, known + tie, side="right").sum(dtype=np.int64)
+    return float((below + up_to) / 2 / (len(above) * len(known)))
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,7 @@ def _several_frames(
     rule: AcceptanceRule,
     chosen: ChosenThreshold,
     chunk: int,
-) -> FramesFigures:
+) -> FramesMetrics:
     ranks = rule.score.ranks
     of_known = Clusters(parts.known_ids, len(parts.known))
     of_test = Clusters(parts.test_ids, len(parts.test))
@@ -288,7 +288,7 @@ def _several_frames(
     right = first & rule.accepts(base.best(parts.known, ranks, chunk), FRAMES)
     false = rule.accepts(base.best(parts.test, ranks, chunk), FRAMES)
     unseen = None if wide is None else wide.own_cards(parts.test, parts.test_ids, chunk).rank == 1
-    return FramesFigures(
+    return FramesMetrics(
         frames=FRAMES,
         queries=len(parts.known),
         unseen_test=len(parts.test),
@@ -350,7 +350,7 @@ def _artwork_figures(
     accepted: NDArray[np.bool_],
     rule: AcceptanceRule,
     of_known: Clusters,
-) -> ArtworkFigures | None:
+) -> ArtworkMetrics | None:
     shared = base.printings > 1
     if not shared.any():
         return None
@@ -363,7 +363,7 @@ def _artwork_figures(
         "printing_named": right,
         "printing_wrong": wrong,
     }
-    return ArtworkFigures(
+    return ArtworkMetrics(
         artworks=base.artworks,
         cards=int(shared.sum()),
         **{name: float(hits.mean()) for name, hits in rates.items()},  # type: ignore[arg-type]

@@ -75,10 +75,10 @@ def answers(
     for start in range(0, len(views), CHUNK):
         part = slice(start, start + CHUNK)
         cosines = np.clip(views[part] @ gallery.T, -1, 1)
-        at = rows[part]
-        known = np.flatnonzero(at >= 0)
-        own[start + known] = cosines[known, at[known]]
-        cosines[known, at[known]] = -2
+        indices = rows[part]
+        known = np.flatnonzero(indices >= 0)
+        own[start + known] = cosines[known, indices[known]]
+        cosines[known, indices[known]] = -2
         other_row[part] = cosines.argmax(axis=1)
         other[part] = np.maximum(cosines.max(axis=1), -1)
     best = Gallery(gallery, gallery_ids, artworks=artworks).best(views, rule.score.ranks)

@@ -166,9 +166,11 @@ def _change(
     live = context.live
     if live is None:
         return Change("", context.role, context.live_note)
-    theirs = live.figures
+    live_figures = live.figures
     side_by_side = tuple(
-        (figure, theirs[key]) for key, figure in subject.figures.items() if key in theirs
+        (figure, live_figures[key])
+        for key, figure in subject.figures.items()
+        if key in live_figures
     )
     if paired is None:
         return Change(live.label, context.role, lacking, figures=side_by_side)

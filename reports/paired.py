@@ -116,17 +116,17 @@ def compare(new: ViewOutcomes, other: ViewOutcomes) -> PairedComparison:
     fault = why_not(new, other)
     if fault:
         raise ValueError(fault)
-    ours, theirs = new.named(), other.named()
-    before, after = theirs.sum(axis=1), ours.sum(axis=1)
+    of_new, of_other = new.named(), other.named()
+    before, after = of_other.sum(axis=1), of_new.sum(axis=1)
     changed = after - before
     order = np.argsort(-np.abs(changed), kind="stable")
     cards = [
-        ChangedCard(new.cards[at], int(before[at]), int(after[at]), new.per_card)
-        for at in order.tolist()
-        if changed[at]
+        ChangedCard(new.cards[index], int(before[index]), int(after[index]), new.per_card)
+        for index in order.tolist()
+        if changed[index]
     ]
     return PairedComparison(
-        named=difference(ours, theirs),
+        named=difference(of_new, of_other),
         first=difference(new.first(), other.first()),
         accepted=difference(new.accepted(), other.accepted()),
         won=tuple(card for card in cards if card.after > card.before),

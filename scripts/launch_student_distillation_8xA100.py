@@ -51,12 +51,12 @@ def launch(
     """
     from cli.data.upload import newest
     from cli.errors import CliError
-    from cli.find_version import parent, teacher_for
+    from cli.find_version import find_parent, find_teacher
     from cli.train.commands import Stage, student
     from registry.versions.metadata import CARD_SET_URI
 
     aws = AwsSession(environment)
-    source = parent(aws, teacher) if teacher else teacher_for(aws)
+    source = find_parent(aws, teacher) if teacher else find_teacher(aws)
     card_set = cards or source.metadata.get(CARD_SET_URI)
     card_set = card_set or newest(aws.client("s3"), aws.deployment.training_bucket)
     if not card_set:

@@ -1,4 +1,4 @@
-"""What a file of first weights is, by its bytes and its tensors' names. Imports no torch.
+"""What a file of initial weights is, by its bytes and its tensors' names. Imports no torch.
 
 People bring checkpoints in several layouts, and files that are none: a web page that was saved in
 place of the download, a Git-LFS pointer, an interrupted download. Both are known from the first
@@ -62,7 +62,7 @@ _OTHERS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
 
 
 class CheckpointError(ValueError):
-    """A file of first weights that cannot be used; names it, the cause and the remedy."""
+    """A file of initial weights that cannot be used; names it, the cause and the remedy."""
 
 
 def file_format(name: str, head: bytes, size: int) -> str:
@@ -92,9 +92,9 @@ def file_format(name: str, head: bytes, size: int) -> str:
     utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     plain = head.decode("utf-16", "ignore").encode() if utf16 else head
     text = plain.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for begins, what, remedy in _OTHERS:
+    for begins, described, remedy in _OTHERS:
         if head.startswith(begins) or text.startswith(begins):
-            raise CheckpointError(f"{name}: is {what}; {remedy}")
+            raise CheckpointError(f"{name}: is {described}; {remedy}")
     if words := _text(head):
         raise CheckpointError(f"{name}: is text ({words!r}), often a server's answer; {_AGAIN}")
     raise CheckpointError(f"{name}: is neither a safetensors nor a PyTorch file; {_AGAIN}")

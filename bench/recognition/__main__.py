@@ -115,9 +115,9 @@ class _Progress:
         self._title = title
         self._told = 0.0
 
-    def show(self, what: str, done: int, total: int) -> None:
+    def show(self, subject: str, done: int, total: int) -> None:
         """Says how many cards of what were looked at."""
-        line = f"{self._title}, {what}: {done} of {total} cards"
+        line = f"{self._title}, {subject}: {done} of {total} cards"
         if sys.stderr.isatty():
             full = _BAR * done // max(1, total)
             end = "\n" if done >= total else ""

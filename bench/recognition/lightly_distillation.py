@@ -5,7 +5,7 @@
 
 lightly-train is under the AGPL: it is no dependency, nothing of it is copied, and it is installed
 into an environment of its own (``--environment``, about 1.5 GB without a GPU's libraries). It gets
-the same published first weights, the same camera views of the same known cards and, for the method
+the same published initial weights, the same camera views of the same known cards and, for
 ``distillationv3``, the same teacher; its own augmentations stay on, except mirroring. Its time is
 bounded by ``--minutes``: one epoch is measured, then as many are run as fit. ``distillationv1``
 takes DINOv2 and DINOv3 teachers only: name one with ``--dino`` and give its weights.

@@ -149,7 +149,7 @@ def measure(
     everyone = sorted({card for group in groups for card in group})
 
     def look(
-        what: str, cards: Sequence[str], views: Callable[[str], Sequence[ViewParameters]]
+        subject: str, cards: Sequence[str], views: Callable[[str], Sequence[ViewParameters]]
     ) -> dict[str, dict[int, _Queries]]:
         """Scores of every card's views, alone and in threes, by matcher and number of frames."""
         nonlocal pictures
@@ -178,7 +178,7 @@ def measure(
                         grouped = grouped[:, : count // frames * frames]
                         grouped = grouped.reshape(-1, frames, described.shape[1])
                         scored.setdefault(frames, []).append(matcher.scores(grouped))
-            progress(what, start + len(part), len(cards))
+            progress(subject, start + len(part), len(cards))
         return {
             name: {
                 frames: _Queries(np.concatenate(each), shown[frames])

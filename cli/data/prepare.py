@@ -60,9 +60,9 @@ def prepare(
     check_target(out)
     threads = os.cpu_count() or 1
 
-    def progress(what: str) -> Callable[[int, int], None]:
+    def progress(verb: str) -> Callable[[int, int], None]:
         return lambda done, total: show_progress(
-            f"{bar(done, total)} {done} of {total} scans {what}"
+            f"{bar(done, total)} {done} of {total} scans {verb}"
         )
 
     cards = read_card_set(source, Contract(size=size), threads, progress("checked"))
@@ -143,9 +143,9 @@ def check_target(out: Path) -> None:
     marks = {name for name in names if is_shard_name(name) or _is_leftover(name)}
     if is_pack_index(out / PACK):
         marks.add(PACK)
-    ours = marks | {REPORT, PICTURE} if marks else set()
-    if names - ours or not out.is_dir():
-        other = f" ({min(names - ours)})" if names - ours else ""
+    own_files = marks | {REPORT, PICTURE} if marks else set()
+    if names - own_files or not out.is_dir():
+        other = f" ({min(names - own_files)})" if names - own_files else ""
         raise CliError(f"--out {out}: holds something else{other}; name another folder")
 
 
@@ -168,8 +168,8 @@ def _is_leftover(name: str) -> bool:
     return fnmatch(name, LEFTOVERS) and name.startswith(begins)
 
 
-def _some(title: str, what: Iterable[str]) -> list[str]:
-    all_of_it = list(what)
+def _some(title: str, lines: Iterable[str]) -> list[str]:
+    all_of_it = list(lines)
     if not all_of_it:
         return []
     shown = [f"  {line}" for line in all_of_it[:_SHOWN]]

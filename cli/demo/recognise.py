@@ -141,7 +141,7 @@ def recognise_views(
             View(chosen.card_ids[int(label)], image, known, recogniser.recognise(image))
             for image, label in zip(images, labels, strict=True)
         ]
-        place = {card_id: at for at, card_id in enumerate(ids)}
+        place = {card_id: index for index, card_id in enumerate(ids)}
         return tuple(sorted(views, key=lambda view: place[view.card_id]))
 
     views = Views(

@@ -57,14 +57,14 @@ def collect(
         places: Where everything lies.
         which: Options of `cards local` for this local cloud.
     """
-    from cli.find_version import package as find
+    from cli.find_version import find_package
     from cli.registry.lineage import lineage_tree
 
     # Looked up again: the student has been approved since it was registered.
-    chain = {stage: find(aws, package.arn) for stage, package in packages.items()}
+    chain = {stage: find_package(aws, package.arn) for stage, package in packages.items()}
     for entry in manifest["lineage"]:
         if "stage" in entry:
-            chain[entry["stage"]] = find(aws, entry["name"])
+            chain[entry["stage"]] = find_package(aws, entry["name"])
     return {
         "release": manifest["release"],
         "compiler": manifest["compiler"],

@@ -225,7 +225,7 @@ def _given_cards(folder: Path) -> Any:
 
 
 def _old_cards(
-    aws: AwsSession, parent: Package, there: Path, show_progress: ShowProgress
+    aws: AwsSession, parent: Package, parent_folder: Path, show_progress: ShowProgress
 ) -> AnySet:
     from cli.data.download import fetch_card_set
     from cli.data.upload import verify
@@ -240,7 +240,7 @@ def _old_cards(
             f"{parent.label}: the address or the digest of its card set is not recorded; train it "
             "again"
         )
-    folder = there / f"cards-{digest[:12]}"
+    folder = parent_folder / f"cards-{digest[:12]}"
     fetch_card_set(aws.client("s3"), uri, folder, show_progress)
     cards = open_card_set(folder, Contract())
     require_digest(cards, digest)

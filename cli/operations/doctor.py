@@ -54,7 +54,7 @@ def checks() -> Sequence[Check]:
         automation,
         compiler,
         deployed_names,
-        first_weights,
+        initial_weights,
         machine,
         permissions,
         releases,
@@ -64,7 +64,7 @@ def checks() -> Sequence[Check]:
     )
 
     account_first = (account, variables, deployed_names, storage, automation, permissions)
-    modules = (*account_first, tracking, compiler, releases, first_weights, machine)
+    modules = (*account_first, tracking, compiler, releases, initial_weights, machine)
     return [check for module in modules for check in module.CHECKS]
 
 

@@ -29,11 +29,11 @@ def trace(
     It is read from the state itself, so it also covers what happened before this command was used.
     """
     from cli.console import print_json, print_line, print_table, seconds
-    from cli.find_version import package as find
+    from cli.find_version import find_package
     from registry.automation.trace import trace as read_trace
 
     aws = AwsSession(environment)
-    package = find(aws, name)
+    package = find_package(aws, name)
     entries = read_trace(aws.deployment, package)
     if logs:
         entries = sorted([*entries, *_logged(aws, package)], key=lambda each: each.when)
@@ -47,8 +47,8 @@ def trace(
     before = None
     for each in entries:
         passed = f"+{seconds((each.when - before).total_seconds())}" if before else ""
-        at = each.when.astimezone(UTC)
-        rows.append([f"{at:%Y-%m-%d %H:%M:%S}", passed, each.what, each.detail])
+        moment = each.when.astimezone(UTC)
+        rows.append([f"{moment:%Y-%m-%d %H:%M:%S}", passed, each.what, each.detail])
         before = each.when
     print_table(["WHEN (UTC)", "AFTER", "WHAT", "DETAIL"], rows, right=[1])
 

@@ -95,11 +95,11 @@ def reject(
 ) -> None:
     """Rejects a version: a running compilation is stopped, its release is withdrawn."""
     from cli.console import print_json, print_line
-    from cli.find_version import package as find
+    from cli.find_version import find_package
     from registry.versions.packages import REJECTED
 
     aws = AwsSession(environment)
-    outcome = _decide(aws, _Reasoned(find(aws, name), reason), REJECTED)
+    outcome = _decide(aws, _Reasoned(find_package(aws, name), reason), REJECTED)
     if as_json:
         print_json(_document(outcome))
         return
@@ -121,11 +121,11 @@ class _Reasoned:
 def _with_page(aws: AwsSession, name: str, page: Path | None, reason: str) -> _Reasoned:
     """The version with a reason that names the page that was read; says what does not hold."""
     from cli.console import print_stderr
-    from cli.find_version import package as find
+    from cli.find_version import find_package
     from cli.report.reading import read_page, registered_page
     from registry.versions.report_page import in_reason
 
-    package = find(aws, name)
+    package = find_package(aws, name)
     read = read_page(aws, package, page) if page else registered_page(aws, package)
     for warning in read.warnings:
         print_stderr(f"cards: {warning}")
@@ -156,7 +156,7 @@ def _decide(
         package,
         status,
         reason=asked.reason,
-        who=str(caller["Arn"]),
+        person_arn=str(caller["Arn"]),
         override=override,
     )
 

@@ -51,7 +51,7 @@ def compare(
     """Shows metrics, hyper-parameters and metadata side by side, with the differences marked."""
     from cli.console import print_json, print_line, print_stderr
     from cli.errors import CliError
-    from cli.find_version import package as find
+    from cli.find_version import find_package
     from registry.versions import comparison
 
     if len(names) < 2:
@@ -59,7 +59,7 @@ def compare(
     if plot and plot.suffix.lower() not in _PICTURES:
         raise CliError(f"--plot {plot}: must end in {' or '.join(_PICTURES)}")
     aws = AwsSession(environment)
-    packages = [find(aws, name) for name in names]
+    packages = [find_package(aws, name) for name in names]
     if len({package.arn for package in packages}) < len(packages):
         raise CliError(f"{', '.join(names)}: the same version twice")
     subjects, problems = _subjects(aws, packages)
@@ -136,12 +136,12 @@ def _show(compared: Comparison, packages: list[Package], differences: bool) -> N
         ["", "VERSION", "STATUS", "REGISTERED (UTC)"],
         [
             [
-                _letter(at),
+                _letter(index),
                 package.label,
                 STATUS_WORDS.get(package.approval, package.approval),
                 f"{package.created:%Y-%m-%d %H:%M}",
             ]
-            for at, package in enumerate(packages)
+            for index, package in enumerate(packages)
         ],
     )
     for note in compared.notes:
@@ -153,7 +153,7 @@ def _show(compared: Comparison, packages: list[Package], differences: bool) -> N
         if not shown:
             continue
         print_line()
-        letters = [_letter(at) for at in range(len(packages))]
+        letters = [_letter(index) for index in range(len(packages))]
         lines = [[_DIFFERS if row.differs else "", row.key, *_cells(row)] for row in shown]
         print_table(["", title.upper(), *letters], _fitted(lines))
     print_line()
@@ -162,19 +162,19 @@ def _show(compared: Comparison, packages: list[Package], differences: bool) -> N
         print_line(f"{same} more are the same")
 
 
-def _letter(at: int) -> str:
+def _letter(index: int) -> str:
     """A version's heading: A, B, …, and numbers for more than there are letters."""
-    return chr(ord("A") + at) if at < 26 else str(at + 1)
+    return chr(ord("A") + index) if index < 26 else str(index + 1)
 
 
 def _cells(row: Row) -> list[str]:
     cells = []
-    for at, value in enumerate(row.values):
+    for index, value in enumerate(row.values):
         text = "–" if value is None else one_line(value)
-        rate = row.rates[at] if row.rates else None
+        rate = row.rates[index] if row.rates else None
         if rate:
             text = f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
-        mark = _BEST if at == row.best else _TIED if at in row.tied else ""
+        mark = _BEST if index == row.best else _TIED if index in row.tied else ""
         cells.append(f"{text} {mark}".rstrip())
     return cells
 

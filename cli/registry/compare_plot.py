@@ -62,8 +62,8 @@ def draw(compared: Comparison, subjects: Sequence[ComparedVersion]) -> bytes:
     _legend(parts.pop(0), compared.labels)
     if bars:
         _bars(parts.pop(0), bars, len(subjects))
-    for at, part in enumerate(parts):
-        _curves(part, curves[at * _COLUMNS : (at + 1) * _COLUMNS], subjects)
+    for index, part in enumerate(parts):
+        _curves(part, curves[index * _COLUMNS : (index + 1) * _COLUMNS], subjects)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
@@ -107,9 +107,9 @@ tr.differs td:first-child::before {{ content: "≠ "; color: #b00 }}
 
 def _table_row(row: Row) -> str:
     cells = []
-    for at, value in enumerate(row.values):
-        kind = "best" if at == row.best else "tied" if at in row.tied else ""
-        rate = row.rates[at] if row.rates else None
+    for index, value in enumerate(row.values):
+        kind = "best" if index == row.best else "tied" if index in row.tied else ""
+        rate = row.rates[index] if row.rates else None
         text = "–" if value is None else value
         if rate:
             text = f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
@@ -141,14 +141,14 @@ def _telling(name: str) -> tuple[bool, bool, str]:
     return not name.startswith("loss"), name in _DULL, name
 
 
-def _colour(at: int) -> str:
-    return _COLOURS[at % len(_COLOURS)]
+def _colour(index: int) -> str:
+    return _COLOURS[index % len(_COLOURS)]
 
 
 def _legend(part: Any, labels: Sequence[str]) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=_colour(at), label=label) for at, label in enumerate(labels)]
+    handles = [Patch(color=_colour(index), label=label) for index, label in enumerate(labels)]
     part.legend(handles=handles, loc="center", frameon=False, fontsize=11)
 
 
@@ -157,19 +157,19 @@ def _bars(part: Any, rows: Sequence[Row], count: int) -> None:
     axes = part.subplots()
     height = 0.8 / count
     for group, row in enumerate(rows):
-        for at, text in enumerate(row.values):
+        for index, text in enumerate(row.values):
             value = number(text)
             if value is None:
                 continue
-            place = group + (at - (count - 1) / 2) * height
-            rate = row.rates[at] if row.rates else None
-            axes.barh(place, value, height * 0.9, color=_colour(at))
+            place = group + (index - (count - 1) / 2) * height
+            rate = row.rates[index] if row.rates else None
+            axes.barh(place, value, height * 0.9, color=_colour(index))
             end = value
             if rate:
                 end = rate.high
                 errors = [[max(0.0, value - rate.low)], [max(0.0, rate.high - value)]]
                 axes.errorbar(value, place, xerr=errors, color=_INK, capsize=2.5, lw=1.1)
-            mark = " ★" if at == row.best else " ≈" if at in row.tied else ""
+            mark = " ★" if index == row.best else " ≈" if index in row.tied else ""
             axes.annotate(
                 f"{value:.3f}{mark}",
                 (end, place),
@@ -197,12 +197,12 @@ def _bars(part: Any, rows: Sequence[Row], count: int) -> None:
 
 def _curves(part: Any, names: Sequence[str], subjects: Sequence[ComparedVersion]) -> None:
     for axes, name in zip(part.subplots(1, _COLUMNS, squeeze=False)[0], names, strict=False):
-        for at, subject in enumerate(subjects):
+        for index, subject in enumerate(subjects):
             points = subject.run.curves.get(name, ()) if subject.run else ()
             if len(points) > 1:
                 steps, values = zip(*points, strict=True)
-                style = _DASHES[at % len(_DASHES)]
-                axes.plot(steps, values, style, color=_colour(at), lw=1.6)
+                style = _DASHES[index % len(_DASHES)]
+                axes.plot(steps, values, style, color=_colour(index), lw=1.6)
         axes.set_title(name, loc="left", fontsize=10, color=_INK)
         axes.set_xlabel("step", fontsize=9, color=_INK)
         _plain(axes, "both")

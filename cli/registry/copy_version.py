@@ -18,10 +18,14 @@ EPILOG = (
 
 def promote(
     name: Name,
-    to: Annotated[str, typer.Option(help="The other deployment's environment.")],
-    to_profile: Annotated[
+    target_environment: Annotated[
+        str, typer.Option("--to", help="The other deployment's environment.")
+    ],
+    target_profile: Annotated[
         str | None,
-        typer.Option(help="AWS profile of its account; the same account without it."),
+        typer.Option(
+            "--to-profile", help="AWS profile of its account; the same account without it."
+        ),
     ] = None,
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
@@ -32,23 +36,34 @@ def promote(
     stands in PromotedFrom. It is compiled, checked and signed there, once a person there approves.
     """
     from cli.console import activity, print_json, print_line, size
-    from cli.find_version import package as find
+    from cli.find_version import find_package
     from registry.versions.copying import copy_version
 
-    here, there = AwsSession(environment), AwsSession(to, profile=to_profile)
-    if to == environment and to_profile is None:
-        raise CliError(f"--to {to}: is where the version is; name another, or --to-profile")
-    package = find(here, name)
-    with activity(f"copying {package.label} to {to}") as task:
+    source, target = AwsSession(environment), AwsSession(target_environment, profile=target_profile)
+    if target_environment == environment and target_profile is None:
+        raise CliError(
+            f"--to {target_environment}: is where the version is; name another, or --to-profile"
+        )
+    package = find_package(source, name)
+    with activity(f"copying {package.label} to {target_environment}") as task:
         arn = copy_version(
-            here.deployment,
-            there.deployment,
+            source.deployment,
+            target.deployment,
             package,
             lambda key, count: task.update(f"{key} ({size(count)})"),
         )
     if as_json:
-        print_json({"name": package.label, "arn": arn, "from": package.arn, "environment": to})
+        print_json(
+            {
+                "name": package.label,
+                "arn": arn,
+                "from": package.arn,
+                "environment": target_environment,
+            }
+        )
         return
-    print_line(f"{package.label}: is in {to}, waiting for approval there")
-    profile = f"AWS_PROFILE={to_profile} " if to_profile else ""
-    print_line(f"  {profile}cards registry approve {package.label} --reason … -e {to}")
+    print_line(f"{package.label}: is in {target_environment}, waiting for approval there")
+    profile = f"AWS_PROFILE={target_profile} " if target_profile else ""
+    print_line(
+        f"  {profile}cards registry approve {package.label} --reason … -e {target_environment}"
+    )

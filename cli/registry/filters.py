@@ -78,7 +78,7 @@ def filters(
     """
     from registry.versions.queries import Filters, QueryError, Threshold, parse_since, parse_where
 
-    theirs = {ours: name for name, ours in STATUS_WORDS.items()}
+    sagemaker_status = {word: name for name, word in STATUS_WORDS.items()}
     # Filters' own message begins with the option's name.
     option = "--"
     try:
@@ -91,7 +91,7 @@ def filters(
         pairs = tuple(parse_where(each) for each in where or ())
         option = "--"
         return Filters(
-            approval=theirs.get(status.lower(), status) if status else None,
+            approval=sagemaker_status.get(status.lower(), status) if status else None,
             model_type=model_type,
             stage=stage,
             since=after if since else None,

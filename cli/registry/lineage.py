@@ -67,17 +67,17 @@ def lineage(
     """Draws what a version was made from and what was made from it."""
     from cli.console import print_json, print_line
     from cli.errors import CliError
-    from cli.find_version import package as find
+    from cli.find_version import find_package
 
     aws = AwsSession(environment)
     if repair:
         if out or form is not Format.TREE:
             raise CliError("--repair: draws nothing; leave --format and --out to another call")
-        _repair(aws, find(aws, name) if name else None, as_json)
+        _repair(aws, find_package(aws, name) if name else None, as_json)
         return
     if name is None:
         raise CliError("NAME is missing; cards registry list shows what there is")
-    drawn = family_drawing(aws, find(aws, name))
+    drawn = family_drawing(aws, find_package(aws, name))
     form = Format.JSON if as_json else form
     if out:
         write_atomically(out, _text(drawn, form))

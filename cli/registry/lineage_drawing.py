@@ -266,12 +266,14 @@ def _cards_above(
     node: LineageNode, by_id: Mapping[str, LineageNode], edges: Sequence[LineageEdge]
 ) -> set[str]:
     """The card sets that the nearest node above that has one was trained on."""
-    at = node
-    while at.above:
-        at = by_id[at.above]
-        if at.kind == "data set":
-            return {at.id}
-        cards = {e.source for e in edges if e.target == at.id and by_id[e.source].tone == "data"}
+    current = node
+    while current.above:
+        current = by_id[current.above]
+        if current.kind == "data set":
+            return {current.id}
+        cards = {
+            e.source for e in edges if e.target == current.id and by_id[e.source].tone == "data"
+        }
         if cards:
             return cards
     return set()

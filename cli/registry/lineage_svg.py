@@ -126,9 +126,9 @@ def _depth_first(children: Mapping[str, list[str]]) -> list[str]:
     order: list[str] = []
     stack = list(reversed(children.get("", [])))
     while stack:
-        here = stack.pop()
-        order.append(here)
-        stack.extend(reversed(children.get(here, [])))
+        current = stack.pop()
+        order.append(current)
+        stack.extend(reversed(children.get(current, [])))
     return order
 
 

@@ -60,7 +60,7 @@ def register(
             register.
     """
     from cli.console import print_json, print_line
-    from cli.find_version import parent as find
+    from cli.find_version import find_parent
     from registry.registration.retroactive import Statement
 
     aws = AwsSession(environment)
@@ -74,7 +74,7 @@ def register(
             model_type,
             stage=stage,
             architecture=architecture,
-            parent=find(aws, parent) if parent else None,
+            parent=find_parent(aws, parent) if parent else None,
             stated=stated,
             by=str(aws.client("sts").get_caller_identity()["Arn"]),
         )

@@ -21,11 +21,11 @@ def show(
 ) -> None:
     """Shows everything that is recorded about one version."""
     from cli.console import print_json, print_line, print_table
-    from cli.find_version import package as find
+    from cli.find_version import find_package
     from cli.version_facts import facts
     from registry.versions.comparison import ComparedVersion, compare
 
-    package = find(AwsSession(environment), name)
+    package = find_package(AwsSession(environment), name)
     compared = compare([ComparedVersion(package.label, package.metadata)])
     metrics = compared.sections.get("Metrics", ())
     if as_json:

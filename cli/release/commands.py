@@ -73,7 +73,9 @@ def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
     found = releases(s3, bucket)
 
     def channels(release: str) -> list[str]:
-        return [each for each, to in pointers.items() if to and to.release == release]
+        return [
+            each for each, pointer in pointers.items() if pointer and pointer.release == release
+        ]
 
     if as_json:
         print_json(

@@ -57,9 +57,9 @@ def promote(
 
 def rollback(
     reason: Reason,
-    to: Annotated[
+    release: Annotated[
         str | None,
-        typer.Option(help="A release's id; by default the one that was stable before."),
+        typer.Option("--to", help="A release's id; by default the one that was stable before."),
     ] = None,
     channel: Channel = STABLE,
     as_json: AsJson = False,
@@ -77,8 +77,8 @@ def rollback(
     aws = AwsSession(environment)
     now = _pointer(aws, channel)
     deployment = aws.deployment
-    if to is not None:
-        target = _of_release(aws, to)
+    if release is not None:
+        target = _of_release(aws, release)
     else:
         moves = history(deployment.s3, deployment.release_bucket, channel)
         before = [move.pointer for move in moves]
@@ -151,8 +151,8 @@ def _hold_and_move(
     s3, bucket = aws.client("s3"), aws.deployment.release_bucket
     if held:
         who = str(aws.client("sts").get_caller_identity()["Arn"])
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        hold(s3, bucket, Hold(target, who, at, reason), channel)
+        timestamp = datetime.now(UTC).isoformat(timespec="seconds")
+        hold(s3, bucket, Hold(target, who, timestamp, reason), channel)
     else:
         release_hold(s3, bucket, channel)
     invoke(aws, aws.names.publish_function, dict(MOVE_CHANNELS))

@@ -20,11 +20,11 @@ def retry(
     refused what it was given.
     """
     from cli.console import print_json, print_line
-    from cli.find_version import package as find
+    from cli.find_version import find_package
     from registry.versions.packages import APPROVED
 
     aws = AwsSession(environment)
-    package = find(aws, name)
+    package = find_package(aws, name)
     if package.name is None or not package.name.releasable or package.approval != APPROVED:
         raise CliError(
             f"{package.label}: is no approved stage-2 student; nothing is compiled of it"

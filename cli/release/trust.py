@@ -285,4 +285,4 @@ def _plain(fingerprint: str) -> str:
 def _grouped(fingerprint: str) -> str:
     """In groups that two people can compare."""
     step = _FINGERPRINT_GROUP
-    return " ".join(fingerprint[at : at + step] for at in range(0, len(fingerprint), step))
+    return " ".join(fingerprint[start : start + step] for start in range(0, len(fingerprint), step))

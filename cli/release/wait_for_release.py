@@ -89,7 +89,7 @@ def _newest_job(sagemaker: SageMakerClient, stem: str, version_created: datetime
     return next((name for name in names if name.startswith(stem)), None)
 
 
-def _check(aws: AwsSession, package: Package, until: float, function: str, what: str) -> None:
+def _check(aws: AwsSession, package: Package, until: float, function: str, late: str) -> None:
     from registry.versions.metadata import COMPILE_FAILURE
     from registry.versions.packages import describe
 
@@ -98,4 +98,4 @@ def _check(aws: AwsSession, package: Package, until: float, function: str, what:
         raise CliError(f"{package.label}: {seen.metadata[COMPILE_FAILURE]}")
     if time.monotonic() < until:
         return
-    raise CliError(f"{what} within {PATIENCE:.0f} s; {last_error(aws, function)}")
+    raise CliError(f"{late} within {PATIENCE:.0f} s; {last_error(aws, function)}")

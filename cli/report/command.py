@@ -67,7 +67,7 @@ def report(
     """
     from cli.console import print_json, print_line
     from cli.errors import CliError
-    from cli.find_version import package as find
+    from cli.find_version import find_package
 
     if (name is None) != all_versions or (all_versions and against):
         raise CliError("give a NAME, perhaps with --against, or --all and no NAME")
@@ -82,8 +82,8 @@ def report(
             print_line(f"wrote {folder / 'index.html'}, and {len(written)} pages beside it")
         _open(folder / "index.html", open_it)
         return
-    package = find(aws, name)
-    other = find(aws, against) if against else None
+    package = find_package(aws, name)
+    other = find_package(aws, against) if against else None
     if other is not None and other.arn == package.arn:
         raise CliError(f"--against {against}: is the version itself")
     path = output or Path(f"{package.name or f'version-{package.version}'}.html")

@@ -131,23 +131,22 @@ def student(
     stage 1  general feature distillation from the teacher
     stage 2  task-specific fine-tuning, from stage 1
     """
-    from cli.find_version import initial_for, teacher_for, teacher_of
-    from cli.find_version import parent as find
+    from cli.find_version import find_initial, find_parent, find_teacher, find_teacher_of
 
     compute = machines(instance, count, spot, max_run, max_wait, volume, keep_alive,
                        subnet, security_group, kms_key, tag)  # fmt: skip
     request = TrainingRequest(AwsSession(environment), cards, recipe, compute,
                               parse_hyperparameters(hp or []), weights, wait, dry_run, yes,
                               as_json, checked_message(message))  # fmt: skip
-    given = find(request.aws, parent) if parent else None
+    given = find_parent(request.aws, parent) if parent else None
     if stage is Stage.two:
-        initial = given or initial_for(request.aws)
+        initial = given or find_initial(request.aws)
         jobs = plan_jobs(
-            request, stages=(2,), teacher=teacher_of(request.aws, initial), initial=initial
+            request, stages=(2,), teacher=find_teacher_of(request.aws, initial), initial=initial
         )
     else:
         stages = (1, 2) if stage is Stage.both else (1,)
-        jobs = plan_jobs(request, stages=stages, teacher=given or teacher_for(request.aws))
+        jobs = plan_jobs(request, stages=stages, teacher=given or find_teacher(request.aws))
     run_jobs(request, jobs)
 
 

@@ -59,7 +59,7 @@ def plan_jobs(
     """The jobs in the order in which they are submitted: teacher, stage 1, stage 2.
 
     Args:
-        request: Recipe, hyper-parameters and first weights; the weights are the first job's.
+        request: Recipe, hyper-parameters and initial weights; the weights are the first job's.
         train_teacher: Whether the sequence begins with a teacher, from which the students learn.
         stages: The student's stages to train, in order.
         teacher: The registered teacher, where none is trained here.

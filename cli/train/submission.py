@@ -90,7 +90,7 @@ def training_plan(
 
     Raises:
         SubmitError: SageMaker would not take it.
-        CliError: The card set is not there, or the first weights cannot be used.
+        CliError: The card set is not there, or the initial weights cannot be used.
     """
     from cli.train.job_sequence import PlannedJob
     from cli.train.page_facts import page_facts
@@ -102,7 +102,7 @@ def training_plan(
 
     teacher, initial = registered(job.teacher), registered(job.initial)
     live, facts = page_facts(request, job, initial or teacher)
-    weights = _first_weights(request, job)
+    weights = _initial_weights(request, job)
     cards_uri, cards_digest = _card_set(request)
     return submit.plan(
         request.aws.names,
@@ -133,9 +133,9 @@ def job_document(job_name: str, package: Package | None) -> dict[str, Any]:
     }
 
 
-def _first_weights(request: TrainingRequest, job: PlannedJob) -> str | None:
-    """The address of the job's first weights; a file is uploaded, but by a dry run."""
-    from cli.train.first_weights import weights_uri
+def _initial_weights(request: TrainingRequest, job: PlannedJob) -> str | None:
+    """The address of the job's initial weights; a file is uploaded, but by a dry run."""
+    from cli.train.initial_weights import weights_uri
 
     if job.weights is None or job.initial:
         return job.weights

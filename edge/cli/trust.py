@@ -99,4 +99,4 @@ def _show(options: Options, found: TrustedDeployment, text: str) -> None:
 
 
 def _grouped(text: str) -> str:
-    return " ".join(text[at : at + _GROUP] for at in range(0, len(text), _GROUP))
+    return " ".join(text[start : start + _GROUP] for start in range(0, len(text), _GROUP))

@@ -114,9 +114,9 @@ class EdgeMap:
         found = np.zeros(points.shape[:3], dtype=bool)
         height, width = self.right.shape
         for step in (-1.0, 0.0, 1.0):
-            at = points + step * normal[:, :, None]
-            x = np.clip(np.rint(at[..., 0]), 0, width - 1).astype(np.intp)
-            y = np.clip(np.rint(at[..., 1]), 0, height - 1).astype(np.intp)
+            positions = points + step * normal[:, :, None]
+            x = np.clip(np.rint(positions[..., 0]), 0, width - 1).astype(np.intp)
+            y = np.clip(np.rint(positions[..., 1]), 0, height - 1).astype(np.intp)
             right, down = self.right[y, x], self.down[y, x]
             # Averaged along the side: an edge goes on, noise and texture do not.
             across = _averaged(right * normal[..., 0, None] + down * normal[..., 1, None])

@@ -181,11 +181,11 @@ def candidates(small: Pixels, shape: CardShape) -> Candidates:
     kept = _distinct(quads, np.maximum(first, 0))
     if not kept:
         return Candidates(np.empty((0, 4, 2)), np.empty((0, len(FEATURES))))
-    what = features(
+    feature_rows = features(
         quads[kept], seen[kept], beyond[kept], off[kept], skew[kept], smoothed_lab(small),
         looks[0][2],
     )  # fmt: skip
-    return Candidates(quads[kept], what)
+    return Candidates(quads[kept], feature_rows)
 
 
 def _distinct(quads: Doubles, scores: Doubles, most: int = 150, apart: float = 2.5) -> list[int]:

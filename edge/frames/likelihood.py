@@ -95,9 +95,9 @@ def features(
     )
 
 
-def likelihood(what: Doubles) -> Doubles:
+def likelihood(values: Doubles) -> Doubles:
     """How likely quadrangles of such features (n, 19) are cards' outlines: (n,), 0 to 1."""
-    weighed = what @ np.array(list(WEIGHTS.values())) + CONSTANT
+    weighed = values @ np.array(list(WEIGHTS.values())) + CONSTANT
     likely: Doubles = 1 / (1 + np.exp(-np.clip(weighed, -50, 50)))
     return likely
 

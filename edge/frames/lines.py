@@ -130,9 +130,9 @@ def _peaks(board: Floats, least: float) -> list[tuple[int, int]]:
             break
         peaks.append((int(angle), int(offset)))
         for turn in range(-5, 6):
-            at, flipped = (angle + turn) % angles, not 0 <= angle + turn < angles
+            index, flipped = (angle + turn) % angles, not 0 <= angle + turn < angles
             middle = board.shape[1] - offset if flipped else offset
-            board[at, max(0, middle - 2) : middle + 3] = 0
+            board[index, max(0, middle - 2) : middle + 3] = 0
     return peaks
 
 

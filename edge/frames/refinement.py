@@ -40,12 +40,16 @@ def refined(frame: Pixels, quad: Doubles, reach: float) -> tuple[Doubles, float]
             return quad, 0.0
         normal = np.array([-along[1], along[0]]) / length
         points = start + along * places[:, None]
-        at = points[:, None] + normal * steps[:, None]
-        inside = (at >= 0).all(axis=2) & (at[..., 0] <= width - 1) & (at[..., 1] <= height - 1)
+        positions = points[:, None] + normal * steps[:, None]
+        inside = (
+            (positions >= 0).all(axis=2)
+            & (positions[..., 0] <= width - 1)
+            & (positions[..., 1] <= height - 1)
+        )
         values = cv2.remap(
             frame,
-            at[..., 0].astype(np.float32),
-            at[..., 1].astype(np.float32),
+            positions[..., 0].astype(np.float32),
+            positions[..., 1].astype(np.float32),
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         ).astype(np.float64)
@@ -79,8 +83,8 @@ def _edge_line(
     if usable.sum() < len(change) // 3:
         return None
     rows = np.flatnonzero(usable)
-    before, here, after = (change[rows, best[rows] + k] for k in (-1, 0, 1))
-    curve = before - 2 * here + after
+    before, peak, after = (change[rows, best[rows] + k] for k in (-1, 0, 1))
+    curve = before - 2 * peak + after
     shift = np.where(
         np.abs(curve) > 1e-9, 0.5 * (before - after) / np.where(curve == 0, 1, curve), 0
     )

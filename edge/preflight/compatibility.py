@@ -67,7 +67,7 @@ def version_faults(hailo: HailoVersions) -> list[str]:
     if not library:
         return ["HailoRT is not installed: sudo apt install hailo-all, then reboot"]
     faults = []
-    for what, version, package in (
+    for part, version, package in (
         ("driver", hailo.driver, "hailo-dkms"),
         ("firmware", hailo.firmware, "hailofw"),
         ("Python package", hailo.binding, "python3-hailort"),
@@ -75,7 +75,7 @@ def version_faults(hailo: HailoVersions) -> list[str]:
         if version not in ("", "unknown", library):
             packages = package if _newer(library, version) else "hailort python3-hailort"
             faults.append(
-                f"HailoRT's library is {library}, its {what} {version}: "
+                f"HailoRT's library is {library}, its {part} {version}: "
                 + _REINSTALL.format(packages=packages)
             )
     return faults

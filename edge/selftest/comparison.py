@@ -47,10 +47,10 @@ def differences(
             f"view {worst}: cosine to the stated embedding is {cosines[worst]:.4f}, "
             f"at least {stated.cosine_each} is required"
         )
-    for row, (ours, theirs) in enumerate(zip(answers, stated.answers, strict=True)):
-        if ours != theirs:
+    for row, (answer, expected) in enumerate(zip(answers, stated.answers, strict=True)):
+        if answer != expected:
             found.append(
-                f"view {row}: answers {ours or 'no known card'}, "
-                f"stated is {theirs or 'no known card'}"
+                f"view {row}: answers {answer or 'no known card'}, "
+                f"stated is {expected or 'no known card'}"
             )
     return found

@@ -312,9 +312,9 @@ def _check_distinctness(inputs: GateInputs, result: GateResult) -> None:
 
 def _check_channels(inputs: GateInputs, result: GateResult) -> None:
     known = np.asarray(inputs.known)
-    theirs = inputs.onnx.gallery[known]
-    right = float(cosines(inputs.compiled.gallery[known], theirs).mean())
-    wrong = float(cosines(inputs.swapped, theirs).mean())
+    onnx_rows = inputs.onnx.gallery[known]
+    right = float(cosines(inputs.compiled.gallery[known], onnx_rows).mean())
+    wrong = float(cosines(inputs.swapped, onnx_rows).mean())
     result.figures |= {"channels_as_fed": right, "channels_swapped": wrong}
     # Equal only where the cards are all grey, which then says nothing about the order.
     if not right >= wrong:
@@ -331,15 +331,17 @@ def _check_calibration(inputs: GateInputs, result: GateResult) -> None:
             "calibration: the quantiser was shown other images than the contract made "
             f"({inputs.shown.sha256[:12]}… instead of {inputs.made.sha256[:12]}…)"
         )
-    for what in ("mean", "std"):
+    for statistic in ("mean", "std"):
         shifts = [
             abs(a - b)
-            for a, b in zip(getattr(inputs.shown, what), getattr(inputs.seen, what), strict=True)
+            for a, b in zip(
+                getattr(inputs.shown, statistic), getattr(inputs.seen, statistic), strict=True
+            )
         ]
-        result.figures[f"calibration_{what}_shift"] = max(shifts)
+        result.figures[f"calibration_{statistic}_shift"] = max(shifts)
         if not max(shifts) <= result.thresholds.pixel_shift:
             result.reasons.append(
-                f"calibration: the images' {what} is {max(shifts):.0f} of 255 from the query "
+                f"calibration: the images' {statistic} is {max(shifts):.0f} of 255 from the query "
                 f"views', at most {result.thresholds.pixel_shift:.0f} is allowed"
             )
     lengths = float(np.linalg.norm(inputs.tints) * np.linalg.norm(inputs.scan_tints))

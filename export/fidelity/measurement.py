@@ -14,7 +14,7 @@ from export.fidelity.gate_images import CardImages, EvaluationImages
 from recognition.acceptance.false_accepts import FALSE_ACCEPTS
 from recognition.acceptance.threshold import FLOAT_NOISE, QUANTISED_NOISE
 from recognition.embedding_model import EmbeddingModel
-from recognition.figures import Evaluation
+from recognition.evaluation_metrics import Evaluation
 from recognition.retrieval import evaluate
 from registry.compilers import ONNX_STAGE
 

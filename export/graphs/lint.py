@@ -162,9 +162,9 @@ def _of_graph(model: onnx.ModelProto) -> Iterator[LintFinding]:
     computed = [node for node in model.graph.node if not set(node.output) <= constants.keys()]
     if len(computed) == len(prologue(model)):
         yield LintFinding("graph", "no network", "export the network, not its preparation alone")
-    for what, values in (("inputs", image_inputs(model.graph)), ("outputs", model.graph.output)):
+    for kind, values in (("inputs", image_inputs(model.graph)), ("outputs", model.graph.output)):
         if len(values) != 1:
-            yield LintFinding("graph", f"{len(values)} {what}", "a card model has one of each")
+            yield LintFinding("graph", f"{len(values)} {kind}", "a card model has one of each")
 
 
 def _of_values(graph: onnx.GraphProto) -> Iterator[LintFinding]:
@@ -215,10 +215,10 @@ def _of_types(model: onnx.ModelProto) -> Iterator[LintFinding]:
             if attribute.name in ("to", "dtype") and attribute.i in _WIDTHS:
                 where = node.name or node.op_type
                 places.setdefault((_WIDTHS[attribute.i], "floats"), []).append(where)
-    for (width, what), names in places.items():
+    for (width, kind), names in places.items():
         count = f" in {len(names)} places" if len(names) > 1 else ""
         yield LintFinding(
-            names[0], f"{width} {what}{count}", "export in float32; the compiler rounds"
+            names[0], f"{width} {kind}{count}", "export in float32; the compiler rounds"
         )
 
 

@@ -112,9 +112,9 @@ def export_onnx(
         model = _simplified(partial)
         onnx.checker.check_model(model)
         partial.write_bytes(model.SerializeToString())
-        ours = OnnxEmbedder(partial, contract).embed(check_images)
-        theirs = _reference(module, contract, check_images)
-        cosines = (ours.astype(np.float64) * theirs).sum(axis=1)
+        exported = OnnxEmbedder(partial, contract).embed(check_images)
+        reference = _reference(module, contract, check_images)
+        cosines = (exported.astype(np.float64) * reference).sum(axis=1)
         if not cosines.mean() >= LEAST_COSINE:
             raise ExportError(
                 f"{path.name}: ONNX Runtime and PyTorch disagree (mean cosine {cosines.mean():.6f} "
@@ -126,7 +126,7 @@ def export_onnx(
         parameters=parameter_count(model),
         mean_cosine=float(cosines.mean()),
         worst_cosine=float(cosines.min()),
-        largest_difference=float(np.abs(ours - theirs).max()),
+        largest_difference=float(np.abs(exported - reference).max()),
         findings=tuple(lint(model, contract)),
     )
 

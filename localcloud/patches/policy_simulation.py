@@ -34,8 +34,8 @@ def simulate_principal_policy(request: Any) -> Any:
     else:
         return iam._error(404, "NoSuchEntity", f"{source} does not exist.", ns="iam")
     context = {}
-    for at, key in enumerate(members("ContextEntries", ".ContextKeyName"), 1):
-        values = members(f"ContextEntries.member.{at}.ContextKeyValues")
+    for number, key in enumerate(members("ContextEntries", ".ContextKeyName"), 1):
+        values = members(f"ContextEntries.member.{number}.ContextKeyValues")
         context[key.lower()] = values[0] if len(values) == 1 else values
     words = {"Allow": "allowed", "Deny": "explicitDeny"}
     root = Element("EvaluationResults")

@@ -40,10 +40,12 @@ class Entity:
         name = request.get(f"{self.kind}Name")
         identity = name if self.kind != "Artifact" else _digest(request["Source"]["SourceUri"])
         key = arn(self.kind.lower(), str(identity))
-        ours = [record for record in store().lineage.values() if record["Kind"] == self.kind]
-        if key in store().lineage or any(name == r.get(f"{self.kind}Name") for r in ours if name):
+        of_kind = [record for record in store().lineage.values() if record["Kind"] == self.kind]
+        if key in store().lineage or any(
+            name == r.get(f"{self.kind}Name") for r in of_kind if name
+        ):
             raise invalid(f"{self.kind} {name or key} already exists")
-        _check_limit(self.kind, len(ours))
+        _check_limit(self.kind, len(of_kind))
         check_tagging(key, request.get("Tags"))
         store().tags[key] = tag_map(request.get("Tags"))
         store().lineage[key] = {
@@ -209,20 +211,20 @@ def _walk(starts: list[str], direction: str, depth: int) -> tuple[dict[str, int]
     edges: dict[tuple[str, str], Record] = {}
     todo = deque(starts)
     while todo:
-        here = todo.popleft()
-        if seen[here] >= depth:
+        current = todo.popleft()
+        if seen[current] >= depth:
             continue
         for record in store().associations:
             source, target = (record[end] for end in _ENDS)
-            if direction in ("Both", "Descendants") and source == here:
+            if direction in ("Both", "Descendants") and source == current:
                 other = target
-            elif direction in ("Both", "Ascendants") and target == here:
+            elif direction in ("Both", "Ascendants") and target == current:
                 other = source
             else:
                 continue
             edges[source, target] = record
             if other not in seen:
-                seen[other] = seen[here] + 1
+                seen[other] = seen[current] + 1
                 todo.append(other)
     return seen, list(edges.values())
 

@@ -204,14 +204,14 @@ def _type_of(shape: Any, name: str) -> str:
     head, _, key = name.partition(".")
     if head in _BY_KEY and key and (head in shape.members or head == "Metrics"):
         return "string" if head == "Tags" else "by key"
-    here = shape
+    current = shape
     for word in name.split("."):
-        if here.type_name == "list":
-            here = here.member
-        if here.type_name != "structure" or word not in here.members:
+        if current.type_name == "list":
+            current = current.member
+        if current.type_name != "structure" or word not in current.members:
             raise invalid(f"Unknown property name: {name}")
-        here = here.members[word]
-    return str(here.type_name)
+        current = current.members[word]
+    return str(current.type_name)
 
 
 def _value(record: Record, name: str) -> Any:
@@ -223,10 +223,10 @@ def _value(record: Record, name: str) -> Any:
     if head == "Metrics" and key:
         metrics = record.get("FinalMetricDataList") or []
         return next((m["Value"] for m in metrics if m["MetricName"] == key), None)
-    here: Any = record
+    current: Any = record
     for word in name.split("."):
-        here = here.get(word) if isinstance(here, dict) else None
-    return here
+        current = current.get(word) if isinstance(current, dict) else None
+    return current
 
 
 def _parsed(name: str, kind: str, text: str) -> Any:

@@ -152,7 +152,7 @@ def _compare(
             near = np.flatnonzero(others < NEAR)
             if len(near):
                 order = np.argsort(others[near], kind="stable")[:_LOOKED_AT]
-                candidates[row] = [(float(others[at]), int(at)) for at in near[order]]
+                candidates[row] = [(float(others[index]), int(index)) for index in near[order]]
             if several[row]:
                 own = np.where(same, line, np.inf)
                 own[row] = np.inf

@@ -151,13 +151,13 @@ def _is_targa(head: bytes) -> bool:
         return False
     if palette != (coding in (1, 9)) or (not palette and any(head[3:8])):
         return False
-    return 0 not in (int.from_bytes(head[at : at + 2], "little") for at in (12, 14))
+    return 0 not in (int.from_bytes(head[offset : offset + 2], "little") for offset in (12, 14))
 
 
 def _of_brands(head: bytes) -> FileType | None:
     """HEIC and AVIF are one container: a general brand may stand before the coding's own."""
     end = min(int.from_bytes(head[:4], "big"), len(head))
-    major, others = head[8:12], {head[at : at + 4] for at in range(16, end - 3, 4)}
+    major, others = head[8:12], {head[offset : offset + 4] for offset in range(16, end - 3, 4)}
     if major in _AVIF_BRANDS:
         return AVIF
     if major in _HEIC_BRANDS:

@@ -76,8 +76,8 @@ def _candidates(
         for row, line in zip(part, distances(small[part], small), strict=True):
             others = np.where(ids == ids[row], np.inf, line)
             near = np.flatnonzero(others < NEAR)
-            for at in near[np.argsort(others[near], kind="stable")[:_LOOKED_AT]]:
-                yield int(row), int(at), float(others[at])
+            for index in near[np.argsort(others[near], kind="stable")[:_LOOKED_AT]]:
+                yield int(row), int(index), float(others[index])
 
 
 def _scan_reader(cards: AnySet, ids: NDArray[np.str_], contract: Contract) -> Callable[[int], Scan]:

@@ -271,8 +271,8 @@ class _Card:
         pixels = max(4, round(size * self.scale))
         if size < 9:  # the font's spaces close up when it is small
             text = text.replace(" ", "  ")
-        at = (round(x * self.scale), round(y * self.scale))
-        cv2.putText(self.canvas, text, at, colour, _font(), pixels, weight)
+        position = (round(x * self.scale), round(y * self.scale))
+        cv2.putText(self.canvas, text, position, colour, _font(), pixels, weight)
 
     def _area(self, x: float, y: float, width: float, height: float) -> Pixels:
         left, top = round(x * self.scale), round(y * self.scale)

@@ -139,9 +139,9 @@ def _business_card(rng: np.random.Generator) -> Thing:
     canvas = _canvas(wide, high, _colour(rng))
     height, width = canvas.shape[:2]
     if wide == 85.6:  # a bank card: chip, digits, round corners
-        at = (round(width * 0.12), round(height * 0.35))
+        position = (round(width * 0.12), round(height * 0.35))
         end = (round(width * 0.26), round(height * 0.55))
-        cv2.rectangle(canvas, at, end, (212.0, 185.0, 110.0), -1)
+        cv2.rectangle(canvas, position, end, (212.0, 185.0, 110.0), -1)
         for k in range(4):
             x = round(width * (0.12 + 0.2 * k))
             end = (x + round(width * 0.14), round(height * 0.74))
@@ -199,8 +199,8 @@ def _die(rng: np.random.Generator) -> Thing:
     canvas = _canvas(side, side, _colour(rng))
     height = canvas.shape[0]
     for _ in range(int(rng.integers(1, 7))):
-        at = (int(rng.uniform(0.2, 0.8) * height), int(rng.uniform(0.2, 0.8) * height))
-        cv2.circle(canvas, at, height // 12, (245.0,) * 3, -1, cv2.LINE_AA)
+        position = (int(rng.uniform(0.2, 0.8) * height), int(rng.uniform(0.2, 0.8) * height))
+        cv2.circle(canvas, position, height // 12, (245.0,) * 3, -1, cv2.LINE_AA)
     return Thing(canvas, rounded(canvas.shape[0], canvas.shape[1], height * 0.12), side, side, 12.0)
 
 

@@ -174,20 +174,20 @@ class Gallery:
         margin = np.full(count, np.inf, dtype=np.float32)
         rank, artwork_rank, nearest = (np.empty(count, dtype=np.int64) for _ in range(3))
         for rows, scores in self.scores(queries, chunk):
-            at = column[rows][:, None]
-            mine = np.take_along_axis(scores, at, axis=1)
-            own[rows] = mine[:, 0]
-            rank[rows] = (scores >= mine - np.float32(TIE)).sum(axis=1)
+            columns = column[rows][:, None]
+            own_scores = np.take_along_axis(scores, columns, axis=1)
+            own[rows] = own_scores[:, 0]
+            rank[rows] = (scores >= own_scores - np.float32(TIE)).sum(axis=1)
             nearest[rows] = scores.argmax(axis=1)
             artwork_rank[rows] = rank[rows]
             if self.artworks < len(self.cards):
                 art = self._of_artworks(scores)
-                ours = np.take_along_axis(art, self.artwork_of[at], axis=1)
-                artwork_rank[rows] = (art >= ours - np.float32(TIE)).sum(axis=1)
+                own_artwork = np.take_along_axis(art, self.artwork_of[columns], axis=1)
+                artwork_rank[rows] = (art >= own_artwork - np.float32(TIE)).sum(axis=1)
                 margin[rows] = self._margins(scores, nearest[rows])
             if len(self.cards) > 1:
-                others[rows] = (scores.sum(axis=1) - mine[:, 0]) / (len(self.cards) - 1)
-                np.put_along_axis(scores, at, -np.inf, axis=1)
+                others[rows] = (scores.sum(axis=1) - own_scores[:, 0]) / (len(self.cards) - 1)
+                np.put_along_axis(scores, columns, -np.inf, axis=1)
                 other[rows] = scores.max(axis=1)
         return OwnCard(own, other, others, rank, artwork_rank, margin, nearest)
 

@@ -166,9 +166,9 @@ def observe(
     if package is None:
         folders = _folders_of_deleted(deployment, version.arn, folders)
     releases, stale_releases = _releases(deployment, version.arn, folders)
-    ours = release_id(name, compile_settings.compiler, compile_settings.id)
+    own_release = release_id(name, compile_settings.compiler, compile_settings.id)
     approved = approval is Approval.APPROVED
-    unpublished = approved and ours not in releases
+    unpublished = approved and own_release not in releases
     # Only what a publication would use is compared with the records of what was started.
     fault_of = partial(_foreign_fault, deployment) if unpublished else lambda job: ""
     jobs = compilation.jobs_of(
@@ -234,13 +234,13 @@ def observe(
         attempts=jobs.attempts,
         refused=newest.refused,
         verdict=compilation.gate_verdict(fidelity) if fidelity is not None else Verdict.NONE,
-        released=ours in releases,
-        released_otherwise=any(each != ours for each in releases),
+        released=own_release in releases,
+        released_otherwise=any(each != own_release for each in releases),
         leads=leads,
         channel_current=current,
         announced=announced is not None and (not approved or announced in releases[:1]),
         superseded=bool(releases_to_retire),
-        retired=not releases and retention.is_retired(folders, ours, newest.created),
+        retired=not releases and retention.is_retired(folders, own_release, newest.created),
         failure_recorded=metadata.get(COMPILE_FAILED_JOB) == mark,
         stale=bool(stale_releases),
         stage_recorded=package is None or wanted is None or wanted.same_stage(recorded),

@@ -239,17 +239,17 @@ class _Run:
             self.report.repairs.append(repair)
 
     @contextmanager
-    def _recording_failures(self, what: str) -> Iterator[list[Exception]]:
+    def _recording_failures(self, subject: str) -> Iterator[list[Exception]]:
         """Records what its body raises, and continues after it."""
         failures: list[Exception] = []
         try:
             yield failures
         except Exception as error:
             failures.append(error)
-            self._record_failure(what, error)
+            self._record_failure(subject, error)
 
-    def _record_failure(self, what: str, error: Exception) -> None:
-        self.report.failures.append(Failure(what, f"{type(error).__name__}: {error}"))
+    def _record_failure(self, subject: str, error: Exception) -> None:
+        self.report.failures.append(Failure(subject, f"{type(error).__name__}: {error}"))
 
 
 def _needed_repair(

@@ -137,17 +137,17 @@ def _moves(deployment: Deployment, package: Package, name: str) -> Iterator[Entr
         moves = list(reversed(pointers.history(deployment.s3, deployment.release_bucket, name)))
     except pointers.ChannelError:
         return
-    ours = False
+    is_own = False
     for move in moves:
         when = _time(move.since)
         if when is None:
             continue
         if move.pointer.package_arn == package.arn:
             yield Entry(when, f"{name} points to it", move.pointer.release or "")
-            ours = True
-        elif ours:
+            is_own = True
+        elif is_own:
             yield Entry(when, f"{name} leaves it", f"for {move.pointer.release or 'nothing'}")
-            ours = False
+            is_own = False
 
 
 def _time(text: str) -> datetime | None:

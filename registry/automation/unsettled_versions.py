@@ -135,39 +135,43 @@ def _may_be_unsettled(
         return recent  # Its lineage may be missing.
     if recent:
         return True
-    mine = lists.folders.get(str(row.name), [])
-    if any(each.published and each.published < row.created for each in mine):
+    version_folders = lists.folders.get(str(row.name), [])
+    if any(each.published and each.published < row.created for each in version_folders):
         return True  # A deleted version of the same name has left it.
-    if not _has_right_stage(row, mine, lists.channels):
+    if not _has_right_stage(row, version_folders, lists.channels):
         return True
     if row.approval != APPROVED:
-        return bool(mine) or row.name in lists.running or row.arn in lists.channels.pointed
-    complete = [each for each in mine if each.published]
+        return (
+            bool(version_folders) or row.name in lists.running or row.arn in lists.channels.pointed
+        )
+    complete = [each for each in version_folders if each.published]
     retention_known = lists.channels.needs_known
-    if retention_known and releases_to_retire(mine, lists.channels.protected_releases, moment):
+    if retention_known and releases_to_retire(
+        version_folders, lists.channels.protected_releases, moment
+    ):
         return True
     job = lists.jobs.get(row.name)
     own = release_id(row.name, compile_settings.compiler, compile_settings.id)
-    if not complete and is_retired(mine, own, job["CreationTime"] if job else None):
+    if not complete and is_retired(version_folders, own, job["CreationTime"] if job else None):
         return False
-    ours = any(each.release == own for each in complete)
+    has_own = any(each.release == own for each in complete)
     leader = lists.channels.leader
     if complete and row.arn != leader and row.arn not in lists.older:
         return True  # Newer than the leader, and not the leader: its release cannot be read.
-    if ours or (complete and leader not in (None, row.arn)):
+    if has_own or (complete and leader not in (None, row.arn)):
         # Its release is there; was it announced?
         return any(each.published and is_recent(each.published, since) for each in complete)
     return True
 
 
 def _has_right_stage(
-    row: PackageSummary, mine: Sequence[Folder], channels: ObservedChannels
+    row: PackageSummary, version_folders: Sequence[Folder], channels: ObservedChannels
 ) -> bool:
     """Whether the list shows the life-cycle stage that the version should have."""
     wanted = life_cycle.stage(
         channels.pointing_to(row.arn),
         row.approval,
-        released=any(each.published for each in mine),
+        released=any(each.published for each in version_folders),
         recorded=row.life_cycle,
     )
     return wanted is None or wanted.same_stage(row.life_cycle)

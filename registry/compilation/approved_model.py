@@ -91,9 +91,10 @@ def fault(s3: S3Client, package: Package) -> str:
             "only archives of its own training jobs are compiled, register it from its training job"
         )
     if answer is None:
-        what = "the registered S3 version of its archive" if identity else "its archive"
+        archive = "the registered S3 version of its archive" if identity else "its archive"
         return (
-            f"{package.label}: {what} {package.model_data_url} does not exist any more; {_REMEDY}"
+            f"{package.label}: {archive} {package.model_data_url} does not exist any more; "
+            f"{_REMEDY}"
         )
     if identity is None and answer["LastModified"] > package.created + CLOCK_DIFFERENCE:
         return (

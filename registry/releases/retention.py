@@ -67,15 +67,15 @@ def _is_due(marked: Folder, protected: Collection[str] | None, moment: datetime)
     )
 
 
-def is_retired(version_folders: Sequence[Folder], ours: str, started: datetime | None) -> bool:
+def is_retired(version_folders: Sequence[Folder], release: str, started: datetime | None) -> bool:
     """Whether a version without a release is to stay so, until a person has it compiled again.
 
     Args:
         version_folders: The version's folders, none of them complete.
-        ours: Its release with the present compile settings.
+        release: Its release with the present compile settings.
         started: When its newest compile job with those compile settings was started; None for none.
     """
-    own = next((each for each in version_folders if each.release == ours), None)
+    own = next((each for each in version_folders if each.release == release), None)
     if own is None:
         return started is None and any(each.retired for each in version_folders)
     return own.retired is not None and (started is None or started <= own.retired)

@@ -22,5 +22,5 @@ With boto3 clients, a version is found and approved like this::
 
     row = queries.find_by_name(sagemaker, group, name)
     package = packages.describe(sagemaker, row.arn)
-    approval.apply(sagemaker, package, packages.APPROVED, reason="top-1 above 0.88", who=arn)
+    approval.apply(sagemaker, package, packages.APPROVED, reason="top-1 above 0.88", person_arn=arn)
 """

@@ -74,7 +74,7 @@ def decide(
     status: ModelApprovalStatusType,
     *,
     reason: str,
-    who: str,
+    person_arn: str,
     when: datetime,
     override: bool = False,
 ) -> Decision | None:
@@ -84,7 +84,7 @@ def decide(
         package: The version as it is.
         status: ``Approved`` or ``Rejected``.
         reason: In the person's words.
-        who: ARN of the person.
+        person_arn: ARN of the person.
         when: With its time zone.
         override: Approve what has no passed validation.
 
@@ -108,7 +108,7 @@ def decide(
         else ""
     )
     day = when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = f"{_VERB[status]}{without} by {who} on {day}: {reason}"
+    text = f"{_VERB[status]}{without} by {person_arn} on {day}: {reason}"
     # Faults repeat what others wrote (a job's last words); SageMaker takes one line.
     text = one_line(text)
     if len(text) > DESCRIPTION_LIMIT:
@@ -126,7 +126,7 @@ def apply(
     status: ModelApprovalStatusType,
     *,
     reason: str,
-    who: str,
+    person_arn: str,
     override: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], None] = time.sleep,
@@ -142,7 +142,7 @@ def apply(
         package: The version, as it was read a moment ago.
         status: ``Approved`` or ``Rejected``.
         reason: In the person's words.
-        who: ARN of the person.
+        person_arn: ARN of the person.
         override: Approve what has no passed validation.
         now: The clock.
         sleep: Waits so many seconds.
@@ -150,7 +150,9 @@ def apply(
     Raises:
         ApprovalError: It is not allowed, another person decided meanwhile, or the version is gone.
     """
-    decision = decide(package, status, reason=reason, who=who, when=now(), override=override)
+    decision = decide(
+        package, status, reason=reason, person_arn=person_arn, when=now(), override=override
+    )
     if decision is None:
         return ApprovalResult(package, package.approval, None)
     lost: Exception | None = None

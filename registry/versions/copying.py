@@ -151,9 +151,9 @@ def _checked(package: Package) -> tuple[ModelName, str]:
             f"{package.label}: is {package.approval}; approve it here before it is copied"
         )
     cards_uri = package.metadata.get(CARD_SET_URI, "")
-    for what, uri in (("model artifact", package.model_data_url), (CARD_SET_URI, cards_uri)):
+    for subject, uri in (("model artifact", package.model_data_url), (CARD_SET_URI, cards_uri)):
         if not uri.startswith("s3://"):
-            raise CopyError(f"{package.label}: its {what} is not recorded; register it again")
+            raise CopyError(f"{package.label}: its {subject} is not recorded; register it again")
     return package.name, cards_uri
 
 

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from recognition.card_sets.scan import stretch
-from recognition.figures import Evaluation
+from recognition.evaluation_metrics import Evaluation
 from recognition.onnx_model import OnnxEmbedder
 from recognition.retrieval import evaluate
 from recognition.sample_cards.drawing import draw_card

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recognition.acceptance.rule import AcceptanceRule
-from recognition.figures import Evaluation
+from recognition.evaluation_metrics import Evaluation
 from recognition.file_digest import file_sha256
 from recognition.recogniser import Recogniser, RecogniserError, Recognition
 from recognition.search.index import ReferenceIndex, write_index

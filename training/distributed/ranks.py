@@ -147,12 +147,12 @@ def any_of(flag: bool, ranks: Ranks, device: torch.device) -> bool:
     return bool(value.item())
 
 
-def gather_objects(mine: Any, ranks: Ranks) -> list[Any]:
+def gather_objects(part: Any, ranks: Ranks) -> list[Any]:
     """What each process has, in the order of the processes."""
     if ranks.world == 1:
-        return [mine]
+        return [part]
     found: list[Any] = [None] * ranks.world
-    torch.distributed.all_gather_object(found, mine)
+    torch.distributed.all_gather_object(found, part)
     return found
 
 

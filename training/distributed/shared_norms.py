@@ -56,16 +56,16 @@ def _forward(norm: Any, ranks: Ranks, values: Tensor) -> Tensor:
     shape = [1, -1] + [1] * (values.ndim - 2)
     axes = [0, *range(2, values.ndim)]
     count = values.numel() // values.shape[1]
-    ours = values.float()
-    mean = ours.mean(axes)
-    variance = (ours - mean.view(shape)).square().mean(axes)
+    local = values.float()
+    mean = local.mean(axes)
+    variance = (local - mean.view(shape)).square().mean(axes)
     means, variances = _everyones(torch.stack([mean, variance]), ranks).unbind(1)
     # Every part has the same number of rows.
     mean = means.mean(0)
     variance = variances.mean(0) + (means - mean).square().mean(0)
     _remember(norm, mean.detach(), variance.detach(), count * ranks.world)
     scale = torch.rsqrt(variance + norm.eps) * norm.weight
-    normalised = (ours - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape)
+    normalised = (local - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape)
     answer = normalised.to(values.dtype)
     # timm's BatchNormAct2d goes on with its activation.
     for name in ("drop", "act"):
@@ -82,10 +82,10 @@ def _remember(norm: Any, mean: Tensor, variance: Tensor, count: int) -> None:
     norm.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
 
 
-def _everyones(mine: Tensor, ranks: Ranks) -> Tensor:
+def _everyones(part: Tensor, ranks: Ranks) -> Tensor:
     """(world, …): each process's values."""
     apply: Any = _Everyones.apply
-    found: Tensor = apply(mine.contiguous(), ranks)
+    found: Tensor = apply(part.contiguous(), ranks)
     return found
 
 
@@ -93,10 +93,10 @@ class _Everyones(torch.autograd.Function):
     """Every process's values; what each process's rows make of them flows back to their owner."""
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor, ranks: Ranks) -> Tensor:
+    def forward(ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
         ctx.ranks = ranks
-        pieces = [torch.empty_like(mine) for _ in range(ranks.world)]
-        torch.distributed.all_gather(pieces, mine)
+        pieces = [torch.empty_like(part) for _ in range(ranks.world)]
+        torch.distributed.all_gather(pieces, part)
         return torch.stack(pieces)
 
     @staticmethod

@@ -74,8 +74,8 @@ def _is_expected(error: Exception) -> bool:
     from training.losses.shares import IdleTermError
     from training.models.pretrained import WeightsError
 
-    ours = (ModelArchiveError, ExportError, WeightsError, TrainingError, IdleTermError)
-    return isinstance(error, (CardSetError, StopRequested, *ours))
+    expected = (ModelArchiveError, ExportError, WeightsError, TrainingError, IdleTermError)
+    return isinstance(error, (CardSetError, StopRequested, *expected))
 
 
 def _write_failure(path: Path, reason: str) -> None:

@@ -113,7 +113,7 @@ class JobReporter:
         """Says and tracks what the model is worth."""
         metrics = result.metrics()
         # Under the names, too, by which the guide asks for them.
-        named = {guide: metrics[ours] for ours, guide in _GUIDE_NAMES.items() if ours in metrics}
+        named = {guide: metrics[name] for name, guide in _GUIDE_NAMES.items() if name in metrics}
         self.tracker.metrics({**metrics, **named}, 0)
         self.tracker.figure(similarities(result), "plots/similarities.png")
         self.tracker.document(result.to_dict(), "evaluation.json")

@@ -146,11 +146,11 @@ class Checkpoints:
         return b""
 
     def _check(self, path: Path, identity: Mapping[str, Any]) -> None:
-        ours = self._identity
+        own = self._identity
         differing = [
-            f"{key} {identity.get(key)!r} there, {ours.get(key)!r} here"
-            for key in sorted({*identity, *ours})
-            if identity.get(key) != ours.get(key)
+            f"{key} {identity.get(key)!r} there, {own.get(key)!r} here"
+            for key in sorted({*identity, *own})
+            if identity.get(key) != own.get(key)
         ]
         if differing:
             more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""

@@ -107,9 +107,9 @@ class Guard:
     def _judge(self, metrics: StepMetrics, batch: Batch) -> None:
         terms = ", ".join(f"{name} {value:g}" for name, value in metrics.terms.items())
         if not (math.isfinite(metrics.loss) and math.isfinite(metrics.norm)):
-            what = "gradient" if math.isfinite(metrics.loss) else "loss"
+            quantity = "gradient" if math.isfinite(metrics.loss) else "loss"
             raise TrainingError(
-                f"the {what} is not finite at step {metrics.step} ({terms}); "
+                f"the {quantity} is not finite at step {metrics.step} ({terms}); "
                 f"{self._keep(metrics, batch)}lower learning_rate or clip_norm"
             )
         if len(self._first) < WINDOW:

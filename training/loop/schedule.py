@@ -24,11 +24,11 @@ def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
     """
     frozen = frozen_steps(config, total)
     peak = config.frozen_learning_rate if step < frozen else config.learning_rate
-    here, length = (step, frozen) if step < frozen else (step - frozen, total - frozen)
+    phase_step, length = (step, frozen) if step < frozen else (step - frozen, total - frozen)
     warm = config.warmup_share * length
-    if here < warm:
-        return peak * (here + 1) / max(1.0, warm)
-    return peak * 0.5 * (1 + math.cos(math.pi * (here - warm) / max(1.0, length - warm)))
+    if phase_step < warm:
+        return peak * (phase_step + 1) / max(1.0, warm)
+    return peak * 0.5 * (1 + math.cos(math.pi * (phase_step - warm) / max(1.0, length - warm)))
 
 
 def frozen_steps(config: TrainingConfig, total: int) -> int:

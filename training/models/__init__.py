@@ -4,5 +4,5 @@ Example: the student of a recipe; ``training/architectures.py`` lists which ther
 
     model = build_model(resolve("demo", "student", "stage1", {}))
     model(images).shape                                 # (N, 768), not normalised
-    model, config = begin(config, environment)          # with the first weights that it asks for
+    model, config = begin(config, environment)          # with the initial weights that it asks for
 """

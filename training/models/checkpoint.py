@@ -1,4 +1,4 @@
-"""Reads first weights in the layouts that they are published in, and gives them timm's names.
+"""Reads initial weights in the layouts that they are published in, and gives them timm's names.
 
 PyTorch's files are read with ``weights_only``: tensors and plain containers, never code. DINOv3 is
 read as Meta, timm and transformers publish it; transformers' names are those of
@@ -74,7 +74,7 @@ class Checkpoint:
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
-    """Reads a file of first weights; runs no code from it.
+    """Reads a file of initial weights; runs no code from it.
 
     Raises:
         CheckpointError: It is no checkpoint, is damaged, holds more than tensors and plain
@@ -165,10 +165,10 @@ def _tensors(name: str, content: object) -> dict[str, Tensor]:
             break
         content = inner
     keys = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else ""
-    what = f"found the entries {keys}" if keys else f"found {type(content).__name__}"
+    found_words = f"found the entries {keys}" if keys else f"found {type(content).__name__}"
     raise CheckpointError(
         f"{name}: holds no state dictionary at its top or in one of "
-        f"{', '.join(_CONTAINERS)}; {what}"
+        f"{', '.join(_CONTAINERS)}; {found_words}"
     )
 
 
@@ -196,8 +196,8 @@ def _from_transformers(name: str, given: Mapping[str, Tensor]) -> dict[str, Tens
         renamed = key
         for pattern, replacement in _HF_NAMES:
             renamed = re.sub(pattern, replacement, renamed)
-        for theirs, ours in mlp.items():
-            renamed = renamed.replace(f".mlp.{theirs}.", f".mlp.{ours}.")
+        for hub_name, timm_name in mlp.items():
+            renamed = renamed.replace(f".mlp.{hub_name}.", f".mlp.{timm_name}.")
         if match := _QKV.fullmatch(renamed):
             parts.setdefault((match["block"], match["kind"]), {})[match["part"]] = value
         else:
@@ -264,8 +264,10 @@ def load_problem(error: Any) -> str:
         r"size mismatch for (\S+): .*?Size\((\[.*?\])\).*?Size\((\[.*?\])\)", str(error)
     )
     if mismatched:
-        key, theirs, ours = mismatched[0]
-        words.append(f"{len(mismatched)} have another shape, such as {key}: {theirs}, not {ours}")
+        key, in_file, in_network = mismatched[0]
+        words.append(
+            f"{len(mismatched)} have another shape, such as {key}: {in_file}, not {in_network}"
+        )
     return "; ".join(words) or _line(error)[:300]
 
 

@@ -57,9 +57,9 @@ def lite_in_timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _renamed(name: str, places: Mapping[int, str], state: Mapping[str, Tensor]) -> str:
     found = _BLOCK.fullmatch(name)
     if found is None:
-        for theirs, ours in _BESIDE.items():
-            if name.startswith(theirs):
-                return ours + name.removeprefix(theirs)
+        for published, timm_name in _BESIDE.items():
+            if name.startswith(published):
+                return timm_name + name.removeprefix(published)
         return name
     number = int(found["number"])
     expands = f"_blocks.{number}._expand_conv.weight" in state

@@ -1,4 +1,4 @@
-"""Where a network's first weights come from: a checkpoint of the job's, a package, the hub, chance.
+"""Where a network's initial weights come from: a job's checkpoint, a package, the hub, chance.
 
 A backbone whose weights a pinned package carries (``training/published_weights.py``) never asks
 the hub.
@@ -36,11 +36,11 @@ _TOKEN = "HF_TOKEN"  # noqa: S105 (a variable's name)
 
 
 class WeightsError(ValueError):
-    """First weights that cannot be had; names them, the cause and the remedy."""
+    """Initial weights that cannot be had; names them, the cause and the remedy."""
 
 
 def begin(config: TrainingConfig, environment: JobEnvironment) -> tuple[CardModel, TrainingConfig]:
-    """Builds a network with its first weights.
+    """Builds a network with its initial weights.
 
     Args:
         config: With ``pretrained`` the weights are the published ones, from the backbone's package

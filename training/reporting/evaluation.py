@@ -20,7 +20,7 @@ from torch import nn
 from recognition.acceptance.printing_margin import choose_printing_margin
 from recognition.card_sets.artworks import artworks_of
 from recognition.card_sets.pack import PixelRows
-from recognition.figures import Evaluation
+from recognition.evaluation_metrics import Evaluation
 from recognition.retrieval import evaluate
 from recognition.sample_cards.drawn_set import DrawnSet, views_of_strangers
 from recognition.search.frames import FRAMES
@@ -298,18 +298,18 @@ def embed_views(
     ids = cards.card_set.only(card_ids).card_ids
     per_card = views_per_card(total, len(ids), fewest)
     part = ids[_share(len(ids), ranks)]
-    ours, theirs, digests = [], [], []
+    student_rows, teacher_rows, digests = [], [], []
     sample: Pixels = cards.gallery[:0]
     step = max(1, _GROUP // per_card)
     for start in range(0, len(part), step):
         group = part[start : start + step]
         views, _ = cards.views(group, stream, per_card * len(group))
-        ours.append(embedder.embed(views))
+        student_rows.append(embedder.embed(views))
         if teacher is not None:
-            theirs.append(teacher.embed(views))
+            teacher_rows.append(teacher.embed(views))
         digests += [card_digest(views[i : i + per_card]) for i in range(0, len(views), per_card)]
         sample = sample if len(sample) else views[:_SAMPLE].copy()
-    found = gather_objects((ours, theirs, digests, sample), ranks)
+    found = gather_objects((student_rows, teacher_rows, digests, sample), ranks)
     taught = [rows for each in found for rows in each[1]]
     return EmbeddedViews(
         embeddings=np.concatenate([rows for each in found for rows in each[0]]),

@@ -135,7 +135,7 @@ def _most_wrong(views: ViewOutcomes) -> list[str]:
     """Cards with views that are not named right, the most first."""
     missed = (~views.named()).sum(axis=1)
     order = np.argsort(-missed, kind="stable")[: kept.CARD_PICTURES]
-    return [views.cards[at] for at in order.tolist() if missed[at]]
+    return [views.cards[index] for index in order.tolist() if missed[index]]
 
 
 def _data(cards: CardDataset) -> CardData:
@@ -158,7 +158,7 @@ def _training(history: MetricHistory) -> TrainingCurves | None:
     if not usable:
         return None
     count = min(len(usable), kept.CURVE_POINTS)
-    chosen = [usable[round(at)] for at in np.linspace(0, len(usable) - 1, count)]
+    chosen = [usable[round(index)] for index in np.linspace(0, len(usable) - 1, count)]
     names = [name for name in chosen[-1][1] if name.startswith(_SHARE)]
     return TrainingCurves(
         steps=tuple(step for step, _ in chosen),

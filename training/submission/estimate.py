@@ -150,8 +150,8 @@ def instance_price(pricing: PricingClient, region: str, instance_type: str) -> f
             raise ValueError(f"AWS's price list is not understood ({error!r})") from None
     prices = sorted(price for price in found if price > 0)
     if len(prices) != 1:
-        what = "no price" if not prices else f"{len(prices)} prices"
-        raise ValueError(f"AWS lists {what} for training on {instance_type} in {region}")
+        count = "no price" if not prices else f"{len(prices)} prices"
+        raise ValueError(f"AWS lists {count} for training on {instance_type} in {region}")
     return prices[0]
 
 
@@ -202,10 +202,10 @@ def _operations(
     asked = steps * config.batch_size
     if config.teacher_views:
         asked = min(asked, known * config.teacher_views)
-    theirs = _forward(teacher)
-    if teacher is None or theirs is None:
+    of_teacher = _forward(teacher)
+    if teacher is None or of_teacher is None:
         return None
-    return own + asked * theirs / (1.0 if is_vit(teacher.backbone) else convolution)
+    return own + asked * of_teacher / (1.0 if is_vit(teacher.backbone) else convolution)
 
 
 def _forward(config: TrainingConfig | None) -> float | None:

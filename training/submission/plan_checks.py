@@ -68,12 +68,12 @@ def checked_hyperparameters(given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(given)
 
 
-def checked_tags(ours: Mapping[str, str], compute: Compute) -> dict[str, str]:
+def checked_tags(deployment_tags: Mapping[str, str], compute: Compute) -> dict[str, str]:
     """The deployment's tags and the caller's; neither may hide the other."""
-    twice = sorted({*ours, SUBMITTED_BY, FIRST_SUBMITTED_BY} & set(compute.tags))
+    twice = sorted({*deployment_tags, SUBMITTED_BY, FIRST_SUBMITTED_BY} & set(compute.tags))
     if twice:
         raise SubmitError(f"--tag {twice[0]}: is set by the command itself")
-    tags = {**ours, **compute.tags}
+    tags = {**deployment_tags, **compute.tags}
     # Who submits the job is one more.
     if len(tags) + 1 > MOST_TAGS:
         raise SubmitError(

@@ -64,8 +64,8 @@ def resume(
         # Its last checkpoint may be on its way still.
         raise SubmitError(f"training job {job_name}: is Stopping; try again when it has stopped")
     if status not in _RESUMABLE:
-        what = "has ended well" if status == "Completed" else f"is {status}"
-        raise SubmitError(f"training job {job_name}: {what}; there is nothing to resume")
+        ending = "has ended well" if status == "Completed" else f"is {status}"
+        raise SubmitError(f"training job {job_name}: {ending}; there is nothing to resume")
     if not job.get("CheckpointConfig"):
         raise SubmitError(f"training job {job_name}: kept no checkpoints; train anew")
     name = _name(job_name, now or datetime.now())

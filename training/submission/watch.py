@@ -213,11 +213,11 @@ def log_command(group: str, prefix: str) -> str:
 
 
 def _check_ended(
-    what: str, job_name: str, status: str, job: Mapping[str, Any], log_group: str
+    kind: str, job_name: str, status: str, job: Mapping[str, Any], log_group: str
 ) -> None:
     if status == "Completed":
         return
     reason = job.get("ExitMessage") or job.get("FailureReason") or "no reason given"
     raise JobFailed(
-        f"{what} {job_name} {status.lower()}: {reason}; its log: {log_command(log_group, job_name)}"
+        f"{kind} {job_name} {status.lower()}: {reason}; its log: {log_command(log_group, job_name)}"
     )

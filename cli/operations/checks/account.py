@@ -87,10 +87,10 @@ def clock(context: CheckContext) -> Iterator[CheckResult]:
 def judge_clock(headers: Mapping[str, Any], now: datetime) -> CheckResult:
     """A signature is taken for five minutes before and after."""
     try:
-        theirs = parsedate_to_datetime(str(headers["date"]))
+        aws_time = parsedate_to_datetime(str(headers["date"]))
     except (KeyError, ValueError):
         return unchecked("the answer says no time")
-    ahead = (now - theirs).total_seconds()
+    ahead = (now - aws_time).total_seconds()
     line = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} AWS's clock"
     if abs(ahead) >= SKEW_LIMIT:
         return failed(f"{line}; signatures are refused", "sudo timedatectl set-ntp true")
@@ -120,13 +120,13 @@ def deployment(context: CheckContext) -> Iterator[CheckResult]:
     yield elsewhere or ok(f"environment {context.environment}, compiler {found.compiler}")
 
 
-def judge_regions(here: str, arns: Mapping[str, str]) -> CheckResult | None:
+def judge_regions(region: str, arns: Mapping[str, str]) -> CheckResult | None:
     """What was deployed lies in the caller's region; None where it does."""
-    for what, arn in arns.items():
-        region_of = arn.split(":")[3] if arn.count(":") >= 5 else here
-        if region_of != here:
+    for name, arn in arns.items():
+        region_of = arn.split(":")[3] if arn.count(":") >= 5 else region
+        if region_of != region:
             return failed(
-                f"{what} lies in {region_of} and you ask in {here}",
+                f"{name} lies in {region_of} and you ask in {region}",
                 f"export AWS_REGION={region_of}",
             )
     return None

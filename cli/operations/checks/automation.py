@@ -137,10 +137,10 @@ def judge_rule(
         yield failed(
             f"{name}'s rule is {state.lower()}: {without}", f"aws events enable-rule --name {rule}"
         )
-    ours = [target for target in targets if function_arn and target["Arn"] == function_arn]
-    if not ours:
+    own_targets = [target for target in targets if function_arn and target["Arn"] == function_arn]
+    if not own_targets:
         yield failed(f"{name}'s rule does not fire its function: {without}", deploy)
-    elif not ours[0].get("DeadLetterConfig", {}).get("Arn"):
+    elif not own_targets[0].get("DeadLetterConfig", {}).get("Arn"):
         yield warning(f"{name}'s rule has no dead-letter queue: its events can be lost", deploy)
 
 

@@ -117,14 +117,14 @@ class Alarms(Construct):
         )
 
     def _alarm(
-        self, name: str, metric: cloudwatch.Metric, what: str, *, below: bool = False
+        self, name: str, metric: cloudwatch.Metric, description: str, *, below: bool = False
     ) -> None:
         operator = cloudwatch.ComparisonOperator
         data = cloudwatch.TreatMissingData
         alarm = metric.create_alarm(
             self,
             name,
-            alarm_description=what,
+            alarm_description=description,
             threshold=1,
             evaluation_periods=1,
             comparison_operator=(

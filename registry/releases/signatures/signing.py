@@ -101,7 +101,7 @@ def verify_by_any_key(deployment: Deployment) -> Verify:
 def public_key_pem(kms: KMSClient, key: str) -> bytes:
     """The public half of the signing key, as PEM (SubjectPublicKeyInfo)."""
     der = base64.b64encode(kms.get_public_key(KeyId=key)["PublicKey"]).decode()
-    lines = "\n".join(der[at : at + 64] for at in range(0, len(der), 64))
+    lines = "\n".join(der[start : start + 64] for start in range(0, len(der), 64))
     return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n".encode()
 
 

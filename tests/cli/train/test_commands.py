@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from cli.aws import AwsSession
 from cli.errors import CliError
-from cli.find_version import initial_for, package, teacher_for, teacher_of
+from cli.find_version import find_initial, find_package, find_teacher, find_teacher_of
 from cli.train.commands import parse_hyperparameters
 from registry.deployment import DeployedNames
 from registry.names import parse_name
@@ -87,38 +87,38 @@ def test_the_newest_approved_teacher_is_taken() -> None:
     rejected = ("teacher-dinov3-vits16-phase2-v3", "Rejected", None)
     # A student whose description speaks of a teacher is none.
     registry = Registry(TEACHER, newer, rejected, STAGE1)
-    assert teacher_for(registry.listed("Approved").described(2).aws).arn == arn(2)
+    assert find_teacher(registry.listed("Approved").described(2).aws).arn == arn(2)
 
 
 def test_a_rejected_stage_1_is_passed_over() -> None:
     rejected = ("student-efficientnet-lite0-stage1-v2", "Rejected", 1)
     registry = Registry(TEACHER, STAGE1, rejected)
-    assert initial_for(registry.listed().described(2).aws).arn == arn(2)
+    assert find_initial(registry.listed().described(2).aws).arn == arn(2)
 
 
 def test_without_a_teacher_the_remedy_is_named() -> None:
     with pytest.raises(CliError, match="cards train teacher"):
-        teacher_for(Registry().listed("Approved").aws)
+        find_teacher(Registry().listed("Approved").aws)
 
 
 def test_the_teacher_of_a_student_is_found_by_its_recorded_parents() -> None:
     stage2 = ("student-efficientnet-lite0-stage2-v1", "Approved", 2)
     registry = Registry(TEACHER, STAGE1, stage2)
-    student = package(registry.listed().described(3).aws, stage2[0])
-    assert teacher_of(registry.described(2).described(1).aws, student).arn == arn(1)
+    student = find_package(registry.listed().described(3).aws, stage2[0])
+    assert find_teacher_of(registry.described(2).described(1).aws, student).arn == arn(1)
 
 
 def test_student_without_a_teacher_is_not_taken_as_parent() -> None:
     orphan = ("student-efficientnet-lite0-stage1-v1", "Approved", None)
     registry = Registry(orphan)
-    student = package(registry.described(1).aws, arn(1))
+    student = find_package(registry.described(1).aws, arn(1))
     with pytest.raises(CliError, match="no teacher"):
-        teacher_of(registry.aws, student)
+        find_teacher_of(registry.aws, student)
 
 
 def test_a_name_that_is_not_registered_says_where_to_look() -> None:
     with pytest.raises(CliError, match="cards registry list"):
-        package(Registry(TEACHER).listed().aws, "student-efficientnet-lite0-stage1-v9")
+        find_package(Registry(TEACHER).listed().aws, "student-efficientnet-lite0-stage1-v9")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_both_stages_follow_each_other_and_answer_in_one_document(
         return plan.job_name
 
     made = {1: version(2, STAGE1[0]), 2: version(3, "student-efficientnet-lite0-stage2-v1")}
-    monkeypatch.setattr("cli.find_version.teacher_for", lambda _: version(1, TEACHER[0]))
+    monkeypatch.setattr("cli.find_version.find_teacher", lambda _: version(1, TEACHER[0]))
     monkeypatch.setattr(submit, "submit", send)
     monkeypatch.setattr("cli.train.follow_job.follow", lambda *_: made[len(plans)])
     done = cards(

@@ -51,7 +51,7 @@ def test_stage_2_alone_starts_from_the_registered_stage_1() -> None:
 
 @pytest.mark.parametrize("stages", [(1,), (1, 2), (2,)])
 @pytest.mark.parametrize("train_teacher", [True, False])
-def test_first_weights_go_to_the_first_job_only(
+def test_initial_weights_go_to_the_first_job_only(
     train_teacher: bool, stages: tuple[int, ...]
 ) -> None:
     jobs = plan_jobs(request(), train_teacher=train_teacher, stages=stages, teacher=version(1))

@@ -55,7 +55,7 @@ UNVALIDATED = replace(PACKAGE, metadata={"ModelName": NAME})
 
 
 def decided(package: Package = PACKAGE, status: str = APPROVED, **given: Any) -> Any:
-    return decide(package, status, **{"reason": "good", "who": WHO, "when": WHEN, **given})
+    return decide(package, status, **{"reason": "good", "person_arn": WHO, "when": WHEN, **given})
 
 
 # --- the decision itself
@@ -200,7 +200,7 @@ def package(sagemaker: Any, group: str) -> Package:
 def approved(
     sagemaker: Any, package: Package, status: str = APPROVED, **given: Any
 ) -> ApprovalResult:
-    options = {"reason": "good", "who": WHO, "now": lambda: WHEN, "sleep": lambda _: None}
+    options = {"reason": "good", "person_arn": WHO, "now": lambda: WHEN, "sleep": lambda _: None}
     return apply(sagemaker, package, status, **{**options, **given})
 
 

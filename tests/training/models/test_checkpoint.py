@@ -1,4 +1,4 @@
-"""First weights as people have them: layouts that are read, and files that are none."""
+"""Initial weights as people have them: layouts that are read, and files that are none."""
 
 from __future__ import annotations
 

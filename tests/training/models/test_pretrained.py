@@ -1,4 +1,4 @@
-"""First weights: from a checkpoint, by a token that nobody else sees, or by chance."""
+"""Initial weights: from a checkpoint, by a token that nobody else sees, or by chance."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
         min(student.shape[-2], teacher.shape[-2]),
         min(student.shape[-1], teacher.shape[-1]),
     )
-    theirs = _attention(teacher.detach(), places)
-    ours = _attention(student, places)
-    return 1.0 - (ours * theirs).sum(dim=1).mean()
+    teacher_attention = _attention(teacher.detach(), places)
+    student_attention = _attention(student, places)
+    return 1.0 - (student_attention * teacher_attention).sum(dim=1).mean()
 
 
 def _attention(maps: Tensor, places: tuple[int, int]) -> Tensor:

@@ -57,7 +57,7 @@ def test_a_local_file_is_named_with_its_layout(
 def test_a_local_file_is_uploaded_once(
     aws: Stack, tmp_path: Path, state: dict[str, torch.Tensor]
 ) -> None:
-    from cli.train.first_weights import weights_uri
+    from cli.train.initial_weights import weights_uri
 
     file = tmp_path / "model.safetensors"
     save_file(state, file)

@@ -1,4 +1,4 @@
-"""``cards doctor`` on the files of first weights in the training bucket."""
+"""``cards doctor`` on the files of initial weights in the training bucket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 from cli.aws import AwsSession
 from cli.operations.checks.check import CheckContext, State
-from cli.operations.checks.first_weights import first_weights
+from cli.operations.checks.initial_weights import initial_weights
 from tests.cli.conftest import TRAINING_BUCKET, Stack
 
 _HEADER = json.dumps({"norm.weight": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})
@@ -33,11 +33,11 @@ def test_file_that_is_no_checkpoint_is_named_with_its_remedy(aws: Stack) -> None
         for name, (content, words) in FILES.items():
             if not words:
                 s3.put_object(Bucket=TRAINING_BUCKET, Key=f"weights/{name}", Body=content)
-        (well,) = first_weights(context)
+        (well,) = initial_weights(context)
         assert well.state is State.OK and "1 files" in well.line
         for name, (content, _) in FILES.items():
             s3.put_object(Bucket=TRAINING_BUCKET, Key=f"weights/{name}", Body=content)
-        found = list(first_weights(context))
+        found = list(initial_weights(context))
         for name, (_, words) in FILES.items():
             address = f"s3://{TRAINING_BUCKET}/weights/{name}"
             rows = [row for row in found if row.line.startswith(address)]

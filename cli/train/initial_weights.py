@@ -31,7 +31,7 @@ _DIGEST_CHARACTERS = 12
 def weights_uri(
     s3: S3Client, bucket: str, weights: str, config: TrainingConfig, *, dry_run: bool
 ) -> str:
-    """Checks first weights and gives their address in S3.
+    """Checks initial weights and gives their address in S3.
 
     A local file is read as the job would read it, and uploaded below ``weights/`` by its digest.
     Of an object in S3 only its first bytes and a safetensors header are fetched.

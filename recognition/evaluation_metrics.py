@@ -15,7 +15,7 @@ from recognition.clustered_intervals import Interval
 
 
 @dataclass(frozen=True)
-class FramesFigures:
+class FramesMetrics:
     """The figures of queries that are several frames of one card each.
 
     Attributes:
@@ -42,7 +42,7 @@ class FramesFigures:
 
 
 @dataclass(frozen=True)
-class ArtworkFigures:
+class ArtworkMetrics:
     """The figures of the two levels of an answer, where cards are printings of one artwork.
 
     Attributes:
@@ -148,8 +148,8 @@ class Evaluation:
     rule: AcceptanceRule
     top1_unseen: float | None = None
     top1_unseen_interval: Interval | None = None
-    three_frames: FramesFigures | None = None
-    artworks: ArtworkFigures | None = None
+    three_frames: FramesMetrics | None = None
+    artworks: ArtworkMetrics | None = None
     strangers_rate: float | None = None
     strangers_interval: Interval | None = None
     curve: tuple[tuple[float, float, float], ...] = field(default=(), repr=False)
@@ -191,7 +191,7 @@ def _plain(item: Any) -> dict[str, Any]:
         value = getattr(item, each.name)
         if isinstance(value, AcceptanceRule):
             document[each.name] = value.to_dict()
-        elif isinstance(value, FramesFigures | ArtworkFigures):
+        elif isinstance(value, FramesMetrics | ArtworkMetrics):
             document[each.name] = _plain(value)
         elif isinstance(value, tuple):
             document[each.name] = [list(v) if isinstance(v, tuple) else v for v in value]
@@ -206,8 +206,8 @@ def _flat(document: Mapping[str, Any]) -> dict[str, float]:
         if isinstance(value, Mapping):
             flat |= {f"{name}_{inner}": each for inner, each in _flat(value).items()}
         elif isinstance(value, list):
-            what = name.removesuffix("_interval")
-            flat[f"{what}_low"], flat[f"{what}_high"] = value
+            metric = name.removesuffix("_interval")
+            flat[f"{metric}_low"], flat[f"{metric}_high"] = value
         else:
             flat[name] = float(value)
     return flat

@@ -1,4 +1,4 @@
-"""Files of first weights in the training bucket: whether training jobs can read them."""
+"""Files of initial weights in the training bucket: whether training jobs can read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cli.operations.checks.check import Check, CheckContext, CheckResult, ok, wa
 _FILES = 50
 
 
-def first_weights(context: CheckContext) -> Iterator[CheckResult]:
+def initial_weights(context: CheckContext) -> Iterator[CheckResult]:
     """What lies below ``weights/`` is a checkpoint, by its first bytes."""
     from registry.aws import objects_below
     from registry.names import WEIGHTS_PREFIX
@@ -60,4 +60,4 @@ def _fault(s3: Any, bucket: str, key: str, size: int) -> CheckResult | None:
     return None
 
 
-CHECKS = (Check("initial weights", first_weights, ("buckets",)),)
+CHECKS = (Check("initial weights", initial_weights, ("buckets",)),)
