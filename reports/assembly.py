@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 
 from registry.convergence import Observation
 from registry.versions.comparison import ComparedVersion, Comparison, compare
-from reports import charts, verdict
-from reports.confusion_map import MapDrawing, confusion_map
+from reports import verdict
 from reports.data_and_size import data_rows, lint_words, size_rows
 from reports.decision import Choice, Circumstances, choices
+from reports.drawings import charts
+from reports.drawings.confusion_map import MapDrawing, confusion_map
 from reports.evidence import Evidence
 from reports.figures import Figure, contradictions, from_evaluation, from_metadata
+from reports.outcomes.paired import ChangedCard, PairedComparison, why_not
+from reports.outcomes.paired import compare as compare_views
 from reports.page import Ancestor, Change, Differences, Differing, Page, PicturedCard
-from reports.paired import ChangedCard, PairedComparison, why_not
-from reports.paired import compare as compare_views
 from reports.subject import Subject
 from reports.unmeasured import unmeasured
 

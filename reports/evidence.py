@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from registry.untrusted.json_object import JsonObjectError, parse_object
-from reports.embedding_map import DOTS, SIDE, EmbeddingMap
-from reports.pictures import is_picture
-from reports.view_outcomes import EvidenceError, ViewOutcomes
+from reports.drawings.embedding_map import DOTS, SIDE, EmbeddingMap
+from reports.drawings.pictures import is_picture
+from reports.outcomes.view_outcomes import EvidenceError, ViewOutcomes
 
 EVIDENCE = "evidence.json"
 #: In bytes; what is longer is not written. Registration reads past it, within 16 times a request.

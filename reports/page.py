@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.charts import Chart
-from reports.confusion_map import MapDrawing
 from reports.decision import Choice
+from reports.drawings.charts import Chart
+from reports.drawings.confusion_map import MapDrawing
 from reports.evidence import Confusion, WrongView
 from reports.figures import Figure
-from reports.paired import ChangedCard, Difference
+from reports.outcomes.paired import ChangedCard, Difference
 from reports.verdict import Verdict
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports.figures import Figure
-from reports.paired import Difference
+from reports.outcomes.paired import Difference
 
 GOOD, BAD, OPEN = "good", "bad", "open"
 

@@ -64,6 +64,7 @@ FOLDERS = {
         "cli": {"frames", "preflight", "runtimes", "selftest", "serve", "state", "update"},
     },
     "export": {"graphs": set(), "fidelity": set(), "hailo": {"graphs"}},
+    "reports": {"drawings": set(), "outcomes": set()},
     "training": {
         "losses": set(),
         "models": set(),

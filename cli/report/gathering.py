@@ -145,7 +145,7 @@ def _evidence(output: _Archive) -> tuple[Evidence | None, str]:
     A version from before there was one has no fault: the reason is its age.
     """
     from reports.evidence import EVIDENCE, Evidence
-    from reports.view_outcomes import EvidenceError
+    from reports.outcomes.view_outcomes import EvidenceError
 
     if EVIDENCE not in output.files:
         return None, output.fault

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from registry.names import ModelName
+from reports.drawings.pictures import picture
 from reports.evidence import CardData, Confusion, Evidence, LintReport, TrainingCurves, WrongView
-from reports.pictures import picture
+from reports.outcomes.view_outcomes import ViewOutcomes
 from reports.subject import Subject
-from reports.view_outcomes import ViewOutcomes
 
 NAME = ModelName("student", "efficientnet-lite0", "stage2", 2)
 LIVE = ModelName("student", "efficientnet-lite0", "stage2", 1)

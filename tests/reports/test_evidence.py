@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reports.drawings.pictures import LIMIT, is_picture, picture
 from reports.evidence import Evidence
-from reports.pictures import LIMIT, is_picture, picture
-from reports.view_outcomes import EvidenceError, ViewOutcomes
+from reports.outcomes.view_outcomes import EvidenceError, ViewOutcomes
 from tests.reports.examples import card_picture, evidence
 
 

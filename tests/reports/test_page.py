@@ -17,10 +17,10 @@ from reports.assembly import PageContext, assemble
 from reports.decision import STEPS, Circumstances, choices, console_link
 from reports.evidence import Confusion, Evidence
 from reports.figures import from_evaluation, from_metadata
+from reports.outcomes.view_outcomes import ViewOutcomes
 from reports.page import Ancestor
 from reports.rendering import LIMIT, version_page
 from reports.subject import Subject
-from reports.view_outcomes import ViewOutcomes
 from tests.reports import examples
 from tests.reports.examples import NAME, card_picture, evaluation, live, metadata, subject
 
@@ -255,7 +255,7 @@ def test_17592_cards_make_a_page_within_its_bound_quickly() -> None:
 
 def card_image(rng: np.random.Generator) -> str:
     """A picture that compresses as badly as can be."""
-    from reports.pictures import picture
+    from reports.drawings.pictures import picture
 
     return picture(rng.integers(0, 256, (224, 224, 3), dtype=np.uint8))
 

@@ -27,10 +27,10 @@ from registry.weight_origins import read_origins
 from reports.assembly import PageContext, assemble
 from reports.decision import Circumstances
 from reports.evidence import EVIDENCE, EVIDENCE_LIMIT, Evidence
+from reports.outcomes.view_outcomes import EvidenceError
 from reports.page import Ancestor, Row
 from reports.rendering import version_page
 from reports.subject import Subject
-from reports.view_outcomes import EvidenceError
 from training.artifacts.model_archive import CONFIG, EVALUATION, configured_facts
 from training.config import ConfigError, TrainingConfig
 from training.environment import LIVE_CHANNEL, JobEnvironment

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports import evidence as kept
-from reports.answers import Answers, accepted_unknown, answers, confused, operating_curve, worst
-from reports.embedding_map import embedding_map
+from reports.drawings.embedding_map import embedding_map
+from reports.drawings.pictures import picture
 from reports.evidence import (
     CardData,
     Confusion,
@@ -21,8 +21,15 @@ from reports.evidence import (
     TrainingCurves,
     WrongView,
 )
-from reports.pictures import picture
-from reports.view_outcomes import ViewOutcomes
+from reports.outcomes.answers import (
+    Answers,
+    accepted_unknown,
+    answers,
+    confused,
+    operating_curve,
+    worst,
+)
+from reports.outcomes.view_outcomes import ViewOutcomes
 from training.data.batches import CardDataset
 from training.reporting.evaluation import TrainingResult
 from training.reporting.plots import MetricHistory

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from reports.drawings.pictures import picture
 from reports.evidence import Evidence
-from reports.pictures import picture
 from training.data.batches import CardDataset
 from training.reporting.evaluation import ModelEmbedder, TrainingResult, evaluate_model
 from training.reporting.evidence import collect_evidence

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.paired import compare, difference, why_not
-from reports.view_outcomes import ViewOutcomes
+from reports.outcomes.paired import compare, difference, why_not
+from reports.outcomes.view_outcomes import ViewOutcomes
 from tests.reports.examples import LIVE_OUTCOMES, outcomes
 
 

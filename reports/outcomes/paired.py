@@ -8,7 +8,7 @@ would show an interval of no width; a difference that shows in none of n cards i
 1 - 0.025^(1/n) with 97.5 % to either side (Clopper and Pearson 1934, Biometrika 26).
 
 Example:
-    >>> from reports.view_outcomes import ViewOutcomes
+    >>> from reports.outcomes.view_outcomes import ViewOutcomes
     >>> new = ViewOutcomes("d", ("a", "b"), 2, "RRRr")
     >>> live = ViewOutcomes("d", ("a", "b"), 2, "RrRr")
     >>> found = compare(new, live)
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognition.clustered_intervals import Clusters, mean_interval
-from reports.view_outcomes import ViewOutcomes
+from reports.outcomes.view_outcomes import ViewOutcomes
 
 #: Of an interval's two sides together.
 _OUTSIDE = 0.05

@@ -9,7 +9,7 @@ from recognition.acceptance.rule import AcceptanceRule
 from recognition.retrieval import evaluate
 from recognition.search.gallery import l2_normalise
 from recognition.search.match_score import MatchScore
-from reports.answers import accepted_unknown, answers, confused, operating_curve, worst
+from reports.outcomes.answers import accepted_unknown, answers, confused, operating_curve, worst
 
 IDS = ["a", "b", "c"]
 GALLERY = np.eye(3, dtype=np.float32)

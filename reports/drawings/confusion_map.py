@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recognition.card_sets.artworks import grouped
-from reports.embedding_map import SIDE, EmbeddingMap
+from reports.drawings.embedding_map import SIDE, EmbeddingMap
 
 #: Neighbourhoods that are numbered, and cards of one that are named.
 NEIGHBOURHOODS, NAMED = 8, 6
