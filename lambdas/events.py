@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from registry.automation.actions import SIGN_RELEASE
 from registry.automation.observation import VersionRef
 from registry.compilation.jobs import source_of
-from registry.names import name_in_description, parse_compile_job
+from registry.names import is_release_id, name_in_description, parse_compile_job
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
 
 _NAME_LIMIT = 256
-_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 
 
 class EventError(ValueError):
@@ -81,7 +79,7 @@ def release_to_sign(event: Mapping[str, Any]) -> str | None:
     if not isinstance(found, Mapping) or SIGN_RELEASE not in found:
         return None
     release = detail(event, SIGN_RELEASE)
-    if not _RELEASE.fullmatch(release):
+    if not is_release_id(release):
         raise EventError(f"event detail.{SIGN_RELEASE}: {release!r} is no release's id")
     return release
 

@@ -85,7 +85,7 @@ class Contract:
             )
         except KeyError as error:
             raise ContractError(f"contract: {error.args[0]} is missing") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ContractError(f"contract: {error}") from None
         expected = contract.to_dict()
         for key, value in expected.items():

@@ -32,10 +32,12 @@ def wilson_interval(hits: float, trials: float, z: float = Z95) -> tuple[float, 
     """
     if trials < 1 or not 0 <= hits <= trials:
         raise ValueError(f"{hits} hits of {trials} trials give no rate")
+    # As floats: the product of two great whole numbers would be none.
+    hits, trials = float(hits), float(trials)
     rate = hits / trials
     scale = 1 + z * z / trials
     centre = (rate + z * z / (2 * trials)) / scale
-    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / trials + (z / (2 * trials)) ** 2) / scale
     # At the ends the formula gives 0 and 1 but for rounding.
     low = 0.0 if hits == 0 else max(0.0, centre - half)
     high = 1.0 if hits == trials else min(1.0, centre + half)

@@ -122,6 +122,7 @@ _VERSION_ARN = re.compile(
     r"arn:[a-z0-9-]+:sagemaker:[a-z0-9-]+:[0-9]{12}:model-package/[A-Za-z0-9-]{1,63}/[1-9][0-9]{0,9}",
     re.ASCII,
 )
+_RELEASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 _WORD = r"[a-z0-9]+"
 _ARCHITECTURE = re.compile(rf"{_WORD}(?:-{_WORD})*")
 # Leaves room for `compile-…-<settings>-<attempt>` within SageMaker's 63 characters.
@@ -270,6 +271,11 @@ def parse_compile_job(name: str) -> tuple[ModelName, str, int] | None:
 def release_id(source: ModelName, compiler: str, settings_id: str) -> str:
     """A release's folder name: one for each (version, compiler, compile settings)."""
     return f"{source}.{compiler}-{settings_id}"
+
+
+def is_release_id(text: object) -> bool:
+    """Whether this can be the name of a release's folder, in the bucket and on a disk."""
+    return isinstance(text, str) and _RELEASE_ID.fullmatch(text) is not None
 
 
 def group_of(environment: str) -> str:

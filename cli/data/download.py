@@ -108,6 +108,10 @@ def _get_all(
     show_progress: ShowProgress,
 ) -> None:
     """Fetches objects to paths below a folder, and removes what else is there."""
+    if folder.is_symlink():
+        raise CliError(
+            f"{folder}: is a symbolic link; what it leads to would be deleted; remove it"
+        )
 
     def get(key: str) -> None:
         path = paths[key]

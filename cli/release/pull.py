@@ -125,8 +125,8 @@ def verify(
     """Checks a release on disk: the manifest's signature, each file's size and digest.
 
     The key beside the release proves nothing to somebody who doubts the release, so it is not
-    used: the one that is pinned counts, or the one that you give. Needs no network where the key
-    is pinned.
+    used: the one that is pinned counts, or the one that you give. Which deployment's it is stands
+    in the answer; `--deployment` accepts no other. Needs no network where the key is pinned.
     """
     from cli.console import print_line, print_stderr
     from edge.signature import signature_fits
@@ -139,8 +139,10 @@ def verify(
     stated = stored_statement(folder, trusted) if trusted.identity else None
     manifest = verify_folder(folder, accepts, stated.manifest_sha256 if stated else None)
     further = check_further_signatures(folder, manifest, accepts)
+    signer = trusted.identity if key is None else f"the key in {key}"
     print_line(
-        f"{folder}: {manifest['release']} is what was signed, {len(manifest['files'])} files"
+        f"{folder}: {manifest['release']} is what was signed by {signer}, "
+        f"{len(manifest['files'])} files"
     )
     if further.missing:
         print_line(

@@ -258,14 +258,14 @@ def _from_file(aws: AwsSession, path: Path) -> TrustedDeployment:
         TrustedDeployment,
         TrustError,
         fingerprint,
-        read_trust_file,
+        read_key_to_pin,
     )
 
     if path.stat().st_size > DOCUMENT_LIMIT:
         raise TrustError(f"{path}: is no key and no trust file")
     text = path.read_bytes().decode("ascii", errors="replace")
     if text.lstrip().startswith("{"):
-        return read_trust_file(path)
+        return read_key_to_pin(path)
     try:
         fingerprint(text)
     except TrustError:

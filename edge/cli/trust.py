@@ -8,9 +8,11 @@ from pathlib import Path
 
 from edge.cli.command import Commands, Options, fail, options_of, show
 from edge.state.folder import StateFolder
+from edge.state.record import changed_record
 from registry.releases.signatures.trust import (
     TrustedDeployment,
     fingerprint,
+    read_key_to_pin,
     read_trust_file,
     trust_file,
 )
@@ -45,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         _show(options, pinned(options.folder), "is pinned")
         return 0
-    found = read_trust_file(arguments.file)
+    found = read_key_to_pin(arguments.file)
     shown = fingerprint(found.keys[-1])
     wanted = arguments.fingerprint and "".join(arguments.fingerprint.split()).replace(":", "")
     if wanted and wanted.lower() != shown:
@@ -62,6 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not wanted:
         _confirm(found)
     options.folder.make()
+    if before is not None and before.identity != found.identity:
+        # Each deployment numbers its statements by itself.
+        with changed_record(options.folder) as record:
+            record.forget_deployment()
     options.folder.write(options.folder.trust, trust_file(found))
     _show(options, found, "pinned; updates accept this key only")
     return 0
@@ -82,7 +88,11 @@ def _confirm(found: TrustedDeployment) -> None:
         )
     shown = fingerprint(found.keys[-1])
     print(f"{found.identity}, bucket {found.bucket}\nfingerprint {_grouped(shown)}")
-    if input("Is this the fingerprint of the deployment's signing key? [y/N] ").lower() != "y":
+    try:
+        answer = input("Is this the fingerprint of the deployment's signing key? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "y":
         fail("not pinned")
 
 

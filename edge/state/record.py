@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from edge.state.folder import StateFolder
@@ -81,6 +82,12 @@ class Record:
     outcome: str = ""
     expires: str = ""
 
+    def forget_deployment(self) -> None:
+        """Forgets what was seen of a deployment's channels: another one is pinned."""
+        self.serials.clear()
+        self.etags.clear()
+        self.checked = self.expires = ""
+
     def refuse(self, manifest_sha256: str, refusal: Refusal) -> None:
         """Remembers that a release is not to be tried again."""
         self.refused.pop(manifest_sha256, None)
@@ -139,10 +146,17 @@ def _parsed(document: dict[str, Any]) -> Record:
         health=Health(**document["health"]),
         checked=str(document["checked"]),
         outcome=str(document["outcome"]),
-        expires=str(document["expires"]),
+        expires=_moment(document["expires"]),
     )
     _count(record.health.starts), _count(record.health.failures)
     return record
+
+
+def _moment(value: object) -> str:
+    text = str(value)
+    if text and datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return text
 
 
 def _count(value: object) -> int:

@@ -18,6 +18,7 @@ from registry.versions.metadata import (
     FIDELITY_GATE,
     PARENT_ARN,
     PARENT_NAME,
+    RESERVED,
     kept_metrics,
 )
 from registry.versions.name_claims import claim_name
@@ -130,6 +131,12 @@ def _entries(
     for entry in entries:
         if entry.get("artifact") != f"{entry['stage']}/model.tar.gz":
             raise CompilationError(f"{job_name}: {entry.get('artifact')!r} is no artifact's name")
+        reserved = sorted(RESERVED & set(entry["metadata"]))
+        if reserved:
+            raise CompilationError(
+                f"{job_name}: {COMPILATION_REPORT}: {', '.join(reserved)} are written by the "
+                "registry alone"
+            )
     return entries
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from registry.aws import objects_below
 from registry.names import APPROVED_PREFIX, parse_compile_job
 from registry.object_identity import head
-from registry.untrusted.stored_json import read_json
+from registry.untrusted.stored_json import StoredJsonError, read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -140,7 +141,8 @@ def _records(s3: S3Client, bucket: str, job_name: str) -> list[dict[str, Any]]:
     """The records of jobs of that name, for a message."""
     found = []
     for entry in islice(objects_below(s3, bucket, _prefix(job_name)), 10):
-        record = read_json(s3, bucket, entry["Key"], _RECORD_LIMIT)
-        if record is not None:
-            found.append(record.document)
+        with suppress(StoredJsonError):  # One that cannot be read describes no job.
+            record = read_json(s3, bucket, entry["Key"], _RECORD_LIMIT)
+            if record is not None:
+                found.append(record.document)
     return found

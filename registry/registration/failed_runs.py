@@ -19,6 +19,8 @@ from registry.versions.metadata import (
     PARENT_ARN,
     PARENT_NAME,
     TRAINING_JOB,
+    VALUE_LIMIT,
+    plain,
 )
 from registry.versions.packages import FAILED, REJECTED, NewPackage, describe
 
@@ -52,19 +54,21 @@ def failed_version(
         reason: Why there is no model.
     """
     reason = one_line(reason) or "no reason was given"
+    # Spelled as SageMaker takes it first: that makes a text longer.
     metadata = {
         "ModelType": name.model_type,
         "Stage": name.stage,
         TRAINING_JOB: job["TrainingJobName"],
-        FAILURE_REASON: shortened(reason),
+        FAILURE_REASON: shortened(plain(reason)),
         **machine_facts(job),
     }
     settings = job.get("HyperParameters", {})
     recipe = _decoded(settings.get("recipe"))
     if recipe:
-        metadata["Recipe"] = recipe
+        metadata["Recipe"] = shortened(plain(recipe))
     cards = channel_uri(job, "cards")
-    if cards:
+    # Half of an address, or one that is spelled otherwise, would be another one.
+    if cards and cards == plain(cards) and len(cards) <= VALUE_LIMIT:
         metadata[CARD_SET_URI] = cards
     parent_arn = _decoded(settings.get(PARENT_PARAMETER))
     parent = describe(sagemaker, parent_arn) if parent_arn.startswith("arn:") else None

@@ -9,15 +9,25 @@ from dataclasses import dataclass
 from registry.contract import Contract, ContractError
 from registry.names import STUDENT, check_line
 from registry.untrusted.json_object import parse_object
+from registry.untrusted.text import printable
 from registry.versions.metadata import RESERVED
 from registry.weight_origins import WeightOrigin, origin_of
 
 REQUEST_FILE = "registration.json"
 REQUEST_LIMIT = 256 * 1024
+#: Characters of a metric's name.
+METRIC_NAME_LIMIT = 128
+_FAULTS_SHOWN = 10
 
 
 class RegistrationError(ValueError):
     """A model that may not be registered; names the job and the cause."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("card_set: digest is no text")
+    return value
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class RegistrationRequest:
                 metadata=dict(document["metadata"]),
                 metrics={str(k): float(v) for k, v in document["metrics"].items()},
                 contract=Contract.from_dict(document["contract"]),
-                card_set_digest=str(document["card_set"]["digest"]),
+                card_set_digest=_text(document["card_set"]["digest"]),
                 mlflow_run_id=document.get("mlflow_run_id"),
                 weights=tuple(origin_of(row) for row in document.get("weights") or ()),
             )
@@ -61,16 +71,35 @@ class RegistrationRequest:
             raise RegistrationError(f"{label}: {error.args[0]} is missing") from None
         except (TypeError, AttributeError, ValueError, ContractError) as error:
             raise RegistrationError(f"{label}: {error}") from None
-        infinite = [name for name, value in request.metrics.items() if not math.isfinite(value)]
-        reserved = sorted(RESERVED & set(request.metadata))
-        if infinite or reserved:
-            raise RegistrationError(
-                f"{label}: "
-                + "; ".join(
-                    [f"metric {name} is not a finite number" for name in infinite]
-                    + [f"metadata key {key} is written by the registry alone" for key in reserved]
-                )
-            )
+        faults = request._faults()
+        if faults:
+            raise RegistrationError(f"{label}: {'; '.join(faults)}")
         if request.model_type == STUDENT and not request.parent_arn:
             raise RegistrationError(f"{label}: a student must name the model that it was made from")
         return request
+
+    def _faults(self) -> list[str]:
+        """What nothing later could store; the values themselves are checked with the metadata."""
+        texts = {
+            "parent_model_package_arn": self.parent_arn,
+            "mlflow_run_id": self.mlflow_run_id,
+            **{f"metadata {printable(key)[:40]!r}": value for key, value in self.metadata.items()},
+        }
+        optional = {"parent_model_package_arn", "mlflow_run_id"}
+        return [
+            *(
+                f"{name} is no text"
+                for name, value in texts.items()
+                if not isinstance(value, str) and not (value is None and name in optional)
+            ),
+            *(
+                f"metric {printable(name)[:40]!r} is no finite number under a name of at most "
+                f"{METRIC_NAME_LIMIT} characters"
+                for name, value in self.metrics.items()
+                if not (math.isfinite(value) and 0 < len(name) <= METRIC_NAME_LIMIT)
+            ),
+            *(
+                f"metadata key {key} is written by the registry alone"
+                for key in sorted(RESERVED & set(self.metadata))
+            ),
+        ][:_FAULTS_SHOWN]

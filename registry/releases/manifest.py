@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.contract import Contract, ContractError
-from registry.names import RELEASE_MANIFEST, RETIRED
+from registry.names import RELEASE_MANIFEST, RETIRED, is_release_id
 from registry.untrusted.json_object import JsonObjectError, parse_object
 
 MANIFEST = RELEASE_MANIFEST
@@ -90,23 +90,30 @@ def parse(body: bytes, label: str) -> dict[str, Any]:
         document = parse_object(body, MANIFEST_LIMIT)
     except JsonObjectError as error:
         raise ManifestError(f"{label}: {error}") from None
-    if document.get("schema") != SCHEMA:
+    if document.get("schema") != SCHEMA or isinstance(document["schema"], bool):
         raise ManifestError(
             f"{label}: schema {document.get('schema')!r}, this code follows {SCHEMA}"
         )
     files = files_of(document, label)
-    if document.get("model") not in files:
+    model = document.get("model")
+    if not isinstance(model, str) or model not in files:
         raise ManifestError(f"{label}: model names no file of the release")
     try:
         Contract.from_dict(document.get("contract", {}))
-        float(document["acceptance_threshold"])
-        str(document["release"])
+        if not _is_number(document["acceptance_threshold"]):
+            raise ValueError("acceptance_threshold is not a number")
+        if not is_release_id(document["release"]):
+            raise ValueError("release is no release's id")
         _check_acceptance(document.get("acceptance"))
     except KeyError as error:
         raise ManifestError(f"{label}: {error.args[0]} is missing") from None
     except (ContractError, TypeError, ValueError) as error:
         raise ManifestError(f"{label}: {error}") from None
     return document
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_acceptance(rule: Any) -> None:
@@ -120,7 +127,7 @@ def _check_acceptance(rule: Any) -> None:
     if not isinstance(thresholds, Mapping) or "1" not in thresholds:
         raise ValueError("acceptance: no threshold for a single frame")
     numbers = [*thresholds.values(), rule.get("bound", 1)]
-    if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
+    if not all(map(_is_number, numbers)):
         raise ValueError("acceptance: a threshold or the bound is not a number")
     score = rule.get("score")
     if not isinstance(score, Mapping) or not isinstance(score.get("parameters"), Mapping):

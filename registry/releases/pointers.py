@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from registry.names import CHANNELS_PREFIX, STABLE_CHANNEL
+from registry.names import CHANNELS_PREFIX, STABLE_CHANNEL, is_release_id
 from registry.releases.statement import STATEMENT, Statement, StatementError, unverified
 from registry.untrusted.stored_json import StoredJsonError, read_json
 
@@ -187,7 +187,8 @@ def read_object(s3: S3Client, bucket: str, key: str) -> tuple[Mapping[str, Any] 
 def _pointer(document: object, label: str) -> Pointer:
     if isinstance(document, Mapping):
         words = [document.get(key, 0) for key in ("release", "package_arn", "name")]
-        if all(word is None or isinstance(word, str) for word in words):
+        named = words[0] is None or is_release_id(words[0])
+        if named and all(word is None or isinstance(word, str) for word in words):
             return Pointer(*words)
     raise ChannelError(f"{label} is no pointer; the next move writes it again")
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from registry.names import is_release_id
 from registry.releases.signatures.envelope import (
     Envelope,
     EnvelopeError,
@@ -49,7 +50,6 @@ SERIAL_LIMIT = 2**53
 _PAYLOAD_LIMIT = 8 * 1024
 _TEXT_LIMIT = 256
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 
 
 class StatementError(ValueError):
@@ -210,7 +210,7 @@ def _statement(document: Mapping[str, Any]) -> Statement:
     release, digest = document.get("release"), document.get("manifest_sha256")
     if (release is None) != (digest is None):
         raise ValueError("release and manifest_sha256 must be given together")
-    if release is not None and not (isinstance(release, str) and _RELEASE.fullmatch(release)):
+    if release is not None and not is_release_id(release):
         raise ValueError("release is no release's id")
     if digest is not None and not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
         raise ValueError("manifest_sha256 is no SHA-256 digest")

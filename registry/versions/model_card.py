@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry.names import ModelName
+from registry.versions.metadata import MetadataError
 from registry.versions.metadata_schema import SCHEMAS
 from registry.weight_origins import WeightOrigin
 
@@ -86,11 +87,13 @@ def content(document: Mapping[str, Any]) -> str:
     """The card as the text that SageMaker takes.
 
     Raises:
-        ValueError: It is longer than SageMaker takes.
+        MetadataError: It is longer than SageMaker takes.
     """
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     if len(text) > CONTENT_LIMIT:
-        raise ValueError(f"model card of {len(text)} characters; SageMaker takes {CONTENT_LIMIT}")
+        raise MetadataError(
+            f"model card of {len(text)} characters; SageMaker takes {CONTENT_LIMIT}"
+        )
     return text
 
 

@@ -80,6 +80,7 @@ class MemoryAws:
     calls: int = 0
     packages: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    training_jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     objects: dict[tuple[str, str], tuple[bytes, str, datetime]] = field(default_factory=dict)
     #: Everything that was ever written to a place, oldest first; the ids are the numbers.
     object_versions: dict[tuple[str, str], list[tuple[bytes, str, datetime]]] = field(
@@ -229,6 +230,9 @@ class MemoryAws:
             job["ExitMessage"] = message
         detail = {"ProcessingJobName": name, "ProcessingJobStatus": status}
         self.events.append({"detail": detail})
+
+    def _describe_training_job(self, given: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.training_jobs[given["TrainingJobName"]])
 
     def _list_training_jobs(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"TrainingJobSummaries": []}

@@ -261,7 +261,8 @@ def pull(
         (new / PUBLIC_KEY).write_text(source.trusted.keys[-1])
         if envelope is not None:
             (new / STATEMENT_FILE).write_text(json.dumps(envelope, indent=2) + "\n")
-        (new / RECORD).write_bytes(_record(source, name, stated, before).to_bytes())
+        record = _record(source, name, stated, before, new)
+        (new / RECORD).write_bytes(record.to_bytes())
     expired = stated is not None and stated.has_expired(source.now())
     return PulledRelease(manifest, stated, expired, source.trusted)
 
@@ -365,12 +366,17 @@ def _download(
 
 
 def _record(
-    source: ReleaseSource, release: str, stated: Statement | None, before: PullRecord | None
+    source: ReleaseSource,
+    release: str,
+    stated: Statement | None,
+    before: PullRecord | None,
+    written: Path,
 ) -> PullRecord:
     serials = {each: dict(seen) for each, seen in before.serials.items()} if before else {}
     if stated is not None:
         serials.setdefault(stated.deployment, {})[stated.channel] = stated.serial
-    return PullRecord(source.trusted.identity, release, serials)
+    files = tuple(sorted(path.name for path in written.iterdir()))
+    return PullRecord(source.trusted.identity, release, serials, files)
 
 
 def _json(body: bytes, limit: int) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from registry.releases.manifest import (
 from registry.releases.signatures.envelope import Verify
 from registry.releases.signatures.trust import VerifyWithKey
 from registry.untrusted.json_object import JsonObjectError, parse_object
+from registry.untrusted.text import printable
 
 #: Written by every pull: marks the folder as ours, and keeps what it has seen.
 RECORD = ".cards-release.json"
@@ -30,8 +31,10 @@ RECORD = ".cards-release.json"
 STATEMENT_FILE = "channel.json"
 PUBLIC_KEY = "signing-key.pem"
 SIGNATURE_LIMIT = 1024
-_RECORD_LIMIT = 64 * 1024
+_RECORD_LIMIT = 1024**2
 _SCHEMA = 1
+#: What file managers leave wherever somebody has looked.
+_DESKTOP_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
 _CHUNK = 1024**2
 
 
@@ -47,11 +50,14 @@ class PullRecord:
         deployment: Where it was pulled from, ``<environment>/<account>/<region>``.
         release: Its id.
         serials: The highest serial that was seen, by deployment and channel.
+        files: The names of the files that the pull has written beside this record; empty where an
+            earlier version of this product has pulled it.
     """
 
     deployment: str
     release: str
     serials: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def highest_serial(self, deployment: str, channel: str) -> int:
         """The highest serial that was seen of a channel; 0 for none."""
@@ -64,6 +70,7 @@ class PullRecord:
             "deployment": self.deployment,
             "release": self.release,
             "serials": {each: dict(seen) for each, seen in self.serials.items()},
+            "files": list(self.files),
         }
         return (json.dumps(document, sort_keys=True, indent=2) + "\n").encode()
 
@@ -84,7 +91,8 @@ def read_record(folder: Path) -> PullRecord | None:
             str(deployment): {str(channel): _serial(value) for channel, value in seen.items()}
             for deployment, seen in document["serials"].items()
         }
-        return PullRecord(str(document["deployment"]), str(document["release"]), serials)
+        files = tuple(map(str, document.get("files", [])))
+        return PullRecord(str(document["deployment"]), str(document["release"]), serials, files)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (JsonObjectError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -102,16 +110,28 @@ def _serial(value: object) -> int:
 def reason_against_replacing(folder: Path, verify: VerifyWithKey) -> str | None:
     """Why a folder with content must not be replaced by a release; None where it is a release.
 
-    It is one by its record, or, pulled by an earlier version of this product, by a manifest whose
-    files are exactly those that are there, unchanged, signed by the key beside them.
+    It is one by its record, with no other files than those that the record names; or, pulled by an
+    earlier version of this product, by a manifest whose files are exactly those that are there,
+    unchanged, signed by the key beside them.
 
     Args:
         folder: Exists.
         verify: Checks a signature with a key.
+
+    Raises:
+        DownloadError: Its record is damaged.
     """
     if not folder.is_dir():
         return "is there and is no folder; name another"
     if (folder / RECORD).is_file() and not (folder / RECORD).is_symlink():
+        record = read_record(folder)
+        known = {RECORD, *(record.files if record else ())} | _DESKTOP_FILES
+        others = sorted(path.name for path in folder.iterdir() if path.name not in known)
+        if record and record.files and others:
+            return (
+                f"holds {printable(others[0])!r}, which no pull has written there; move it, or "
+                "name another folder"
+            )
         return None
     try:
         key = _small_file(folder, PUBLIC_KEY).decode("ascii")

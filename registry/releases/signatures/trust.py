@@ -132,6 +132,23 @@ def read_trust_file(path: Path) -> TrustedDeployment:
     return trusted
 
 
+def read_key_to_pin(path: Path) -> TrustedDeployment:
+    """Reads a trust file that a person is about to pin.
+
+    Raises:
+        TrustError: It is none, or holds more keys than the one that is compared: each of them
+            would count for manifests.
+        OSError: It cannot be read.
+    """
+    found = read_trust_file(path)
+    if len(found.keys) > 1:
+        raise TrustError(
+            f"{path}: holds {len(found.keys)} keys, and a person compares one; have it written "
+            "anew: cards release trust --out FILE"
+        )
+    return found
+
+
 def fingerprint(pem: str) -> str:
     """Hex SHA-256 of a public key's DER bytes (SubjectPublicKeyInfo).
 

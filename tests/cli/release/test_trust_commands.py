@@ -119,6 +119,16 @@ def test_trust_file_pins_the_same_on_a_machine_without_parameters(
     assert cards("release", "verify", str(tmp_path / "r")).code == 0
 
 
+def test_trust_file_with_a_second_key_is_refused(deployed: Stack, tmp_path: Path) -> None:
+    """Its fingerprint is the right key's, and the other key would sign manifests."""
+    file = tmp_path / "dev.trust.json"
+    assert cards("release", "trust", "--out", str(file)).code == 0
+    document = json.loads(file.read_text())
+    other = public_key_pem(deployed.client("kms"), new_key(deployed)).decode()
+    file.write_text(json.dumps({**document, "keys": [other, *document["keys"]]}))
+    refused(cards("release", "trust", "--yes", "--key", str(file)), "holds 2 keys")
+
+
 def no_parameters(cls: type, ssm: object, environment: str = "dev") -> DeployedNames:
     from registry.deployment import DeploymentError
 
@@ -148,7 +158,8 @@ def test_verify_uses_the_pinned_key_and_reports_an_expired_statement(
     done = pull(tmp_path / "r")
     assert done.code == 0 and "expired" in done.err
     done = cards("release", "verify", str(tmp_path / "r"))
-    assert done.code == 0 and "expired" in done.err and "is what was signed" in done.out
+    assert done.code == 0 and "expired" in done.err
+    assert f"is what was signed by {deployment_of(deployed)}" in done.out
     other = json.loads((tmp_path / "r" / "channel.json").read_text())
     other["payload"] = other["payload"][:-8] + "AAAAAAA="
     (tmp_path / "r" / "channel.json").write_text(json.dumps(other))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +15,13 @@ from edge.cli.device_checks import BAD, GOOD, NOTE, findings
 from edge.cli.main import main
 from edge.cli.units import FOLDER
 from edge.preflight.hailo_versions import HailoVersions
+from edge.state.record import read_record
 from registry.releases.signatures.trust import fingerprint, trust_file
 from tests.edge.device import Device, DeviceBucket
 from tests.registry.releases.signatures.p256 import Key
 from tests.registry.releases.signed_releases import NOW, pem
+
+OTHER = "prod/210987654321/us-east-2"
 
 
 @pytest.fixture
@@ -53,6 +57,43 @@ def test_another_key_replaces_the_pinned_one_only_when_said(
     assert main(given) == 1
     assert "another key is pinned" in capsys.readouterr().err
     assert main([*given, "--replace"]) == 0
+
+
+def test_trust_file_with_a_second_key_is_refused(
+    tmp_path: Path, bucket: DeviceBucket, trust: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(trust.read_text())
+    trust.write_text(json.dumps({**document, "keys": [pem(Key()), *document["keys"]]}))
+    shown = fingerprint(pem(bucket.key))
+    state = ["--state", str(tmp_path / "state")]
+    assert main(["trust", str(trust), "--fingerprint", shown, *state]) == 1
+    assert "holds 2 keys" in capsys.readouterr().err
+    assert not (tmp_path / "state" / "trust.json").exists()
+
+
+def test_person_who_types_nothing_pins_nothing(
+    tmp_path: Path, trust: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = io.StringIO("")  # The end of the input, as Ctrl-D gives it.
+    typed.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", typed)
+    assert main(["trust", str(trust), "--state", str(tmp_path / "state")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_device_of_another_deployment_begins_its_serials_anew(
+    device: Device, trust: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each deployment numbers its statements by itself; another's lower one is no rollback."""
+    device.updater().run()
+    assert read_record(device.folder).serials["stable"] > 0
+    state = ["--replace", "--state", str(device.folder.root)]
+    rotated = {**device.trusted.to_dict(), "keys": [pem(Key())]}
+    for document, kept in ((rotated, True), ({**rotated, "deployment": OTHER}, False)):
+        trust.write_text(json.dumps(document))
+        shown = fingerprint(document["keys"][0])
+        assert main(["trust", str(trust), "--fingerprint", shown, *state]) == 0
+        assert bool(read_record(device.folder).serials) is kept
 
 
 def test_update_command_says_what_it_did(

@@ -12,9 +12,11 @@ from registry.automation.reconciler_state import STATE_KEY
 from registry.versions.metadata import COMPILE_FAILURE, PARENT_ARN
 from tests.registry.automation.automation_world import World, functions
 from tests.registry.automation.test_histories import begin
+from tests.registry.compilation.compiled_files import CARDS, report
 from tests.registry.memory_aws import RELEASES, TRAINING, error
 from tests.registry.untrusted.test_stored_json import POISONED
 
+ONNX, INT8 = report("x", "y")["packages"]
 HOLD = RELEASES, "channels/stable.hold.json"
 FIRST, SECOND = (f"student-efficientnet-lite0-stage2-v{number}" for number in (1, 2))
 
@@ -117,6 +119,12 @@ def test_unreadable_report_is_a_failure_of_its_version_alone(
         ("compilation.json", {"files": 1}),
         ("compilation.json", {"contract": {"size": "x"}}),
         ("compilation.json", {"contract": 5}),
+        ("compilation.json", {"contract": {"size": 10**300}}),
+        ("compilation.json", {"contract": {"size": float("inf")}}),
+        ("compilation.json", {"card_set": {"digest": CARDS, "cards": float("nan")}}),
+        ("compilation.json", {"packages": [{**ONNX, "metadata": {"Release": "x"}}, INT8]}),
+        ("compilation.json", {"packages": [{**ONNX, "metrics": {"top1": 10**400}}, INT8]}),
+        ("compilation.json", {"packages": [{**ONNX, "metrics": {"m" * 200_000: 1.0}}, INT8]}),
         ("compilation.json", {"acceptance_threshold": True}),
         ("compilation.json", {"toolchain": "x"}),
         ("compilation.json", {"source_arn": {}}),

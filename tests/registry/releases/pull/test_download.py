@@ -284,6 +284,28 @@ def test_folder_with_a_foreign_manifest_is_not_changed(
         pull(bucket.source(), folder / "thesis.txt")
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "\x1b[31m", "folder/notes.txt"])
+def test_file_that_no_pull_has_written_keeps_the_folder_from_being_replaced(
+    bucket: ReleaseBucket, tmp_path: Path, name: str
+) -> None:
+    """A record that was copied elsewhere with the rest makes no other folder ours."""
+    folder = tmp_path / "r"
+    pull(bucket.source(), folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    bucket.point("old", 6)
+    with pytest.raises(FolderError, match="which no pull has written there") as refused:
+        pull(bucket.source(), folder)
+    assert "\x1b" not in str(refused.value)
+    assert (folder / name).read_text() == "mine" and content(folder) == NEW_FILES
+    (folder / name).unlink()
+    (folder / ".DS_Store").write_bytes(b"")
+    if name.startswith("folder"):
+        (folder / "folder").rmdir()
+    pull(bucket.source(), folder)
+    assert content(folder) == OLD_FILES
+
+
 @pytest.fixture
 def earlier(bucket: ReleaseBucket, tmp_path: Path) -> Path:
     """A release as an earlier version of this product has pulled it: without a record."""

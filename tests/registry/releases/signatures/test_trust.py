@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,9 @@ from registry.releases.signatures.trust import (
     fingerprint,
     follow_rotation,
     parse_trusted,
+    read_key_to_pin,
     sign_rotation,
+    trust_file,
 )
 from tests.registry.releases.signatures.p256 import Key
 from tests.registry.releases.signed_releases import BUCKET, DEPLOYMENT, NOW, fits, pem
@@ -58,6 +61,17 @@ def test_malformed_trust_file_raises(change: dict[str, object]) -> None:
         parse_trusted({**document, **change}, "x")
     with pytest.raises(TrustError):
         parse_trusted([document], "x")
+
+
+def test_file_with_a_second_key_is_not_pinned(tmp_path: Path) -> None:
+    """A person compares the last key's fingerprint, and each key would count for manifests."""
+    mine, theirs = Key(), Key()
+    path = tmp_path / "dev.trust.json"
+    path.write_text(trust_file(TrustedDeployment(DEPLOYMENT, BUCKET, (pem(theirs), pem(mine)))))
+    with pytest.raises(TrustError, match="holds 2 keys, and a person compares one"):
+        read_key_to_pin(path)
+    path.write_text(trust_file(TrustedDeployment(DEPLOYMENT, BUCKET, (pem(mine),))))
+    assert read_key_to_pin(path).keys == (pem(mine),)
 
 
 def test_key_cannot_follow_itself() -> None:
