@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
-# First: it switches off what libraries and tools report to their makers.
+# First: `registry`, which these import, switches off what libraries and tools report.
+from infra.jsii_cache import choose_cache
 from infra.mlflow_regions import require_mlflow
 from infra.name_guard import refuse_renames
 from infra.reading_settings import load_settings
@@ -14,6 +15,7 @@ from infra.settings import SettingsError
 from registry.names import FIRST_ENVIRONMENT
 
 try:
+    choose_cache(os.environ)
     import aws_cdk as cdk
 except ModuleNotFoundError:
     sys.exit(

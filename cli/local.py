@@ -62,6 +62,7 @@ def up(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
     if which.status().running:
         with activity("waiting for the local cloud") as task:
             status = which.start(task.update)
+        _refuse_ended_services(which, status, state_dir, port)
         print_line(f"running already at {status.endpoint}")
         _print_starting_services(which, status)
         return
@@ -70,6 +71,7 @@ def up(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
     began = time.monotonic()
     with activity("starting the local cloud") as task:
         status = which.start(task.update)
+    _refuse_ended_services(which, status, state_dir, port)
     print_line(f"{which.endpoint} is up ({seconds(time.monotonic() - began)})")
     _print_starting_services(which, status)
     print_line(f'next: eval "$(cards local env{options(state_dir, port)})"')
@@ -80,6 +82,16 @@ def _print_starting_services(which: LocalCloud, status: Status) -> None:
 
     for name in status.starting:
         print_line(f"{name} is still starting; its log: {which.mlflow_log}")
+
+
+def _refuse_ended_services(which: LocalCloud, status: Status, state_dir: Path, port: int) -> None:
+    if status.ended:
+        again = options(state_dir, port)
+        raise CliError(
+            f"{', '.join(status.ended)} has ended, and the rest runs at {status.endpoint}; its "
+            f"log: {which.mlflow_log}; cards local down{again}, then cards local up{again}, "
+            "starts it again"
+        )
 
 
 @app.command(epilog="Example: cards local down")
@@ -100,7 +112,7 @@ def down(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None
 def status(
     state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT, as_json: AsJson = False
 ) -> None:
-    """Shows whether it runs and answers, and where. Exits with 1 where it does not answer."""
+    """Shows whether it runs and answers, and where. Exits with 1 where a part of it does not."""
     from cli.console import print_json, print_table
 
     which = cloud(state_dir, port)
@@ -109,6 +121,7 @@ def status(
         "running": now.running,
         "answers": now.answers,
         "starting": ", ".join(now.starting) or None,
+        "ended": ", ".join(now.ended) or None,
         "pid": now.pid,
         "endpoint": now.endpoint,
         "mlflow": now.mlflow_url,
@@ -121,7 +134,7 @@ def status(
         print_table(
             ["FACT", "VALUE"], [[name, "–" if v is None else str(v)] for name, v in facts.items()]
         )
-    if not now.answers:
+    if not now.answers or now.ended:
         raise typer.Exit(1)
 
 

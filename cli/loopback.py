@@ -29,5 +29,7 @@ def bypass_proxy(environment: MutableMapping[str, str]) -> None:
         environment: Changed in place, and only where it names a proxy.
     """
     if names_a_proxy(environment):
-        hosts = ",".join(dict.fromkeys([*excepted_hosts(environment), *LOOPBACK]))
-        environment.update(dict.fromkeys(_EXCEPTIONS, hosts))
+        hosts = excepted_hosts(environment)
+        # Python's clients read it as "no proxy at all" only where it stands alone.
+        listed = "*" if "*" in hosts else ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+        environment.update(dict.fromkeys(_EXCEPTIONS, listed))

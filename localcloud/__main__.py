@@ -62,7 +62,9 @@ def _up(cloud: LocalCloud) -> int:
     print(f"{cloud.endpoint} is up")
     for name in status.starting:
         print(f"{name} is still starting; its log: {cloud.mlflow_log}")
-    return 0
+    for name in status.ended:
+        print(f"{name} has ended; its log: {cloud.mlflow_log}")
+    return 1 if status.ended else 0
 
 
 def _down(cloud: LocalCloud) -> int:

@@ -35,7 +35,15 @@ _CONTRADICTING = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    # What tools for temporary credentials leave: a past time ends every request.
+    "AWS_CREDENTIAL_EXPIRATION",
+)
+#: Settings that a profile can also have, and that would lead a client past the endpoint.
+_SWITCHED_OFF = (
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
 )
 
 
@@ -50,6 +58,7 @@ class Status:
     Attributes:
         running: Whether its process lives, by the lock that it holds.
         answers: Whether its endpoint answers.
+        ended: What should run and has ended by itself: ``MLflow``, or nothing.
         starting: What runs and does not answer yet: ``MLflow``, or nothing.
         pid: Its process, or None.
         endpoint: Its address; that of the running server, where one runs.
@@ -61,6 +70,7 @@ class Status:
     running: bool
     answers: bool
     starting: tuple[str, ...]
+    ended: tuple[str, ...]
     pid: int | None
     endpoint: str
     mlflow_url: str
@@ -127,9 +137,12 @@ class LocalCloud:
             LocalCloudError: The state folder cannot be made or read.
         """
         # A client that has a proxy must not ask it for the loopback interface.
-        direct = ",".join(dict.fromkeys([*_LOOPBACK, *_without_proxy()]))
+        hosts = _without_proxy()
+        # Python's clients read it as "no proxy at all" only where it stands alone.
+        direct = "*" if "*" in hosts else ",".join(dict.fromkeys([*_LOOPBACK, *hosts]))
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
+            **dict.fromkeys(_SWITCHED_OFF, "false"),
             "AWS_ACCESS_KEY_ID": credentials.ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": self._secret(),
             "AWS_REGION": REGION,
@@ -162,10 +175,12 @@ class LocalCloud:
         server = self._server()
         port = server.port if server else self.port
         services = _services(port) if server else None
+        named = (services or {}).items()
         return Status(
             running=server is not None,
             answers=services is not None,
-            starting=tuple(name for name, state in (services or {}).items() if state == "starting"),
+            starting=tuple(name for name, state in named if state == "starting"),
+            ended=tuple(name for name, state in named if state == "ended"),
             pid=server.pid if server else None,
             endpoint=f"http://127.0.0.1:{port}",
             mlflow_url=self.mlflow_url,

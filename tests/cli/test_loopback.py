@@ -18,6 +18,13 @@ def test_loopback_is_added_to_the_hosts_without_proxy() -> None:
     assert environment["NO_PROXY"] == environment["no_proxy"] == hosts
 
 
+def test_no_proxy_for_anything_stays_so() -> None:
+    """Python's clients read ``*`` beside other hosts as a host of that name."""
+    environment = {"HTTP_PROXY": "http://proxy:3128", "no_proxy": "*"}
+    bypass_proxy(environment)
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "*"
+
+
 def test_environment_without_proxy_is_not_changed() -> None:
     environment = {"http_proxy": "", "no_proxy": "x"}
     bypass_proxy(environment)

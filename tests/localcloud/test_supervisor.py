@@ -196,10 +196,26 @@ def test_contradicting_variables_are_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.us-east-2.amazonaws.com")
     cloud = make_cloud(tmp_path / "state")
     named = cloud.contradicting_variables()
-    assert {"AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"} <= set(
-        named
-    )
+    assert {"AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_CREDENTIAL_EXPIRATION"} <= set(named)
     assert not set(named) & set(cloud.env())
+
+
+def test_profile_cannot_lead_past_the_endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config"
+    file.write_text("[default]\nignore_configured_endpoint_urls = true\nuse_fips_endpoint = true\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    cloud = make_cloud(tmp_path / "state")
+    for name, value in cloud.env().items():
+        monkeypatch.setenv(name, value)
+    for service in ("sts", "s3", "sagemaker"):
+        assert boto3.client(service).meta.endpoint_url == cloud.endpoint
+
+
+def test_no_proxy_for_anything_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    assert make_cloud(tmp_path / "state").env()["no_proxy"] == "*"
 
 
 def test_server_that_does_not_answer_is_running_until_it_is_stopped(

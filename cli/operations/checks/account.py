@@ -18,6 +18,7 @@ from cli.operations.checks.check import (
     unchecked,
     warning,
 )
+from registry.text import one_line
 
 #: AWS refuses a signature that is further than this from its own clock, in seconds.
 SKEW_LIMIT = 300
@@ -26,9 +27,21 @@ _LOCAL = 'cards local up && eval "$(cards local env)"'
 
 
 def region(context: CheckContext) -> Iterator[CheckResult]:
-    """A region is chosen."""
+    """The configuration can be read, and a region is chosen."""
+    from botocore.exceptions import BotoCoreError, ProfileNotFound
+
     try:
         chosen = context.aws.region
+    except ProfileNotFound as error:
+        yield failed(
+            one_line(str(error)), "unset AWS_PROFILE AWS_DEFAULT_PROFILE; or aws configure"
+        )
+        return
+    except BotoCoreError as error:
+        yield failed(
+            one_line(str(error)), "mend the file, or name another: export AWS_CONFIG_FILE=…"
+        )
+        return
     except CliError:
         yield failed("none is set", f"export AWS_REGION=us-east-2; or {_LOCAL}")
         return

@@ -16,6 +16,7 @@ from cli.operations.checks.check import (
 )
 
 _SETUP = "python scripts/setup_sagemaker_project.py"
+_RESTART = "cards local status says whether it has ended; cards local down, then cards local up"
 
 
 def mlflow(context: CheckContext) -> Iterator[CheckResult]:
@@ -36,7 +37,7 @@ def mlflow(context: CheckContext) -> Iterator[CheckResult]:
     try:
         experiment = find_experiment(context.aws.session, uri, EXPERIMENT)
     except MlflowError as error:
-        remedy = "cards local logs" if context.aws.is_local else "look at it in SageMaker Studio"
+        remedy = _RESTART if context.aws.is_local else "look at it in SageMaker Studio"
         yield failed(f"does not answer: {error}", remedy)
         return
     if experiment is None:

@@ -6,19 +6,71 @@ import os
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from cli.errors import CliError
 from cli.loopback import LOOPBACK
-from cli.operations.checks.check import Check, CheckContext, CheckResult, failed, ok, warning
+from cli.operations.checks.check import (
+    Check,
+    CheckContext,
+    CheckResult,
+    State,
+    failed,
+    ok,
+    warning,
+)
 from registry.telemetry import enabled_reports
 
 _SERVICE = "AWS_ENDPOINT_URL_"
 _IGNORE = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+#: What a tool for temporary credentials leaves; a past time ends every request.
+_EXPIRATION, _TOKEN = "AWS_CREDENTIAL_EXPIRATION", "AWS_SESSION_TOKEN"
+#: The services whose state every command reads first.
+_SERVICES = ("sts", "ssm", "s3", "sagemaker")
 _MLFLOW = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
 
 
 def variables(context: CheckContext) -> Iterator[CheckResult]:
-    """No variable of an earlier session contradicts the endpoint."""
+    """No variable or profile of an earlier session contradicts the endpoint."""
     results = [*judge_variables(os.environ), *judge_reports(os.environ)]
+    if not any(each.state is State.FAILED for each in results):
+        results += judge_endpoints(os.environ, _endpoints(context))
     yield from results or [ok("none contradicts the endpoint, none switches reports on")]
+
+
+def _endpoints(context: CheckContext) -> dict[str, str]:
+    """Address by service, as clients have read them from variables and configuration file."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return {name: str(context.client(name).meta.endpoint_url) for name in _SERVICES}
+    except (CliError, BotoCoreError):
+        return {}  # The check of the region says why no client can be made.
+
+
+def judge_endpoints(
+    environment: Mapping[str, str], endpoints: Mapping[str, str]
+) -> Iterator[CheckResult]:
+    """What the configuration file does to the endpoint, which the variables do not tell.
+
+    Args:
+        environment: Names and values; none of the variables leads a service elsewhere.
+        endpoints: Address by service, as clients use it.
+    """
+    file = environment.get("AWS_CONFIG_FILE") or "~/.aws/config"
+    local = _is_loopback(environment.get("AWS_ENDPOINT_URL", ""))
+    for service, url in endpoints.items():
+        if _is_loopback(url) == local:
+            continue
+        if local:
+            yield failed(
+                f"{file} switches AWS_ENDPOINT_URL off: {service} is asked at {url}",
+                f"export {_IGNORE}=false",
+            )
+        else:
+            yield failed(
+                f"{file} leads {service} to {url}, and AWS_ENDPOINT_URL does not",
+                f"remove endpoint_url from it, or export AWS_ENDPOINT_URL={url}",
+            )
+        return
 
 
 def judge_variables(environment: Mapping[str, str]) -> Iterator[CheckResult]:
@@ -32,6 +84,11 @@ def judge_variables(environment: Mapping[str, str]) -> Iterator[CheckResult]:
         if name.startswith(_SERVICE) and value and _is_loopback(value) != local:
             service = name.removeprefix(_SERVICE).lower()
             yield failed(f"{name} leads {service} to {value}", f"unset {name}")
+    if environment.get(_EXPIRATION) and not environment.get(_TOKEN):
+        yield failed(
+            f"{_EXPIRATION} is of temporary credentials, and these are not: they have no {_TOKEN}",
+            f"unset {_EXPIRATION}",
+        )
     if local and environment.get(_IGNORE, "").lower() == "true":
         yield failed(f"{_IGNORE} switches AWS_ENDPOINT_URL off", f"unset {_IGNORE}")
     if local and environment.get("AWS_PROFILE"):

@@ -1,11 +1,14 @@
-"""``cards doctor`` names variables that lead requests elsewhere."""
+"""``cards doctor`` names variables and profiles that lead requests elsewhere."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from cli.operations.checks.check import State
 from cli.operations.checks.variables import judge_reports, judge_variables
+from tests.cli.command import cards
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 
@@ -23,6 +26,11 @@ LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
             {**LOCAL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
             State.FAILED,
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        ),
+        (
+            {**LOCAL, "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"},
+            State.FAILED,
+            "AWS_CREDENTIAL_EXPIRATION",
         ),
         ({**LOCAL, "AWS_PROFILE": "work"}, State.WARNING, "AWS_PROFILE"),
         (
@@ -45,6 +53,7 @@ def test_variable_with_another_value_is_named(
     [
         {},
         {"AWS_PROFILE": "work"},
+        {"AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z", "AWS_SESSION_TOKEN": "t"},
         LOCAL,
         {
             **LOCAL,
@@ -63,3 +72,67 @@ def test_variable_that_switches_reports_on_is_named() -> None:
     assert result.state is State.WARNING
     assert result.line.startswith("ORT_DISABLE_TELEMETRY=0")
     assert result.remedy == "unset ORT_DISABLE_TELEMETRY"
+
+
+#: A port that nobody listens on: nothing here needs an answer.
+_SILENT = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a",
+           "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-2"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("profile", "variables", "words"),
+    [
+        (
+            "ignore_configured_endpoint_urls = true",
+            {},
+            ("switches AWS_ENDPOINT_URL off", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=false"),
+        ),
+        (
+            "endpoint_url = http://127.0.0.1:4566",
+            {"AWS_ENDPOINT_URL": ""},
+            ("leads sts to http://127.0.0.1:4566", "remove endpoint_url"),
+        ),
+    ],
+)
+def test_configuration_file_that_leads_elsewhere_is_named(
+    profile: str,
+    variables: dict[str, str],
+    words: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(f"[default]\n{profile}\n")
+    for name, value in {**_SILENT, **variables, "AWS_CONFIG_FILE": str(file)}.items():
+        monkeypatch.setenv(name, value)
+    (result,) = judged()
+    assert result["state"] == "failed" and str(file) in result["line"]
+    assert words[0] in result["line"] and words[1] in result["remedy"]
+    # What `cards local env` sets is stronger than any profile.
+    if not variables:
+        monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false")
+        assert [each["state"] for each in judged()] == ["ok"]
+
+
+def judged() -> list[dict[str, str]]:
+    findings = cards("doctor", "--json").json["findings"]
+    return [each for each in findings if each["check"] == "variables"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "remedy"),
+    [({"AWS_PROFILE": "nobody"}, "unset AWS_PROFILE"),
+     ({"AWS_CONFIG_FILE": "broken"}, "AWS_CONFIG_FILE")],
+)  # fmt: skip
+def test_configuration_that_cannot_be_read_fails(
+    variables: dict[str, str], remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken").write_text("[default\nx")
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**_SILENT, **variables}.items():
+        monkeypatch.setenv(name, value)
+    done = cards("doctor", "--json")
+    first = done.json["findings"][0]
+    assert done.code == 1
+    assert (first["check"], first["state"]) == ("region", "failed")
+    assert remedy in first["remedy"]
