@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -12,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from localcloud import LocalCloud
+from tests.cli.command import cards, refused
 from tests.running_cloud import Client, client_of, make_cloud, make_role, until
 
 pytestmark = pytest.mark.processes
@@ -51,6 +56,30 @@ def refuses_web_pages(base: str) -> None:
         connection.close()
 
 
+def says_that_it_ended(cloud: LocalCloud) -> None:
+    """Ends MLflow alone, as a machine without memory does."""
+    where = ["--state-dir", str(cloud.state_dir), "--port", str(cloud.port)]
+    assert cards("local", "status", *where).code == 0
+    for pid in mlflow_processes(cloud):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: cloud.status().ended == ("MLflow",), seconds=20)
+    done = cards("local", "status", "--json", *where)
+    assert (done.code, done.json["ended"]) == (1, "MLflow")
+    refused(cards("local", "up", *where), "MLflow has ended", "cards local down")
+
+
+def mlflow_processes(cloud: LocalCloud) -> list[int]:
+    """MLflow's server and its worker, without the local cloud's launcher of them."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = line.read_bytes().decode(errors="replace").split("\0")
+            launcher = any(word.endswith("end_with_parent.py") for word in words)
+            if str(cloud.mlflow_port) in words and not launcher:
+                found.append(int(line.parent.name))
+    return found
+
+
 def test_an_apps_server_keeps_its_runs_over_a_restart_and_ends_with_the_app(
     tmp_path: Path,
 ) -> None:
@@ -79,6 +108,9 @@ def test_an_apps_server_keeps_its_runs_over_a_restart_and_ends_with_the_app(
         status = cloud.start()
         assert status.starting == () and answers(cloud.mlflow_url), "up means: MLflow answers too"
         refuses_web_pages(cloud.mlflow_url)
+        says_that_it_ended(cloud)
+        cloud.stop()
+        assert cloud.start().ended == () and answers(cloud.mlflow_url)
         found = call(cloud.mlflow_url, "experiments/get-by-name?experiment_name=cards")
         experiment = found["experiment"]
         assert experiment["experiment_id"] == made["experiment_id"]
