@@ -35,7 +35,8 @@ from export.fidelity.gate import GateInputs, GateResult, apply_gate
 from export.fidelity.gate_images import GateImages, evenly_spaced, render_gate_images
 from export.fidelity.index_recall import cosines_lost
 from export.fidelity.measurement import MeasuredModel, embed, embed_with_swapped_channels, measure
-from export.fidelity.report import fidelity_page, fidelity_report
+from export.fidelity.page import fidelity_page
+from export.fidelity.report import fidelity_report
 from export.fidelity.thresholds import GateError, Thresholds
 from export.graphs import batch_graph
 from export.graphs.lint import has_external_data, lint
@@ -95,7 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> str:
     """Compiles, applies the gate and writes; returns one line for the job's ExitMessage."""
     chosen = compiler(options.compiler, Deadline(options.max_runtime_seconds, _began))
-    advised = compiler_kind(chosen.name).calibration_images
+    kind = compiler_kind(chosen.name)
+    advised = kind.calibration_images
     compile_settings, thresholds, images = _compile_settings(options.settings, advised)
     name = parse_name(options.source_name)
     output: Path = options.output
@@ -128,9 +130,17 @@ def run(options: argparse.Namespace) -> str:
             artifact.weights,
         )
         _write_json(output / FIDELITY, report)
-        write_atomically(
-            output / FIDELITY_PAGE, fidelity_page(report, options.source_name, made.path.name)
+        page = fidelity_page(
+            options.source_name,
+            kind,
+            made,
+            gate_images,
+            (measured[ONNX_STAGE], measured[made.stage]),
+            fidelity,
+            artifact.weights,
+            images,
         )
+        write_atomically(output / FIDELITY_PAGE, page)
         batch_files = _batch_graph(graph, gate_images, output)
         source = Source(
             options.source_name,

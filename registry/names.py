@@ -46,6 +46,8 @@ APPROVED_PREFIX = "approved/"
 MODEL_QUALITY_PREFIX = "model-quality/"
 #: The approver's page of each version (:mod:`registry.versions.report_page`).
 REPORT_PAGES_PREFIX = "report-pages/"
+#: The longest such page, in bytes, of whatever card set.
+REPORT_PAGE_LIMIT = 2 * 10**6
 RECONCILER_PREFIX = "reconciler/"
 # Release bucket:
 RELEASES_PREFIX = "releases/"
@@ -206,6 +208,17 @@ def parse_name(text: str) -> ModelName:
             " such as student-efficientnet-lite0-stage2-v1"
         )
     return ModelName(model_type, architecture, stage, int(version))
+
+
+def leads_to(name: ModelName | None) -> str:
+    """What approving a version starts, for people and logs."""
+    if name is None:
+        return "nothing is released from a version without a name by the convention"
+    if name.releasable:
+        return "its compilation starts by itself; the release follows when the gate has passed"
+    if name.model_type == STUDENT and name.stage == "stage1":
+        return "stage 1 is an intermediate checkpoint: nothing is released from it"
+    return "nothing is released from it: only an approved stage-2 student leads to a release"
 
 
 def name_in_description(description: str) -> ModelName | None:

@@ -186,11 +186,7 @@ def _change(
     return Change(
         live.label,
         context.role,
-        differences=(
-            ("Named right", paired.named),
-            ("Named at all, right or wrong", paired.accepted),
-            ("Right card nearest, before the threshold", paired.first),
-        ),
+        differences=paired.rows,
         won=pictured(paired.won),
         lost=pictured(paired.lost),
         won_count=len(paired.won),

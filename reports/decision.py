@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 from registry.channels import CHANNELS
 from registry.convergence import Approval, Observation, Step, next_step
-from registry.names import BY_PROMOTION, ModelName
-from registry.versions.approval import leads_to
+from registry.names import BY_PROMOTION, ModelName, leads_to
 
 #: What each step is, for people.
 STEPS: Mapping[Step, str] = {

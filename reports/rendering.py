@@ -19,12 +19,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from registry.names import REPORT_PAGE_LIMIT
 from registry.untrusted.text import printable
 from reports.page import Page
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: The longest page, in bytes.
-LIMIT = 2 * 10**6
+LIMIT = REPORT_PAGE_LIMIT
 _DIGEST = r'<meta name="%s-digest" content="([0-9a-f]{64})">'
 _CONTENT = re.compile(_DIGEST % "content", re.ASCII)
 _EVIDENCE = re.compile(_DIGEST % "evidence", re.ASCII)
@@ -48,13 +49,13 @@ def version_page(page: Page) -> str:
         PageTooLargeError: It is longer than :data:`LIMIT`.
     """
     digests = {"content": content_digest(page), "evidence": evidence_digest(page)}
-    return _render("version.html", page=page, digests=digests)
+    return render("version.html", page=page, digests=digests)
 
 
 def registry_page(group: str, entries: Sequence[Any], more: int) -> str:
     """The registry's index; its only script searches, and without it everything is there."""
     script = _text("search.js")
-    return _render(
+    return render(
         "registry.html", _source(script), group=group, entries=entries, more=more,
         script=Markup(script),  # noqa: S704
     )  # fmt: skip
@@ -94,7 +95,17 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _render(template: str, allowed: str = "", **values: Any) -> str:
+def render(template: str, allowed: str = "", **values: Any) -> str:
+    """A template's HTML with the style and the policy.
+
+    Args:
+        template: Its file name.
+        allowed: The policy's word for the only script; empty for none.
+        values: What the template shows.
+
+    Raises:
+        PageTooLargeError: It is longer than :data:`LIMIT`.
+    """
     style = _text("style.css")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_source(style)}'; "

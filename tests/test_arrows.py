@@ -1,6 +1,7 @@
 """Who may import whom. A new arrow is a decision: record it in docs/decisions/ first."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -17,7 +18,7 @@ ROOMS = {
     "recognition": {"registry"},
     "edge": {"registry", "recognition"},
     "reports": {"registry", "recognition"},
-    "export": {"registry", "recognition"},
+    "export": {"registry", "recognition", "reports"},
     "training": {"registry", "recognition", "reports", "export"},
     "infra": {"registry"},
     "cli": {
@@ -258,3 +259,26 @@ def modules_of(file: Path) -> set[str]:
                 deeper = f"{each.module}.{alias.name}"
                 found.add(deeper if deeper in MODULES else each.module)
     return (found & set(MODULES)) - {module_name(file)}
+
+
+#: What the compile job's container lacks: export/requirements.lock does not have it.
+NOT_IN_THE_COMPILE_JOB = ("boto3", "botocore", "torch", "rich", "typer", "sagemaker", "mlflow")
+
+
+@pytest.mark.processes
+def test_the_compile_job_imports_nothing_that_its_container_lacks() -> None:
+    blocked = f"""
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {NOT_IN_THE_COMPILE_JOB!r}:
+            raise ImportError(f"{{name}} is not in the compile job's container")
+
+sys.meta_path.insert(0, Blocked())
+import export.compile_job
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", blocked], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

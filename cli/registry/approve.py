@@ -64,7 +64,7 @@ def approve(
     approve it.
     """
     from cli.console import print_json, print_line
-    from registry.versions.approval import leads_to
+    from registry.names import leads_to
     from registry.versions.packages import APPROVED
 
     aws = AwsSession(environment)

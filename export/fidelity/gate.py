@@ -40,6 +40,13 @@ _LEAST = 0.1
 #: Agreement of tints, -1 to 1, below which red and blue are exchanged; chance alone, as with cards
 #: that are all grey, stays above it, and two sets of cards had .68 to .81.
 _EXCHANGED = -0.3
+#: The limits that are no setting, by the names that the report has for them.
+FIXED = {
+    "index_cosine": _SAME,
+    "index_recall": _RECALL,
+    "tint_agreement": _EXCHANGED,
+    "standard_errors": _Z,
+}
 
 
 @dataclass(frozen=True)

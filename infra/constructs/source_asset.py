@@ -42,6 +42,9 @@ def source_asset(*packages: str, root: Path = ROOT) -> AssetOptions:
             f"!/{package}/**/",
             f"!/{package}/**/*.py",
             f"!/{package}/requirements.lock",
+            f"!/{package}/templates/*.html",
+            f"!/{package}/templates/*.css",
+            f"!/{package}/templates/*.js",
         ]
     return {
         "path": str(root),

@@ -24,12 +24,12 @@ from registry.compilation import jobs as compilation
 from registry.compilation.compile_settings import CompileSettings
 from registry.convergence import Approval, JobState, Observation, Step, Verdict, next_step
 from registry.deployment import Deployment
+from registry.names import leads_to
 from registry.notices import Notifier
 from registry.releases import publication as releases
 from registry.releases import retention
 from registry.releases.folders import is_complete
 from registry.releases.release_owner import is_stale, owner_arn
-from registry.versions.approval import leads_to
 from registry.versions.packages import APPROVED, describe
 
 if TYPE_CHECKING:

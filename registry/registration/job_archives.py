@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from registry.aws import split_s3_uri
+from registry.names import REPORT_PAGE_LIMIT
 from registry.object_identity import (
     CLOCK_DIFFERENCE,
     HashedObject,
@@ -25,7 +26,7 @@ from registry.registration.request import (
     RegistrationRequest,
 )
 from registry.untrusted.archives import ArchiveError, read_members
-from registry.versions.report_page import PAGE_FILE, PAGE_LIMIT
+from registry.versions.report_page import PAGE_FILE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -72,7 +73,7 @@ def read_output(s3: S3Client, job: Mapping[str, Any]) -> JobOutput:
         stream = HashedObject(s3, uri)
         found = read_members(
             cast(IO[bytes], stream),
-            {REQUEST_FILE: REQUEST_LIMIT, PAGE_FILE: PAGE_LIMIT},
+            {REQUEST_FILE: REQUEST_LIMIT, PAGE_FILE: REPORT_PAGE_LIMIT},
             label=split_s3_uri(uri)[1],
             total_bytes=OUTPUT_LIMIT,
         )

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError, HTTPClientError
 
 from registry.aws_errors import Meaning, means
-from registry.names import STUDENT, ModelName
 from registry.untrusted.text import DESCRIPTION_LIMIT, one_line, shortened
 from registry.versions.metadata import FAILURE_REASON
 from registry.versions.packages import APPROVED, REJECTED, Package, describe
@@ -190,17 +189,6 @@ def apply(
         f"{package.label}: SageMaker took the decision and still shows {package.approval}; "
         "look again in a minute: cards registry show"
     )
-
-
-def leads_to(name: ModelName | None) -> str:
-    """What approving a version starts, for people and logs."""
-    if name is None:
-        return "nothing is released from a version without a name by the convention"
-    if name.releasable:
-        return "its compilation starts by itself; the release follows when the gate has passed"
-    if name.model_type == STUDENT and name.stage == "stage1":
-        return "stage 1 is an intermediate checkpoint: nothing is released from it"
-    return "nothing is released from it: only an approved stage-2 student leads to a release"
 
 
 def _checked(reason: str, label: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from registry.aws import split_s3_uri
-from registry.names import REPORT_PAGES_PREFIX, ModelName
+from registry.names import REPORT_PAGE_LIMIT, REPORT_PAGES_PREFIX, ModelName
 from registry.object_identity import ObjectIdentity, is_not_there
 from registry.versions.metadata import APPROVAL_REASON, REPORT_PAGE
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 #: Its name in ``output.tar.gz``.
 PAGE_FILE = "report.html"
-#: The longest page, in bytes, of whatever card set.
-PAGE_LIMIT = 2 * 10**6
 _IN_REASON = re.compile(r"\(page ([0-9a-f]{64})\)", re.ASCII)
 
 
@@ -69,7 +67,7 @@ def read(s3: S3Client, bucket: str, package: Package) -> bytes | None:
         if not is_not_there(error):
             raise
         raise ReportPageError(f"{uri}: does not exist any more") from None
-    page = bytes(answer["Body"].read(PAGE_LIMIT + 1))
+    page = bytes(answer["Body"].read(REPORT_PAGE_LIMIT + 1))
     if hashlib.sha256(page).hexdigest() != recorded.sha256:
         raise ReportPageError(f"{uri}: is not the page that was registered: its SHA-256 differs")
     return page

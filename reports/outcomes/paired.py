@@ -99,6 +99,15 @@ class PairedComparison:
     won: tuple[ChangedCard, ...]
     lost: tuple[ChangedCard, ...]
 
+    @property
+    def rows(self) -> tuple[tuple[str, Difference], ...]:
+        """The three differences, each with what it is of."""
+        return (
+            ("Named right", self.named),
+            ("Named at all, right or wrong", self.accepted),
+            ("Right card nearest, before the threshold", self.first),
+        )
+
 
 def why_not(new: ViewOutcomes, other: ViewOutcomes) -> str:
     """Why two models cannot be compared view by view; empty where they can."""

@@ -42,9 +42,11 @@ from recognition.search.index import ReferenceIndex
 from recognition.search.match_score import MatchScore
 from registry.compilation.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
 from registry.versions import metadata
+from reports.gate_figures import nameless
 from tests.export.conftest import CONTRACT, Exported
 from tests.export.hailo import stand_in as hailo_stand_in
 from tests.export.student import WEIGHTS, pack
+from tests.reports.test_page import Read
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "student-small-stage2-v1"
@@ -570,5 +572,38 @@ def test_report_and_page_name_the_weights_that_the_student_descends_from(done: J
     assert done.read("fidelity.json")["weights"] == [
         {"name": "lite0==0.1.0", "sha256": "ab" * 32, "licence": "Apache-2.0"}
     ]
-    page = (done.output / "fidelity.html").read_text()
-    assert "<h2>Descends from</h2>" in page and "<td>Apache-2.0</td>" in page
+    page = " ".join(Read((done.output / "fidelity.html").read_text()).text.split())
+    assert "Licence of the weights" in page and "Apache-2.0 of lite0==0.1.0" in page
+
+
+def test_page_says_what_compiling_changed_in_words(done: Job) -> None:
+    """Every figure of the gate has a name and a meaning, and the numbers are the report's."""
+    report = done.read("fidelity.json")
+    assert nameless(report["figures"]) == []
+    read = Read((done.output / "fidelity.html").read_text())
+    shown = {
+        each["data-gate"]: float(each["data-value"] or "nan")
+        for _, each in read.elements
+        if "data-gate" in each
+    }
+    assert shown and {key: report["figures"][key] for key in shown} == shown
+    named = next(
+        float(each["data-value"] or "nan")
+        for _, each in read.elements
+        if each.get("data-figure") == "accepted_right"
+    )
+    acceptance = done.read("compilation.json")["acceptance"]
+    assert named == acceptance["accepted_right"]
+    text = " ".join(read.text.split())
+    for each in ("What compiling changed", "Agreement, worst card", "No chip", "What happens next"):
+        assert each in text
+    for key in report["figures"]:
+        assert "_" not in key or key not in text, f"{key} is a raw key"
+
+
+def test_paired_answers_of_the_page_add_up_to_the_evaluation(done: Job) -> None:
+    read = Read((done.output / "fidelity.html").read_text())
+    found = [each["data-difference"] for _, each in read.elements if "data-difference" in each]
+    differences = [float(each) for each in found]
+    figures = done.read("fidelity.json")["figures"]
+    assert differences[2] == pytest.approx(-figures["top1_drop"])

@@ -53,8 +53,10 @@ def test_the_functions_carry_the_registry_and_themselves(deployment: Assembly) -
 
 def test_job_archive_holds_its_packages_and_requirements(deployment: Assembly) -> None:
     """The requirements are what the job installs first: without them it cannot start."""
-    packages = sources("registry", "recognition", "export")
-    assert contents(job_code(deployment)) == packages | {"export/requirements.lock"}
+    packages = sources("registry", "recognition", "reports", "export")
+    templates = {str(each.relative_to(ROOT)) for each in (ROOT / "reports/templates").iterdir()}
+    found = contents(job_code(deployment))
+    assert found == packages | templates | {"export/requirements.lock"}
 
 
 def test_every_handler_of_the_template_is_a_function_in_the_archive(deployment: Assembly) -> None:

@@ -9,7 +9,7 @@ from constructs import Construct
 from infra.constructs.source_asset import source_asset
 
 #: The packages that the compile job imports.
-JOB_PACKAGES = ("registry", "recognition", "export")
+JOB_PACKAGES = ("registry", "recognition", "reports", "export")
 
 
 class JobCode(Construct):

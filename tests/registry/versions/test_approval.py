@@ -13,14 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.convergence import Approval, Step, next_step
-from registry.names import parse_name
+from registry.names import leads_to, parse_name
 from registry.versions.approval import (
     DESCRIPTION_LIMIT,
     ApprovalError,
     ApprovalResult,
     apply,
     decide,
-    leads_to,
 )
 from registry.versions.packages import APPROVED, PENDING, REJECTED, Package, describe
 from tests.faults import Faults

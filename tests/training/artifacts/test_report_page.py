@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import torch
 
+from registry.names import REPORT_PAGE_LIMIT
 from registry.versions.metadata import kept_metrics
-from registry.versions.report_page import PAGE_FILE, PAGE_LIMIT
+from registry.versions.report_page import PAGE_FILE
 from reports.evidence import EVIDENCE
 from reports.figures import from_metadata
 from tests.reports.test_page import Read
@@ -99,7 +100,7 @@ def test_page_evaluation_registry_and_mlflow_have_the_same_numbers(
             assert value == pytest.approx(kept[name].value, rel=1e-5), name
     assert compared >= 5
     assert made.tracker.files == [made.output / PAGE_FILE]
-    assert len(made.page.encode()) < PAGE_LIMIT
+    assert len(made.page.encode()) < REPORT_PAGE_LIMIT
 
 
 def test_page_says_what_the_job_was_told_when_it_was_submitted(
