@@ -74,9 +74,10 @@ def confusion_map(where: EmbeddingMap, pairs: Sequence[tuple[str, str, int]]) ->
     names = "; ".join(f"{each.number}: {', '.join(each.cards)}" for each in found)
     note = (
         "Each dot is a card; near dots look alike to the model. Two dimensions show "
-        f"{where.share:.0%} of the spread, so dots that lie on each other may be far apart. Lines "
-        "join cards that are confused."
+        f"{where.share:.0%} of the spread, so dots that lie on each other may be far apart."
     )
+    if known:
+        note += " Lines join cards that are confused."
     return MapDrawing(
         title="Where the cards lie",
         note=note,

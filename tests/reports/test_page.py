@@ -15,7 +15,8 @@ from registry.convergence import Approval, JobState, Observation, Step
 from registry.names import BY_APPROVAL, BY_PROMOTION, ModelName
 from reports.assembly import PageContext, assemble
 from reports.decision import STEPS, Circumstances, choices, console_link
-from reports.evidence import Confusion, Evidence
+from reports.embedding_map import embedding_map
+from reports.evidence import Confusion, Evidence, SharedArtworks
 from reports.figures import from_evaluation, from_metadata
 from reports.outcomes.view_outcomes import ViewOutcomes
 from reports.page import Ancestor
@@ -225,6 +226,7 @@ def test_17592_cards_make_a_page_within_its_bound_quickly() -> None:
     rng = np.random.default_rng(0)
     cards = [f"set{number // 200}-{number % 200}-with-a-long-name" for number in range(17_592)]
     noise = [card_image(rng) for _ in range(4)]
+    gallery = rng.normal(size=(len(cards), 768)).astype(np.float32)
 
     def made(seed: int) -> Evidence:
         draws = np.random.default_rng(seed).random((2, len(cards) * 2))
@@ -240,6 +242,8 @@ def test_17592_cards_make_a_page_within_its_bound_quickly() -> None:
             unknown=(wrong,) * 6,
             confusions=tuple(Confusion(card, cards[0], 1, 2) for card in cards[:40]),
             cards=dict.fromkeys(cards[:48], noise[3]),
+            map=embedding_map(gallery, cards, [(card, cards[0]) for card in cards[:40]]),
+            shared=SharedArtworks(900, 2000, tuple((card,) * 8 for card in cards[:24])),
         )
 
     started = time.monotonic()
@@ -272,3 +276,23 @@ def test_figures_of_later_evaluations_are_read_by_their_groups() -> None:
     hostile = from_evaluation({"top1": "<b>", "auroc": float("nan"), "threshold": True})
     assert hostile == {}
     assert from_metadata({"Top1": "0.5", "Top1Low": "0.4", "Top1High": "0.6"})["top1"].low == 0.4
+
+
+def test_map_shows_which_neighbourhoods_are_confused() -> None:
+    gallery = np.eye(6, dtype=np.float32)[:, :4] + 0.1
+    ids = ["a", "b", "c", "d", "e", "f"]
+    where = embedding_map(gallery, ids, [("a", "b"), ("c", "b"), ("e", "f")])
+    assert len(where.dots) == 6 and set(where.places) == {"a", "b", "c", "e", "f"}
+    assert all(0 <= each <= 1000 for place in where.dots for each in place) and where.share > 0.5
+    pairs = (Confusion("a", "b", 2, 4), Confusion("c", "b", 1, 4), Confusion("e", "f", 1, 4))
+    kept = Evidence.from_json(examples.evidence(map=where, confusions=pairs).to_json())
+    text = words(read(subject(evidence=kept)))
+    assert "a, b, c: 3 views are nearest to another of them" in text
+    assert "e, f: 1 view is nearest to another of them" in text
+
+
+def test_reprints_are_listed_as_what_no_view_tells_apart() -> None:
+    shared = SharedArtworks(2, 5, (("base1-4", "base4-4", "lc-3"), ("base1-2", "base2-2")))
+    text = words(read(subject(evidence=examples.evidence(shared=shared))))
+    assert "5 cards show one of 2 pictures that other cards show" in text
+    assert "base1-4 and base4-4 and lc-3; base1-2 and base2-2" in text

@@ -166,15 +166,25 @@ def _training(history: MetricHistory) -> TrainingCurves | None:
         return None
     count = min(len(usable), kept.CURVE_POINTS)
     chosen = [usable[round(index)] for index in np.linspace(0, len(usable) - 1, count)]
-    names = [name for name in chosen[-1][1] if name.startswith(_SHARE)]
+    names = dict.fromkeys(name for _, each in usable for name in each if name.startswith(_SHARE))
     return TrainingCurves(
         steps=tuple(step for step, _ in chosen),
         loss=tuple(float(figures["loss"]) for _, figures in chosen),
         shares={
-            name.removeprefix(_SHARE): tuple(float(each.get(name, 0.0)) for _, each in chosen)
+            name.removeprefix(_SHARE): _carried([each.get(name) for _, each in chosen])
             for name in names
         },
     )
+
+
+def _carried(values: Sequence[float | None]) -> tuple[float, ...]:
+    """A share at each interval: not every one measures it, and those between have the last one."""
+    last = next((each for each in values if each is not None), 0.0)
+    found = []
+    for each in values:
+        last = last if each is None else each
+        found.append(float(last))
+    return tuple(found)
 
 
 def _finite(figures: Mapping[str, Any]) -> bool:

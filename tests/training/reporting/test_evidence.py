@@ -36,6 +36,8 @@ def test_outcomes_of_views_add_up_to_the_evaluation(
     cards, result = measured
     (tmp_path / "model.safetensors").write_bytes(bytes(7))
     history = [(step, {"loss": 1 / step, "share_kl": 0.5}) for step in range(1, 500)]
+    history[0][1].pop("share_kl")
+    history[-1][1].pop("share_kl")
     kept = collect_evidence(cards, result, history, tmp_path)
     views, test = kept.views, result.test
     assert float(views.first().mean()) == test.top1
@@ -46,6 +48,13 @@ def test_outcomes_of_views_add_up_to_the_evaluation(
     assert kept.data.known == len(cards.split.known)
     assert kept.training is not None and len(kept.training.steps) == 200
     assert (kept.training.steps[0], kept.training.steps[-1]) == (1, 499)
+    # An interval that measures no shares has those of the one before.
+    assert set(kept.training.shares["kl"]) == {0.5}
+    assert kept.map is not None and len(kept.map.dots) == len(cards.split.known)
+    assert set(kept.map.places) == {
+        card for each in kept.confusions for card in (each.card_id, each.answer)
+    }
+    assert kept.shared is not None
     assert Evidence.from_json(kept.to_json()) == kept
 
 
