@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from registry.convergence import Observation
+from registry.untrusted.text import shortened
 from registry.versions.comparison import ComparedVersion, Comparison, compare
 from reports import verdict
 from reports.data_and_size import data_rows, lint_words, size_rows
@@ -24,6 +25,8 @@ from reports.unmeasured import unmeasured
 CARDS_SHOWN, PAIRS_SHOWN, ROWS_SHOWN, REMARKS_SHOWN = 12, 12, 24, 8
 #: The section of a comparison that has a job's settings, and the fact that names the code.
 _SETTINGS, COMMIT = "Hyper-parameters", "Commit"
+#: Characters of a value that the table of differences shows.
+_VALUE_SHOWN = 80
 _WITHOUT = "This version keeps no evidence.json: it was registered before training jobs wrote one"
 _STATES = {"Approved": "approved", "Rejected": "rejected"}
 _STATUS = {"Approved": "approved", "Rejected": "rejected", "PendingManualApproval": "waits"}
@@ -248,7 +251,7 @@ def _differing(compared: Comparison, other: str, role: str) -> Differences:
         if title == _SETTINGS or None not in row.values
     ]
     differing = [
-        Differing(row.key, row.values[0] or "–", row.values[1] or "–")
+        Differing(row.key, *(shortened(value or "–", _VALUE_SHOWN) for value in row.values))
         for row in rows
         if row.differs
     ]

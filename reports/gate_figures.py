@@ -153,11 +153,12 @@ GATE_MEANINGS: Mapping[str, GateMeaning] = {
         _threshold("tint_agreement"),
     ),
     "index_cosine_worst": GateMeaning(
-        "Index, worst row", COSINE, "agreement of the shipped index with the shipped model",
+        "Index, worst row", COSINE, "agreement of the shipped rows with the shipped model",
         _threshold("index_cosine"),
     ),
     "index_recall": GateMeaning(
-        "Index, rows found again", SHARE, "by its search graph", _threshold("index_recall")
+        "Index, answers as near as can be", SHARE,
+        "of views, whose nearest card the 8-bit rows find as the model's own embeddings do",
     ),
     "added_cards": GateMeaning("Cards added after training", COUNT, "that are only in the index"),
     "added_queries": GateMeaning("Views of added cards", COUNT, "that were looked at"),

@@ -11,8 +11,8 @@ from reports import verdict
 from reports.decision import STEPS
 from reports.figures import Figure
 from reports.gate_figures import GateFigure, gate_figures
+from reports.outcomes.paired import ChangedCard, PairedComparison
 from reports.page import Change, PicturedCard, Row
-from reports.paired import ChangedCard, PairedComparison
 from reports.rendering import render
 
 #: Cards that are shown of each kind.

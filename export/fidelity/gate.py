@@ -43,7 +43,6 @@ _EXCHANGED = -0.3
 #: The limits that are no setting, by the names that the report has for them.
 FIXED = {
     "index_cosine": _SAME,
-    "index_recall": _RECALL,
     "tint_agreement": _EXCHANGED,
     "standard_errors": _Z,
 }

@@ -14,12 +14,12 @@ from recognition.file_digest import file_sha256
 from recognition.search.gallery import TIE, Gallery
 from registry.compilers import CompilerKind
 from registry.weight_origins import WeightOrigin
+from reports.drawings.pictures import picture
 from reports.figures import from_evaluation
+from reports.outcomes.paired import PairedComparison, compare
+from reports.outcomes.view_outcomes import EvidenceError, ViewOutcomes
 from reports.page import Row
-from reports.paired import PairedComparison, compare
-from reports.pictures import picture
 from reports.release_page import CARDS_SHOWN, Compiled, MovedView, release_page
-from reports.view_outcomes import EvidenceError, ViewOutcomes
 
 
 def fidelity_page(

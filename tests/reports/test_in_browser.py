@@ -100,4 +100,4 @@ def test_page_prints_on_a4(opened: Opened) -> None:
     left, top, width, height = boxes.pop()
     assert (left, top) == (0, 0)
     assert width == pytest.approx(595, abs=1) and height == pytest.approx(842, abs=1)
-    assert max(int(each) for each in re.findall(rb"/Count (\d+)", body)) <= 3
+    assert max(int(each) for each in re.findall(rb"/Count (\d+)", body)) <= 2

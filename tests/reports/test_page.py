@@ -15,7 +15,7 @@ from registry.convergence import Approval, JobState, Observation, Step
 from registry.names import BY_APPROVAL, BY_PROMOTION, ModelName
 from reports.assembly import PageContext, assemble
 from reports.decision import STEPS, Circumstances, choices, console_link
-from reports.embedding_map import embedding_map
+from reports.drawings.embedding_map import embedding_map
 from reports.evidence import Confusion, Evidence, SharedArtworks
 from reports.figures import from_evaluation, from_metadata
 from reports.outcomes.view_outcomes import ViewOutcomes
