@@ -1,5 +1,6 @@
 """Ten thousand damaged HEF files: each is read or refused in one line, soon, and in little memory.
 
+A quick run damages 500 of them.
 ``CARDS_FUZZ_SEED`` and ``CARDS_FUZZ_FILES`` ask for other files, and for more of them.
 """
 
@@ -15,9 +16,10 @@ import pytest
 
 from recognition.hef import HefError, parse_hef
 from tests.export.hailo.hef_writer import Description, Layer, hef, resealed
+from tests.properties import examples
 from tests.recognition.test_hef import REAL
 
-FILES = int(os.environ.get("CARDS_FUZZ_FILES", "10000"))
+FILES = int(os.environ.get("CARDS_FUZZ_FILES", examples(10_000, quick=500)))
 SEED = int(os.environ.get("CARDS_FUZZ_SEED", "20240601"))
 #: Lengths and numbers of which a reader that believes them would die.
 _HUGE = (

@@ -14,6 +14,7 @@ from recognition.card_sets.pack_writing import write_pack
 from recognition.card_sets.same_print import compare_prints
 from recognition.sample_cards.drawing import draw_card_set
 from registry.contract import Contract
+from tests.properties import stride
 
 
 @pytest.fixture
@@ -123,4 +124,5 @@ def test_playing_cards_are_all_distinguished() -> None:
     candidates, strays = _compare(small, read.card_ids, [""] * len(small))
     pairs = [(row, near) for row, found in candidates.items() for _, near in found[:1]]
     assert len(pairs) > 100 and not strays
+    pairs = pairs[:: stride(10)]
     assert not [pair for pair in pairs if compare_prints(scans[pair[0]], scans[pair[1]]).same_print]

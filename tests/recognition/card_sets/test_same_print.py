@@ -55,14 +55,14 @@ def scanned(face: Scan, seed: int) -> Scan:
     return np.asarray(square, dtype=np.uint8)
 
 
-@settings(deadline=None, max_examples=examples(12))
+@settings(deadline=None, max_examples=examples(12, quick=3))
 @given(card=st.integers(0, 5), seed=st.integers(0, 10**6))
 def test_two_scans_of_a_card_are_one_print(faces: list[Scan], card: int, seed: int) -> None:
     found = compare_prints(scanned(faces[card], seed), scanned(faces[card], seed + 1))
     assert found.same_print, found
 
 
-@settings(deadline=None, max_examples=examples(12))
+@settings(deadline=None, max_examples=examples(12, quick=3))
 @given(card=st.integers(0, 5), seed=st.integers(0, 10**6))
 def test_additional_word_is_another_print(faces: list[Scan], card: int, seed: int) -> None:
     other = faces[card].copy()
