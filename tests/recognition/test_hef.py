@@ -219,8 +219,11 @@ def test_fields_are_counted_over_the_whole_file(monkeypatch: pytest.MonkeyPatch)
             parse_hef(hef(3, description), "model.hef")
 
 
-def test_a_million_fields_take_neither_time_nor_memory() -> None:
-    content = hef(3, blob(2, blob(3, blob(3, blob(2, b"") * 1_000_000))))
+def test_a_million_fields_take_neither_time_nor_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quick run has a twentieth of the fields, and of the limit."""
+    fields, limit = examples(1_000_000, quick=50_000), hef_module._FIELD_LIMIT
+    monkeypatch.setattr(hef_module, "_FIELD_LIMIT", examples(limit, quick=limit // 20))
+    content = hef(3, blob(2, blob(3, blob(3, blob(2, b"") * fields))))
     tracemalloc.start()
     begin = time.monotonic()
     try:
@@ -233,10 +236,14 @@ def test_a_million_fields_take_neither_time_nor_memory() -> None:
     assert time.monotonic() - begin < 60, "tracemalloc and a busy machine included"
 
 
-def test_a_file_beyond_any_hef_is_not_read(tmp_path: Path) -> None:
+def test_a_file_beyond_any_hef_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hef_module.LARGEST_FILE == 1024**3
+    monkeypatch.setattr(hef_module, "LARGEST_FILE", 2**20)
     path = tmp_path / "huge.hef"
     with path.open("wb") as file:
-        file.truncate(hef_module.LARGEST_FILE + 1)
+        file.truncate(2**20 + 1)
     with pytest.raises(HefError, match="is more than any HEF"):
         read_hef(path)
 
