@@ -21,11 +21,12 @@ from tests.scheduling import longest_first
 REASONS = {
     "deployed": "deploys the stacks to a local cloud",
     "trained": "trains a model",
-    "processes": "starts other programs",
+    "processes": "starts other programs, or asks the local cloud",
 }
 #: What a test that requests one of these fixtures does.
 _FIXTURES = {
     "deployed": "deployed",
+    "cloud": "processes",
     "place": "processes",
     "jobs": "processes",
     "synthesise": "processes",

@@ -79,7 +79,7 @@ def test_start_or_training_without_its_marker_fails(tmp_path: Path) -> None:
 def test_left_out_tests_are_counted_by_reason(tmp_path: Path, processes: str) -> None:
     only = "not processes and not trained and not deployed"
     shown = run(tmp_path, "-c", str(tmp_path / "pytest.ini"), "-n", processes, "-m", only).stdout
-    assert "left out: 1 processes (starts other programs)" in shown
+    assert "left out: 1 processes (starts other programs, or asks the local cloud)" in shown
     assert "left out: 1 trained (trains a model)" in shown
     assert "examples of each property" not in shown, "CARDS_QUICK is not set"
 

@@ -236,9 +236,7 @@ def test_a_million_fields_take_neither_time_nor_memory(monkeypatch: pytest.Monke
     assert time.monotonic() - begin < 60, "tracemalloc and a busy machine included"
 
 
-def test_a_file_beyond_any_hef_is_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_beyond_any_hef_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hef_module.LARGEST_FILE == 1024**3
     monkeypatch.setattr(hef_module, "LARGEST_FILE", 2**20)
     path = tmp_path / "huge.hef"

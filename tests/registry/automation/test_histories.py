@@ -73,7 +73,7 @@ BEGINNINGS = st.lists(
     max_size=3,
 )
 _settings = settings(
-    max_examples=examples(max(1, -(-HISTORIES // 6))),
+    max_examples=examples(max(1, -(-HISTORIES // 6)), quick=5),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
