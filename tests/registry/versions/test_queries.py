@@ -25,10 +25,11 @@ from registry.versions.queries import (
     pages,
 )
 from tests.faults import Faults
+from tests.properties import examples
 from tests.registry.versions.many_versions import GROUP, InProcess, register
 from tests.running_cloud import Client
 
-THOUSANDS = 5000
+THOUSANDS = examples(5000, quick=1000)
 NOW = datetime(2026, 5, 31, 12, tzinfo=UTC)
 
 
