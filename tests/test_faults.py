@@ -14,7 +14,7 @@ def client(account: Account) -> Client:
     return account.client
 
 
-def test_a_throttled_request_is_repeated_by_botocore(client: Client) -> None:
+def test_throttled_request_is_repeated_by_botocore(client: Client) -> None:
     faults = Faults()
     sagemaker = faults.client(client("sagemaker"))
     faults.throttle(sagemaker, "ListModelPackageGroups", times=2)
@@ -22,7 +22,7 @@ def test_a_throttled_request_is_repeated_by_botocore(client: Client) -> None:
     assert faults.calls["ListModelPackageGroups"] == 3
 
 
-def test_a_refused_request_does_not_reach_the_service(client: Client) -> None:
+def test_refused_request_does_not_reach_the_service(client: Client) -> None:
     faults = Faults()
     sagemaker = faults.client(client("sagemaker"))
     faults.fail(sagemaker, "CreateModelPackageGroup", "ConflictException")
@@ -31,7 +31,7 @@ def test_a_refused_request_does_not_reach_the_service(client: Client) -> None:
     assert sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
 
 
-def test_a_lost_answer_is_of_a_request_that_was_carried_out(client: Client) -> None:
+def test_lost_answer_is_of_a_request_that_was_carried_out(client: Client) -> None:
     faults = Faults()
     s3 = faults.client(client("s3"))
     s3.create_bucket(Bucket="lost", CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
@@ -41,7 +41,7 @@ def test_a_lost_answer_is_of_a_request_that_was_carried_out(client: Client) -> N
     assert s3.get_object(Bucket="lost", Key="k")["Body"].read() == b"x"
 
 
-def test_a_kill_happens_once_and_before_the_request(client: Client) -> None:
+def test_kill_happens_once_and_before_the_request(client: Client) -> None:
     faults = Faults()
     s3 = faults.client(client("s3"))
     faults.die_before(s3, "DeleteBucket")

@@ -69,7 +69,7 @@ def test_no_card_of_any_set_plays_two_parts(numbers: list[int], trained: int) ->
     assert parts.new == (parts.unknown if trained else parts.gallery)
 
 
-def test_a_models_own_split_decides_where_there_is_one() -> None:
+def test_models_own_split_decides_where_there_is_one() -> None:
     ids = [f"card-{number}" for number in range(20)]
     parts = parts_of(ids, ids[:14], (ids[14:17], ids[17:]))
     assert (parts.known, parts.strangers, parts.unknown) == tuple(
@@ -149,7 +149,7 @@ def test_hash_and_orb_name_a_card_that_lies_straight(scans: dict[str, Pixels]) -
     assert (matcher.scores(matcher.describe(grey)[:, None]) <= 1).all()
 
 
-def test_a_folder_without_a_model_is_refused_in_one_line(
+def test_folder_without_a_model_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--model", str(tmp_path)]) == 1

@@ -13,7 +13,7 @@ from bench.registry_queries import main
 
 
 @pytest.mark.processes
-def test_the_measurement_runs_and_ours_is_right_within_three_calls(
+def test_measurement_runs_and_ours_is_right_within_three_calls(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     main(["--versions", "250"])
@@ -24,7 +24,7 @@ def test_the_measurement_runs_and_ours_is_right_within_three_calls(
     assert guide == [("1", "WRONG"), ("1", "WRONG"), ("3", "right"), ("3", "")]
 
 
-def test_the_interval_of_a_median_is_known() -> None:
+def test_interval_of_a_median_is_known() -> None:
     # Conover, Practical Nonparametric Statistics, table A3: n = 16 takes the 4th and the 13th.
     assert median_interval([float(n) for n in range(1, 17)]) == (8.5, 4.0, 13.0)
     assert median_interval([float(n) for n in range(1, 26)]) == (13.0, 8.0, 18.0)
@@ -32,6 +32,6 @@ def test_the_interval_of_a_median_is_known() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60))
-def test_an_interval_holds_its_median(values: list[float]) -> None:
+def test_interval_holds_its_median(values: list[float]) -> None:
     middle, low, high = median_interval(values)
     assert min(values) <= low <= middle <= high <= max(values)

@@ -40,7 +40,7 @@ def test_table_outside_a_terminal_is_plain_and_aligned(
     ]
 
 
-def test_a_tree_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tree_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
     print_tree(Branch("a", [Branch("b", [Branch("c")]), Branch("d")]))
     assert capsys.readouterr().out.splitlines() == ["a", "  └ b", "    └ c", "  └ d"]
 

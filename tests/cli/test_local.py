@@ -21,13 +21,13 @@ def taken() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_port_in_use_is_refused_and_nothing_is_left_behind(tmp_path: Path, taken: int) -> None:
+def test_port_in_use_is_refused_and_nothing_is_left_behind(tmp_path: Path, taken: int) -> None:
     where = ["--state-dir", str(tmp_path / "state"), "--port", str(taken)]
     refused(cards("local", "up", *where), str(taken), "--port")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_variables_are_read_by_a_shell(tmp_path: Path) -> None:
+def test_variables_are_read_by_a_shell(tmp_path: Path) -> None:
     where = ["--state-dir", str(tmp_path / "state"), "--port", "4999"]
     variables = cards("local", "env", "--json", *where).json
     assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4999"
@@ -62,7 +62,7 @@ def test_reset_deletes_a_state_and_nothing_else(tmp_path: Path) -> None:
     assert cards("local", "reset", "--yes", "--state-dir", str(state)).code == 0
 
 
-def test_the_log_is_shown_from_its_end(tmp_path: Path) -> None:
+def test_log_is_shown_from_its_end(tmp_path: Path) -> None:
     (tmp_path / "server.log").write_text("".join(f"line {at}\n" for at in range(100)))
     done = cards("local", "logs", "-n", "3", "--state-dir", str(tmp_path))
     assert done.out.splitlines() == ["line 97", "line 98", "line 99"]

@@ -75,7 +75,7 @@ def test_level_of_an_answer_is_shown(
     assert "one of a-1, b-7" in line and "artwork" in line.split()
 
 
-def test_a_broken_picture_is_named_and_the_others_are_recognised(
+def test_broken_picture_is_named_and_the_others_are_recognised(
     pictures: dict[str, str],
 ) -> None:
     done = cards("recognise", "release", pictures["broken"], pictures["bright"], "--json")
@@ -103,5 +103,5 @@ def test_heic_is_named_with_its_remedy(pictures: dict[str, str], tmp_path: Path)
     refused(cards("recognise", "release", str(photo)), "HEIC", "save it as PNG or JPEG")
 
 
-def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:
+def test_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:
     refused(cards("recognise", str(tmp_path), str(tmp_path / "x.png")), str(tmp_path))

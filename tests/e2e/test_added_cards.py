@@ -243,7 +243,7 @@ def test_approval_releases_the_same_model_with_an_index_of_all_cards(
     assert cards - set(added["new"]) == set(rows.values())
 
 
-def test_an_added_card_is_recognised_and_its_figures_are_in_the_report(
+def test_added_card_is_recognised_and_its_figures_are_in_the_report(
     released: Released, added: dict[str, Any], grown: Path
 ) -> None:
     recogniser = Recogniser.load(grown)

@@ -31,7 +31,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in lines[0]
 
 
-def test_an_empty_card_folder(tmp_path: Path) -> None:
+def test_empty_card_folder(tmp_path: Path) -> None:
     (tmp_path / "cards").mkdir()
     out = tmp_path / "out"
     refused(
@@ -41,12 +41,12 @@ def test_an_empty_card_folder(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_a_card_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_card_folder_that_is_not_there(tmp_path: Path) -> None:
     refused(run(CLI, "demo", "--cards", str(tmp_path / "none")), str(tmp_path / "none"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_an_unreadable_card_folder(tmp_path: Path) -> None:
+def test_unreadable_card_folder(tmp_path: Path) -> None:
     folder = tmp_path / "cards"
     folder.mkdir(mode=0o000)
     try:
@@ -55,7 +55,7 @@ def test_an_unreadable_card_folder(tmp_path: Path) -> None:
         folder.chmod(0o700)
 
 
-def test_a_broken_image_among_good_ones_is_named_and_the_others_kept(
+def test_broken_image_among_good_ones_is_named_and_the_others_kept(
     cloud: Cloud, card_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "cards"
@@ -67,14 +67,14 @@ def test_a_broken_image_among_good_ones_is_named_and_the_others_kept(
     assert "Traceback" not in checked.stderr
 
 
-def test_an_unknown_setting(cloud: Cloud) -> None:
+def test_unknown_setting(cloud: Cloud) -> None:
     done = cloud.run(sys.executable, "app.py", timeout=60)  # the app itself is sound
     assert done.returncode == 0
     env = {**cloud.variables, "CDK_CONTEXT_JSON": '{"cards": {"colour": "blue"}}'}
     refused(run(sys.executable, "app.py", env=env), "colour")
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
+def test_port_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -88,7 +88,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
-def test_an_unsuited_python(tmp_path: Path) -> None:
+def test_unsuited_python(tmp_path: Path) -> None:
     old = tmp_path / "python3"
     old.write_text(
         "#!/bin/sh\n"
@@ -103,7 +103,7 @@ def test_an_unsuited_python(tmp_path: Path) -> None:
     assert not venv.exists()
 
 
-def test_a_python_that_is_not_there(tmp_path: Path) -> None:
+def test_python_that_is_not_there(tmp_path: Path) -> None:
     done = run("make", "-s", "setup", "PYTHON=no-such-python", f"VENV={tmp_path / 'venv'}")
     assert done.returncode != 0 and "no-such-python" in done.stderr
 

@@ -516,7 +516,7 @@ def is_denied(error: ClientError) -> bool:
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("role", MAY)
-def test_a_role_may_make_its_calls_and_no_others(
+def test_role_may_make_its_calls_and_no_others(
     place: Place, clients: dict[str, Client], role: str, call: str
 ) -> None:
     allowed = call in MAY[role].split()
@@ -532,5 +532,5 @@ def test_a_role_may_make_its_calls_and_no_others(
         assert allowed, f"{role} was not denied"
 
 
-def test_what_a_role_may_stands_in_the_list_of_calls() -> None:
+def test_every_grant_of_a_role_is_in_the_list_of_calls() -> None:
     assert {call for calls in MAY.values() for call in calls.split()} <= set(CALLS)

@@ -47,7 +47,7 @@ def test_compile_function_receives_the_end_of_a_job(deployed: Cloud) -> None:
     assert set(targets(deployed, publish)) == both
 
 
-def test_the_reconciler_is_called_on_a_schedule(deployed: Cloud) -> None:
+def test_reconciler_is_called_on_a_schedule(deployed: Cloud) -> None:
     (rule,) = [
         rule
         for rule in deployed.client("events").list_rules()["Rules"]
@@ -63,7 +63,7 @@ def test_every_recorded_event_is_in_the_index() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(INDEX))
-def test_an_event_is_matched_by_its_rule_and_by_no_other(
+def test_event_is_matched_by_its_rule_and_by_no_other(
     deployed: Cloud, patterns: dict[str, str], name: str
 ) -> None:
     bucket = deployed.deployment.training_bucket

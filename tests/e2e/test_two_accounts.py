@@ -177,7 +177,7 @@ def test_two_accounts_have_deployments_of_their_own(dev: Account, prod: Account)
     assert not buckets[dev.number] & buckets[PRODUCTION]
 
 
-def test_a_promoted_version_waits_in_production_with_where_it_came_from(
+def test_promoted_version_waits_in_production_with_where_it_came_from(
     dev: Account, prod: Account, approved: str, promoted: str
 ) -> None:
     (row,) = prod.versions()
@@ -202,7 +202,7 @@ def test_its_objects_are_in_productions_bucket_and_dev_is_as_it_was(
     assert [row["ModelPackageArn"] for row in dev.versions() if f":{PRODUCTION}:" in str(row)] == []
 
 
-def test_a_second_promotion_does_nothing(
+def test_second_promotion_does_nothing(
     dev: Account, prod: Account, promoted: str, profiles: dict[str, str]
 ) -> None:
     s3, bucket = prod.cloud.client("s3"), prod.deployment.training_bucket
@@ -378,7 +378,7 @@ def test_production_can_read_nothing_of_dev(
     assert refused(lambda: reader.listed(releases, "releases/"))
 
 
-def test_a_reader_account_looks_at_models_and_pulls_releases_and_no_more(
+def test_reader_account_looks_at_models_and_pulls_releases_and_no_more(
     reader: Reader,
     role_of_prod: boto3.Session,
     dev: Account,

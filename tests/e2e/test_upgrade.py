@@ -137,7 +137,7 @@ def upgraded(cloud: Cloud, then: Then) -> Cloud:
     return cloud
 
 
-def test_the_first_template_had_what_must_survive(then: Then) -> None:
+def test_first_template_had_what_must_survive(then: Then) -> None:
     later = {"CompilerRepositoryF30F4ED2", "DataKey17AFBB84"}
     assert set(then.resources) == set(STATEFUL) - later
 
@@ -228,7 +228,7 @@ def test_one_command_signs_again_and_pull_and_verify_pass(signed_again: Cloud, t
     assert tool.returncode == 0, tool.stdout + tool.stderr
 
 
-def test_the_key_signs_on_and_what_it_signed_holds(upgraded: Cloud, then: Then) -> None:
+def test_key_signs_on_and_what_it_signed_holds(upgraded: Cloud, then: Then) -> None:
     kms, key = upgraded.client("kms"), upgraded.deployment.signing_key_arn
     assert key == then.key
     assert kms.get_public_key(KeyId=key)["PublicKey"] == then.public_key
@@ -242,7 +242,7 @@ def test_the_key_signs_on_and_what_it_signed_holds(upgraded: Cloud, then: Then) 
     assert verified["SignatureValid"] is True
 
 
-def test_the_stack_is_still_protected_from_deletion(upgraded: Cloud) -> None:
+def test_stack_is_still_protected_from_deletion(upgraded: Cloud) -> None:
     found = upgraded.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     assert found["EnableTerminationProtection"] is True
 

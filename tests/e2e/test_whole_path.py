@@ -95,7 +95,7 @@ def test_every_version_is_registered_with_its_status_metadata_and_parent(
     assert parents == [None, teacher["ModelPackageArn"], stage1["ModelPackageArn"]]
 
 
-def test_a_repeated_event_registers_nothing_twice(
+def test_repeated_event_registers_nothing_twice(
     deployed: Cloud, trained: dict[str, dict[str, Any]]
 ) -> None:
     sagemaker, lambda_ = deployed.client("sagemaker"), deployed.client("lambda")
@@ -175,7 +175,7 @@ def test_without_the_right_to_start_jobs_the_path_ends_in_access_denied(
     approve(deployed, arn, "PendingManualApproval")
 
 
-def test_a_failed_gate_publishes_nothing_and_says_why(
+def test_failed_gate_publishes_nothing_and_says_why(
     deployed: Cloud, trained: dict[str, dict[str, Any]]
 ) -> None:
     arn = trained["stage2"]["model_package"]
@@ -210,7 +210,7 @@ def pulled(deployed: Cloud, release: dict[str, Any]) -> Path:
     return folder
 
 
-def test_the_release_is_complete_signed_and_of_the_approved_version(
+def test_release_is_complete_signed_and_of_the_approved_version(
     deployed: Cloud, trained: dict[str, dict[str, Any]], release: dict[str, Any], pulled: Path
 ) -> None:
     assert release["package_arn"] == trained["stage2"]["model_package"]
@@ -242,7 +242,7 @@ def test_openssf_model_signing_accepts_the_release_and_refuses_a_changed_file(
     assert verify_with_tool(changed, trusted).returncode != 0
 
 
-def test_a_release_with_one_changed_byte_is_refused(deployed: Cloud, pulled: Path) -> None:
+def test_release_with_one_changed_byte_is_refused(deployed: Cloud, pulled: Path) -> None:
     model = pulled / "embeddings.npy"
     good = model.read_bytes()
     model.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
@@ -254,7 +254,7 @@ def test_a_release_with_one_changed_byte_is_refused(deployed: Cloud, pulled: Pat
     assert "embeddings.npy" in refused.stderr and refused.stderr.count("\n") == 1
 
 
-def test_the_lineage_goes_from_the_shipped_model_to_the_teacher(
+def test_lineage_goes_from_the_shipped_model_to_the_teacher(
     deployed: Cloud, trained: dict[str, dict[str, Any]], pulled: Path
 ) -> None:
     manifest = json.loads((pulled / "manifest.json").read_text())
@@ -278,7 +278,7 @@ def test_the_lineage_goes_from_the_shipped_model_to_the_teacher(
     assert walked[-1] == trained["teacher"]["name"]
 
 
-def test_the_automation_has_written_every_versions_lineage(deployed: Cloud, pulled: Path) -> None:
+def test_automation_has_written_every_versions_lineage(deployed: Cloud, pulled: Path) -> None:
     sagemaker = deployed.client("sagemaker")
     versions = deployed.json(CLI, "registry", "list", "--json")
 
@@ -302,7 +302,7 @@ def test_the_automation_has_written_every_versions_lineage(deployed: Cloud, pull
     assert {"Job", "ContainerImage", "CardSetUri", "CardSetDigest"} <= set(described)
 
 
-def test_the_lineage_is_drawn_from_the_cards_to_the_release(deployed: Cloud, pulled: Path) -> None:
+def test_lineage_is_drawn_from_the_cards_to_the_release(deployed: Cloud, pulled: Path) -> None:
     manifest = json.loads((pulled / "manifest.json").read_text())
     drawn = deployed.json(CLI, "registry", "lineage", manifest["name"], "--json")
     names = [node["name"] for node in drawn["nodes"]]
@@ -311,7 +311,7 @@ def test_the_lineage_is_drawn_from_the_cards_to_the_release(deployed: Cloud, pul
     assert {entry["name"] for entry in manifest["lineage"]} <= set(names)
 
 
-def test_what_was_compiled_is_registered_as_approved(deployed: Cloud, pulled: Path) -> None:
+def test_compiled_model_is_registered_as_approved(deployed: Cloud, pulled: Path) -> None:
     listed = deployed.json(CLI, "registry", "list", "--json")
     rows = {row["name"]: row for row in listed}
     for stage in ("onnx", "int8"):
@@ -345,7 +345,7 @@ def test_recognition_of_views_outside_the_training_set(
     assert len(right) >= 0.35 * len(views)
 
 
-def test_a_metadata_edit_compiles_and_publishes_nothing_again(
+def test_metadata_edit_compiles_and_publishes_nothing_again(
     deployed: Cloud, trained: dict[str, dict[str, Any]], release: dict[str, Any]
 ) -> None:
     jobs = len(compile_jobs(deployed))

@@ -112,7 +112,7 @@ def deaf(deployed: Cloud) -> Iterator[None]:
     events.enable_rule(Name=rule)
 
 
-def test_a_rejection_whose_event_was_lost_is_found(
+def test_rejection_whose_event_was_lost_is_found(
     deployed: Cloud, first: dict[str, str], second: dict[str, str], notices: str, deaf: None
 ) -> None:
     decide(deployed, second["arn"], "Rejected")
@@ -153,7 +153,7 @@ def test_reconciler_after_the_repair_finds_nothing(
     )
 
 
-def test_an_event_that_was_given_up_is_shown_and_sent_again(
+def test_event_that_was_given_up_is_shown_and_sent_again(
     deployed: Cloud, second: dict[str, str], tmp_path: Path
 ) -> None:
     queues = deployed.json(CLI, "dlq", "list", "--json")

@@ -34,7 +34,7 @@ def after(disk: Disk, mode: str, target: Path) -> dict[str, bytes]:
     }
 
 
-def test_what_was_there_survives(root: Path, tmp_path: Path) -> None:
+def test_earlier_files_survive_a_power_cut(root: Path, tmp_path: Path) -> None:
     disk = Disk(root)
     assert after(disk, STRICT, tmp_path / "s") == {"a/old": b"old"}
     assert os.readlink(tmp_path / "s" / "link") == "a"

@@ -17,7 +17,7 @@ IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.just(4), st.just(4
 
 @settings(deadline=None)
 @given(IMAGES)
-def test_a_record_is_the_images_own(images: np.ndarray) -> None:
+def test_record_is_the_images_own(images: np.ndarray) -> None:
     made = record(images)
     assert made.images == len(images)
     assert made.sha256 == hashlib.sha256(images.tobytes()).hexdigest()
@@ -36,13 +36,13 @@ def test_batches_do_not_matter(images: np.ndarray, at: int) -> None:
     assert recorder.record() == record(images)
 
 
-def test_a_view_of_an_array_counts_as_what_is_seen() -> None:
+def test_view_of_an_array_counts_as_what_is_seen() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)
     assert record(images[..., ::-1]) == record(np.ascontiguousarray(images[..., ::-1]))
     assert record(images[..., ::-1]) != record(images)
 
 
-def test_a_tint_is_red_minus_blue_and_turns_with_the_channels() -> None:
+def test_tint_is_red_minus_blue_and_turns_with_the_channels() -> None:
     images = np.zeros((2, 4, 4, 3), np.uint8)
     images[0] = (200, 10, 50)
     images[1, :2] = (0, 0, 100)

@@ -110,7 +110,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_it_leaves_what_a_release_needs(done: Job) -> None:
+def test_compile_job_leaves_every_file_that_a_release_needs(done: Job) -> None:
     compilation = done.read("compilation.json")
     assert compilation["ship"] == [
         "model.int8.onnx",
@@ -404,7 +404,7 @@ def test_a_fault_of_the_machine_is_worth_another_try(
 
 
 @pytest.mark.processes
-def test_it_starts_as_the_container_starts_it(done: Job, tmp_path: Path) -> None:
+def test_compile_job_starts_as_the_container_starts_it(done: Job, tmp_path: Path) -> None:
     """From a folder with nothing but the rooms that are shipped with it, and without torch."""
     for room in ("export", "recognition", "registry"):
         shutil.copytree(ROOT / room, tmp_path / "src" / room)

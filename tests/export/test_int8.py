@@ -21,7 +21,7 @@ from recognition.search.gallery import l2_normalise
 from tests.export.conftest import CALIBRATION_IMAGES, Exported
 
 
-def test_it_is_nearly_the_float_graph(exported: Exported) -> None:
+def test_int8_graph_is_nearly_the_float_graph(exported: Exported) -> None:
     rest = exported.views[CALIBRATION_IMAGES:]
     small = OnnxInt8().embedder(exported.int8, exported.contract).embed(rest)
     large = OnnxEmbedder(exported.model, exported.contract).embed(rest)
@@ -72,13 +72,13 @@ def test_fused_integer_kernels_answer_as_the_graph_without_fusion_does(exported:
     assert cosines.min() > 1 - QUANTISED_NOISE
 
 
-def test_what_was_shown_is_recorded_as_the_quantiser_took_it(exported: Exported) -> None:
+def test_calibration_images_are_recorded_as_the_quantiser_took_them(exported: Exported) -> None:
     assert exported.int8.calibration == record(exported.views[:CALIBRATION_IMAGES])
     assert exported.int8.toolchain["onnxruntime"]
     assert any("not a HEF" in note for note in exported.int8.notes)
 
 
-def test_the_same_input_gives_the_same_file(exported: Exported, tmp_path: Path) -> None:
+def test_same_input_gives_the_same_file(exported: Exported, tmp_path: Path) -> None:
     images = exported.views[:CALIBRATION_IMAGES]
     again = compiler("onnx-int8", Deadline(3600)).compile(
         exported.model, images, exported.contract, tmp_path
@@ -101,6 +101,6 @@ def test_images_that_are_not_the_contract_s_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_compiler_is_named() -> None:
+def test_unknown_compiler_is_named() -> None:
     with pytest.raises(CompileError, match="'tflite' is none of onnx-int8, hailo"):
         compiler("tflite", Deadline(3600))

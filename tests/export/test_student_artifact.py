@@ -21,7 +21,7 @@ from tests.export.conftest import CARDS, Exported
 from tests.export.student import QUERY_VIEWS_PER_CARD, SEED, UNSEEN_VIEWS, pack
 
 
-def test_a_whole_artifact_is_read(artifact: Path, exported: Exported, tmp_path: Path) -> None:
+def test_whole_artifact_is_read(artifact: Path, exported: Exported, tmp_path: Path) -> None:
     read = read_artifact(artifact, tmp_path / "into")
     assert read.contract == exported.contract
     assert read.model.read_bytes() == exported.model.read_bytes()
@@ -124,9 +124,7 @@ def test_embeddings_that_are_no_numbers_are_refused(artifact: Path, tmp_path: Pa
         read_artifact(artifact, tmp_path / "into")
 
 
-def test_a_contract_that_this_code_does_not_follow_is_refused(
-    artifact: Path, tmp_path: Path
-) -> None:
+def test_contract_that_this_code_does_not_follow_is_refused(artifact: Path, tmp_path: Path) -> None:
     edit("contract.json", channels="BGR")(artifact / "content")
     pack(artifact / "content", artifact / "model.tar.gz")
     with pytest.raises(ContractError, match="channels is 'BGR'"):
@@ -138,7 +136,7 @@ def test_there_must_be_an_archive(tmp_path: Path) -> None:
         read_artifact(tmp_path, tmp_path / "into")
 
 
-def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path) -> None:
+def test_archive_that_reaches_outside_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         member = tarfile.TarInfo("../outside")
         member.size = 4

@@ -24,13 +24,13 @@ def sdk_table() -> dict[str, Any]:
     return versions[TRAINING_CPU_TAG.partition("-")[0]]
 
 
-def test_the_accounts_of_the_containers_are_those_of_the_sdk() -> None:
+def test_accounts_of_the_containers_are_those_of_the_sdk() -> None:
     registries = sdk_table()["registries"]
     assert len(registries) > 30
     assert {region: containers_account(region) for region in registries} == registries
 
 
-def test_the_version_is_one_that_the_sdk_knows() -> None:
+def test_version_is_one_that_the_sdk_knows() -> None:
     assert "py312" in sdk_table()["py_versions"] and "py312" in TRAINING_CPU_TAG
 
 
@@ -42,5 +42,5 @@ def test_the_version_is_one_that_the_sdk_knows() -> None:
         ("cn-north-1", "727897471807.dkr.ecr.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_the_image_lies_in_the_region(deployment: Any, region: str, host: str) -> None:
+def test_image_lies_in_the_region(deployment: Any, region: str, host: str) -> None:
     assert training_cpu_image(region) == f"{host}/pytorch-training:{TRAINING_CPU_TAG}"

@@ -25,7 +25,7 @@ def amounts(lines: Any) -> dict[str, float]:
     return {line.price: line.amount for line in lines}
 
 
-def test_the_page_is_what_the_command_prints(deployment: Assembly) -> None:
+def test_page_is_what_the_command_prints(deployment: Assembly) -> None:
     """After a change: ``cdk synth -q && python -m scripts.cost_estimate``, into the page."""
     assert estimate(deployment.folder) in PAGE.read_text()
 
@@ -47,7 +47,7 @@ def test_isolated_network_costs_what_the_page_says(synthesise: Any) -> None:
     assert amounts(cost_estimate.by_choice())["endpoint_hour"] == isolated["endpoint_hour"]
 
 
-def test_the_compile_job_is_priced_on_the_instance_of_the_settings(synthesise: Any) -> None:
+def test_compile_job_is_priced_on_the_instance_of_the_settings(synthesise: Any) -> None:
     other = synthesise(compile__instance_type="ml.m5.2xlarge")
     assert "ml.m5.2xlarge" in amounts(cost_estimate.release(resources(other)))
     text = estimate(other.folder)
@@ -81,7 +81,7 @@ def test_every_price_has_its_page_and_day_or_says_that_there_is_none(deployment:
     assert {line.price for line in used} == set(listed)
 
 
-def test_the_sum_is_that_of_the_lines(tmp_path: Path) -> None:
+def test_sum_is_that_of_the_lines(tmp_path: Path) -> None:
     lines = [Line("a", 3, "x"), Line("b", 2, "y"), Line("c", 1, "z")]
     listed = {"x": {"usd": 0.5}, "y": {"usd": 0.001}, "z": {"usd": None}}
     table = cost_estimate._table(lines, listed, digits=2, total=True)

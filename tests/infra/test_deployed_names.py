@@ -82,7 +82,7 @@ def test_deployment_under_other_names_is_refused_with_the_settings_that_keep_the
     assert deployed_names(caller.client("ssm")) == {"prod": old_names(caller.number)}
 
 
-def test_what_keeps_it_from_looking_is_returned(
+def test_reason_why_names_cannot_be_compared_is_returned(
     caller: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings({"cards.environment": "prod"})

@@ -47,7 +47,7 @@ def test_every_service_that_a_job_asks_is_inside(isolated: Assembly) -> None:
     assert all(each["PrivateDnsEnabled"] for each in interfaces)
 
 
-def test_the_services_are_reached_by_jobs_over_tls_alone(isolated: Assembly) -> None:
+def test_services_are_reached_by_jobs_over_tls_alone(isolated: Assembly) -> None:
     rules = of_network(isolated, "AWS::EC2::SecurityGroupIngress")
     ports = {(each.get("FromPort"), each["IpProtocol"]) for each in rules}
     assert ports == {(443, "tcp"), (None, "-1")}

@@ -67,7 +67,7 @@ def test_cdk_json_shows_every_setting_at_its_default() -> None:
     st.text(min_size=1, max_size=20),
     st.sampled_from(["cards", "cards.compile", "cards.compile.gate"]),
 )
-def test_an_unknown_setting_is_named_with_the_known_ones(key: str, parent: str) -> None:
+def test_unknown_setting_is_named_with_the_known_ones(key: str, parent: str) -> None:
     known = {"cards": Settings, "cards.compile": Compile, "cards.compile.gate": GateThresholds}[
         parent
     ]
@@ -82,7 +82,7 @@ def test_an_unknown_setting_is_named_with_the_known_ones(key: str, parent: str) 
 
 @pytest.mark.parametrize("path", paths())
 @pytest.mark.parametrize("value", [[[]], {"a": 1}, object()])
-def test_a_setting_of_the_wrong_type_is_named(path: str, value: Any) -> None:
+def test_setting_of_the_wrong_type_is_named(path: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=path.replace(".", r"\.")):
         load_settings(nested(path, value))
 
@@ -119,9 +119,7 @@ def test_a_setting_of_the_wrong_type_is_named(path: str, value: Any) -> None:
         ("cards.retain", 1),
     ],
 )
-def test_a_value_that_aws_or_the_product_would_refuse_is_refused_here(
-    path: str, value: Any
-) -> None:
+def test_value_that_aws_or_the_product_would_refuse_is_refused_here(path: str, value: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(nested(path, value))
     message = str(caught.value)
@@ -145,7 +143,7 @@ def test_image_named_by_its_digest_is_taken(setting: dict[str, Any]) -> None:
         load_settings({"cards": {"compiler_image": image[:-1]}})
 
 
-def test_a_compiler_image_chooses_hailo() -> None:
+def test_compiler_image_chooses_hailo() -> None:
     settings = load_settings({"cards": {"compiler_image": IMAGE}})
     assert settings.compiler_kind.name == "hailo"
     assert json.loads(settings.compile_settings)["compiler"] == "hailo"
@@ -179,7 +177,7 @@ def test_named_compiler_is_chosen(setting: dict[str, str]) -> None:
     st.booleans(),
     st.sampled_from(["app", "tracking-server", "none"]),
 )
-def test_the_command_line_says_the_same_as_the_file(
+def test_command_line_says_the_same_as_the_file(
     images: int, cosine: float, retain: bool, mlflow: str
 ) -> None:
     from_file = load_settings(
@@ -211,7 +209,7 @@ def test_command_line_can_restore_a_default_name() -> None:
 @pytest.mark.parametrize(
     "key", ["cards.nothing", "cards.compile.nothing", "cards.environment.x", "cards."]
 )
-def test_an_unknown_path_on_the_command_line_is_named(key: str) -> None:
+def test_unknown_path_on_the_command_line_is_named(key: str) -> None:
     with pytest.raises(SettingsError, match=key.replace(".", r"\.")):
         load_settings({"cards": {"environment": "dev"}, key: "1"})
 
@@ -232,7 +230,7 @@ def test_quantiser_sees_as_many_images_as_its_compiler_should_have() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in paths() if ".compile." in path])
-def test_what_changes_a_compilation_changes_the_compile_settings(path: str) -> None:
+def test_setting_that_changes_a_compilation_changes_the_compile_settings(path: str) -> None:
     changed = {
         "instance_type": "ml.m5.2xlarge",
         "image": IMAGE,
@@ -248,7 +246,7 @@ def test_what_changes_a_compilation_changes_the_compile_settings(path: str) -> N
 
 
 @pytest.mark.processes
-def test_the_app_answers_a_wrong_setting_in_one_line() -> None:
+def test_app_answers_a_wrong_setting_in_one_line() -> None:
     environment = {**os.environ, "CDK_CONTEXT_JSON": json.dumps({"cards": {"enviroment": "dev"}})}
     done = subprocess.run(
         [sys.executable, "app.py"],

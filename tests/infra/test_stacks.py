@@ -25,7 +25,9 @@ STATEFUL = {
 }
 
 
-def test_what_must_survive_keeps_its_logical_id_and_is_retained(deployment: Assembly) -> None:
+def test_lasting_resource_keeps_its_logical_id_and_is_retained(
+    deployment: Assembly,
+) -> None:
     kinds = set(STATEFUL.values())
     found = {
         e.logical_id: e
@@ -38,7 +40,7 @@ def test_what_must_survive_keeps_its_logical_id_and_is_retained(deployment: Asse
         assert each.body["DeletionPolicy"] == each.body["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_stateful_stack_is_protected_and_the_others_are_not(deployment: Assembly) -> None:
+def test_stateful_stack_is_protected_and_the_others_are_not(deployment: Assembly) -> None:
     manifest = json.loads((deployment.folder / "manifest.json").read_text())["artifacts"]
     protected = {
         stack: manifest[name]["properties"].get("terminationProtection", False)
@@ -56,7 +58,7 @@ def test_deployment_without_retention_deletes_every_resource(synthesise: Any) ->
     assert not properties.get("terminationProtection", False)
 
 
-def test_a_second_environment_differs_in_names_but_not_in_logical_ids(
+def test_second_environment_differs_in_names_but_not_in_logical_ids(
     deployment: Assembly, synthesise: Any
 ) -> None:
     prod = synthesise(environment="prod")
@@ -163,7 +165,7 @@ def test_compilers_repository_is_scanned_and_its_tags_are_immutable(
     assert rule["selection"]["tagStatus"] == "untagged", "a tag may be deployed"
 
 
-def test_the_signing_key_is_p256_and_for_signatures(deployment: Assembly) -> None:
+def test_signing_key_is_p256_and_for_signatures(deployment: Assembly) -> None:
     (key,) = (k for k in deployment.of_type("AWS::KMS::Key") if "KeySpec" in k.properties)
     assert (key.properties["KeySpec"], key.properties["KeyUsage"]) == (
         "ECC_NIST_P256",
@@ -192,7 +194,7 @@ def test_every_object_is_encrypted_with_a_key_that_only_s3_uses(deployment: Asse
         }
 
 
-def test_a_deployment_may_leave_encryption_to_s3(synthesise: Any) -> None:
+def test_deployment_may_leave_encryption_to_s3(synthesise: Any) -> None:
     plain = synthesise(encryption="s3")
     assert [k.logical_id[:10] for k in plain.of_type("AWS::KMS::Key")] == ["SigningKey"]
     for bucket in plain.of_type("AWS::S3::Bucket"):
@@ -294,7 +296,7 @@ def test_both_deciding_functions_see_the_same_compile_settings(deployment: Assem
         assert compile_[key] == publish[key]
 
 
-def test_a_function_has_retries_and_queues_for_what_fails_before_and_in_it(
+def test_function_has_retries_and_queues_for_what_fails_before_and_in_it(
     deployment: Assembly,
 ) -> None:
     queues = {each.logical_id: each.path for each in deployment.of_type("AWS::SQS::Queue")}

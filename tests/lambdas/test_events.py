@@ -45,7 +45,7 @@ def sagemaker_with(job: dict[str, Any] | None = None) -> Any:
     ],
     ids=lambda each: str(each)[:30],
 )
-def test_what_names_nothing_is_refused_in_one_short_line(found: object) -> None:
+def test_event_that_names_nothing_is_refused_in_one_short_line(found: object) -> None:
     with pytest.raises(EventError) as refused:
         detail(
             {"detail-type": "SageMaker Training Job State Change", "detail": found},
@@ -55,7 +55,7 @@ def test_what_names_nothing_is_refused_in_one_short_line(found: object) -> None:
     assert "detail.TrainingJobName" in said and len(said) < 200 and "\n" not in said
 
 
-def test_an_oversized_event_is_read_for_its_name_alone() -> None:
+def test_oversized_event_is_read_for_its_name_alone() -> None:
     ballast = {f"key{n}": "x" * 1000 for n in range(1000)}
     event = {"detail": {**ballast, "ModelPackageArn": ARN, "ModelApprovalStatus": "Approved"}}
     assert version_ref(event, sagemaker_with(), GROUP) == VersionRef(ARN, None)
@@ -76,7 +76,7 @@ def test_name_in_an_event_of_an_own_function_is_used_if_valid(name: object) -> N
     assert found.name is None or str(found.name) in str(name)
 
 
-def test_a_job_leads_to_the_version_that_it_says_it_compiles() -> None:
+def test_job_leads_to_the_version_that_it_says_it_compiles() -> None:
     event = {"detail": {"ProcessingJobName": JOB}}
     ours = sagemaker_with({"Environment": {"CARDS_SOURCE_PACKAGE_ARN": ARN}})
     found = version_ref(event, ours, GROUP)
@@ -88,7 +88,7 @@ def test_a_job_leads_to_the_version_that_it_says_it_compiles() -> None:
     assert version_ref(event, ours, "models-prod") is None, "another environment's job"
 
 
-def test_a_log_line_is_json_whatever_it_says(
+def test_log_line_is_json_whatever_it_says(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3f;Parent=53995c3f;Sampled=1")

@@ -38,7 +38,7 @@ def test_up_status_env_and_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_an_error_is_one_line(cloud: LocalCloud, tmp_path: Path) -> None:
+def test_error_is_one_line(cloud: LocalCloud, tmp_path: Path) -> None:
     done = run("up", "--state-dir", str(tmp_path), "--port", str(cloud.port))
     assert done.returncode == 1
     assert done.stderr.startswith(f"localcloud: port {cloud.port} is in use")

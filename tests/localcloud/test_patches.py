@@ -48,7 +48,7 @@ def handler(event, context):
 """
 
 
-def test_the_patches_are_for_the_version_that_is_installed() -> None:
+def test_patches_are_for_the_version_that_is_installed() -> None:
     assert importlib.metadata.version("ministack") == MINISTACK_VERSION
 
 
@@ -136,7 +136,7 @@ def function(client: Client) -> dict[str, Any]:
     return dict(made)
 
 
-def test_a_function_sees_its_own_runtime_and_nothing_of_the_server(
+def test_function_sees_its_own_runtime_and_nothing_of_the_server(
     client: Client, function: dict[str, Any]
 ) -> None:
     answer = client("lambda").invoke(FunctionName="own", Payload=b"{}")
@@ -148,7 +148,7 @@ def test_a_function_sees_its_own_runtime_and_nothing_of_the_server(
     assert reported["path"].split(":")[1:] == ["/usr/local/bin", "/usr/bin", "/bin"]
 
 
-def test_a_function_acts_as_its_role(client: Client, function: dict[str, Any]) -> None:
+def test_function_acts_as_its_role(client: Client, function: dict[str, Any]) -> None:
     answer = client("lambda").invoke(FunctionName="own", Payload=json.dumps({"list": True}))
     assert "AccessDenied" in json.loads(answer["Payload"].read())["listed"]
 
@@ -175,7 +175,7 @@ def permit(client: Client, name: str, rule_arn: str) -> None:
     )
 
 
-def test_an_event_that_a_function_fails_on_ends_in_its_dead_letter_queue(
+def test_event_that_a_function_fails_on_ends_in_its_dead_letter_queue(
     client: Client, function: dict[str, Any]
 ) -> None:
     url, queue = queue_of(client, "dead")
@@ -190,7 +190,7 @@ def test_an_event_that_a_function_fails_on_ends_in_its_dead_letter_queue(
     assert body.get("requestPayload", body)["detail"] == {"fail": True}
 
 
-def test_an_event_of_a_throttled_function_waits_for_its_turn(
+def test_event_of_a_throttled_function_waits_for_its_turn(
     client: Client, function: dict[str, Any]
 ) -> None:
     lambda_ = client("lambda")
@@ -212,7 +212,7 @@ def test_an_event_of_a_throttled_function_waits_for_its_turn(
     ("name", "missing", "code"),
     [("not-permitted", False, "NO_PERMISSIONS"), ("not-there", True, "NO_RESOURCE")],
 )
-def test_an_event_that_cannot_be_delivered_ends_in_the_targets_dead_letter_queue(
+def test_event_that_cannot_be_delivered_ends_in_the_targets_dead_letter_queue(
     client: Client, function: dict[str, Any], name: str, missing: bool, code: str
 ) -> None:
     url, queue = queue_of(client, f"undelivered-{name}")
@@ -392,7 +392,7 @@ def test_metric_namespace_restricts_writers(cloud: LocalCloud, client: Client) -
         cloudwatch.put_metric_data(Namespace="/theirs", MetricData=figures)
 
 
-def test_a_simulation_judges_each_resource_in_the_context_that_is_given(client: Client) -> None:
+def test_simulation_judges_each_resource_in_the_context_that_is_given(client: Client) -> None:
     package = "arn:aws:sagemaker:us-east-2:000000000000:model-package/models/1"
     role = make_role(
         client,
@@ -433,7 +433,7 @@ def test_a_simulation_judges_each_resource_in_the_context_that_is_given(client: 
         )
 
 
-def test_a_package_event_reaches_a_rule_in_awss_shape(client: Client) -> None:
+def test_package_event_reaches_a_rule_in_awss_shape(client: Client) -> None:
     events, sagemaker = client("events"), client("sagemaker")
     url, queue = queue_of(client, "events")
     pattern = {

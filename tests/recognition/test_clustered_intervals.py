@@ -39,7 +39,7 @@ def test_interval_of_a_perfect_rate_follows_the_number_of_cards() -> None:
     assert rate_interval(np.ones(500), Clusters(ids(5, 100), 500)) == wilson_interval(5, 5)
 
 
-def test_the_interval_of_a_rate_holds_what_it_says() -> None:
+def test_interval_of_a_rate_holds_what_it_says() -> None:
     """Of 300 sets of 40 cards with rates of their own, about 95 % of the intervals hold it."""
     rng = np.random.default_rng(0)
     held = naive = 0

@@ -105,7 +105,7 @@ def test_streams_between_contexts_are_not_the_network_s() -> None:
         ),
     ],
 )
-def test_what_is_no_card_model_is_refused_by_its_reason(
+def test_hef_of_another_model_is_refused_by_its_reason(
     change: dict[str, object], words: str
 ) -> None:
     description = dataclasses.replace(Description(), **change)
@@ -246,7 +246,7 @@ def test_a_file_beyond_any_hef_is_not_read(tmp_path: Path, monkeypatch: pytest.M
         read_hef(path)
 
 
-def test_what_gives_bytes_for_ever_is_not_read(tmp_path: Path) -> None:
+def test_endless_file_is_not_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.hef"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero"), tmp_path):

@@ -68,7 +68,7 @@ def test_no_images_give_no_rows(path: Path, contract: Contract) -> None:
         ({"outputs": 32}, r"output is tensor\(float\) \[1, 32\]"),
     ],
 )
-def test_a_model_of_another_contract_is_refused(
+def test_model_of_another_contract_is_refused(
     tmp_path: Path, make_model: Maker, contract: Contract, options: dict, words: str
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(make_model(**options))
@@ -76,12 +76,12 @@ def test_a_model_of_another_contract_is_refused(
         OnnxEmbedder(tmp_path / "model.onnx", contract)
 
 
-def test_a_model_of_another_size_is_refused(path: Path, contract: Contract) -> None:
+def test_model_of_another_size_is_refused(path: Path, contract: Contract) -> None:
     with pytest.raises(OnnxModelError, match=r"the contract says tensor\(uint8\) \[1, 96, 96, 3\]"):
         OnnxEmbedder(path, Contract(size=96, embedding_dim=contract.embedding_dim))
 
 
-def test_what_is_no_model_is_one_clear_line(tmp_path: Path, contract: Contract) -> None:
+def test_file_that_is_no_model_is_one_clear_line(tmp_path: Path, contract: Contract) -> None:
     with pytest.raises(OnnxModelError, match="cannot be read"):
         OnnxEmbedder(tmp_path / "none.onnx", contract)
     (tmp_path / "text.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")

@@ -56,7 +56,7 @@ def test_known_cards_are_found_and_unknown_cards_rejected(
     assert away.similarity < away.threshold and json.dumps(away.to_dict())
 
 
-def test_a_clean_scan_of_any_size_is_itself(
+def test_clean_scan_of_any_size_is_itself(
     release_and_figures: tuple[Path, Evaluation], scans: np.ndarray
 ) -> None:
     answer = Recogniser.load(release_and_figures[0]).recognise(scans[3])
@@ -80,7 +80,7 @@ def test_other_images_are_refused(
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "embeddings.npy", "index.json", "metadata.json"])
-def test_a_release_with_a_changed_or_missing_file_is_refused(release: Path, name: str) -> None:
+def test_release_with_a_changed_or_missing_file_is_refused(release: Path, name: str) -> None:
     content = (release / name).read_bytes()
     (release / name).write_bytes(content[:-2] + b"..")
     with pytest.raises(RecogniserError, match=rf"{name}: not the file of the manifest"):
@@ -90,7 +90,7 @@ def test_a_release_with_a_changed_or_missing_file_is_refused(release: Path, name
         Recogniser.load(release)
 
 
-def test_what_is_no_release_is_one_clear_line(release: Path, tmp_path: Path) -> None:
+def test_folder_that_is_no_release_is_one_clear_line(release: Path, tmp_path: Path) -> None:
     with pytest.raises(RecogniserError, match="cards release pull"):
         Recogniser.load(tmp_path / "none")
     (release / "manifest.json").write_text("{")
@@ -110,7 +110,7 @@ def test_what_is_no_release_is_one_clear_line(release: Path, tmp_path: Path) -> 
         ({"contract": Contract(size=64, embedding_dim=97).to_dict()}, "the contract says"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_refused(
+def test_manifest_that_does_not_fit_is_refused(
     release: Path, reseal: Reseal, changes: dict, words: str
 ) -> None:
     reseal(release, **changes)
@@ -118,14 +118,14 @@ def test_a_manifest_that_does_not_fit_is_refused(
         Recogniser.load(release)
 
 
-def test_an_index_of_another_model_is_refused(release: Path, reseal: Reseal) -> None:
+def test_index_of_another_model_is_refused(release: Path, reseal: Reseal) -> None:
     write_index(release, ["a"], np.ones((1, 12)))
     reseal(release)
     with pytest.raises(RecogniserError, match="12 dimensions, the contract 96"):
         Recogniser.load(release)
 
 
-def test_an_index_says_which_model_it_is_of(release: Path, reseal: Reseal) -> None:
+def test_index_says_which_model_it_is_of(release: Path, reseal: Reseal) -> None:
     """Two releases of as many dimensions, each sound: their embeddings have nothing in common."""
     document = json.loads((release / "metadata.json").read_text())
 
@@ -140,7 +140,7 @@ def test_an_index_says_which_model_it_is_of(release: Path, reseal: Reseal) -> No
         Recogniser.load(release)
 
 
-def test_a_hef_needs_an_embedder_of_its_own(
+def test_hef_needs_an_embedder_of_its_own(
     release: Path, contract: Contract, scans: np.ndarray
 ) -> None:
     manifest = json.loads((release / "manifest.json").read_text())

@@ -79,6 +79,6 @@ def test_clear_answers_are_chosen_and_unclear_ones_left_out() -> None:
     assert abs(first[0] - 0.7) < CLEAR and first[2] - second[2] < CLEAR
 
 
-def test_the_clearest_answers_are_chosen_where_none_is_clear() -> None:
+def test_clearest_answers_are_chosen_where_none_is_clear() -> None:
     assert chosen_rows(np.array([0.7, 0.71]), np.array([0.7, 0.7]), 0.7, 1) == [1]
     assert chosen_rows(np.array([0.7]), np.array([0.7]), 0.7, 5) == [0]

@@ -356,6 +356,6 @@ def test_evaluation_equals_plain_loops(seed: int, chunk: int, cards: int) -> Non
         ("chunk must be", {"chunk": 0}),
     ],
 )
-def test_what_cannot_be_measured_is_refused(words: str, change: dict) -> None:
+def test_input_that_cannot_be_measured_is_refused(words: str, change: dict) -> None:
     with pytest.raises(ValueError, match=words):
         evaluate(**{**by_hand(), **change})

@@ -60,13 +60,13 @@ def test_another_refusal_is_not_missing(code: str, message: str) -> None:
     assert not is_missing(error(code, message))
 
 
-def test_an_object_that_was_deleted_in_between_is_a_lost_write() -> None:
+def test_object_that_was_deleted_in_between_is_a_lost_write() -> None:
     for code in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
         assert means(error(code), Meaning.LOST_WRITE)
     assert not means(error("NoSuchBucket"), Meaning.LOST_WRITE)
 
 
-def test_an_object_under_a_key_of_somebody_else_is_unreadable_and_other_denials_are_not() -> None:
+def test_object_under_a_key_of_somebody_else_is_unreadable_and_other_denials_are_not() -> None:
     refused = "is not authorized to perform: kms:Decrypt on resource"
     assert means(error("AccessDenied", refused), Meaning.UNREADABLE)
     assert means(error("KMS.DisabledException"), Meaning.UNREADABLE)
@@ -112,7 +112,7 @@ def _decisions(tree: ast.AST, codes: set[str]) -> Iterator[tuple[int, str]]:
                     yield each.lineno, ast.unparse(each)
 
 
-def test_the_search_for_decisions_finds_each_form() -> None:
+def test_search_for_decisions_finds_each_form() -> None:
     forms = """
 try:
     call()

@@ -98,14 +98,14 @@ def test_only_stage_2_students_lead_to_a_release() -> None:
     assert releasable == [("student", "stage2")]
 
 
-def test_a_teacher_named_in_a_students_description_is_not_its_name() -> None:
+def test_teacher_named_in_a_students_description_is_not_its_name() -> None:
     text = "student-efficientnet-lite0-stage1-v2: from teacher-dinov3-vitl16-phase2-v1"
     assert str(name_in_description(text)) == "student-efficientnet-lite0-stage1-v2"
     assert name_in_description("a teacher of mine") is None
     assert name_in_description("") is None
 
 
-def test_the_groups_version_is_read_from_the_arn() -> None:
+def test_groups_version_is_read_from_the_arn() -> None:
     assert package_version("arn:aws:sagemaker:us-east-2:1:model-package/g/17") == 17
     with pytest.raises(ModelNameError):
         package_version("g/17")

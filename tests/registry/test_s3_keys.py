@@ -26,7 +26,7 @@ from registry.s3_keys import key_fault, storable_name
         ("é" * 513, "1026 bytes"),
     ],
 )
-def test_what_s3_cannot_hold_is_named(key: str, words: str | None) -> None:
+def test_name_that_s3_cannot_hold_is_reported(key: str, words: str | None) -> None:
     fault = key_fault(key)
     assert fault is None if words is None else fault and words in fault
 

@@ -64,7 +64,7 @@ def test_damaged_evidence_is_refused_with_one_line(damage: Callable[..., None]) 
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b'{"schema": 1}'])
-def test_what_is_no_evidence_is_refused(text: bytes) -> None:
+def test_text_that_is_no_evidence_is_refused(text: bytes) -> None:
     with pytest.raises(EvidenceError):
         Evidence.from_json(text)
 

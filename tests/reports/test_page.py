@@ -125,7 +125,7 @@ def test_a_version_without_evidence_says_what_is_missing_and_why() -> None:
     assert "Nothing is recorded about how well it recognises cards" in bare
 
 
-def test_what_is_not_measured_is_said() -> None:
+def test_page_says_which_figures_are_not_measured() -> None:
     text = words(read(subject()))
     for each in ("No chip", "No real photographs", "Only 4 unknown cards", "needs at least 1000",
                  "Licence of the scans", "Reprints and twins"):  # fmt: skip

@@ -63,7 +63,7 @@ def teacher_words(job: str, **changes: str) -> list[str]:
     return ["--job", job, "--architecture", "dinov3-vittiny", *statements(**{**KNOWN, **changes})]
 
 
-def test_a_foreign_teacher_is_registered_from_its_job_and_its_artifact(place: Place) -> None:
+def test_foreign_teacher_is_registered_from_its_job_and_its_artifact(place: Place) -> None:
     job = foreign(place)
     made = place.answer(TEACHER, *teacher_words(job))
     assert made["name"] == "teacher-dinov3-vittiny-phase2-v1"
@@ -110,7 +110,7 @@ def test_all_missing_values_are_asked_for_at_once(place: Place) -> None:
         ({}, ["--set", "NumClases=5"], "did you mean NumClasses?"),
     ],
 )
-def test_what_contradicts_or_cannot_be_read_is_refused(
+def test_contradictory_or_unreadable_input_is_refused(
     place: Place, changes: dict[str, Any], words: list[str], said: str
 ) -> None:
     assert said in place.refused(TEACHER, *teacher_words(foreign(place, **changes)), *words)
@@ -145,7 +145,7 @@ def test_without_a_job_the_newest_unregistered_teacher_of_ours_is_taken(place: P
     assert names[1:] == [each["name"] for each in made]
 
 
-def test_a_foreign_student_needs_a_parent_that_fits(place: Place) -> None:
+def test_foreign_student_needs_a_parent_that_fits(place: Place) -> None:
     teacher = place.answer(TEACHER, *teacher_words(foreign(place)))
     job = student_job(place)
     words = ["--job", job, *statements(**AS_STUDENT)]
@@ -171,7 +171,7 @@ def test_a_foreign_student_needs_a_parent_that_fits(place: Place) -> None:
     assert metadata["TeacherModel"] == "dinov3-vittiny", "by its parents' own teacher"
 
 
-def test_a_job_that_is_not_there_or_has_no_model_is_named(place: Place) -> None:
+def test_job_that_is_not_there_or_has_no_model_is_named(place: Place) -> None:
     assert "no-such-job: does not exist in us-east-2" in place.refused(
         STUDENT, "--job", "no-such-job"
     )
@@ -184,14 +184,14 @@ def test_a_job_that_is_not_there_or_has_no_model_is_named(place: Place) -> None:
     assert f"{uri}: is not there any more" in place.refused(TEACHER, *teacher_words(gone))
 
 
-def test_a_failed_job_of_ours_is_registered_as_failed(place: Place) -> None:
+def test_failed_job_of_ours_is_registered_as_failed(place: Place) -> None:
     job = place.jobs.run(request(), fails="out of memory")
     made = place.answer(TEACHER, "--job", job)
     assert made["outcome"] == "registered as failed"
     assert place.version(made["arn"])["ModelApprovalStatus"] == "Rejected"
 
 
-def test_a_job_of_ours_that_does_not_name_its_line_is_registered_by_its_request(
+def test_job_of_ours_that_does_not_name_its_line_is_registered_by_its_request(
     place: Place,
 ) -> None:
     made = place.answer(TEACHER, "--job", place.jobs.run(request(), line=""))

@@ -82,11 +82,11 @@ def cards_of(asked: dict[str, Any]) -> str:
     )
 
 
-def test_a_launch_needs_a_teacher(place: Place) -> None:
+def test_launch_needs_a_teacher(place: Place) -> None:
     assert "cards train teacher" in place.refused(LAUNCH)
 
 
-def test_a_launch_is_for_eight_gpus_and_goes_by_its_teacher(place: Place) -> None:
+def test_launch_is_for_eight_gpus_and_goes_by_its_teacher(place: Place) -> None:
     cards = pushed(place, "0f3a", "a/a.png")
     arn = teacher(place, Recipe="tiny", CardSetUri=cards)
     pushed(place, "newer", "a/a.png", ".complete.json")
@@ -98,7 +98,7 @@ def test_a_launch_is_for_eight_gpus_and_goes_by_its_teacher(place: Place) -> Non
     assert cards_of(asked) == cards
 
 
-def test_a_launch_can_be_small(place: Place) -> None:
+def test_launch_can_be_small(place: Place) -> None:
     teacher(place, Recipe="tiny", CardSetUri=pushed(place, "0f3a", "a/a.png"))
     asked = shown(place, "--recipe", "demo", "--instance", "ml.m5.xlarge")
     assert asked["ResourceConfig"]["InstanceType"] == "ml.m5.xlarge"

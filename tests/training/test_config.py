@@ -21,7 +21,7 @@ def test_every_recipe_resolves_and_reads_back(recipe: str, model_type: str, stag
     assert TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_the_guides_figures_are_in_the_full_recipe() -> None:
+def test_guides_figures_are_in_the_full_recipe() -> None:
     teacher = resolve("full", "teacher", "phase2", {})
     assert (teacher.backbone, teacher.image_size) == ("vit_large_patch16_dinov3", 224)
     assert (teacher.losses["arcface_scale"], teacher.losses["arcface_margin"], teacher.epochs) == (
@@ -69,7 +69,7 @@ def test_hyper_parameters_override_the_recipe_and_the_recipe_overrides_defaults(
         ("heads", "0", "width 64 and heads 0: give both"),
     ],
 )
-def test_a_wrong_setting_is_named(key: str, value: str, message: str) -> None:
+def test_wrong_setting_is_named(key: str, value: str, message: str) -> None:
     overrides = {key: value}
     if key == "weight_arcface":
         overrides["weight_contrastive"] = "0"
@@ -77,7 +77,7 @@ def test_a_wrong_setting_is_named(key: str, value: str, message: str) -> None:
         resolve("tiny", "teacher", "phase2", overrides)
 
 
-def test_an_unknown_recipe_is_named_with_the_known_ones() -> None:
+def test_unknown_recipe_is_named_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="recipe 'big': is none of demo, full, guide, tiny"):
         resolve("big", "teacher", "phase2", {})
 
@@ -87,7 +87,7 @@ def test_contrastive_without_scans_is_refused() -> None:
         resolve("tiny", "teacher", "phase2", {"scan_share": 0, "weight_contrastive": 1})
 
 
-def test_a_map_needs_the_teachers_view_of_the_same_places() -> None:
+def test_map_needs_the_teachers_view_of_the_same_places() -> None:
     with pytest.raises(ConfigError, match="distillation_target view"):
         resolve("tiny", "student", "stage1", {"distillation_target": "scan"})
 
@@ -155,7 +155,7 @@ def test_from_dict_arbitrary_document_raises_only_config_error(document: object)
         ({"steps": 7, "epochs": 0}, (7, 0.0)),
     ],
 )
-def test_a_length_that_is_asked_for_replaces_the_recipes(
+def test_length_that_is_asked_for_replaces_the_recipes(
     overrides: dict[str, float], expected: tuple[int, float]
 ) -> None:
     config = resolve("demo", "teacher", "phase2", overrides)

@@ -33,7 +33,7 @@ def prefix_of(uri: str) -> str:
     return prefix
 
 
-def test_the_same_seed_draws_the_same_cards(tmp_path: Path) -> None:
+def test_same_seed_draws_the_same_cards(tmp_path: Path) -> None:
     digests = []
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
         folder = str(tmp_path / name)
@@ -48,7 +48,7 @@ def test_drawing_into_a_used_folder_changes_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
 
-def test_an_interrupted_drawing_leaves_no_folder(
+def test_interrupted_drawing_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def draw_some(root: Path, *_: object, **__: object) -> None:
@@ -60,7 +60,7 @@ def test_an_interrupted_drawing_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_image_is_named_and_the_rest_is_counted(card_folder: Path, tmp_path: Path) -> None:
+def test_broken_image_is_named_and_the_rest_is_counted(card_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cards"
     shutil.copytree(card_folder, folder)
     victim = sorted(folder.glob("*/*"))[0]
@@ -96,9 +96,7 @@ def test_pushing_uploads_once_and_where_the_digest_says(aws: Stack, card_folder:
     assert cards("data", "push", str(card_folder), "--quiet").out.strip() == first["uri"]
 
 
-def test_an_interrupted_push_is_taken_up_again(
-    aws: Stack, card_folder: Path, tmp_path: Path
-) -> None:
+def test_interrupted_push_is_taken_up_again(aws: Stack, card_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cards"
     shutil.copytree(card_folder, folder)
     shutil.rmtree(sorted(folder.iterdir())[0])
@@ -163,7 +161,7 @@ def test_marker_of_another_set_than_the_address_names_is_refused(
         pushed_digest(s3, uri)
 
 
-def test_the_marker_is_written_last(
+def test_marker_is_written_last(
     aws: Stack, card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cards"
@@ -271,7 +269,7 @@ class Listed:
         (("a/b.png", "a/c.png"), "No space left on device); 2 MiB are fetched"),
     ],
 )
-def test_a_prefix_that_cannot_be_fetched_is_one_clear_line(
+def test_prefix_that_cannot_be_fetched_is_one_clear_line(
     tmp_path: Path, keys: tuple[str, ...], words: str
 ) -> None:
     s3 = Listed(*(f"cards/{key}" for key in keys))

@@ -49,7 +49,7 @@ def test_every_type_makes_the_round_trip(aws: Stack, folder: Path, tmp_path: Pat
     assert packed.json["digest"] == checked.json["digest"], packed.all
 
 
-def test_what_is_not_read_is_named_with_its_remedy(folder: Path, tmp_path: Path) -> None:
+def test_unread_file_type_is_named_with_its_remedy(folder: Path, tmp_path: Path) -> None:
     card = next(folder.iterdir())
     heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(80)
     (card / "photo.heic").write_bytes(heic)

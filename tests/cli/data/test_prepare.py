@@ -102,20 +102,20 @@ def test_preparation_after_an_interruption_succeeds(folder: Path) -> None:
     assert not list(target.glob(".*"))
 
 
-def test_a_pack_is_not_packed_again(folder: Path) -> None:
+def test_pack_is_not_packed_again(folder: Path) -> None:
     prepared(folder)
     again = cards("data", "prepare", str(folder.parent / "pack"), "--out", str(folder.parent / "x"))
     refused(again, "is prepared already")
 
 
-def test_a_pack_does_not_lie_among_the_cards(folder: Path) -> None:
+def test_pack_does_not_lie_among_the_cards(folder: Path) -> None:
     refused(
         cards("data", "prepare", str(folder), "--out", str(folder / "pack")), "lies in the card"
     )
     assert not (folder / "pack").exists()
 
 
-def test_a_full_disk_while_reporting_keeps_the_pack(
+def test_full_disk_while_reporting_keeps_the_pack(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save = atomic_files.os.replace
@@ -150,7 +150,7 @@ def test_json_output_has_no_progress_lines(folder: Path, monkeypatch: pytest.Mon
     assert prepared(folder, "--json").json["cards"] == 9
 
 
-def test_a_changed_pack_is_found_by_checking(folder: Path) -> None:
+def test_changed_pack_is_found_by_checking(folder: Path) -> None:
     prepared(folder)
     pack = folder.parent / "pack"
     assert cards("data", "check", str(pack)).code == 0
@@ -170,7 +170,7 @@ def test_a_changed_pack_is_found_by_checking(folder: Path) -> None:
         "\ufeffa-1\r\n\r\nb-2",
     ],
 )
-def test_a_list_of_cards_in_many_forms(tmp_path: Path, text: str) -> None:
+def test_list_of_cards_in_many_forms(tmp_path: Path, text: str) -> None:
     path = tmp_path / "list"
     path.write_bytes(text.encode())
     assert expected_ids(path) == ["a-1", "b-2"]
@@ -189,7 +189,7 @@ def test_a_list_of_cards_in_many_forms(tmp_path: Path, text: str) -> None:
         (b"\xff\xfe\x00", "can't decode"),
     ],
 )
-def test_a_list_of_something_else_is_one_clear_line(
+def test_list_of_something_else_is_one_clear_line(
     tmp_path: Path, content: bytes, words: str
 ) -> None:
     path = tmp_path / "list"
@@ -204,5 +204,5 @@ def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     refused(prepared(tmp_path / "cards"), "holds no usable card")
 
 
-def test_a_list_that_cannot_be_read_is_an_error(folder: Path) -> None:
+def test_list_that_cannot_be_read_is_an_error(folder: Path) -> None:
     refused(prepared(folder, "--expect", "nowhere.csv"), "--expect nowhere.csv: cannot be read")

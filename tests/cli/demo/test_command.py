@@ -51,12 +51,12 @@ def test_unusable_cards_are_refused(
     assert {path.name for path in tmp_path.iterdir()} <= {"cards"}
 
 
-def test_an_unknown_recipe_is_refused(tmp_path: Path, places: list[str]) -> None:
+def test_unknown_recipe_is_refused(tmp_path: Path, places: list[str]) -> None:
     refused(cards("demo", "--recipe", "demmo", *places), "--recipe demmo", "tiny")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_port_in_use_is_refused(tmp_path: Path, places: list[str]) -> None:
+def test_port_in_use_is_refused(tmp_path: Path, places: list[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -65,7 +65,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path, places: list[str]) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unsuited_python_is_refused(
+def test_unsuited_python_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, places: list[str]
 ) -> None:
     monkeypatch.setattr("cli.demo.command.SUPPORTED_PYTHON", ((4, 0), (4, 1)))
@@ -73,7 +73,7 @@ def test_an_unsuited_python_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_cdk_names_the_remedy(
+def test_missing_cdk_names_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, places: list[str]
 ) -> None:
     monkeypatch.setattr(external_commands, "cdk_command", lambda: tmp_path / "cdk")
@@ -81,7 +81,7 @@ def test_a_missing_cdk_names_the_remedy(
 
 
 @pytest.mark.processes
-def test_a_failing_command_gives_its_cause_and_its_log(tmp_path: Path) -> None:
+def test_failing_command_gives_its_cause_and_its_log(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "cdk.log"
     script = "print('all is well'); print('❌ deployment failed: no bucket'); raise SystemExit(3)"
     seen: list[str] = []
@@ -111,7 +111,7 @@ def test_commands_run_with_this_python_and_node_first_and_no_other_profile(
     assert variables["AWS_REGION"] == "us-east-2"
 
 
-def test_a_log_line_is_shown_without_what_the_title_says() -> None:
+def test_log_line_is_shown_without_what_the_title_says() -> None:
     line = "student stage1: step=57 loss=2.149 images_per_second=49.8 share_kl=0.3"
     assert _short_log_line(line) == "step=57 loss=2.149 images_per_second=49.8"
     assert _short_log_line("tracking: run 1 of x") == "tracking: run 1 of x"

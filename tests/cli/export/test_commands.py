@@ -40,7 +40,7 @@ def test_valid_graph_is_accepted(graph: Path) -> None:
     assert done.out.splitlines()[-1] == "nothing that the Hailo parser is expected to refuse"
 
 
-def test_what_is_refused_has_a_remedy_and_a_code(graph: Path, tmp_path: Path) -> None:
+def test_refused_graph_is_reported_with_a_remedy_and_a_code(graph: Path, tmp_path: Path) -> None:
     path = tmp_path / "gelu.onnx"
     path.write_bytes(changed(graph.read_bytes(), gelu))
     done = cards("export", "lint", str(path))

@@ -68,7 +68,7 @@ def wheel(tmp_path: Path) -> Path:
 
 
 @pytest.mark.processes
-def test_the_image_is_built_of_the_wheel_and_little_else(
+def test_image_is_built_of_the_wheel_and_little_else(
     told: Callable[[], list[dict[str, Any]]], wheel: Path
 ) -> None:
     (wheel.parent / "secrets.txt").write_text("not for an image")

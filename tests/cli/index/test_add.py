@@ -59,7 +59,7 @@ def test_figures_of_added_cards_and_of_the_others_are_printed() -> None:
         ({"outcome": "already registered", "metrics": {}}, "is there already"),
     ],
 )
-def test_what_needs_attention_is_printed(changes: dict[str, object], words: str) -> None:
+def test_finding_that_needs_attention_is_printed(changes: dict[str, object], words: str) -> None:
     assert words not in "\n".join(lines(FOUND))
     assert words in "\n".join(lines(replace(FOUND, **changes)))  # type: ignore[arg-type]
 

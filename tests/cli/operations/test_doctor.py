@@ -29,7 +29,7 @@ def context() -> CheckContext:
     return CheckContext(AwsSession("dev"))
 
 
-def test_a_check_that_raises_ends_no_other() -> None:
+def test_check_that_raises_ends_no_other() -> None:
     def explode(_: CheckContext) -> Iterator[CheckResult]:
         yield ok("the first half")
         raise RuntimeError("on purpose")
@@ -66,7 +66,7 @@ def test_skipped_check_names_the_failed_check_that_it_needs() -> None:
     ]
 
 
-def test_a_refusal_names_the_policy_that_would_allow_it() -> None:
+def test_refusal_names_the_policy_that_would_allow_it() -> None:
     def denied(_: CheckContext) -> Iterator[CheckResult]:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeRule")
 

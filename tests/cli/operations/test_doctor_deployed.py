@@ -209,7 +209,7 @@ def test_disabled_rule_is_found_and_repaired_by_the_remedy(
     well("rules")
 
 
-def test_a_rule_without_its_target_is_found(deployed: Cloud, after: ExitStack) -> None:
+def test_rule_without_its_target_is_found(deployed: Cloud, after: ExitStack) -> None:
     events = deployed.client("events")
     rule = part(deployed, "AWS::Events::Rule", "PublishRelease")
     own = deployed.function("PublishRelease")
@@ -234,7 +234,7 @@ def test_throttled_function_is_found_and_repaired_by_the_remedy(
     well("functions")
 
 
-def test_a_dead_letter_is_found_and_shown_by_the_remedy(deployed: Cloud, after: ExitStack) -> None:
+def test_dead_letter_is_found_and_shown_by_the_remedy(deployed: Cloud, after: ExitStack) -> None:
     url = part(deployed, "AWS::SQS::Queue", "PublishReleaseFailed")
     after.callback(deployed.client("sqs").purge_queue, QueueUrl=url)
     deployed.client("sqs").send_message(QueueUrl=url, MessageBody='{"detail": "the lost one"}')
@@ -262,7 +262,7 @@ def by_hand(deployed: Cloud, role: str, effect: str, action: str) -> Iterator[No
         iam.delete_role_policy(RoleName=role, PolicyName="by-hand")
 
 
-def test_a_training_role_that_could_approve_is_found(deployed: Cloud) -> None:
+def test_training_role_that_could_approve_is_found(deployed: Cloud) -> None:
     role = deployed.deployment.training_role_arn.rpartition("/")[2]
     with by_hand(deployed, role, "Allow", "sagemaker:UpdateModelPackage"):
         wrong = failing("roles")
@@ -271,13 +271,13 @@ def test_a_training_role_that_could_approve_is_found(deployed: Cloud) -> None:
     well("roles")
 
 
-def test_a_publisher_that_could_approve_is_found(deployed: Cloud) -> None:
+def test_publisher_that_could_approve_is_found(deployed: Cloud) -> None:
     role = part(deployed, "AWS::IAM::Role", "PublishRelease")
     with by_hand(deployed, role, "Allow", "sagemaker:UpdateModelPackage"):
         assert failing("roles")["line"].endswith(": sagemaker:UpdateModelPackage to approve")
 
 
-def test_a_function_that_may_not_register_is_found(deployed: Cloud) -> None:
+def test_function_that_may_not_register_is_found(deployed: Cloud) -> None:
     role = part(deployed, "AWS::IAM::Role", "RegisterModel")
     with by_hand(deployed, role, "Deny", "sagemaker:CreateModelPackage"):
         wrong = failing("roles")
@@ -305,12 +305,12 @@ def test_missing_group_is_found_and_dependent_checks_are_skipped(
     assert look()["approvals"][0]["line"] == "needs group"
 
 
-def test_a_bucket_that_is_missing_is_found(deployed: Cloud) -> None:
+def test_bucket_that_is_missing_is_found(deployed: Cloud) -> None:
     with parameter(deployed, "mlflow-bucket", "nobody-has-this-bucket"):
         assert "s3://nobody-has-this-bucket does not exist" in failing("buckets")["line"]
 
 
-def test_a_parameter_that_is_missing_is_found(deployed: Cloud) -> None:
+def test_parameter_that_is_missing_is_found(deployed: Cloud) -> None:
     with parameter(deployed, "release-bucket", None):
         wrong = failing("deployment")
         assert "release-bucket" in wrong["line"] and "cdk deploy" in wrong["remedy"]
@@ -324,7 +324,7 @@ def test_another_environment_is_named_where_this_one_is_not_deployed(deployed: C
     assert found["deployment"]["remedy"].startswith("--environment dev")
 
 
-def test_an_mlflow_that_does_not_answer_is_found(
+def test_mlflow_that_does_not_answer_is_found(
     deployed: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT", "http://127.0.0.1:9")
@@ -343,7 +343,7 @@ def test_deployment_without_mlflow_passes(deployed: Cloud) -> None:
         well("mlflow")
 
 
-def test_a_compiler_image_that_is_missing_is_found(deployed: Cloud, after: ExitStack) -> None:
+def test_compiler_image_that_is_missing_is_found(deployed: Cloud, after: ExitStack) -> None:
     image = "000000000000.dkr.ecr.us-east-2.amazonaws.com/hailo-dfc:3.31"
     lambda_, function = deployed.client("lambda"), deployed.function("CompileApproved")
     before = lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
@@ -428,7 +428,7 @@ def test_rejected_version_still_in_a_channel_is_found_and_repaired_by_the_remedy
     until(mended, 60, "the channel falls back")
 
 
-def test_a_version_without_a_name_is_noted(deployed: Cloud, after: ExitStack) -> None:
+def test_version_without_a_name_is_noted(deployed: Cloud, after: ExitStack) -> None:
     arn = register(deployed, "my-model", "PendingManualApproval", after)
     (row,) = look()["names"]
     assert row["state"] == "warning" and arn in row["line"]

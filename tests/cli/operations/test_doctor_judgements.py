@@ -53,7 +53,7 @@ def only(results: Iterator[CheckResult]) -> CheckResult:
     [(0, "ok"), (59, "ok"), (-59, "ok"), (60, "warning"), (-200, "warning"), (300, "failed"),
      (-3600, "failed")],
 )  # fmt: skip
-def test_a_clock_that_is_wrong_breaks_signatures(seconds: int, state: str) -> None:
+def test_clock_that_is_wrong_breaks_signatures(seconds: int, state: str) -> None:
     headers = {"date": format_datetime(NOW - timedelta(seconds=seconds), usegmt=True)}
     result = account.judge_clock(headers, NOW)
     assert result.state.value == state
@@ -62,11 +62,11 @@ def test_a_clock_that_is_wrong_breaks_signatures(seconds: int, state: str) -> No
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": "soon"}])
-def test_an_answer_without_a_time_leaves_the_clock_unchecked(headers: dict[str, str]) -> None:
+def test_answer_without_a_time_leaves_the_clock_unchecked(headers: dict[str, str]) -> None:
     assert account.judge_clock(headers, NOW).state is State.UNCHECKED
 
 
-def test_the_root_user_is_for_the_local_cloud() -> None:
+def test_root_user_is_for_the_local_cloud() -> None:
     root = "arn:aws:iam::111122223333:root"
     assert account.judge_caller(root, local=True).state is State.OK
     assert account.judge_caller(root, local=False).state is State.WARNING

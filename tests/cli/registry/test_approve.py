@@ -88,7 +88,7 @@ def test_repeated_approval_is_reported_and_changes_nothing(client: Client) -> No
     assert seen(client, arn) == before
 
 
-def test_a_version_without_validation_is_refused_unless_overridden(client: Client) -> None:
+def test_version_without_validation_is_refused_unless_overridden(client: Client) -> None:
     arn = made(client, "student-c-stage2-v1")
     refused(
         cards("registry", "approve", arn, "--reason", "looks fine"),
@@ -104,7 +104,7 @@ def test_a_version_without_validation_is_refused_unless_overridden(client: Clien
     assert "without a passed validation" in seen(client, arn)[1]
 
 
-def test_a_failed_run_is_not_approved(client: Client) -> None:
+def test_failed_run_is_not_approved(client: Client) -> None:
     arn = made(client, "student-d-stage2-v1", FailureReason="AlgorithmError: out of memory")
     refused(
         cards("registry", "approve", arn, "--reason", "please", "--override"),

@@ -77,7 +77,7 @@ def lines_of(branch: Branch, depth: int = 0) -> list[tuple[int, str]]:
     return [(depth, branch.label), *below]
 
 
-def test_a_tree_goes_from_the_cards_to_the_release() -> None:
+def test_tree_goes_from_the_cards_to_the_release() -> None:
     (root,) = tree(DRAWN)
     assert lines_of(root) == [
         (0, "card set aaaaaaaaaaaa (s3://b/cards/aaaa/)"),
@@ -90,7 +90,7 @@ def test_a_tree_goes_from_the_cards_to_the_release() -> None:
     ]
 
 
-def test_a_tree_without_recorded_cards_begins_with_the_oldest_version() -> None:
+def test_tree_without_recorded_cards_begins_with_the_oldest_version() -> None:
     (root,) = tree(drawing(LINE[3:], LINE[3]))
     assert [label.split()[0] for _, label in lines_of(root)] == [
         "student-x-onnx-v1",
@@ -98,7 +98,7 @@ def test_a_tree_without_recorded_cards_begins_with_the_oldest_version() -> None:
     ]
 
 
-def test_a_document_has_every_version_with_its_parents_job_and_commit() -> None:
+def test_document_has_every_version_with_its_parents_job_and_commit() -> None:
     told = replace(LINE[1], commit="c0ffee", generated_by="arn:job")
     machine = document(drawing([LINE[0], told], told))
     model = next(node for node in machine["nodes"] if node["name"] == "student-x-stage1-v1")
@@ -190,7 +190,7 @@ def test_inputs_are_before_their_outputs(drawn: Drawing) -> None:
 
 
 @given(families())
-def test_a_tree_has_every_version_once(drawn: Drawing) -> None:
+def test_tree_has_every_version_once(drawn: Drawing) -> None:
     titles = [label.split()[0] for root in tree(drawn) for _, label in lines_of(root)]
     for node in drawn.nodes:
         if node.kind == "model":
@@ -228,7 +228,7 @@ def made(client: Client) -> dict[str, Package]:
     return versions
 
 
-def test_the_command_draws_the_family_with_cards_and_release(made: dict[str, Package]) -> None:
+def test_command_draws_the_family_with_cards_and_release(made: dict[str, Package]) -> None:
     done = cards("registry", "lineage", NAMES["stage2"])
     assert done.code == 0, done.err
     lines = [line.strip(" └") for line in done.out.splitlines()]

@@ -105,7 +105,7 @@ def test_all_of_it_is_listed_when_asked(client: Client) -> None:
     assert done.err == ""
 
 
-def test_a_list_for_machines_is_one_array_with_the_same_keys_always(client: Client) -> None:
+def test_list_for_machines_is_one_array_with_the_same_keys_always(client: Client) -> None:
     listed = cards("registry", "list", "--all", "--json").json
     assert [row["version"] for row in listed] == list(range(STUDENTS + 2, 0, -1))
     assert all(list(row) == KEYS for row in listed)
@@ -116,7 +116,7 @@ def test_a_list_for_machines_is_one_array_with_the_same_keys_always(client: Clie
     assert cards("registry", "latest", "--json").json == listed[-2]
 
 
-def test_a_bound_on_a_metric_has_a_column(client: Client) -> None:
+def test_bound_on_a_metric_has_a_column(client: Client) -> None:
     done = cards("registry", "list", "--metric", "Top1>=0.959", "--stage", "stage2")
     assert re.findall(r"TOP1|0\.9\d\d(?=  stage2)", done.out) == ["TOP1", "0.960", "0.959"]
     listed = cards("registry", "list", "--metric", "top1>=0.959", "--stage", "stage2", "--json")
@@ -147,7 +147,7 @@ def test_empty_result_is_reported(client: Client) -> None:
         (["--metric", "good"], ["--metric", "good", "Top1>=0.8"]),
     ],
 )
-def test_a_wrong_option_is_one_line_that_names_it(options: list[str], words: list[str]) -> None:
+def test_wrong_option_is_one_line_that_names_it(options: list[str], words: list[str]) -> None:
     refused(cards("registry", "list", *options), *words)
 
 
@@ -210,7 +210,7 @@ def test_versions_are_counted_by_line_and_listed_of_one(client: Client) -> None:
     refused(cards("registry", "versions", "student"), "student-efficientnet-lite0-stage2-v1")
 
 
-def test_a_search_reads_descriptions_and_metadata(client: Client) -> None:
+def test_search_reads_descriptions_and_metadata(client: Client) -> None:
     names = [row["name"] for row in cards("registry", "search", "OUT of memory", "--json").json]
     assert names == [FAILED]
     tiny = cards("registry", "search", "--where", "Recipe=tiny", "--all", "--json").json
@@ -263,7 +263,7 @@ def test_show_marks_a_failed_run(client: Client) -> None:
 # --- compare
 
 
-def test_a_comparison_marks_what_differs_and_what_is_noise(client: Client) -> None:
+def test_comparison_marks_what_differs_and_what_is_noise(client: Client) -> None:
     done = cards("registry", "compare", ONE, TWO, TEACHER)
     assert done.code == 0, done.err
     lines = {line[3:].split("  ")[0]: line for line in done.out.splitlines()}
@@ -283,7 +283,7 @@ def test_only_differences_are_shown_when_asked(client: Client) -> None:
     assert "more are the same" in done.out
 
 
-def test_a_comparison_goes_into_a_picture_or_a_page(client: Client, tmp_path: Path) -> None:
+def test_comparison_goes_into_a_picture_or_a_page(client: Client, tmp_path: Path) -> None:
     picture, file = tmp_path / "c.png", tmp_path / "c.html"
     assert cards("registry", "compare", ONE, TWO, "--plot", str(picture)).code == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -312,7 +312,7 @@ def test_wrong_comparisons_are_one_line(client: Client) -> None:
     refused(cards("registry", "compare", ONE, "student-x-stage2-v99"), "student-x-stage2-v99")
 
 
-def test_the_runs_of_mlflow_are_joined_with_their_curves(
+def test_runs_of_mlflow_are_joined_with_their_curves(
     client: Client, mlflow_uri: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mlflow = pytest.importorskip("mlflow")

@@ -92,7 +92,7 @@ def published(aws: Stack) -> Stack:
     return aws
 
 
-def test_a_release_is_listed_shown_pulled_and_verified(published: Stack, tmp_path: Path) -> None:
+def test_release_is_listed_shown_pulled_and_verified(published: Stack, tmp_path: Path) -> None:
     publish(published, "student-efficientnet-lite0-stage2-v2.onnx-int8-01234567", channel=False)
     listed = {row["release"]: row for row in cards("release", "list", "--json").json}
     assert listed[RELEASE]["stable"]
@@ -106,7 +106,7 @@ def test_a_release_is_listed_shown_pulled_and_verified(published: Stack, tmp_pat
     assert cards("release", "verify", str(out)).code == 0
 
 
-def test_a_pulled_release_is_replaced_whole(published: Stack, tmp_path: Path) -> None:
+def test_pulled_release_is_replaced_whole(published: Stack, tmp_path: Path) -> None:
     out = tmp_path / "release"
     assert cards("release", "pull", "--out", str(out)).code == 0
     (out / "left-over").write_text("x")
@@ -121,7 +121,7 @@ def test_folder_with_other_files_is_not_changed(published: Stack, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_changed_file_in_the_bucket_is_not_put_in_place(published: Stack, tmp_path: Path) -> None:
+def test_changed_file_in_the_bucket_is_not_put_in_place(published: Stack, tmp_path: Path) -> None:
     published.client("s3").put_object(
         Bucket=RELEASE_BUCKET, Key=f"releases/{RELEASE}/model.int8.onnx", Body=b"evil" * 175
     )
@@ -129,7 +129,7 @@ def test_a_changed_file_in_the_bucket_is_not_put_in_place(published: Stack, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_manifest_that_the_key_did_not_sign_is_refused(published: Stack, tmp_path: Path) -> None:
+def test_manifest_that_the_key_did_not_sign_is_refused(published: Stack, tmp_path: Path) -> None:
     s3, key = published.client("s3"), f"releases/{RELEASE}/manifest.json"
     body = s3.get_object(Bucket=RELEASE_BUCKET, Key=key)["Body"].read()
     s3.put_object(Bucket=RELEASE_BUCKET, Key=key, Body=body.replace(b"0.7", b"0.1"))
@@ -155,7 +155,7 @@ def test_verification_trusts_the_key_that_it_is_given_and_no_other(
 
 
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
-def test_a_changed_byte_on_disk_is_found(published: Stack, tmp_path: Path, name: str) -> None:
+def test_changed_byte_on_disk_is_found(published: Stack, tmp_path: Path, name: str) -> None:
     out = tmp_path / "release"
     assert cards("release", "pull", "--out", str(out)).code == 0
     body = bytearray((out / name).read_bytes())
@@ -172,7 +172,7 @@ def test_empty_channel_is_refused_with_the_remedy(aws: Stack, tmp_path: Path) ->
         )
 
 
-def test_an_unknown_release_says_where_to_look(aws: Stack, tmp_path: Path) -> None:
+def test_unknown_release_says_where_to_look(aws: Stack, tmp_path: Path) -> None:
     assert cards("release", "trust", "--yes").code == 0
     words = ["pull", "--release", "nothing", "--out", str(tmp_path / "r")]
     refused(cards("release", *words), "nothing", "cards release list")

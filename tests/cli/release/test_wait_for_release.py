@@ -181,7 +181,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         stub.assert_no_pending_responses()
 
 
-def test_a_version_is_followed_from_approval_to_the_channel(cloud: Cloud) -> None:
+def test_version_is_followed_from_approval_to_the_channel(cloud: Cloud) -> None:
     cloud.jobs("compile-of-somebody-else")
     cloud.version()
     cloud.jobs(JOB)
@@ -209,7 +209,7 @@ def test_release_of_an_older_version_is_not_waited_for(cloud: Cloud) -> None:
     assert wait_for_release(cloud.aws, STUDENT, lambda update: None) == f"{NAME}.r"
 
 
-def test_a_release_that_is_about_to_be_stable_is_waited_for(cloud: Cloud) -> None:
+def test_release_that_is_about_to_be_stable_is_waited_for(cloud: Cloud) -> None:
     cloud.jobs(JOB)
     cloud.job("Completed")
     cloud.pointer(OTHER)

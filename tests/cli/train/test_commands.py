@@ -82,7 +82,7 @@ TEACHER = ("teacher-dinov3-vits16-phase2-v1", "Approved", None)
 STAGE1 = ("student-efficientnet-lite0-stage1-v1", "PendingManualApproval", 1)
 
 
-def test_the_newest_approved_teacher_is_taken() -> None:
+def test_newest_approved_teacher_is_taken() -> None:
     newer = ("teacher-dinov3-vits16-phase2-v2", "Approved", None)
     rejected = ("teacher-dinov3-vits16-phase2-v3", "Rejected", None)
     # A student whose description speaks of a teacher is none.
@@ -90,7 +90,7 @@ def test_the_newest_approved_teacher_is_taken() -> None:
     assert find_teacher(registry.listed("Approved").described(2).aws).arn == arn(2)
 
 
-def test_a_rejected_stage_1_is_passed_over() -> None:
+def test_rejected_stage_1_is_passed_over() -> None:
     rejected = ("student-efficientnet-lite0-stage1-v2", "Rejected", 1)
     registry = Registry(TEACHER, STAGE1, rejected)
     assert find_initial(registry.listed().described(2).aws).arn == arn(2)
@@ -101,7 +101,7 @@ def test_without_a_teacher_the_remedy_is_named() -> None:
         find_teacher(Registry().listed("Approved").aws)
 
 
-def test_the_teacher_of_a_student_is_found_by_its_recorded_parents() -> None:
+def test_teacher_of_a_student_is_found_by_its_recorded_parents() -> None:
     stage2 = ("student-efficientnet-lite0-stage2-v1", "Approved", 2)
     registry = Registry(TEACHER, STAGE1, stage2)
     student = find_package(registry.listed().described(3).aws, stage2[0])
@@ -116,7 +116,7 @@ def test_student_without_a_teacher_is_not_taken_as_parent() -> None:
         find_teacher_of(registry.aws, student)
 
 
-def test_a_name_that_is_not_registered_says_where_to_look() -> None:
+def test_name_that_is_not_registered_says_where_to_look() -> None:
     with pytest.raises(CliError, match="cards registry list"):
         find_package(Registry(TEACHER).listed().aws, "student-efficientnet-lite0-stage1-v9")
 
@@ -135,7 +135,7 @@ def test_hyperparameters_are_read_by_their_form(pairs: list[str], settings: dict
 
 
 @pytest.mark.parametrize("pairs", [["steps"], ["=3"], ["steps=1", "steps=2"]])
-def test_a_malformed_hyperparameter_is_named(pairs: list[str]) -> None:
+def test_malformed_hyperparameter_is_named(pairs: list[str]) -> None:
     with pytest.raises(CliError, match="--hp"):
         parse_hyperparameters(pairs)
 
@@ -146,7 +146,7 @@ def cards_uri(aws: Stack) -> str:
     return f"s3://{TRAINING_BUCKET}/cards/some"
 
 
-def test_a_dry_run_prints_the_request_and_sends_nothing(aws: Stack, cards_uri: str) -> None:
+def test_dry_run_prints_the_request_and_sends_nothing(aws: Stack, cards_uri: str) -> None:
     before = aws.client("s3").list_objects_v2(Bucket=TRAINING_BUCKET)["KeyCount"]
     done = cards(
         "train", "teacher", "--cards", cards_uri, "--recipe", "demo", "--dry-run", "--spot",
@@ -159,7 +159,7 @@ def test_a_dry_run_prints_the_request_and_sends_nothing(aws: Stack, cards_uri: s
     assert aws.client("s3").list_objects_v2(Bucket=TRAINING_BUCKET)["KeyCount"] == before
 
 
-def test_a_dry_run_of_a_folder_pushes_nothing(aws: Stack, card_folder: Any, tmp_path: Any) -> None:
+def test_dry_run_of_a_folder_pushes_nothing(aws: Stack, card_folder: Any, tmp_path: Any) -> None:
     import shutil
 
     folder = tmp_path / "cards"
@@ -182,19 +182,19 @@ def test_a_dry_run_of_a_folder_pushes_nothing(aws: Stack, card_folder: Any, tmp_
         (["--count", "2"], ["--count 2", "GPU"]),
     ],
 )
-def test_a_wrong_option_is_named_before_anything_is_sent(
+def test_wrong_option_is_named_before_anything_is_sent(
     aws: Stack, cards_uri: str, arguments: list[str], words: list[str]
 ) -> None:
     given = ["--recipe", "demo", *arguments] if "--recipe" not in arguments else arguments
     refused(cards("train", "teacher", "--cards", cards_uri, *given), *words)
 
 
-def test_a_prefix_that_holds_nothing_is_refused(aws: Stack) -> None:
+def test_prefix_that_holds_nothing_is_refused(aws: Stack) -> None:
     uri = f"s3://{TRAINING_BUCKET}/cards/nothing"
     refused(cards("train", "teacher", "--cards", uri, "--recipe", "demo"), uri, "cards data push")
 
 
-def test_an_empty_folder_is_refused(aws: Stack, tmp_path: Any) -> None:
+def test_empty_folder_is_refused(aws: Stack, tmp_path: Any) -> None:
     given = ["--cards", str(tmp_path), "--recipe", "demo"]
     refused(cards("train", "teacher", *given), str(tmp_path))
 
@@ -280,7 +280,7 @@ def test_both_trains_a_teacher_and_then_its_student(
     assert plans[2].channels["initial"] == "s3://b/jobs/2/output/model.tar.gz"
 
 
-def test_a_dry_run_of_a_chain_shows_what_can_be_shown(aws: Stack, cards_uri: str) -> None:
+def test_dry_run_of_a_chain_shows_what_can_be_shown(aws: Stack, cards_uri: str) -> None:
     done = cards("train", "both", "--cards", cards_uri, "--recipe", "tiny", "--dry-run")
     assert done.json["request"]["TrainingJobName"].startswith("teacher-tiny-")
     assert done.err.startswith("stage 1 can be shown once the teacher is registered")
@@ -383,7 +383,7 @@ def test_estimate_is_printed_first(
     assert done.out.index("costs nothing") < done.out.index("training job job-1")
 
 
-def test_a_step_in_the_log_becomes_a_bar() -> None:
+def test_step_in_the_log_becomes_a_bar() -> None:
     from cli.train.follow_job import JobProgress
     from training.submission.watch import JobUpdate
 
@@ -409,12 +409,12 @@ def test_a_step_in_the_log_becomes_a_bar() -> None:
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize("option", ["--max-run-hours", "--max-wait-hours", "--keep-alive-minutes"])
-def test_a_time_that_is_no_number_is_refused_by_its_option(option: str, value: str) -> None:
+def test_time_that_is_no_number_is_refused_by_its_option(option: str, value: str) -> None:
     done = cards("train", "teacher", "--cards", "s3://b/x", f"{option}={value}")
     refused(done, option, "must be a number")
 
 
-def test_the_help_names_recipes_that_there_are() -> None:
+def test_help_names_recipes_that_there_are() -> None:
     import re
     from typing import get_args
 

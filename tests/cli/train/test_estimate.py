@@ -126,7 +126,7 @@ def test_card_set_without_a_count_is_reported_in_one_line() -> None:
     ]
 
 
-def test_a_setting_that_one_of_the_jobs_cannot_take_is_refused() -> None:
+def test_setting_that_one_of_the_jobs_cannot_take_is_refused() -> None:
     with pytest.raises(ConfigError, match="learnin_rate"):
         all_jobs(request(hyperparameters={"learnin_rate": 1}))
 

@@ -40,7 +40,7 @@ def channel(done: Done) -> str:
     return str(found["DataSource"]["S3DataSource"]["S3Uri"])
 
 
-def test_a_local_file_is_named_with_its_layout(
+def test_local_file_is_named_with_its_layout(
     aws: Stack, tmp_path: Path, state: dict[str, torch.Tensor]
 ) -> None:
     torch.save({"state_dict": state}, tmp_path / "mine.pth")
@@ -54,7 +54,7 @@ def test_a_local_file_is_named_with_its_layout(
     assert listed["KeyCount"] == 0  # a dry run uploads nothing
 
 
-def test_a_local_file_is_uploaded_once(
+def test_local_file_is_uploaded_once(
     aws: Stack, tmp_path: Path, state: dict[str, torch.Tensor]
 ) -> None:
     from cli.train.initial_weights import weights_uri
@@ -81,7 +81,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("content", BROKEN)
 @pytest.mark.parametrize("place", ["file", "s3"])
-def test_what_is_no_checkpoint_is_refused_before_submission(
+def test_file_that_is_no_checkpoint_is_refused_before_submission(
     aws: Stack, tmp_path: Path, content: bytes, place: str
 ) -> None:
     file = tmp_path / "dinov3.pth"
@@ -117,10 +117,10 @@ def test_safetensors_in_s3_that_are_cut_short_are_refused(
     refused(train(aws, uri), "cut short")
 
 
-def test_a_prefix_without_one_checkpoint_is_refused(aws: Stack) -> None:
+def test_prefix_without_one_checkpoint_is_refused(aws: Stack) -> None:
     uri = f"s3://{TRAINING_BUCKET}/weights/none/"
     refused(train(aws, uri), uri, "found none")
 
 
-def test_a_file_that_is_not_there_is_refused(aws: Stack, tmp_path: Path) -> None:
+def test_file_that_is_not_there_is_refused(aws: Stack, tmp_path: Path) -> None:
     refused(train(aws, tmp_path / "no.pth"), "no.pth", "is no file")

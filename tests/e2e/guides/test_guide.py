@@ -34,7 +34,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 
 
 @pytest.mark.parametrize("block", blocks(GUIDE, "bash", "python", "json"), ids=lambda b: b.id)
-def test_a_block_does_what_the_guide_says(reader: Reader, block: Block) -> None:
+def test_block_does_what_the_guide_says(reader: Reader, block: Block) -> None:
     if block.language == "bash":
         reader.bash(block.code)
     elif block.language == "json":

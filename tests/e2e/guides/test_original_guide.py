@@ -113,7 +113,7 @@ def filled(reader: Reader, code: str) -> str:
 
 
 @pytest.mark.parametrize("block", TYPED, ids=lambda block: block.id)
-def test_a_block_works_as_written(reader: Reader, block: Block) -> None:
+def test_block_works_as_written(reader: Reader, block: Block) -> None:
     if block.language == "json":
         check_metadata(block, *{"Teacher Model": ("teacher", "phase2")}.get(
             block.heading, ("student", "stage1")

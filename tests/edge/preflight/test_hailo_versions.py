@@ -125,7 +125,9 @@ def test_version_that_differs_names_the_package(field: str, version: str, packag
         ({**MATCHING.__dict__, "binding": ""}, "--system-site-packages"),
     ],
 )
-def test_what_is_missing_is_named_with_its_remedy(values: dict[str, str], reason: str) -> None:
+def test_fault_of_the_hailo_software_is_named_with_its_remedy(
+    values: dict[str, str], reason: str
+) -> None:
     (fault,) = hailo_faults(HailoVersions(**values))  # type: ignore[arg-type]
     assert reason in fault and "\n" not in fault
 

@@ -83,7 +83,7 @@ def test_only_what_changed_is_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"half", None])
-def test_a_damaged_shard_is_made_again(tmp_path: Path, content: bytes | None) -> None:
+def test_damaged_shard_is_made_again(tmp_path: Path, content: bytes | None) -> None:
     images = np.zeros((2, 4, 4, 3), np.uint8)
     kept = shards(tmp_path)
     kept.keep("int8", images, Counting().embed(images))

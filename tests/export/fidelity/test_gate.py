@@ -95,7 +95,7 @@ def quantised(
     return made.path, made.calibration
 
 
-def test_a_faithful_build_passes_with_its_figures(exported: Exported, collect: Judge) -> None:
+def test_faithful_build_passes_with_its_figures(exported: Exported, collect: Judge) -> None:
     result = apply_gate(collect(exported.int8.path, exported.int8.calibration), Thresholds())
     assert result.reasons == [] and result.verdict == "passed"
     figures = result.figures
@@ -108,7 +108,7 @@ def test_a_faithful_build_passes_with_its_figures(exported: Exported, collect: J
     json.dumps(result.to_dict(), allow_nan=False)
 
 
-def test_the_worst_views_are_named(exported: Exported, collect: Judge) -> None:
+def test_worst_views_are_named(exported: Exported, collect: Judge) -> None:
     inputs = collect(exported.int8.path, exported.int8.calibration)
     worst = apply_gate(inputs, Thresholds()).worst
     cosines = (inputs.compiled.queries * inputs.onnx.queries).sum(axis=1)
@@ -173,7 +173,7 @@ def test_normalisation_left_out(exported: Exported, collect: Judge, tmp_path: Pa
     assert "mean cosine" in found and "5th percentile" in found
 
 
-def test_a_graph_of_other_weights_is_no_export_of_the_student(
+def test_graph_of_other_weights_is_no_export_of_the_student(
     exported: Exported, collect: Judge, tmp_path: Path
 ) -> None:
     def other(model: onnx.ModelProto) -> None:

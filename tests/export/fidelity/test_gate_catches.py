@@ -84,9 +84,7 @@ def scaled_to_one(images: np.ndarray) -> np.ndarray:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("run", [Job.run, run_by_hailo])
-def test_the_job_without_a_mistake_passes(
-    job: Job, by_hailo: None, run: Callable[[Job], int]
-) -> None:
+def test_job_without_a_mistake_passes(job: Job, by_hailo: None, run: Callable[[Job], int]) -> None:
     """Otherwise nothing below would prove anything."""
     assert run(job) == 0
     fidelity = job.read("fidelity.json")
@@ -199,7 +197,7 @@ def test_red_and_blue_exchanged_at_inference(job: Job, monkeypatch: pytest.Monke
     assert "channel order: known images agree better with red and blue exchanged" in reasons(job)
 
 
-def test_a_network_without_its_normalisation(
+def test_network_without_its_normalisation(
     job: Job, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The compiled model is fed 0 to 255 where the network expects the normalised image."""
@@ -216,7 +214,7 @@ def test_a_network_without_its_normalisation(
 
 
 @pytest.mark.processes
-def test_a_script_without_its_normalisation(
+def test_script_without_its_normalisation(
     job: Job, by_hailo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The chip is fed 0 to 255, and nothing on it normalises; before quantisation it shows, too."""
@@ -240,7 +238,7 @@ def test_red_and_blue_exchanged_at_inference_by_hailo(
     assert "channel order: known images agree better" in reasons(job, run_by_hailo)
 
 
-def test_a_model_that_gives_every_card_one_point(job: Job, exported: Exported) -> None:
+def test_model_that_gives_every_card_one_point(job: Job, exported: Exported) -> None:
     """Trained to nothing, exported faithfully, compiled faithfully: all cosines are 1."""
 
     def collapsed(model: onnx.ModelProto) -> None:
@@ -272,7 +270,7 @@ def onnx_rows(graph: bytes) -> np.ndarray:
     return np.asarray(row / np.linalg.norm(row), np.float32)
 
 
-def test_an_index_of_another_model(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_of_another_model(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     right = index.write_index
 
     def wrong(directory: Path, ids: Any, rows: np.ndarray, *rest: Any) -> None:
@@ -282,7 +280,7 @@ def test_an_index_of_another_model(job: Job, monkeypatch: pytest.MonkeyPatch) ->
     assert "index: its rows are not the embeddings of the model that ships" in reasons(job)
 
 
-def test_an_index_with_another_s_row_map(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_with_another_s_row_map(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     right = index.write_index
 
     def wrong(directory: Path, ids: Sequence[str], *rest: Any) -> None:
@@ -293,9 +291,7 @@ def test_an_index_with_another_s_row_map(job: Job, monkeypatch: pytest.MonkeyPat
     assert "rows hold another card's id" in found and "embeddings" not in found
 
 
-def test_a_search_that_is_wrong_on_this_processor(
-    job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_search_that_is_wrong_on_this_processor(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows and ids are right; the integer products that every query begins with are not."""
     right = index_rows.Int8Rows.scan
 
@@ -321,7 +317,7 @@ def test_mistake_13_hef_for_another_chip_fails_the_job(
     assert not (job.output / "compilation.json").exists()
 
 
-def test_an_onnx_file_of_another_student(job: Job, exported: Exported) -> None:
+def test_onnx_file_of_another_student(job: Job, exported: Exported) -> None:
     from export.graphs.onnx_export import export_onnx
     from tests.export.student import random_student
 

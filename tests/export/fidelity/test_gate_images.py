@@ -41,7 +41,7 @@ def gate_images(exported: Exported, student: StudentArtifact) -> GateImages:
     return render_gate_images(exported.cards_folder, student, 30)
 
 
-def test_the_queries_are_the_views_behind_the_reference(
+def test_queries_are_the_views_behind_the_reference(
     exported: Exported, student: StudentArtifact, gate_images: GateImages
 ) -> None:
     again = embedded(exported.student, exported.contract, gate_images.queries.all())
@@ -76,7 +76,7 @@ def test_unseen_cards_stay_outside_of_gallery_and_calibration(
     assert set(gate_images.unseen_gallery.card_ids) == set(student.split.unseen_test)
 
 
-def test_a_total_of_unseen_views_is_shared_by_the_cards(
+def test_total_of_unseen_views_is_shared_by_the_cards(
     student: StudentArtifact, gate_images: GateImages
 ) -> None:
     cards = len(student.split.unseen_test)
@@ -143,7 +143,7 @@ def test_card_set_with_another_digest_than_registered_is_refused(
         render_gate_images(exported.cards_folder, older, 10, "0" * 64)
 
 
-def test_an_artifact_without_the_views_digest_is_still_rendered(
+def test_artifact_without_the_views_digest_is_still_rendered(
     exported: Exported, student: StudentArtifact, gate_images: GateImages
 ) -> None:
     older = dataclasses.replace(student, views_digest="")
@@ -181,7 +181,7 @@ def test_images_come_in_groups_and_are_the_same_one_by_one(
     assert len(list(gate_images.queries.groups())) == len(whole) // 4
 
 
-def test_the_queries_statistics_are_those_of_all_groups(
+def test_queries_statistics_are_those_of_all_groups(
     exported: Exported,
     student: StudentArtifact,
     gate_images: GateImages,

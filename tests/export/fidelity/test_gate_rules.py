@@ -57,7 +57,7 @@ def compiled_to(inputs: GateInputs, compiled: Embeddings) -> GateInputs:
 
 
 @pytest.mark.parametrize("everywhere", [True, False], ids=["already-in-pytorch", "by-compiling"])
-def test_a_model_that_collapses_to_one_point(everywhere: bool) -> None:
+def test_model_that_collapses_to_one_point(everywhere: bool) -> None:
     inputs = synthetic()
     point = np.zeros(32, np.float32)
     point[0] = 1
@@ -140,7 +140,7 @@ def test_views_of_one_card_are_no_independent_trials() -> None:
     assert packed["top1_drop_standard_error"] > 3 * spread["top1_drop_standard_error"]
 
 
-def test_a_card_that_is_never_named_any_more() -> None:
+def test_card_that_is_never_named_any_more() -> None:
     """Ten of two thousand views: no mean sees them."""
     inputs = synthetic(cards=200)
     lenient = {**LENIENT, "top1_drop": 1.0}
@@ -152,7 +152,7 @@ def test_a_card_that_is_never_named_any_more() -> None:
     assert reasons(with_lost(few, range(9, 12)), **lenient) == "", "three views say too little"
 
 
-def test_a_card_whose_views_move() -> None:
+def test_card_whose_views_move() -> None:
     inputs = synthetic(cards=200)
     queries = inputs.compiled.queries.copy()
     away = np.random.default_rng(1).normal(size=queries[:10].shape)
@@ -171,7 +171,7 @@ def test_gate_fails_where_unknown_cards_are_no_longer_rejected() -> None:
         assert found.startswith("AUROC of known against unknown cards falls by")
 
 
-def test_an_index_of_another_model() -> None:
+def test_index_of_another_model() -> None:
     inputs = synthetic()
     other = inputs.indexed.copy()
     other[5] = other[6]
@@ -193,7 +193,7 @@ def test_index_rows_with_other_card_ids_fail() -> None:
 
 
 @pytest.mark.parametrize(("missed", "stopped"), [(0, False), (2, False), (3, True), (2000, True)])
-def test_an_index_whose_search_finds_other_cards(missed: int, stopped: bool) -> None:
+def test_index_whose_search_finds_other_cards(missed: int, stopped: bool) -> None:
     lost = np.array([0.3] * missed + [0.0] * (2000 - missed), np.float32)
     result = apply_gate(dataclasses.replace(synthetic(), lost=lost), Thresholds())
     assert result.figures["index_recall"] == 1 - missed / 2000
@@ -202,7 +202,7 @@ def test_an_index_whose_search_finds_other_cards(missed: int, stopped: bool) -> 
         assert "of its answers are as similar as the nearest card" in result.reasons[0]
 
 
-def test_a_search_that_prefers_one_of_two_equal_cards_is_no_fault() -> None:
+def test_search_that_prefers_one_of_two_equal_cards_is_no_fault() -> None:
     lost = np.full(100, 5e-4, np.float32)
     result = apply_gate(dataclasses.replace(synthetic(), lost=lost), Thresholds())
     assert not result.reasons and result.figures["index_recall"] == 0
@@ -264,7 +264,7 @@ def test_grey_cards_say_nothing_about_the_channel_order() -> None:
     assert reasons(dataclasses.replace(inputs, swapped=inputs.compiled.gallery)) == ""
 
 
-def test_the_channel_order_follows_from_some_of_the_cards() -> None:
+def test_channel_order_follows_from_some_of_the_cards() -> None:
     inputs = synthetic()
     assert reasons(dataclasses.replace(inputs, known=[4, 7], swapped=inputs.swapped[[4, 7]])) == ""
     turned = dataclasses.replace(
@@ -297,7 +297,7 @@ def test_calibration_must_be_as_rough_as_the_queries(roughness: float, stopped: 
     assert ("times as rough as the query views" in found) == stopped == bool(found)
 
 
-def test_an_embedding_that_is_no_number_fails() -> None:
+def test_embedding_that_is_no_number_fails() -> None:
     inputs = synthetic()
     queries = inputs.onnx.queries.copy()
     queries[3] = np.nan

@@ -28,7 +28,7 @@ def ran(model: ModelProto, values: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {model.graph.input[0].name: values})[0])
 
 
-def test_the_network_alone_takes_what_the_preparation_gives(
+def test_network_alone_takes_what_the_preparation_gives(
     exported: Exported, shipped: ModelProto
 ) -> None:
     cut = network(shipped)
@@ -52,14 +52,14 @@ def test_deriving_changes_nothing_of_the_shipped_graph(shipped: ModelProto) -> N
     assert shipped.SerializeToString() == before
 
 
-def test_a_graph_without_a_network_cannot_be_cut(shipped: ModelProto) -> None:
+def test_graph_without_a_network_cannot_be_cut(shipped: ModelProto) -> None:
     del shipped.graph.node[4:]
     with pytest.raises(ValueError, match="takes 0 images"):
         network(shipped)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_the_twin_gives_for_a_batch_what_the_graph_gives_for_each(
+def test_twin_gives_for_a_batch_what_the_graph_gives_for_each(
     exported: Exported, shipped: ModelProto, count: int
 ) -> None:
     images = exported.views[:count]
@@ -69,7 +69,7 @@ def test_the_twin_gives_for_a_batch_what_the_graph_gives_for_each(
     np.testing.assert_allclose(together, singly, rtol=1e-3, atol=1e-4)
 
 
-def test_a_written_in_batch_is_named(shipped: ModelProto) -> None:
+def test_written_in_batch_is_named(shipped: ModelProto) -> None:
     shipped.graph.initializer.append(
         helper.make_tensor("shape", onnx.TensorProto.INT64, [2], [1, 768])
     )
@@ -80,12 +80,12 @@ def test_a_written_in_batch_is_named(shipped: ModelProto) -> None:
         batched(shipped)
 
 
-def test_the_twin_is_written_once_it_agrees(exported: Exported, tmp_path: Path) -> None:
+def test_twin_is_written_once_it_agrees(exported: Exported, tmp_path: Path) -> None:
     path = write_batch_graph(onnx.load(exported.model), exported.views[:3], tmp_path / "twin.onnx")
     assert ran(onnx.load(path), exported.views[:5]).shape == (5, 768)
 
 
-def test_a_graph_whose_batch_is_mixed_up_is_not_written(exported: Exported, tmp_path: Path) -> None:
+def test_graph_whose_batch_is_mixed_up_is_not_written(exported: Exported, tmp_path: Path) -> None:
     """A transposition that one image hides: (1, 768) and back."""
 
     def mixed(model: ModelProto) -> None:

@@ -15,7 +15,7 @@ from registry.contract import Contract
 from tests.export.conftest import Exported
 
 
-def test_a_student_has_no_findings(exported: Exported) -> None:
+def test_student_has_no_findings(exported: Exported) -> None:
     assert lint(onnx.load(exported.model)) == []
 
 
@@ -201,7 +201,7 @@ def test_each_fault_is_found_with_its_remedy(
     assert words in str(finding)
 
 
-def test_what_the_graph_takes_and_gives_is_the_contract_s(exported: Exported) -> None:
+def test_input_and_output_of_the_graph_are_the_contract_s(exported: Exported) -> None:
     model = onnx.load(exported.model)
     assert lint(model, exported.contract) == []
     other = Contract(size=64, embedding_dim=512)
@@ -214,7 +214,7 @@ def test_what_the_graph_takes_and_gives_is_the_contract_s(exported: Exported) ->
     assert finding.cause == "float [1, 32, 32, 3]"
 
 
-def test_the_preparation_ends_where_the_network_begins(exported: Exported) -> None:
+def test_preparation_ends_where_the_network_begins(exported: Exported) -> None:
     model = onnx.load(exported.model)
     assert [node.op_type for node in prologue(model)] == ["Cast", "Transpose", "Mul", "Add"]
     later = model.graph.node.add()

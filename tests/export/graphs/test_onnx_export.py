@@ -24,7 +24,7 @@ def test_onnx_runtime_agrees_with_the_original_network(exported: Exported) -> No
     assert np.std(ours @ ours.T) > 0.05, "the student tells nothing apart, so nothing was compared"
 
 
-def test_the_graph_is_the_contract_s(exported: Exported) -> None:
+def test_graph_is_the_contract_s(exported: Exported) -> None:
     model = onnx.load(exported.model)
     (taken,), (given,) = model.graph.input, model.graph.output
     shape = [dim.dim_value for dim in taken.type.tensor_type.shape.dim]
@@ -54,14 +54,14 @@ def test_mistake_11_parameters_are_counted_from_what_ships(exported: Exported) -
     assert exported.report.parameters == convolutions + biases + linear
 
 
-def test_the_report_measures_the_agreement(exported: Exported) -> None:
+def test_report_measures_the_agreement(exported: Exported) -> None:
     report = exported.report
     assert report.hailo_compatible and report.findings == ()
     assert 0.99999 < report.worst_cosine <= report.mean_cosine <= 1.00001
     assert 0 <= report.largest_difference < 1e-3
 
 
-def test_the_module_is_left_as_it_was(exported: Exported, tmp_path: Path) -> None:
+def test_module_is_left_as_it_was(exported: Exported, tmp_path: Path) -> None:
     student = exported.student
     before = {name: value.clone() for name, value in student.state_dict().items()}
     student.train()
@@ -95,7 +95,7 @@ class _RandomlyWrong(nn.Module):
         return embeddings
 
 
-def test_a_graph_that_disagrees_is_not_written(exported: Exported, tmp_path: Path) -> None:
+def test_graph_that_disagrees_is_not_written(exported: Exported, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     with pytest.raises(ExportError, match="disagree"):
         export_onnx(_RandomlyWrong(exported.student), exported.contract, path, exported.views[:4])
@@ -103,7 +103,7 @@ def test_a_graph_that_disagrees_is_not_written(exported: Exported, tmp_path: Pat
 
 
 @pytest.mark.parametrize("fault", ["channels", "scale", "fold"])
-def test_a_mistake_of_the_export_itself_is_noticed(
+def test_mistake_of_the_export_itself_is_noticed(
     exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """The comparison is with the given network, normalised apart from the export's own wrapper."""
@@ -137,7 +137,7 @@ def test_there_must_be_something_to_compare_with(exported: Exported, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_graph_for_no_chip_is_exported_with_its_findings(
+def test_graph_for_no_chip_is_exported_with_its_findings(
     exported: Exported, tmp_path: Path
 ) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 768), nn.GELU())

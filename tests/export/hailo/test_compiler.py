@@ -55,7 +55,7 @@ def left(folder: Path) -> list[str]:
 
 
 @pytest.mark.processes
-def test_a_student_is_compiled(
+def test_student_is_compiled(
     exported: Exported, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install()
@@ -95,7 +95,7 @@ def test_both_emulations_are_the_shipped_graph(
     assert not np.array_equal(quantised, before), "nothing was quantised"
 
 
-def test_the_script_says_the_contract_in_bytes() -> None:
+def test_script_says_the_contract_in_bytes() -> None:
     script = model_script(Contract(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1)), 1024, 2)
     lines = script.splitlines()
     assert lines[0] == "normalization1 = normalization([127.5, 102.0, 76.5], [51.0, 51.0, 25.5])"
@@ -107,7 +107,7 @@ def test_the_script_says_the_contract_in_bytes() -> None:
 @pytest.mark.parametrize(
     ("images", "gpu", "level"), [(1024, True, 2), (1023, True, 1), (5000, False, 1), (1, False, 1)]
 )
-def test_a_level_is_asked_for_that_the_compiler_would_follow(
+def test_level_is_asked_for_that_the_compiler_would_follow(
     images: int, gpu: bool, level: int
 ) -> None:
     assert optimisation_level(images, gpu) == level
@@ -121,12 +121,12 @@ def test_a_level_is_asked_for_that_the_compiler_would_follow(
         ("x\n[warning] Reducing optimization level to 1\nreducing Optimization level to 0 y", 0),
     ],
 )
-def test_the_level_is_read_back(log: str, level: int) -> None:
+def test_level_is_read_back(log: str, level: int) -> None:
     assert used_level(2, log) == level
 
 
 @pytest.mark.processes
-def test_a_level_that_was_reduced_stands_in_the_report(
+def test_level_that_was_reduced_stands_in_the_report(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
     install(step="optimize", kind="log", text="[warning] Reducing optimization level to 0 (why)")
@@ -138,7 +138,7 @@ def test_a_level_that_was_reduced_stands_in_the_report(
 
 @pytest.mark.processes
 @pytest.mark.parametrize("name", sorted(REMEDIES))
-def test_the_compiler_s_errors_become_one_line_with_a_remedy(
+def test_compiler_s_errors_become_one_line_with_a_remedy(
     exported: Exported, tmp_path: Path, install: Install, name: str
 ) -> None:
     step = {"Parsing": "translate", "Backend": "compile"}.get(name[:7], "optimize")
@@ -150,14 +150,14 @@ def test_the_compiler_s_errors_become_one_line_with_a_remedy(
     assert left(tmp_path) == ["compile.log"], "nothing half-made, and the log"
 
 
-def test_an_error_is_known_by_what_it_derives_from() -> None:
+def test_error_is_known_by_what_it_derives_from() -> None:
     error = explained(["NewerError", "BadInputsShape", "Exception"], "text")
     assert str(error) == f"the Hailo compiler says NewerError: text; {REMEDIES['BadInputsShape']}"
     assert "no message; see compile.log" in str(explained(["RuntimeError", "Exception"], " "))
 
 
 @pytest.mark.processes
-def test_a_compiler_that_was_killed_for_its_memory(
+def test_compiler_that_was_killed_for_its_memory(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
     install(step="compile", kind="signal", text=str(int(signal.SIGKILL)))
@@ -169,7 +169,7 @@ def test_a_compiler_that_was_killed_for_its_memory(
 
 
 @pytest.mark.processes
-def test_a_compiler_that_crashes(
+def test_compiler_that_crashes(
     exported: Exported, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(step="optimize", kind="signal", text=str(int(signal.SIGSEGV)))
@@ -182,7 +182,7 @@ def test_a_compiler_that_crashes(
 
 
 @pytest.mark.processes
-def test_a_compiler_that_hangs(
+def test_compiler_that_hangs(
     exported: Exported, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(step="compile", kind="hang")
@@ -198,7 +198,7 @@ def test_a_compiler_that_hangs(
     assert left(tmp_path) == ["compile.log"]
 
 
-def test_the_version_is_the_wheel_s_whose_name_is_another(
+def test_version_is_the_wheel_s_whose_name_is_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Asked for the module's own name, importlib.metadata fails: after an hour's compilation."""
@@ -208,7 +208,7 @@ def test_the_version_is_the_wheel_s_whose_name_is_another(
 
 
 @pytest.mark.processes
-def test_the_compiler_may_have_a_python_of_its_own(
+def test_compiler_may_have_a_python_of_its_own(
     exported: Exported, tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install()
@@ -226,7 +226,7 @@ def test_the_compiler_may_have_a_python_of_its_own(
 
 
 @pytest.mark.processes
-def test_the_compiler_s_python_needs_numpy_alone() -> None:
+def test_compiler_s_python_needs_numpy_alone() -> None:
     """Its own pins are older than the job's, and it has neither ONNX Runtime nor OpenCV of ours."""
     code = (
         "import sys; import numpy; before = set(sys.modules)\n"
@@ -250,7 +250,7 @@ def test_calibration_in_nchw_does_not_reach_the_compiler(
 
 
 @pytest.mark.processes
-def test_what_was_shown_is_what_the_compiler_s_process_was_about_to_show(
+def test_recorded_calibration_images_are_those_that_the_compiler_was_about_to_use(
     exported: Exported, tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install()
@@ -262,7 +262,7 @@ def test_what_was_shown_is_what_the_compiler_s_process_was_about_to_show(
 
 @pytest.mark.processes
 @pytest.mark.parametrize("answer", ["nan", "zeros"])
-def test_an_emulation_that_is_no_embedding_is_refused(
+def test_emulation_that_is_no_embedding_is_refused(
     exported: Exported, tmp_path: Path, install: Install, answer: str
 ) -> None:
     """Not a fault of the machine: the same network would give the same again."""
@@ -274,7 +274,7 @@ def test_an_emulation_that_is_no_embedding_is_refused(
     assert not isinstance(caught.value, CompileFault)
 
 
-def test_a_graph_that_cannot_be_cut_is_refused(
+def test_graph_that_cannot_be_cut_is_refused(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
     """Its network takes the prepared image and the image before that."""
@@ -309,7 +309,7 @@ def test_calibration_of_another_size_is_refused_by_the_compiler(
         )
 
 
-def test_what_the_lint_finds_does_not_reach_the_compiler(
+def test_graph_with_lint_findings_does_not_reach_the_compiler(
     exported: Exported, tmp_path: Path, install: Install
 ) -> None:
     install()
@@ -342,6 +342,6 @@ def test_without_the_compiler_it_is_said_what_to_do(exported: Exported, tmp_path
         compiled(exported, tmp_path)
 
 
-def test_the_emulator_belongs_to_the_job_that_compiled(exported: Exported) -> None:
+def test_emulator_belongs_to_the_job_that_compiled(exported: Exported) -> None:
     with pytest.raises(CompileError, match="in the job that compiled it"):
         Hailo(Deadline(3600)).embedder(exported.int8, exported.contract)

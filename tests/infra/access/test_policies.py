@@ -86,7 +86,7 @@ def test_everything_is_a_named_resource_but_what_aws_has_no_resource_level_for(
     assert on_everything == WITHOUT_RESOURCE_LEVEL
 
 
-def test_a_wildcard_stands_at_the_end_of_a_resource_only(deployment: Assembly) -> None:
+def test_wildcard_stands_at_the_end_of_a_resource_only(deployment: Assembly) -> None:
     for path, statement in deployment.statements():
         for resource in as_list(statement["Resource"]):
             if resource in (
@@ -210,9 +210,7 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize(("role", "action", "resource"), NEEDED)
-def test_a_role_may_do_its_work(
-    deployment: Assembly, role: str, action: str, resource: str
-) -> None:
+def test_role_may_do_its_work(deployment: Assembly, role: str, action: str, resource: str) -> None:
     assert allows(deployment.grants(role), action, resource)
 
 
@@ -268,7 +266,7 @@ def test_metrics_go_to_sagemakers_own_namespaces(deployment: Assembly) -> None:
         }
 
 
-def test_a_service_takes_a_role_on_for_this_account_only(deployment: Assembly) -> None:
+def test_service_takes_a_role_on_for_this_account_only(deployment: Assembly) -> None:
     """The confused deputy: a stranger's job or function must not run under our role."""
     trusts = [
         statement
@@ -306,7 +304,7 @@ def test_every_other_grant_to_a_service_names_its_source(deployment: Assembly) -
         assert permission.properties["SourceArn"], "any rule of any account"
 
 
-def test_the_compile_role_reads_exactly_the_archive_that_jobs_are_given(
+def test_compile_role_reads_exactly_the_archive_that_jobs_are_given(
     deployment: Assembly,
 ) -> None:
     (compile_,) = [
@@ -322,7 +320,7 @@ def test_the_compile_role_reads_exactly_the_archive_that_jobs_are_given(
     )
 
 
-def test_the_approver_approves_in_this_group_and_does_nothing_else(deployment: Assembly) -> None:
+def test_approver_approves_in_this_group_and_does_nothing_else(deployment: Assembly) -> None:
     statements = policy_of(deployment, "Approver")
     assert allows(statements, "sagemaker:UpdateModelPackage", PACKAGE)
     other = f"{SAGEMAKER}:model-package/abalone/1"
@@ -340,7 +338,7 @@ def test_the_approver_approves_in_this_group_and_does_nothing_else(deployment: A
     }
 
 
-def test_the_operator_looks_at_everything_and_changes_nothing(deployment: Assembly) -> None:
+def test_operator_looks_at_everything_and_changes_nothing(deployment: Assembly) -> None:
     statements = policy_of(deployment, "Operator")
     reading = ("Describe", "Get", "List", "Simulate")
     actions = {a for s in statements for a in as_list(s["Action"])} - {"sagemaker:CallMlflowAppApi"}
@@ -371,7 +369,7 @@ def test_releaser_holds_channels_and_invokes_functions(deployment: Assembly) -> 
         assert not allows(statements, action, resource), action
 
 
-def test_the_publisher_deletes_releases_only_where_retention_was_asked_for(
+def test_publisher_deletes_releases_only_where_retention_was_asked_for(
     synthesise: Any,
 ) -> None:
     keeping = synthesise(keep_releases="20").grants(PUBLISH)
@@ -380,7 +378,7 @@ def test_the_publisher_deletes_releases_only_where_retention_was_asked_for(
         assert not allows(keeping, "s3:DeleteObject", other)
 
 
-def test_the_image_builder_pushes_to_the_compiler_s_repository_alone(deployment: Assembly) -> None:
+def test_image_builder_pushes_to_the_compiler_s_repository_alone(deployment: Assembly) -> None:
     statements = policy_of(deployment, "ImageBuilder")
     repository = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"
     assert allows(statements, "ecr:PutImage", f"{repository}/CompilerRepositoryF30F4ED2")

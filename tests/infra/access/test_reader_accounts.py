@@ -63,7 +63,7 @@ def test_other_accounts_read_nothing_by_default(deployment: Assembly) -> None:
         ("s3:ListBucket", RELEASES),
     ],
 )
-def test_a_reader_may_look_at_models_and_pull_releases(
+def test_reader_may_look_at_models_and_pull_releases(
     shared: Assembly, action: str, resource: str
 ) -> None:
     assert allows(given_to_readers(shared), action, resource)
@@ -83,7 +83,7 @@ def test_a_reader_may_look_at_models_and_pull_releases(
         ("s3:ListBucket", MLFLOW),
     ],
 )
-def test_a_reader_may_do_nothing_else(shared: Assembly, action: str, resource: str) -> None:
+def test_reader_may_do_nothing_else(shared: Assembly, action: str, resource: str) -> None:
     assert not allows(given_to_readers(shared), action, resource)
 
 
@@ -100,7 +100,7 @@ def test_each_statement_is_for_those_accounts_and_names_its_actions(shared: Asse
     }
 
 
-def test_a_reader_decrypts_what_lies_in_the_release_bucket_and_only_that(
+def test_reader_decrypts_what_lies_in_the_release_bucket_and_only_that(
     shared: Assembly, deployment: Assembly
 ) -> None:
     def opened(assembly: Assembly) -> list[dict[str, Any]]:
@@ -147,12 +147,12 @@ def test_cfn_lint_finds_nothing_in_an_isolated_network(shared: Assembly) -> None
         f'["{PRODUCTION}", "{FLEET}"]',
     ],
 )
-def test_the_command_line_takes_a_list_as_commas_or_json(text: str) -> None:
+def test_command_line_takes_a_list_as_commas_or_json(text: str) -> None:
     context = {"cards": {"reader_accounts": [ACCOUNT]}, "cards.reader_accounts": text}
     assert load_settings(context).reader_accounts == (PRODUCTION, FLEET)
 
 
-def test_the_file_takes_a_list() -> None:
+def test_file_takes_a_list() -> None:
     settings = load_settings({"cards": {"reader_accounts": [PRODUCTION]}})
     assert settings.reader_accounts == (PRODUCTION,)
 
@@ -175,7 +175,7 @@ def test_command_line_can_remove_every_reader(text: str) -> None:
         (f'["{PRODUCTION}"', "a list of texts"),
     ],
 )
-def test_a_wrong_account_is_refused_in_one_line(value: str, cause: str) -> None:
+def test_wrong_account_is_refused_in_one_line(value: str, cause: str) -> None:
     with pytest.raises(SettingsError, match=cause) as caught:
         load_settings({"cards.reader_accounts": value})
     message = str(caught.value)
@@ -183,7 +183,7 @@ def test_a_wrong_account_is_refused_in_one_line(value: str, cause: str) -> None:
 
 
 @pytest.mark.processes
-def test_the_deployments_own_account_is_no_reader() -> None:
+def test_deployments_own_account_is_no_reader() -> None:
     """Answered by the app itself, which knows where it is deployed to."""
     environment = {
         **os.environ,

@@ -10,13 +10,13 @@ def test_each_field_must_match_and_the_values_of_a_field_are_alternatives() -> N
     assert not matches(pattern, {"source": "a", "detail": {"status": "going"}})
 
 
-def test_a_missing_field_or_object_does_not_match() -> None:
+def test_missing_field_or_object_does_not_match() -> None:
     pattern = {"detail": {"path": {"to": ["x"]}}}
     assert not matches(pattern, {})
     assert not matches(pattern, {"detail": {"path": "x"}})
 
 
-def test_a_prefix_matches_the_beginning_of_text_only() -> None:
+def test_prefix_matches_the_beginning_of_text_only() -> None:
     pattern = {"name": [{"prefix": "compile-"}]}
     assert matches(pattern, {"name": "compile-x"})
     assert not matches(pattern, {"name": "recompile-x"})

@@ -19,7 +19,7 @@ def event(file: str) -> dict[str, Any]:
     return json.loads((EVENTS / file).read_text())
 
 
-def test_the_index_names_every_event_and_nothing_else() -> None:
+def test_index_names_every_event_and_nothing_else() -> None:
     assert {str(file.relative_to(EVENTS)) for file in EVENTS.rglob("*.json")} == {
         *INDEX,
         "index.json",
@@ -31,7 +31,7 @@ def test_every_rule_has_events_that_it_must_match() -> None:
 
 
 @pytest.mark.parametrize("file", INDEX)
-def test_an_event_reaches_the_rule_that_it_is_for_and_no_other(
+def test_event_reaches_the_rule_that_it_is_for_and_no_other(
     deployment: Assembly, file: str
 ) -> None:
     fired = {
@@ -44,14 +44,14 @@ def test_an_event_reaches_the_rule_that_it_is_for_and_no_other(
 
 
 @pytest.mark.parametrize("file", INDEX)
-def test_an_event_has_the_envelope_of_eventbridge(file: str) -> None:
+def test_event_has_the_envelope_of_eventbridge(file: str) -> None:
     body = event(file)
     assert {"version", "id", "detail-type", "source", "account", "time", "region"} < set(body)
     assert (body["account"], body["region"]) == (ACCOUNT, REGION)
     assert len(body["resources"]) == 1 and body["resources"][0].startswith("arn:aws:sagemaker:")
 
 
-def test_the_rules_follow_the_names_of_the_deployment(synthesise: Any) -> None:
+def test_rules_follow_the_names_of_the_deployment(synthesise: Any) -> None:
     """A second deployment in the account must not react to the first one's events."""
     other = synthesise(
         environment="prod",

@@ -85,9 +85,7 @@ def deploy(client: Client, template: dict[str, Any], update: bool = False) -> di
     return {**template, "Outputs": {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}}
 
 
-def test_a_group_of_a_template_is_there_with_its_tags(
-    client: Client, stack: dict[str, Any]
-) -> None:
+def test_group_of_a_template_is_there_with_its_tags(client: Client, stack: dict[str, Any]) -> None:
     sagemaker = client("sagemaker")
     found = sagemaker.describe_model_package_group(ModelPackageGroupName="of-a-template")
     assert found["ModelPackageGroupArn"] == stack["Outputs"]["GroupArn"]
@@ -95,7 +93,7 @@ def test_a_group_of_a_template_is_there_with_its_tags(
     assert {"Key": "team", "Value": "cards"} in tags
 
 
-def test_a_bucket_keeps_its_encryption_and_lifecycle(client: Client, stack: dict[str, Any]) -> None:
+def test_bucket_keeps_its_encryption_and_lifecycle(client: Client, stack: dict[str, Any]) -> None:
     s3 = client("s3")
     rules = s3.get_bucket_encryption(Bucket="of-a-template")
     default = rules["ServerSideEncryptionConfiguration"]["Rules"][0]
@@ -107,7 +105,7 @@ def test_a_bucket_keeps_its_encryption_and_lifecycle(client: Client, stack: dict
     assert old["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30
 
 
-def test_a_function_keeps_its_dead_letter_queue(client: Client, stack: dict[str, Any]) -> None:
+def test_function_keeps_its_dead_letter_queue(client: Client, stack: dict[str, Any]) -> None:
     found = client("lambda").get_function_configuration(FunctionName="of-a-template")
     assert found["DeadLetterConfig"]["TargetArn"].endswith(":of-a-template")
 
@@ -172,7 +170,7 @@ def test_update_changes_the_group_and_deletion_keeps_one_with_packages(
     assert sagemaker.describe_model_package_group(ModelPackageGroupName="of-a-template")
 
 
-def test_a_template_that_sagemaker_refuses_says_why(client: Client) -> None:
+def test_template_that_sagemaker_refuses_says_why(client: Client) -> None:
     formation = client("cloudformation")
     bad = {
         "Resources": {

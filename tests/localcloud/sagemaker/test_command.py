@@ -34,7 +34,7 @@ def test_lines_come_as_they_are_and_the_status_is_the_commands_own(tmp_path: Pat
     assert lines == ["one", "two", "no end"]
 
 
-def test_a_line_without_end_is_cut_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
+def test_line_without_end_is_cut_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
     _outcome, lines = run(tmp_path, "head -c 300000 /dev/zero | tr '\\0' 'x'")
     assert len(lines) > 1
     assert "".join(lines) == "x" * 300000
@@ -45,7 +45,7 @@ def test_output_that_is_no_text_does_not_end_the_job(tmp_path: Path) -> None:
     assert result.status == 0 and len(lines) == 1
 
 
-def test_a_child_in_another_session_that_keeps_the_pipe_does_not_keep_the_job(
+def test_child_in_another_session_that_keeps_the_pipe_does_not_keep_the_job(
     tmp_path: Path,
 ) -> None:
     began = time.monotonic()
@@ -60,12 +60,12 @@ def is_running(pid: int) -> bool:
     return done.stdout.strip() != "" and not done.stdout.startswith("Z")
 
 
-def test_what_a_command_leaves_behind_in_its_group_ends_with_it(tmp_path: Path) -> None:
+def test_processes_left_in_a_command_s_group_end_with_it(tmp_path: Path) -> None:
     run(tmp_path, "sleep 60 & echo $! > left")
     until(lambda: not is_running(int((tmp_path / "left").read_text())))
 
 
-def test_a_stop_is_a_sigterm_that_the_command_may_answer(tmp_path: Path) -> None:
+def test_stop_is_a_sigterm_that_the_command_may_answer(tmp_path: Path) -> None:
     stop = threading.Event()
     lines: list[str] = []
 
@@ -84,7 +84,7 @@ def test_a_stop_is_a_sigterm_that_the_command_may_answer(tmp_path: Path) -> None
     assert lines == ["up", "saved"]
 
 
-def test_a_stop_leaves_the_commands_own_workers_to_the_command(tmp_path: Path) -> None:
+def test_stop_leaves_the_commands_own_workers_to_the_command(tmp_path: Path) -> None:
     script = (
         "(trap 'echo hit' TERM; for i in 1 2 3 4; do sleep 0.1; done; echo worker done) &"
         " trap 'wait; exit 0' TERM; wait"
@@ -98,7 +98,7 @@ def test_command_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path:
     assert result.timed_out and result.status == 128 + 9
 
 
-def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     lines: list[str] = []
     result = command.run(
         ["no-such-program"],
@@ -110,9 +110,7 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert result.status == 127 and "no-such-program" in lines[0]
 
 
-def test_the_servers_end_ends_it_unfinished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_servers_end_ends_it_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server_stopping = threading.Event()
     monkeypatch.setattr(command, "server_stopping", server_stopping)
     threading.Timer(0.3, server_stopping.set).start()

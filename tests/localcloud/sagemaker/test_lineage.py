@@ -67,7 +67,7 @@ def met(answer: dict[str, Any]) -> set[str]:
     return {vertex["Arn"] for vertex in answer["Vertices"]}
 
 
-def test_a_source_has_one_artifact_and_an_action_one_name(
+def test_source_has_one_artifact_and_an_action_one_name(
     sagemaker: Any, make: Callable[..., str]
 ) -> None:
     arn = make("once")
@@ -79,7 +79,7 @@ def test_a_source_has_one_artifact_and_an_action_one_name(
     assert code(lambda: sagemaker.create_action(**twin)) == "ValidationException"
 
 
-def test_an_artifacts_name_is_its_own_too(sagemaker: Any, make: Callable[..., str]) -> None:
+def test_artifacts_name_is_its_own_too(sagemaker: Any, make: Callable[..., str]) -> None:
     name = sagemaker.describe_artifact(ArtifactArn=make("named"))["ArtifactName"]
     twin = {"ArtifactName": name, "Source": {"SourceUri": f"x:{name}"}, "ArtifactType": "Thing"}
     assert code(lambda: sagemaker.create_artifact(**twin)) == "ValidationException"
@@ -88,7 +88,7 @@ def test_an_artifacts_name_is_its_own_too(sagemaker: Any, make: Callable[..., st
         sagemaker.create_artifact(Source={"SourceUri": uri + name}, ArtifactType="Thing")
 
 
-def test_an_association_is_made_once_and_between_what_is_there(
+def test_association_is_made_once_and_between_what_is_there(
     sagemaker: Any, chain: list[str]
 ) -> None:
     ends = {"SourceArn": chain[0], "DestinationArn": chain[1]}
@@ -110,7 +110,7 @@ def test_entity_says_who_created_and_who_changed_it(client: Client, sagemaker: A
     assert found["CreatedBy"]["IamIdentity"] == found["LastModifiedBy"]["IamIdentity"] == identity
 
 
-def test_what_is_missing_is_not_found(sagemaker: Any) -> None:
+def test_missing_entity_is_not_found(sagemaker: Any) -> None:
     for call in (
         lambda: sagemaker.describe_artifact(ArtifactArn=f"{ARN}:artifact/0"),
         lambda: sagemaker.describe_action(ActionName="nothing"),
@@ -142,12 +142,12 @@ def test_properties_are_merged_removed_and_limited(
 
 
 @pytest.mark.parametrize("name", ["-leading", "under_score", "dotted.name", "x" * 121])
-def test_a_name_outside_of_sagemakers_pattern_is_refused(sagemaker: Any, name: str) -> None:
+def test_name_outside_of_sagemakers_pattern_is_refused(sagemaker: Any, name: str) -> None:
     request = {"ActionName": name, "Source": {"SourceUri": "x"}, "ActionType": "Thing"}
     assert code(lambda: sagemaker.create_action(**request)) == "ValidationException"
 
 
-def test_what_is_associated_is_not_deleted(sagemaker: Any, chain: list[str]) -> None:
+def test_associated_entity_is_not_deleted(sagemaker: Any, chain: list[str]) -> None:
     data, train, *_ = chain
     assert code(lambda: sagemaker.delete_artifact(ArtifactArn=data)) == "ValidationException"
     sagemaker.delete_association(SourceArn=data, DestinationArn=train)
@@ -194,7 +194,7 @@ def test_associations_are_listed_by_either_end_and_by_type(
     assert [row["DestinationArn"] for row in by_source] == sorted([approve, endpoint])
 
 
-def test_a_query_walks_up_down_and_both_ways(sagemaker: Any, chain: list[str]) -> None:
+def test_query_walks_up_down_and_both_ways(sagemaker: Any, chain: list[str]) -> None:
     data, train, model, approve, endpoint = chain
 
     def walked(start: str, direction: str, **more: Any) -> set[str]:
@@ -212,7 +212,7 @@ def test_a_query_walks_up_down_and_both_ways(sagemaker: Any, chain: list[str]) -
     assert "Edges" not in sagemaker.query_lineage(StartArns=[model], IncludeEdges=False)
 
 
-def test_a_querys_filters_choose_from_what_the_walk_meets(
+def test_querys_filters_choose_from_what_the_walk_meets(
     sagemaker: Any, chain: list[str], make: Callable[..., str]
 ) -> None:
     data, train, model, approve, _endpoint = chain
@@ -232,7 +232,7 @@ def test_a_querys_filters_choose_from_what_the_walk_meets(
     assert chosen(Properties={"Stage": "onnx"}) == {model}
 
 
-def test_a_query_gives_its_vertices_by_pages(sagemaker: Any, chain: list[str]) -> None:
+def test_query_gives_its_vertices_by_pages(sagemaker: Any, chain: list[str]) -> None:
     request: dict[str, Any] = {"StartArns": [chain[0]], "Direction": "Descendants"}
     found: list[str] = []
     for _ in range(4):
@@ -242,7 +242,7 @@ def test_a_query_gives_its_vertices_by_pages(sagemaker: Any, chain: list[str]) -
     assert (found, request["NextToken"]) == (chain[1:], "")
 
 
-def test_a_circle_ends_a_query(sagemaker: Any, chain: list[str]) -> None:
+def test_circle_ends_a_query(sagemaker: Any, chain: list[str]) -> None:
     sagemaker.add_association(SourceArn=chain[2], DestinationArn=chain[0])
     answer = sagemaker.query_lineage(StartArns=[chain[0]], Direction="Descendants")
     assert met(answer) == set(chain[1:])
@@ -295,7 +295,7 @@ def test_lists_and_queries_have_no_resource_level(
             call(artifacts)
 
 
-def test_a_role_may_do_on_lineage_what_its_resources_say(
+def test_role_may_do_on_lineage_what_its_resources_say(
     user: Callable[..., Any], make: Callable[..., str]
 ) -> None:
     ours_only = f"{ARN}:action/cards-*"

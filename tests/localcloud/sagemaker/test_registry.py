@@ -59,7 +59,7 @@ def test_package_is_pending_by_default_and_described_as_created(client: Client, 
         ({"ModelPackageDescription": "of no group"}, "Missing ARN"),
     ],
 )
-def test_what_sagemaker_refuses_is_refused(
+def test_request_that_sagemaker_refuses_is_refused(
     client: Client, group: str, request_: dict[str, Any], word: str
 ) -> None:
     with pytest.raises(ClientError, match=word) as error:
@@ -67,7 +67,7 @@ def test_what_sagemaker_refuses_is_refused(
     assert code(error) == "ValidationException"
 
 
-def test_a_group_cannot_be_made_twice_or_deleted_while_it_holds_packages(
+def test_group_cannot_be_made_twice_or_deleted_while_it_holds_packages(
     client: Client, group: str
 ) -> None:
     sagemaker = client("sagemaker")
@@ -79,7 +79,7 @@ def test_a_group_cannot_be_made_twice_or_deleted_while_it_holds_packages(
     assert code(error) == "ConflictException"
 
 
-def test_a_client_token_makes_one_version(client: Client, group: str) -> None:
+def test_client_token_makes_one_version(client: Client, group: str) -> None:
     sagemaker = client("sagemaker")
     arns = {
         sagemaker.create_model_package(ModelPackageGroupName=group, ClientToken="token")[
@@ -90,7 +90,7 @@ def test_a_client_token_makes_one_version(client: Client, group: str) -> None:
     assert len(arns) == 1
 
 
-def test_an_update_merges_metadata_and_keeps_the_rest(client: Client, group: str) -> None:
+def test_update_merges_metadata_and_keeps_the_rest(client: Client, group: str) -> None:
     sagemaker = client("sagemaker")
     arn = sagemaker.create_model_package(
         ModelPackageGroupName=group, CustomerMetadataProperties={"A": "1", "B": "2"}
@@ -105,7 +105,7 @@ def test_an_update_merges_metadata_and_keeps_the_rest(client: Client, group: str
     assert found["ModelApprovalStatus"] == "PendingManualApproval"
 
 
-def test_an_update_may_not_make_more_than_fifty_pairs_and_changes_nothing_then(
+def test_update_may_not_make_more_than_fifty_pairs_and_changes_nothing_then(
     client: Client, group: str
 ) -> None:
     sagemaker = client("sagemaker")
@@ -152,7 +152,7 @@ def policy(group_arn: str, *actions: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def test_a_groups_policy_is_put_read_and_deleted(client: Client) -> None:
+def test_groups_policy_is_put_read_and_deleted(client: Client) -> None:
     sagemaker = client("sagemaker")
     arn = sagemaker.create_model_package_group(ModelPackageGroupName="policed")[
         "ModelPackageGroupArn"
@@ -236,7 +236,7 @@ def test_another_account_changes_nothing_and_a_third_sees_nothing(
     assert found["ModelApprovalStatus"] == "PendingManualApproval"
 
 
-def test_a_role_of_another_account_needs_its_own_right_as_well(
+def test_role_of_another_account_needs_its_own_right_as_well(
     cloud: LocalCloud, shared: tuple[str, str]
 ) -> None:
     _, version = shared
@@ -320,7 +320,7 @@ def test_version_says_who_created_and_who_changed_it(client: Client, group: str)
     assert found["LastModifiedBy"]["IamIdentity"] == identity
 
 
-def test_an_operation_that_is_not_there_is_named(client: Client) -> None:
+def test_operation_that_is_not_there_is_named(client: Client) -> None:
     with pytest.raises(ClientError, match="CreateEndpoint is not part") as error:
         client("sagemaker").create_endpoint(EndpointName="e", EndpointConfigName="c")
     assert code(error) == "UnknownOperationException"

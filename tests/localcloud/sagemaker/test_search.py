@@ -80,7 +80,7 @@ def test_operator_finds_matching_versions(
     assert search(client, group, condition) == versions
 
 
-def test_a_found_version_comes_with_all_that_is_known_of_it(client: Client, group: str) -> None:
+def test_found_version_comes_with_all_that_is_known_of_it(client: Client, group: str) -> None:
     answer = client("sagemaker").search(
         Resource="ModelPackage",
         SearchExpression={"Filters": [where("ModelPackageGroupName", "Equals", group)]},
@@ -168,7 +168,7 @@ def test_expressions_hold_expressions(client: Client, group: str) -> None:
         ),
     ],
 )
-def test_a_filter_that_sagemaker_refuses_is_refused(
+def test_filter_that_sagemaker_refuses_is_refused(
     client: Client, filters: list[dict[str, str]], word: str
 ) -> None:
     refused(client, word, SearchExpression={"Filters": filters})
@@ -290,7 +290,7 @@ def test_searching_is_a_right_of_its_own_and_names_no_resource(
     assert refused_["ErrorCode"] == "AccessDeniedException"
 
 
-def test_a_time_without_a_zone_is_utc(client: Client, group: str) -> None:
+def test_time_without_a_zone_is_utc(client: Client, group: str) -> None:
     soon = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%S")
     assert search(client, group, where("CreationTime", "GreaterThan", soon)) == []
     assert len(search(client, group, where("CreationTime", "LessThan", soon))) == 4

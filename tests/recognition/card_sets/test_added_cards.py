@@ -75,7 +75,7 @@ def test_merged_folders_are_the_set_that_one_folder_would_be(
 
 
 @pytest.mark.parametrize("rows", [2, 100])
-def test_an_extended_pack_is_the_set_that_one_folder_would_be(
+def test_extended_pack_is_the_set_that_one_folder_would_be(
     old_folder: Path, new_folder: Path, tmp_path: Path, rows: int
 ) -> None:
     old, new = read(old_folder), read(new_folder)
@@ -98,7 +98,7 @@ def test_an_extended_pack_is_the_set_that_one_folder_would_be(
     assert open_pack(again.parent).digest == grown.digest
 
 
-def test_a_pack_with_a_card_in_two_places_is_refused(old_folder: Path, tmp_path: Path) -> None:
+def test_pack_with_a_card_in_two_places_is_refused(old_folder: Path, tmp_path: Path) -> None:
     old = read(old_folder)
     write_pack(old, tmp_path / "pack", SIZE)
     with pytest.raises(CardSetError, match="is in the pack already"):
@@ -118,7 +118,7 @@ def add_scan(folder: Path, card: str) -> None:
 
 
 @pytest.mark.parametrize("spoil", [change_scan, add_scan])
-def test_a_card_with_other_scans_is_refused_by_name(
+def test_card_with_other_scans_is_refused_by_name(
     old_folder: Path, new_folder: Path, spoil: object
 ) -> None:
     old = read(old_folder)
@@ -128,7 +128,7 @@ def test_a_card_with_other_scans_is_refused_by_name(
         compare(old, read(new_folder))
 
 
-def test_a_card_that_lacks_one_of_its_scans_is_refused_by_name(
+def test_card_that_lacks_one_of_its_scans_is_refused_by_name(
     old_folder: Path, new_folder: Path
 ) -> None:
     card = read(old_folder).card_ids[0]
@@ -145,7 +145,7 @@ def test_ids_that_differ_in_case_alone_are_refused(old_folder: Path, new_folder:
         compare(old, read(new_folder))
 
 
-def test_a_new_card_of_an_old_print_is_a_twin(old_folder: Path, new_folder: Path) -> None:
+def test_new_card_of_an_old_print_is_a_twin(old_folder: Path, new_folder: Path) -> None:
     old = read(old_folder)
     shutil.copytree(old_folder / old.card_ids[2], new_folder / "reprint-1")
     new = read(new_folder)

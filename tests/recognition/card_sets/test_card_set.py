@@ -48,7 +48,7 @@ def test_several_scans_are_one_card(tmp_path: Path) -> None:
         cards.only(["base1-9"])
 
 
-def test_a_broken_image_among_good_ones_is_named_and_left_out(tmp_path: Path) -> None:
+def test_broken_image_among_good_ones_is_named_and_left_out(tmp_path: Path) -> None:
     scan_file(tmp_path, "a-1")
     scan_file(tmp_path, "a-2")
     good = scan_file(tmp_path, "a-2", "second.png")
@@ -64,7 +64,7 @@ def test_a_broken_image_among_good_ones_is_named_and_left_out(tmp_path: Path) ->
     assert lines[2].startswith("a-3/front.jpg: not a PNG")
 
 
-def test_what_is_no_scan_is_ignored_with_a_note(tmp_path: Path) -> None:
+def test_file_that_is_no_scan_is_ignored_with_a_note(tmp_path: Path) -> None:
     scan_file(tmp_path, "a-1")
     (tmp_path / "README.md").write_text("words")
     (tmp_path / "a-1" / "notes.txt").write_text("words")
@@ -113,7 +113,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     }
 
 
-def test_a_folder_reached_by_a_link_is_fine(tmp_path: Path) -> None:
+def test_folder_reached_by_a_link_is_fine(tmp_path: Path) -> None:
     scan_file(tmp_path / "real", "a-1")
     (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
     assert read_card_set(tmp_path / "link", CONTRACT).card_ids == ("a-1",)
@@ -170,7 +170,7 @@ def test_nothing_usable_is_one_line_with_a_remedy(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused as the system refuses it; permissions alone would not stop root."""
     scan_file(tmp_path, "a-1")
     scan_file(tmp_path, "a-2")
@@ -193,7 +193,7 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         read_card_set(tmp_path, CONTRACT)
 
 
-def test_the_digest_follows_content_and_identity_alone(tmp_path: Path) -> None:
+def test_digest_follows_content_and_identity_alone(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for root, order in ((one, ("a-1", "a-2", "a-3")), (two, ("a-3", "a-1", "a-2"))):
         for card_id in order:
@@ -210,7 +210,7 @@ def test_the_digest_follows_content_and_identity_alone(tmp_path: Path) -> None:
     assert read_card_set(one, CONTRACT).digest != digest
 
 
-def test_a_scan_that_vanishes_later_is_named(tmp_path: Path) -> None:
+def test_scan_that_vanishes_later_is_named(tmp_path: Path) -> None:
     scan_file(tmp_path, "a-1")
     cards = read_card_set(tmp_path, CONTRACT)
     (tmp_path / "a-1" / "front.png").unlink()
@@ -223,7 +223,7 @@ ids = st.lists(st.from_regex(CARD_ID, fullmatch=True), min_size=8, max_size=60, 
 
 @settings(deadline=None)
 @given(card_ids=ids, seed=st.integers(0, 5), shuffle=st.randoms())
-def test_a_split_parts_the_cards_whatever_their_order(
+def test_split_parts_the_cards_whatever_their_order(
     card_ids: list[str], seed: int, shuffle: object
 ) -> None:
     split = split_cards(card_ids, seed)

@@ -218,7 +218,7 @@ NOT_READ = {
 
 
 @pytest.mark.parametrize(("content", "words"), NOT_READ.values(), ids=NOT_READ)
-def test_what_is_not_read_is_named_with_its_remedy(content: bytes, words: str) -> None:
+def test_unread_file_type_is_named_with_its_remedy(content: bytes, words: str) -> None:
     with pytest.raises(ScanError, match=words) as caught:
         decode_image(content)
     assert "\n" not in str(caught.value)

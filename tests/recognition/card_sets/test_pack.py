@@ -44,7 +44,7 @@ def card_set(folder: Path) -> CardSet:
 
 @settings(deadline=None, max_examples=examples(8))
 @given(rows=st.integers(1, 15))
-def test_a_pack_is_the_card_set(
+def test_pack_is_the_card_set(
     card_set: CardSet, tmp_path_factory: pytest.TempPathFactory, rows: int
 ) -> None:
     out = tmp_path_factory.mktemp("pack")
@@ -88,7 +88,7 @@ def test_training_sees_the_same_pixels(card_set: CardSet, folder: Path, tmp_path
     np.testing.assert_array_equal(*views)
 
 
-def test_a_smaller_network_may_use_a_pack(card_set: CardSet, tmp_path: Path) -> None:
+def test_smaller_network_may_use_a_pack(card_set: CardSet, tmp_path: Path) -> None:
     write_pack(card_set, tmp_path, 2 * SIZE)
     assert open_card_set(tmp_path, CONTRACT).digest == card_set.digest
     half = open_pack(tmp_path).first_scans(CONTRACT, scale=2)
@@ -122,7 +122,7 @@ def test_packing_goes_on_where_it_was_interrupted(
     np.testing.assert_array_equal(np.asarray(ours), theirs)
 
 
-def test_a_full_disk_says_how_much_is_needed_and_keeps_what_is_done(
+def test_full_disk_says_how_much_is_needed_and_keeps_what_is_done(
     card_set: CardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save, saved = np.save, []
@@ -139,7 +139,7 @@ def test_a_full_disk_says_how_much_is_needed_and_keeps_what_is_done(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_full_disk_at_the_end_is_the_same_line(
+def test_full_disk_at_the_end_is_the_same_line(
     card_set: CardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
@@ -155,7 +155,7 @@ def test_a_full_disk_at_the_end_is_the_same_line(
     assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
 
 
-def test_a_scan_that_changes_while_it_is_packed_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_scan_that_changes_while_it_is_packed_is_refused(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "cards"
     shutil.copytree(folder, copy)
     read = read_card_set(copy, CONTRACT)
@@ -230,7 +230,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_pack_is_one_clear_line(card_set: CardSet, tmp_path: Path, damage: str) -> None:
+def test_damaged_pack_is_one_clear_line(card_set: CardSet, tmp_path: Path, damage: str) -> None:
     write_pack(card_set, tmp_path, SIZE)
     spoil, words = DAMAGE[damage]
     spoil(tmp_path)
@@ -241,7 +241,7 @@ def test_a_damaged_pack_is_one_clear_line(card_set: CardSet, tmp_path: Path, dam
 
 @settings(deadline=None, max_examples=examples(60))
 @given(at=st.integers(0, 200), byte=st.integers(0, 255))
-def test_a_spoilt_header_is_refused_or_says_the_same(
+def test_spoilt_header_is_refused_or_says_the_same(
     card_set: CardSet, tmp_path_factory: pytest.TempPathFactory, at: int, byte: int
 ) -> None:
     root = tmp_path_factory.mktemp("spoilt")

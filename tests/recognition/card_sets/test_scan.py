@@ -91,7 +91,7 @@ def header_only_png(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("side", [8000, 20_000, 100_000])
-def test_a_pixel_bomb_is_refused_by_its_header(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixel_bomb_is_refused_by_its_header(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("a pixel was decoded")
 
@@ -130,7 +130,7 @@ def test_arbitrary_bytes_only_ever_raise_scan_errors(content: bytes, head: bytes
 
 @settings(deadline=None)
 @given(place=st.integers(0, 10_000), value=st.integers(0, 255))
-def test_a_damaged_byte_gives_an_image_or_a_scan_error(place: int, value: int) -> None:
+def test_damaged_byte_gives_an_image_or_a_scan_error(place: int, value: int) -> None:
     content = bytearray(encoded(Image.linear_gradient("L").convert("RGB").resize((48, 48))))
     content[place % len(content)] = value
     try:
@@ -139,7 +139,7 @@ def test_a_damaged_byte_gives_an_image_or_a_scan_error(place: int, value: int) -
         assert "\n" not in str(error)
 
 
-def test_a_pipe_does_not_hang_the_reader(tmp_path: Path) -> None:
+def test_pipe_does_not_hang_the_reader(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "front.png")
     with pytest.raises(ScanError, match="not a regular file"):
         read_image_bytes(tmp_path / "front.png")

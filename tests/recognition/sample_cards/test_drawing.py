@@ -13,7 +13,7 @@ from recognition.sample_cards.drawing import TWIN_EVERY, card_id, draw_card, dra
 from registry.contract import Contract
 
 
-def test_a_card_follows_from_seed_and_number_alone() -> None:
+def test_card_follows_from_seed_and_number_alone() -> None:
     card = draw_card(5, seed=1)
     assert card.shape == (320, 229, 3) and card.dtype == np.uint8
     draw_card(9, seed=4)
@@ -55,7 +55,7 @@ def test_some_cards_are_reprints_of_the_card_before() -> None:
     assert own < min(others)
 
 
-def test_a_larger_set_begins_with_the_smaller(tmp_path: Path) -> None:
+def test_larger_set_begins_with_the_smaller(tmp_path: Path) -> None:
     finished: list[int] = []
     small = draw_card_set(tmp_path / "small", 4, seed=2, height=96, progress=finished.append)
     large = draw_card_set(tmp_path / "large", 6, seed=2, height=96)

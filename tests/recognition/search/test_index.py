@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def test_what_was_written_is_read_back(folder: Path) -> None:
+def test_written_index_is_read_back(folder: Path) -> None:
     ids, embeddings = sample()
     index = ReferenceIndex.load(folder)
     assert index.card_ids == tuple(ids) and index.dimensions == 16
@@ -54,7 +54,7 @@ def test_what_was_written_is_read_back(folder: Path) -> None:
     assert json.loads((folder / ROWS).read_text())["7"] == "card-7"
 
 
-def test_the_same_embeddings_give_the_same_files(folder: Path, tmp_path: Path) -> None:
+def test_same_embeddings_give_the_same_files(folder: Path, tmp_path: Path) -> None:
     write_index(tmp_path / "again", *sample(), {"card_set": {"digest": "abc"}})
     for name in FILES:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
@@ -93,7 +93,7 @@ def test_embeddings_are_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.M
         assert str(tmp_path / EMBEDDINGS) in maps.read_text()
 
 
-def test_an_index_that_is_replaced_stays_what_it_was(folder: Path) -> None:
+def test_index_that_is_replaced_stays_what_it_was(folder: Path) -> None:
     index = ReferenceIndex.load(folder)
     _, embeddings = sample()
     found = index.search(embeddings[3], 2)
@@ -192,14 +192,14 @@ def reseal(folder: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+def test_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(IndexFileError, match=rf"{name}: cannot be read"):
         ReferenceIndex.load(folder)
 
 
 @pytest.mark.parametrize("name", [EMBEDDINGS, ROWS])
-def test_a_changed_file_is_refused(folder: Path, name: str) -> None:
+def test_changed_file_is_refused(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())
     content[-3] ^= 1
     (folder / name).write_bytes(content)
@@ -239,7 +239,7 @@ def test_wrong_embeddings_are_refused(folder: Path, words: str, array: np.ndarra
 
 
 @pytest.mark.parametrize("row", [0, 17, 39])
-def test_a_wrong_row_is_found_in_every_block(
+def test_wrong_row_is_found_in_every_block(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int
 ) -> None:
     monkeypatch.setattr(index_rows, "BLOCK", 5 * 16)
@@ -270,7 +270,7 @@ def test_a_wrong_row_is_found_in_every_block(
         lambda content: b"",
     ],
 )
-def test_a_header_that_promises_more_than_is_there(
+def test_header_that_promises_more_than_is_there(
     folder: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     path = folder / EMBEDDINGS

@@ -51,13 +51,13 @@ def test_form_labels_and_progress(scans: np.ndarray) -> None:
     assert sum(seen) == 48
 
 
-def test_the_same_request_gives_the_same_bytes(scans: np.ndarray) -> None:
+def test_same_request_gives_the_same_bytes(scans: np.ndarray) -> None:
     once = views(scans)
     np.testing.assert_array_equal(views(scans), once)
     np.testing.assert_array_equal(views(scans, threads=3), once)
 
 
-def test_a_view_does_not_depend_on_the_other_cards(scans: np.ndarray) -> None:
+def test_view_does_not_depend_on_the_other_cards(scans: np.ndarray) -> None:
     everything = views(scans).reshape(12, 3, SIZE, SIZE, 3)
     picked = [7, 2]
     some, _ = camera_views(
@@ -122,7 +122,7 @@ def test_cards_are_not_mirrored_flipped_or_swapped_in_colour() -> None:
     assert dark < 0.6 * mean[8:24, 8:24].max(axis=2).mean()
 
 
-def test_the_card_fills_most_of_the_frame() -> None:
+def test_card_fills_most_of_the_frame() -> None:
     """A card of one pure colour, never found on the table, covers 55 to 100 % of every view."""
     scan = np.full((128, 128, 3), (0, 255, 0), dtype=np.uint8)
     shares = []
@@ -150,7 +150,7 @@ def test_views_are_hard_but_not_hopeless(scans: np.ndarray) -> None:
     assert 0.25 < (best == labels).mean() < 0.97
 
 
-def test_the_scans_size_hardly_changes_the_view() -> None:
+def test_scans_size_hardly_changes_the_view() -> None:
     """Large scans are averaged down, not sampled: no aliasing, and the same picture."""
     large = stretch(draw_card(3, height=1024), 1024)
     small = stretch(large, 128)
@@ -162,7 +162,7 @@ def test_the_scans_size_hardly_changes_the_view() -> None:
         assert np.abs(first - second).mean() < 6
 
 
-def test_the_finest_stripes_become_grey_and_no_moire() -> None:
+def test_finest_stripes_become_grey_and_no_moire() -> None:
     """Nearly even in large scans, which are averaged down by area; in scans of twice the view's
     size, less than a third of their contrast is left."""
     for side, most in ((1024, 12), (128, 42)):
@@ -180,7 +180,7 @@ def test_any_size_of_the_contract_works(scans: np.ndarray, size: int) -> None:
     assert view.shape == (size, size, 3) and view.dtype == np.uint8 and view.std() > 5
 
 
-def test_a_view_at_the_camera_s_resolution_is_brought_down_by_the_contract(
+def test_view_at_the_camera_s_resolution_is_brought_down_by_the_contract(
     scans: np.ndarray,
 ) -> None:
     """The same view, rendered larger and then averaged down as a device does it."""

@@ -108,7 +108,7 @@ def test_any_view_has_its_form_and_is_never_mirrored(number: int, size: int) -> 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**6), st.integers(40, 500), st.integers(40, 500))
-def test_the_homography_is_a_pinhole_cameras(number: int, width: int, height: int) -> None:
+def test_homography_is_a_pinhole_cameras(number: int, width: int, height: int) -> None:
     """The four corners, turned and projected one by one, are where the matrix puts them."""
     pose, side = draw_view(view_generator(0, "train", "a", number), "framed").pose, 96
     matrix = homographies([pose], width, height, side)[0]
@@ -126,7 +126,7 @@ def test_the_homography_is_a_pinhole_cameras(number: int, width: int, height: in
 
 @settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**6), st.integers(40, 500), st.integers(40, 500))
-def test_a_rectified_card_s_corners_lie_where_they_were_drawn(
+def test_rectified_card_s_corners_lie_where_they_were_drawn(
     number: int, width: int, height: int
 ) -> None:
     pose, side = draw_view(view_generator(0, "train", "a", number), "rectified").pose, 96
@@ -163,7 +163,7 @@ def test_foil_runs_through_the_hues() -> None:
     assert dark > 40 and white < 0
 
 
-def test_a_sleeve_is_a_lighter_border_around_the_card() -> None:
+def test_sleeve_is_a_lighter_border_around_the_card() -> None:
     bare = view_of(grey(60), replace(SMALL, table=np.full((1, 1, 3), 30, np.uint8)))
     dressed = view_of(
         grey(60), replace(SMALL, table=np.full((1, 1, 3), 30, np.uint8), sleeve=SLEEVE)
@@ -181,7 +181,7 @@ def test_a_sleeve_is_a_lighter_border_around_the_card() -> None:
     assert top < bottom
 
 
-def test_a_sleeves_reflection_is_a_streak() -> None:
+def test_sleeves_reflection_is_a_streak() -> None:
     streak = SLEEVE._replace(streak=0.3, streak_angle=0.0, streak_place=0.4, streak_width=0.15)
     with_it, without = (
         view_of(grey(60), replace(PLAIN, sleeve=sleeve)) for sleeve in (streak, SLEEVE)
@@ -191,7 +191,7 @@ def test_a_sleeves_reflection_is_a_streak() -> None:
     assert extra.max() > 45 and extra[: SIZE // 2].max() < 2
 
 
-def test_a_sleeves_veil_never_hides_the_card() -> None:
+def test_sleeves_veil_never_hides_the_card() -> None:
     sleeves = [draw_view(view_generator(0, "train", "a", k)).sleeve for k in range(200)]
     veils = sleeve_veils([sleeve for sleeve in sleeves if sleeve.haze], 96)
     assert veils.dtype == np.uint8 and veils.max() <= 0.9 * 255 + 0.5
@@ -199,7 +199,7 @@ def test_a_sleeves_veil_never_hides_the_card() -> None:
 
 
 @pytest.mark.parametrize(("edge", "rows"), [(0, slice(0, 8)), (2, slice(-8, None))])
-def test_a_finger_comes_from_its_edge(edge: int, rows: slice) -> None:
+def test_finger_comes_from_its_edge(edge: int, rows: slice) -> None:
     finger = Finger(0.07, 0.5, 0.1, 0.0, edge, 220.0, 170.0, 140.0)
     change = np.abs(view_of(grey(60), replace(PLAIN, finger=finger)) - 60).mean(axis=2)
     assert change[rows, 24:40].mean() > 30
@@ -267,7 +267,7 @@ def test_noise_is_of_its_strength_and_begins_again_at_the_banks_end() -> None:
     np.testing.assert_array_equal(last[3:], first[:-3])
 
 
-def test_a_large_view_takes_more_noise_than_the_bank_has() -> None:
+def test_large_view_takes_more_noise_than_the_bank_has() -> None:
     view = render_view(grey(128), replace(PLAIN, noise=Noise(5.0, NOISE_BANK // 2)), 640)
     assert abs(view.astype(float).std() - 5) < 0.3
 
@@ -285,7 +285,7 @@ def test_camera_view_draws_then_renders(scan: np.ndarray) -> None:
     np.testing.assert_array_equal(view, render_view(scan, drawn, SIZE))
 
 
-def test_a_pose_moves_and_scales() -> None:
+def test_pose_moves_and_scales() -> None:
     """A white card on black: its middle and its width in the view are the pose's."""
     pose = Pose(0.0, 0.0, 0.0, 0.8, 1e6, 0.05, -0.04)
     black = np.zeros((1, 1, 3), np.uint8)
@@ -296,9 +296,7 @@ def test_a_pose_moves_and_scales() -> None:
     assert (lit.mean(axis=1) * line).sum() / lit.mean(axis=1).sum() == pytest.approx(0.46, abs=0.01)
 
 
-def test_the_sheet_shows_every_effect_and_the_random_views(
-    scan: np.ndarray, tmp_path: Path
-) -> None:
+def test_sheet_shows_every_effect_and_the_random_views(scan: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "new" / "views.png"
     draw_view_sheet(scan, path, size=48, views=0)
     small = Image.open(path)
@@ -311,7 +309,7 @@ def test_the_sheet_shows_every_effect_and_the_random_views(
     assert [item.name for item in path.parent.iterdir()] == ["views.png"]
 
 
-def test_what_cannot_be_drawn_is_refused(scan: np.ndarray, tmp_path: Path) -> None:
+def test_sheet_that_cannot_be_drawn_is_refused(scan: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="-1 views"):
         draw_view_sheet(scan, tmp_path / "a.png", views=-1)
     with pytest.raises(ValueError, match="float64"):

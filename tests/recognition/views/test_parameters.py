@@ -52,7 +52,7 @@ def numbers(view: ViewParameters) -> Iterator[float]:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(["train", "query"]), st.integers(0, 10**8))
-def test_a_view_is_drawn_from_its_name_alone(seed: int, stream: str, number: int) -> None:
+def test_view_is_drawn_from_its_name_alone(seed: int, stream: str, number: int) -> None:
     first, again = (draw_view(view_generator(seed, stream, "a", number)) for _ in range(2))
     assert list(numbers(first)) == list(numbers(again))
     assert list(numbers(first)) != list(
@@ -130,7 +130,7 @@ def test_framing_can_be_chosen(framing: Framing, rectified: bool) -> None:
         assert view.glare == mixed.glare and view.sleeve == mixed.sleeve
 
 
-def test_the_noise_bank_is_standard_normal_and_does_not_change() -> None:
+def test_noise_bank_is_standard_normal_and_does_not_change() -> None:
     bank = noise_bank()
     assert bank.shape == (NOISE_BANK,) and bank.dtype == np.float32
     assert abs(float(bank.mean())) < 0.005 and abs(float(bank.std()) - 1) < 0.005

@@ -40,7 +40,7 @@ def started(settings: CompileJobSettings) -> dict[str, Any]:
         return dict(aws.jobs[name])
 
 
-def test_a_job_runs_where_sagemaker_places_it_unless_a_network_is_given() -> None:
+def test_job_runs_where_sagemaker_places_it_unless_a_network_is_given() -> None:
     assert "NetworkConfig" not in started(SETTINGS)
     inside = replace(SETTINGS, subnets=("subnet-1", "subnet-2"), security_group="sg-1")
     assert started(inside)["NetworkConfig"] == {

@@ -103,7 +103,7 @@ def test_number_of_calls_grows_with_descendants_not_with_the_group(
     }
 
 
-def test_a_family_of_many_pages_and_more_generations_than_a_query_has(
+def test_family_of_many_pages_and_more_generations_than_a_query_has(
     sagemaker: Any, group: str, monkeypatch: pytest.MonkeyPatch, settled: None
 ) -> None:
     monkeypatch.setattr(ancestry, "QUERY_PAGE", 2)
@@ -134,7 +134,7 @@ def test_lineage_edge_without_matching_metadata_is_ignored(
     assert names(descendants(sagemaker, made["onnx"])) == [NAMES["int8"]]
 
 
-def test_a_deleted_version_is_no_descendant(sagemaker: Any, group: str, settled: None) -> None:
+def test_deleted_version_is_no_descendant(sagemaker: Any, group: str, settled: None) -> None:
     made = family(sagemaker, group)
     for package in made.values():
         record_version(sagemaker, package)

@@ -93,7 +93,7 @@ def _fits(operation: str, request: dict[str, Any]) -> None:
 
 
 @given(packages())
-def test_the_ends_of_every_edge_are_in_the_graph(package: Package) -> None:
+def test_ends_of_every_edge_are_in_the_graph(package: Package) -> None:
     graph = version_graph(package, JOB)
     known = {each.source_uri for each in graph.artifacts} | {each.name for each in graph.actions}
     for edge in graph.associations:
@@ -133,7 +133,7 @@ def test_edges_of_a_group_never_lead_back() -> None:
     assert edges == {(arns[0], arns[1]), (arns[0], arns[2]), (arns[1], arns[2])}
 
 
-def test_the_same_name_in_another_group_is_another_action() -> None:
+def test_same_name_in_another_group_is_another_action() -> None:
     elsewhere = replace(STUDENT, arn=ARN.replace("models/7", "others/7"))
     names = {version_graph(each, JOB).actions[0].name for each in (STUDENT, elsewhere)}
     assert len(names) == 2
@@ -161,7 +161,7 @@ def test_stage_decides_action_type_and_format(stage: str, action: str, form: str
     ("failure", "job_status", "status"),
     [("", "Completed", "Completed"), ("nan", "Failed", "Failed"), ("stop", "Stopped", "Stopped")],
 )
-def test_an_actions_status_is_the_runs(failure: str, job_status: str, status: str) -> None:
+def test_actions_status_is_the_runs(failure: str, job_status: str, status: str) -> None:
     metadata = {"FailureReason": failure} if failure else {}
     graph = version_graph(replace(STUDENT, metadata=metadata), replace(JOB, status=job_status))
     assert graph.actions[0].status == status

@@ -109,7 +109,7 @@ def action_of(sagemaker: Any, kind: str) -> dict[str, Any]:
     return dict(sagemaker.describe_action(ActionName=row["ActionName"]))
 
 
-def test_a_student_has_its_cards_its_parent_its_distillation_and_its_approval(
+def test_student_has_its_cards_its_parent_its_distillation_and_its_approval(
     sagemaker: Any, student: Package
 ) -> None:
     record_version(sagemaker, student)
@@ -151,7 +151,7 @@ def test_job_of_another_account_or_region_is_named_and_not_looked_up(
     assert found["MetadataProperties"]["GeneratedBy"] == f"{place}:{kind}/far"
 
 
-def test_the_whole_family_is_one_graph(sagemaker: Any, group: str) -> None:
+def test_whole_family_is_one_graph(sagemaker: Any, group: str) -> None:
     for package in family(sagemaker, group).values():
         record_version(sagemaker, package)
     types = {row["ActionType"] for row in sagemaker.list_actions(MaxResults=100)["ActionSummaries"]}
@@ -186,7 +186,7 @@ def test_action_has_job_image_commit_and_cards(
     assert artifact_of(sagemaker, f"s3://{bucket}/cards/")
 
 
-def test_a_failed_run_has_an_action_that_failed_and_produced_nothing(
+def test_failed_run_has_an_action_that_failed_and_produced_nothing(
     sagemaker: Any, group: str
 ) -> None:
     package = register(
@@ -208,7 +208,7 @@ def test_recording_again_writes_nothing(sagemaker: Any, student: Package, faults
     assert everything(sagemaker) == before
 
 
-def test_the_calls_of_a_recording_are_few(sagemaker: Any, student: Package, faults: Faults) -> None:
+def test_calls_of_a_recording_are_few(sagemaker: Any, student: Package, faults: Faults) -> None:
     """Each is paid for by a function's time: a new edge in the graph is weighed here."""
     watched = faults.client(sagemaker)
     record_version(watched, student)
@@ -225,7 +225,7 @@ def test_the_calls_of_a_recording_are_few(sagemaker: Any, student: Package, faul
     assert dict(faults.calls) == {"ListArtifacts": 3, "DescribeAction": 2, "ListAssociations": 3}
 
 
-def test_an_approval_adds_the_decision_alone(sagemaker: Any, group: str, faults: Faults) -> None:
+def test_approval_adds_the_decision_alone(sagemaker: Any, group: str, faults: Faults) -> None:
     pending = register(sagemaker, group, NAMES["stage2"])
     record_version(sagemaker, pending)
     sagemaker.update_model_package(
@@ -276,7 +276,7 @@ def test_later_metadata_updates_the_action(sagemaker: Any, group: str) -> None:
     assert action_of(sagemaker, "Distillation")["Properties"]["MlflowRunId"] == "late"
 
 
-def test_an_artifact_that_sagemaker_made_itself_is_used(sagemaker: Any, student: Package) -> None:
+def test_artifact_that_sagemaker_made_itself_is_used(sagemaker: Any, student: Package) -> None:
     """At AWS a job's data and every package have one, made by SageMaker when it gets to it."""
     for uri, kind in ((CARDS, "DataSet"), (student.arn, "ModelPackage")):
         sagemaker.create_artifact(
@@ -291,14 +291,14 @@ def test_an_artifact_that_sagemaker_made_itself_is_used(sagemaker: Any, student:
     assert len(edges(sagemaker)) == 5
 
 
-def test_the_graph_ends_at_a_deleted_parent(sagemaker: Any, student: Package) -> None:
+def test_graph_ends_at_a_deleted_parent(sagemaker: Any, student: Package) -> None:
     sagemaker.delete_model_package(ModelPackageName=student.parent_arn)
     record_version(sagemaker, student)
     assert artifact_of(sagemaker, str(student.parent_arn)) is None
     assert "DerivedFrom" not in {kind for _, kind, _ in edges(sagemaker)}
 
 
-def test_a_deleted_parent_that_lineage_knows_stays_in_the_graph(
+def test_deleted_parent_that_lineage_knows_stays_in_the_graph(
     sagemaker: Any, student: Package
 ) -> None:
     record_version(sagemaker, reread(sagemaker, str(student.parent_arn)))

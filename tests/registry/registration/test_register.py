@@ -85,7 +85,7 @@ def claims(jobs: TrainingJobs) -> list[str]:
     return [entry["Key"] for entry in found.get("Contents", [])]
 
 
-def test_a_completed_job_is_one_version_with_what_was_measured(
+def test_completed_job_is_one_version_with_what_was_measured(
     client: Client, jobs: TrainingJobs, group: str, completed: str
 ) -> None:
     made = register(client, jobs, group, completed)
@@ -163,7 +163,7 @@ def test_archive_written_after_the_job_has_ended_is_registered_as_failed(
     assert f"{file} was written at" in made.detail and "after the job had ended" in made.detail
 
 
-def test_the_console_finds_metrics_and_a_model_card(
+def test_console_finds_metrics_and_a_model_card(
     client: Client, jobs: TrainingJobs, group: str, completed: str
 ) -> None:
     made = register(client, jobs, group, completed)
@@ -185,7 +185,7 @@ def test_the_console_finds_metrics_and_a_model_card(
     assert answer["ModelCard"]["ModelCardStatus"] == "Approved"
 
 
-def test_a_repeated_registration_finds_its_version(
+def test_repeated_registration_finds_its_version(
     client: Client, jobs: TrainingJobs, group: str, completed: str
 ) -> None:
     first = register(client, jobs, group, completed)
@@ -264,7 +264,7 @@ def test_two_registrations_at_the_same_moment_are_one_version(
     assert len(versions(client_of(cloud), group)) == 1
 
 
-def test_a_failed_run_is_a_rejected_version_with_its_reason(
+def test_failed_run_is_a_rejected_version_with_its_reason(
     client: Client, jobs: TrainingJobs, group: str, failed: str
 ) -> None:
     made = register(client, jobs, group, failed)
@@ -280,7 +280,7 @@ def test_a_failed_run_is_a_rejected_version_with_its_reason(
     assert register(client, jobs, group, failed).outcome == "already registered"
 
 
-def test_a_failed_run_counts_in_its_line_of_names(
+def test_failed_run_counts_in_its_line_of_names(
     client: Client, jobs: TrainingJobs, group: str, completed: str
 ) -> None:
     job = jobs.run(request(), fails="out of memory")
@@ -314,7 +314,7 @@ DAMAGED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("asks", "words"), DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_completed_job_with_a_damaged_request_is_registered_as_failed(
+def test_completed_job_with_a_damaged_request_is_registered_as_failed(
     client: Client, jobs: TrainingJobs, group: str, asks: Any, words: str
 ) -> None:
     line = "teacher-vit-tiny-phase2"
@@ -343,7 +343,7 @@ def test_job_of_another_deployment_is_ignored(
     assert versions(client, group) == []
 
 
-def test_an_older_version_s_name_is_not_searched_for_in_the_whole_group(
+def test_older_version_s_name_is_not_searched_for_in_the_whole_group(
     cloud: LocalCloud, jobs: TrainingJobs, group: str, completed: str
 ) -> None:
     sagemaker = client_of(cloud)("sagemaker")

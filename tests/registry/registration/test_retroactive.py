@@ -113,7 +113,7 @@ def test_mistake_02_retroactive_artifact_address_is_the_jobs(deployment: Deploym
     assert package.model_data_url == told["ModelArtifacts"]["S3ModelArtifacts"]
 
 
-def test_a_teacher_of_another_product_gets_the_guide_s_name(deployment: Deployment) -> None:
+def test_teacher_of_another_product_gets_the_guide_s_name(deployment: Deployment) -> None:
     told = job()
     made = register(deployment, told, FOUND, TEACHER)
     assert (made.outcome, made.name) == ("registered", "teacher-dinov3-vitl16-phase2-v1")
@@ -212,7 +212,7 @@ def test_contradictory_or_unknown_values_are_refused(
     refused(deployment, job(**changes), *words, statement=asks(**statement))
 
 
-def test_an_architecture_that_no_rule_names_is_asked_for_with_the_evidence(
+def test_architecture_that_no_rule_names_is_asked_for_with_the_evidence(
     deployment: Deployment,
 ) -> None:
     told = job(HyperParameters={})
@@ -244,7 +244,7 @@ def test_malformed_optional_metric_is_reported(deployment: Deployment) -> None:
     assert b"99.9" not in report["Body"].read()
 
 
-def test_a_metric_in_per_cent_is_kept_out_of_the_report_once_it_is_stated(
+def test_metric_in_per_cent_is_kept_out_of_the_report_once_it_is_stated(
     deployment: Deployment,
 ) -> None:
     told = job(FinalMetricDataList=[{"MetricName": "top1_acc", "Value": 96.8}])
@@ -279,7 +279,7 @@ STUDENT_FOUND = ArtifactFacts(
 MEASURED = [{"MetricName": "best_similarity", "Value": 0.9234}, {"MetricName": "top1", "Value": 1}]
 
 
-def test_a_student_is_registered_under_its_parent(deployment: Deployment) -> None:
+def test_student_is_registered_under_its_parent(deployment: Deployment) -> None:
     teacher = version(deployment, ModelName("teacher", "dinov3-vitl16", "phase2", 1))
     told = job(
         HyperParameters={"stage": "1", "parent-model-package-arn": f'"{teacher.arn}"'},
@@ -349,7 +349,7 @@ def test_throttled_calls_are_retried(
     assert versions(deployment) == 1
 
 
-def test_a_lost_answer_makes_no_second_version(deployment: Deployment, faults: Faults) -> None:
+def test_lost_answer_makes_no_second_version(deployment: Deployment, faults: Faults) -> None:
     faults.lose_answer(faults.client(deployment.sagemaker), "CreateModelPackage")
     assert register(deployment, job(), FOUND, TEACHER).name == "teacher-dinov3-vitl16-phase2-v1"
     assert versions(deployment) == 1

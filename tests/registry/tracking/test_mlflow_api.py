@@ -54,7 +54,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
         (SERVER, "x-mlflow-sm-tracking-server-arn", "/sagemaker-mlflow/"),
     ],
 )
-def test_a_tag_is_set_signed_and_addressed(
+def test_tag_is_set_signed_and_addressed(
     session: boto3.Session, told: list[dict[str, Any]], uri: str, header: str, service: str
 ) -> None:
     set_tags(session, uri, "run", {"model_package_name": "a-name"})

@@ -35,7 +35,7 @@ def deploy(ssm: Any, environment: str, bucket: str, uri: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["s3://runs/mlflow", "s3://runs/mlflow/", "s3://runs"])
-def test_an_address_means_the_deployment_that_keeps_its_artifacts_there(
+def test_address_means_the_deployment_that_keeps_its_artifacts_there(
     ssm: Any, address: str
 ) -> None:
     deploy(ssm, "dev", "others", APP)
@@ -44,7 +44,7 @@ def test_an_address_means_the_deployment_that_keeps_its_artifacts_there(
     assert (found.uri, found.environment, found.stands_for) == (OTHER, "prod", False)
 
 
-def test_the_guide_s_address_stands_for_the_default_deployment(ssm: Any) -> None:
+def test_guide_s_address_stands_for_the_default_deployment(ssm: Any) -> None:
     deploy(ssm, "a-first", "others", OTHER)
     deploy(ssm, "dev", "runs", APP)
     found = resolve(ssm, GUIDE, "us-east-2")
@@ -58,13 +58,13 @@ def test_existing_bucket_with_the_guides_name_is_used(ssm: Any) -> None:
     assert (found.uri, found.stands_for) == (OTHER, False)
 
 
-def test_the_guide_s_address_of_another_region_is_not_this_region_s(ssm: Any) -> None:
+def test_guide_s_address_of_another_region_is_not_this_region_s(ssm: Any) -> None:
     deploy(ssm, "dev", "runs", APP)
     with pytest.raises(TrackingUriError, match="s3://runs/mlflow"):
         resolve(ssm, GUIDE, "eu-west-1")
 
 
-def test_an_unknown_address_names_what_there_is(ssm: Any) -> None:
+def test_unknown_address_names_what_there_is(ssm: Any) -> None:
     with pytest.raises(TrackingUriError, match="cdk deploy --all makes one"):
         resolve(ssm, "s3://nowhere/mlflow", "us-east-2")
     deploy(ssm, "dev", "runs", APP)
@@ -73,7 +73,7 @@ def test_an_unknown_address_names_what_there_is(ssm: Any) -> None:
             resolve(ssm, address, "us-east-2")
 
 
-def test_a_bucket_without_a_server_says_how_to_get_one(ssm: Any) -> None:
+def test_bucket_without_a_server_says_how_to_get_one(ssm: Any) -> None:
     deploy(ssm, "prod", "runs", "none")
     with pytest.raises(TrackingUriError, match=r"cards.environment=prod -c cards.mlflow=app"):
         resolve(ssm, "s3://runs/mlflow", "us-east-2")

@@ -59,7 +59,7 @@ def test_members_that_leave_the_folder_are_refused(tmp_path: Path, bad: tarfile.
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+def test_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     (tmp_path / "m.tar.gz").write_bytes(archive([(member("zeros"), bytes(5_000_000))]))
     with pytest.raises(ArchiveError, match="more than"):
         extract(tmp_path / "m.tar.gz", tmp_path / "out", limit_bytes=1_000_000)
@@ -67,7 +67,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 10, 60])
-def test_a_damaged_archive_is_named(tmp_path: Path, cut: int) -> None:
+def test_damaged_archive_is_named(tmp_path: Path, cut: int) -> None:
     (tmp_path / "m.tar.gz").write_bytes(archive([(member("a"), b"x" * 9000)])[:cut])
     with pytest.raises(ArchiveError, match=r"m\.tar\.gz"):
         extract(tmp_path / "m.tar.gz", tmp_path / "out")
@@ -87,7 +87,7 @@ def test_one_member_is_read_from_a_stream() -> None:
         [(member("zeros"), bytes(100_000)), (member("registration.json"), b"{}")],
     ],
 )
-def test_a_member_that_is_missing_too_long_or_no_file_is_refused(
+def test_member_that_is_missing_too_long_or_no_file_is_refused(
     members: list[tuple[tarfile.TarInfo, bytes]],
 ) -> None:
     with pytest.raises(ArchiveError):

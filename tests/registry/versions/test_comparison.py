@@ -52,7 +52,7 @@ def test_lower_value_is_best_where_lower_is_better() -> None:
     assert row("FalseAcceptRate", many, few).best == 1
 
 
-def test_a_metric_without_a_direction_has_no_best() -> None:
+def test_metric_without_a_direction_has_no_best() -> None:
     assert row("Threshold", compared(Threshold="0.1"), compared(Threshold="0.9")).best is None
 
 
@@ -66,7 +66,7 @@ def test_one_measured_version_among_unmeasured_ones_is_not_the_best() -> None:
     assert (found.best, found.values, found.differs) == (None, ("0.9", None), True)
 
 
-def test_the_measured_interval_is_taken_before_one_that_is_computed() -> None:
+def test_measured_interval_is_taken_before_one_that_is_computed() -> None:
     metadata = {"Top1": "0.9", "Queries": "1000", "Top1Low": "0.7", "Top1High": "0.95"}
     assert row("Top1", compared(**metadata)).rates == (Rate(0.9, 0.7, 0.95),)
     (computed,) = row("Top1", compared(Top1="0.9", Queries="1000")).rates
@@ -138,7 +138,7 @@ def test_every_metadata_key_is_in_exactly_one_row(found: list[dict[str, str]]) -
 # --- intervals
 
 
-def test_the_interval_of_a_difference_is_newcombes() -> None:
+def test_interval_of_a_difference_is_newcombes() -> None:
     # Newcombe (1998), table II, example (a), method 10: 56/70 and 48/80.
     one = Rate(56 / 70, *wilson_interval(56, 70))
     other = Rate(48 / 80, *wilson_interval(48, 80))

@@ -73,7 +73,9 @@ def test_every_fault_is_named_at_once() -> None:
         ("ModelType", "teacher", "contradicts"),
     ],
 )
-def test_what_sagemaker_or_the_schema_refuses_is_refused(key: str, value: str, fault: str) -> None:
+def test_value_refused_by_sagemaker_or_the_schema_is_refused(
+    key: str, value: str, fault: str
+) -> None:
     assert any(fault in found for found in faults("student", "stage1", {**STUDENT, key: value}))
 
 
@@ -100,7 +102,7 @@ def test_shortened_text_fits(text: str, limit: int) -> None:
     assert text == shortened(text, 600)
 
 
-def test_the_committed_template_is_the_schema_s() -> None:
+def test_committed_template_is_the_schema_s() -> None:
     committed = Path(__file__).resolve().parents[3] / "config/model_metadata_template.json"
     assert committed.read_text(encoding="utf-8") == template_text()
 
@@ -143,6 +145,6 @@ def value_pattern() -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def test_a_value_that_sagemaker_refuses_is_named() -> None:
+def test_value_that_sagemaker_refuses_is_named() -> None:
     found = faults("student", "stage1", {**STUDENT, "Note": "a, b"})
     assert found == ["Note holds ',', which SageMaker does not take there"]

@@ -38,7 +38,7 @@ def test_sagemaker_s_own_classes_read_the_card() -> None:
     assert sdk.AdditionalInformation._from_dict(document["additional_information"])
 
 
-def test_the_card_holds_what_a_package_s_card_may_hold() -> None:
+def test_card_holds_what_a_package_s_card_may_hold() -> None:
     assert set(card()) <= {
         "model_overview", "intended_uses", "business_details", "training_details",
         "evaluation_details", "additional_information",
@@ -46,7 +46,7 @@ def test_the_card_holds_what_a_package_s_card_may_hold() -> None:
     assert set(card()["model_overview"]) <= {"model_creator", "model_artifact"}  # type: ignore[call-overload]
 
 
-def test_a_card_beyond_sagemaker_s_limit_is_refused() -> None:
+def test_card_beyond_sagemaker_s_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="100000"):
         model_card.content({"text": "x" * 100_001})
 

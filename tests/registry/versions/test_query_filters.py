@@ -43,7 +43,7 @@ def test_malformed_bound_is_refused(text: str) -> None:
 
 
 @given(value=st.floats(-1e6, 1e6), bound=st.floats(-1e6, 1e6))
-def test_a_bound_holds_as_its_sign_says(value: float, bound: float) -> None:
+def test_bound_holds_as_its_sign_says(value: float, bound: float) -> None:
     metadata = {"Top1": repr(value)}
     holds = {
         sign: Threshold("Top1", sign, bound).holds(metadata) for sign in (">=", "<=", ">", "<")
@@ -52,7 +52,7 @@ def test_a_bound_holds_as_its_sign_says(value: float, bound: float) -> None:
     assert holds["<="] == (not holds[">"]) == (value <= bound)
 
 
-def test_a_metric_that_is_missing_or_no_number_is_within_no_bound() -> None:
+def test_metric_that_is_missing_or_no_number_is_within_no_bound() -> None:
     for metadata in ({}, {"Top1": "good"}, {"Top1": "nan"}, {"Top1": ""}):
         assert not Threshold.parse("Top1<=1").holds(metadata)
         assert not Threshold.parse("Top1>=0").holds(metadata)
@@ -69,7 +69,7 @@ def test_a_metric_that_is_missing_or_no_number_is_within_no_bound() -> None:
         ("2026-01-31T10:00+02:00", datetime(2026, 1, 31, 8, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_a_date_or_an_age(text: str, moment: datetime) -> None:
+def test_time_is_a_date_or_an_age(text: str, moment: datetime) -> None:
     assert parse_since(text, NOW) == moment
 
 
@@ -79,7 +79,7 @@ def test_malformed_time_is_refused(text: str) -> None:
         parse_since(text, NOW)
 
 
-def test_a_metadata_condition_is_a_key_and_a_value() -> None:
+def test_metadata_condition_is_a_key_and_a_value() -> None:
     assert parse_where("Recipe=tiny") == ("Recipe", "tiny")
     assert parse_where("Uri=s3://b/k?a=b") == ("Uri", "s3://b/k?a=b")
     for text in ("Recipe", "=tiny", "Recipe="):
@@ -97,7 +97,7 @@ def test_filter_for_unknown_type_or_stage_is_refused(wrong: dict[str, str]) -> N
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([(k, s) for k in STAGES for s in STAGES[k]]), max_size=20))
-def test_a_filter_keeps_exactly_what_its_name_says(kinds: list[tuple[str, str]]) -> None:
+def test_filter_keeps_exactly_what_its_name_says(kinds: list[tuple[str, str]]) -> None:
     rows = [row(at + 1, f"{kind}-x-{stage}-v{at + 1}", PENDING) for at, (kind, stage) in
             enumerate(kinds)]  # fmt: skip
     for kind, stage in set(kinds):

@@ -85,7 +85,7 @@ def test_few_views_cannot_show_that_a_model_is_better_than_chance() -> None:
 
 
 @given(st.integers(1, 5000), st.integers(2, 20_000), st.data())
-def test_what_passes_is_above_chance_by_the_lower_end_of_its_interval(
+def test_passing_version_is_above_chance_by_the_lower_end_of_its_interval(
     queries: int, classes: int, data: st.DataObject
 ) -> None:
     hits = data.draw(st.integers(0, queries))

@@ -25,7 +25,7 @@ def test_worst_views_are_the_misnamed_ones_by_how_far_the_wrong_card_leads() -> 
     assert confused(found, IDS, of) == [("a", "b", 2), ("c", "a", 1), ("c", "b", 1)]
 
 
-def test_a_tie_with_another_card_counts_as_wrong() -> None:
+def test_tie_with_another_card_counts_as_wrong() -> None:
     found = answers(GALLERY, IDS, l2_normalise([[1, 1, 0]]), ["a"], AcceptanceRule({1: 0.5}))
     assert not found.right[0]
 

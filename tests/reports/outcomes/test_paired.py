@@ -50,7 +50,7 @@ def test_versions_that_answer_alike_keep_an_interval_of_some_width() -> None:
     assert found.word == "not told apart"
 
 
-def test_a_clear_gain_is_called_better_and_its_opposite_worse() -> None:
+def test_clear_gain_is_called_better_and_its_opposite_worse() -> None:
     gain, none = np.ones((30, 2), bool), np.zeros((30, 2), bool)
     none[:3] = True
     assert difference(gain, none).word == "better"

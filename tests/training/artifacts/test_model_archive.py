@@ -44,20 +44,20 @@ def packed(folder: Path) -> Path:
     return channel
 
 
-def test_a_channels_archive_and_an_unpacked_folder_give_the_same_model(teacher: Path) -> None:
+def test_channels_archive_and_an_unpacked_folder_give_the_same_model(teacher: Path) -> None:
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         one, two = (load_model(f, "teacher")[0](images) for f in (teacher, packed(teacher)))
     assert torch.equal(one, two)
 
 
-def test_a_student_is_not_taken_for_a_teacher(teacher: Path) -> None:
+def test_student_is_not_taken_for_a_teacher(teacher: Path) -> None:
     with pytest.raises(ModelArchiveError, match="is a teacher, expected a student"):
         load_model(teacher, "student")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_a_missing_file_is_named(teacher: Path, name: str) -> None:
+def test_missing_file_is_named(teacher: Path, name: str) -> None:
     (teacher / name).unlink()
     with pytest.raises(ModelArchiveError, match=f"{name} is not in it"):
         load_model(teacher, "teacher")
@@ -70,7 +70,7 @@ def test_weights_of_another_shape_are_refused(teacher: Path) -> None:
         load_model(teacher, "teacher")
 
 
-def test_a_pickle_is_not_loaded(teacher: Path, tmp_path: Path) -> None:
+def test_pickle_is_not_loaded(teacher: Path, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return (Path.touch, (tmp_path / "sprung",))
@@ -84,7 +84,7 @@ def test_a_pickle_is_not_loaded(teacher: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{", '{"seed": "x"}', '{"unknown": 1}', '{"depth": 1e9}']
 )
-def test_a_damaged_configuration_is_one_clear_line(teacher: Path, text: str) -> None:
+def test_damaged_configuration_is_one_clear_line(teacher: Path, text: str) -> None:
     (teacher / "config.json").write_text(text)
     with pytest.raises(ModelArchiveError, match="cannot be loaded") as caught:
         load_model(teacher, "teacher")

@@ -72,7 +72,7 @@ def refused(job: JobEnvironment, *words: str, **changes: Any) -> None:
     assert not job.output_data_dir.exists(), "nothing is written"
 
 
-def test_the_request_is_one_that_the_registry_takes(job: JobEnvironment) -> None:
+def test_request_is_one_that_the_registry_takes(job: JobEnvironment) -> None:
     document = asked(job)
     request = RegistrationRequest.from_json(json.dumps(document).encode(), "test")
     assert (request.architecture, request.stage) == ("efficientnet-lite0", "stage1")
@@ -113,13 +113,13 @@ def test_everything_that_is_missing_is_named_at_once(job: JobEnvironment) -> Non
         ({"embedding_dim": 9000}, ["embedding_dim 9000"]),
     ],
 )
-def test_what_is_wrong_is_refused(
+def test_wrong_request_is_refused(
     job: JobEnvironment, changes: dict[str, Any], words: list[str]
 ) -> None:
     refused(job, *words, **changes)
 
 
-def test_a_model_that_is_not_uploaded_is_refused(job: JobEnvironment, tmp_path: Path) -> None:
+def test_model_that_is_not_uploaded_is_refused(job: JobEnvironment, tmp_path: Path) -> None:
     elsewhere = tmp_path / "final.safetensors"
     elsewhere.write_bytes(b"x")
     for path in (elsewhere, job.model_dir / "missing.pth", job.model_dir):

@@ -68,7 +68,7 @@ def test_timm_s_networks_are_known_under_any_prefix(
     assert (found.architecture, found.embedding_dim) == (architecture, width)
 
 
-def test_an_efficientnet_with_squeeze_and_excitation_is_no_lite() -> None:
+def test_efficientnet_with_squeeze_and_excitation_is_no_lite() -> None:
     assert shape_facts(built("efficientnet_b0")).architecture is None
 
 
@@ -87,11 +87,11 @@ def test_shape_facts_ambiguous_classes_are_none(
     assert shape_facts(teacher | classes).classes is None
 
 
-def test_a_layer_that_may_be_a_classifier_hides_the_embedding() -> None:
+def test_layer_that_may_be_a_classifier_hides_the_embedding() -> None:
     assert shape_facts(built("vit_base_patch14_dinov2", num_classes=768)).embedding_dim is None
 
 
-def test_a_pooling_layer_does_not_hide_the_embedding(teacher: dict[str, Shape]) -> None:
+def test_pooling_layer_does_not_hide_the_embedding(teacher: dict[str, Shape]) -> None:
     assert shape_facts({**teacher, "pool.dense.weight": (64, 64)}).embedding_dim == 768
 
 
@@ -113,7 +113,7 @@ def test_shape_facts_read_hugging_face_layout() -> None:
     assert (found.architecture, found.embedding_dim) == ("vit_small_patch16", width)
 
 
-def test_an_unknown_network_is_counted_and_no_more() -> None:
+def test_unknown_network_is_counted_and_no_more() -> None:
     assert shape_facts({"a.weight": (3, 4), "a.running_mean": (3,)}) == ShapeFacts(
         12, normalization="BatchNorm"
     )

@@ -18,7 +18,7 @@ Load = Callable[..., CardDataset]
 Tiny = Callable[..., TrainingConfig]
 
 
-def test_an_identity_is_a_card_however_many_scans(
+def test_identity_is_a_card_however_many_scans(
     card_folder: Path, tmp_path: Path, tiny: Callable[..., TrainingConfig]
 ) -> None:
     folder = tmp_path / "cards"
@@ -56,7 +56,7 @@ def test_unseen_cards_are_never_rendered_for_training(
     assert seen == set(range(len(marked)))
 
 
-def test_a_batch_depends_on_its_step_alone(tiny_cards: Load) -> None:
+def test_batch_depends_on_its_step_alone(tiny_cards: Load) -> None:
     cards = tiny_cards(render_threads=3)
     streamed = list(Batches(cards, 6).begin())
     for step in (5, 0, 3):
@@ -88,7 +88,7 @@ def test_stages_and_seeds_see_different_views(tiny_cards: Load) -> None:
     assert (one.views != other.views).any()
 
 
-def test_a_renderers_error_reaches_the_loop(
+def test_renderers_error_reaches_the_loop(
     tiny_cards: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -51,7 +51,7 @@ def both(scans: np.ndarray, parameters: list[ViewParameters]) -> tuple[np.ndarra
     return ours, np.stack(theirs).astype(int)
 
 
-def test_a_view_is_the_same_by_either_renderer(scans: np.ndarray) -> None:
+def test_view_is_the_same_by_either_renderer(scans: np.ndarray) -> None:
     parameters = [replace(drawn(i), quality=None) for i in range(VIEWS)]
     assert any(p.holo.strength for p in parameters) and any(p.sleeve.haze for p in parameters)
     assert any(p.finger.half_width for p in parameters) and any(
@@ -129,7 +129,7 @@ def test_any_views_have_their_form_and_are_not_mirrored(numbers: list[int]) -> N
         assert picture[12:20, 6:12, 0].mean() > picture[12:20, 20:26, 0].mean() + 50
 
 
-def test_a_plain_view_is_the_scan(scans: np.ndarray) -> None:
+def test_plain_view_is_the_scan(scans: np.ndarray) -> None:
     card = scans[:1]
     seen = render_views(torch.from_numpy(card), [plain_view()], SIZE)[0].numpy().astype(int)
     small = shrink(torch.from_numpy(card), SIZE)[0].numpy()
@@ -172,7 +172,7 @@ def test_scans_and_parameters_must_match(scans: np.ndarray) -> None:
     assert render_views(torch.from_numpy(scans[:0]), [], SIZE).shape == (0, SIZE, SIZE, 3)
 
 
-def test_a_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., CardDataset]) -> None:
+def test_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., CardDataset]) -> None:
     """The device is the CPU here; the cards, the order and the numbers are the same."""
     cards = tiny_cards("stage1", teacher_views=2, weight_feature_map=0.0)
     ours = GpuBatches(cards, 3, device=torch.device("cpu"))
@@ -188,7 +188,7 @@ def test_a_gpu_s_batches_are_the_processor_s(tiny_cards: Callable[..., CardDatas
 
 
 @pytest.mark.trained
-def test_a_student_learns_from_a_gpu_s_batches(
+def test_student_learns_from_a_gpu_s_batches(
     tiny_cards: Callable[..., CardDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bench.silent_observer import SilentObserver

@@ -52,7 +52,7 @@ def test_accumulated_parts_equal_the_whole_batch(tiny_cards: Callable[..., CardD
             assert np.array_equal(getattr(part, name), getattr(whole, name)[rows])
 
 
-def test_a_batch_that_cannot_be_divided_names_one_that_can(tiny: Tiny) -> None:
+def test_batch_that_cannot_be_divided_names_one_that_can(tiny: Tiny) -> None:
     config = tiny(batch_size=10)
     with pytest.raises(ConfigError, match="--batch-size 12") as refusal:
         Ranks(0, 2, 0).check(config)

@@ -111,7 +111,7 @@ def test_jobs_keep_the_answers_that_their_evaluation_counted(
 
 @pytest.mark.processes
 @pytest.mark.parametrize("name", ["teacher", "stage1", "stage2"])
-def test_the_registry_takes_the_request(made: dict[str, Path], name: str) -> None:
+def test_registry_takes_the_request(made: dict[str, Path], name: str) -> None:
     body = (made[name] / "output" / "data" / "registration.json").read_bytes()
     request = RegistrationRequest.from_json(body, name)
     stated = {key: plain(value) for key, value in request.metadata.items()}
@@ -128,7 +128,7 @@ def test_the_registry_takes_the_request(made: dict[str, Path], name: str) -> Non
 
 
 @pytest.mark.processes
-def test_the_students_metadata_is_measured(made: dict[str, Path]) -> None:
+def test_students_metadata_is_measured(made: dict[str, Path]) -> None:
     for stage in ("stage1", "stage2"):
         request = read(made[stage] / "output" / "data" / "registration.json")
         metadata = request["metadata"]
@@ -142,7 +142,7 @@ def test_the_students_metadata_is_measured(made: dict[str, Path]) -> None:
 
 
 @pytest.mark.processes
-def test_the_shipped_graph_gives_the_reference_embeddings(
+def test_shipped_graph_gives_the_reference_embeddings(
     made: dict[str, Path], card_folder: Path
 ) -> None:
     from recognition.onnx_model import OnnxEmbedder
@@ -169,7 +169,7 @@ def test_the_shipped_graph_gives_the_reference_embeddings(
 
 @pytest.mark.trained
 @pytest.mark.processes
-def test_the_same_run_again_gives_the_same_files(
+def test_same_run_again_gives_the_same_files(
     made: dict[str, Path], card_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = tmp_path / "again"
@@ -193,7 +193,7 @@ def test_the_same_run_again_gives_the_same_files(
         (["--recipe", "tiny"], "broken", "holds no usable card; first problem:"),
     ],
 )
-def test_a_failure_is_one_line_in_the_failure_file(
+def test_failure_is_one_line_in_the_failure_file(
     arguments: list[str],
     spoil: str | None,
     message: str,
@@ -236,7 +236,7 @@ def test_a_failure_is_one_line_in_the_failure_file(
         ),
     ],
 )
-def test_a_student_of_the_wrong_parents_is_refused(
+def test_student_of_the_wrong_parents_is_refused(
     arguments: list[str],
     channels: dict[str, str],
     message: str,

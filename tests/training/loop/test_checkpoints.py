@@ -35,7 +35,7 @@ def identity(config: TrainingConfig, cards: str = "c" * 64, **models: str) -> Id
     return Identity.of(config, cards, models)
 
 
-def test_the_newest_whole_one_is_read(tmp_path: Path, tiny: Tiny) -> None:
+def test_newest_whole_one_is_read(tmp_path: Path, tiny: Tiny) -> None:
     kept = Checkpoints(tmp_path, identity(tiny()), SINGLE_PROCESS)
     assert kept.load(CPU) is None
     for step in (3, 6, 9):
@@ -93,7 +93,7 @@ class Payload:
         return os.mkdir, ("harm",)
 
 
-def test_a_checkpoint_cannot_run_code(
+def test_checkpoint_cannot_run_code(
     tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -255,7 +255,7 @@ def test_killed_student_resumes_to_the_same_result(card_folder: Path, tmp_path: 
     assert job.result() == whole.result()
 
 
-def test_a_resumed_job_with_other_settings_is_refused(card_folder: Path, tmp_path: Path) -> None:
+def test_resumed_job_with_other_settings_is_refused(card_folder: Path, tmp_path: Path) -> None:
     often = (*TEACHER, "--checkpoint-minutes", "0")
     Job(tmp_path / "job", "train_teacher.py", *often, cards=card_folder).interrupt(signal.SIGTERM)
     other = Job(tmp_path / "job", "train_teacher.py", *often, "--seed", "9", cards=card_folder)

@@ -155,7 +155,7 @@ def test_nan_stops_and_names_the_step_and_term(tiny: Tiny) -> None:
         run(tiny(), 6, forward=broken)
 
 
-def test_the_batch_that_gave_nan_is_kept(tiny: Tiny, tmp_path: Path) -> None:
+def test_batch_that_gave_nan_is_kept(tiny: Tiny, tmp_path: Path) -> None:
     given = batches(6)
 
     def broken(model: nn.Module, batch: Batch) -> LossInputs:
@@ -174,7 +174,7 @@ def test_the_batch_that_gave_nan_is_kept(tiny: Tiny, tmp_path: Path) -> None:
     }
 
 
-def test_a_loss_that_grows_stops_the_job(tiny: Tiny, tmp_path: Path) -> None:
+def test_loss_that_grows_stops_the_job(tiny: Tiny, tmp_path: Path) -> None:
     config = tiny(learning_rate=1e-8, log_seconds=1000, scan_share=1.0, divergence=1.3)
 
     def growing(model: nn.Module, batch: Batch) -> LossInputs:
@@ -242,7 +242,7 @@ def test_early_stopping_keeps_the_best_weights(tiny: Tiny) -> None:
     assert "no better validation score than 0.6000" in report.said[-1]
 
 
-def test_a_term_that_contributes_nothing_stops_the_job(tiny: Tiny) -> None:
+def test_term_that_contributes_nothing_stops_the_job(tiny: Tiny) -> None:
     config = tiny(weight_arcface=1, weight_contrastive=1e-6)
     with pytest.raises(IdleTermError, match="contrastive"):
         run(config, 60)
@@ -260,7 +260,7 @@ def test_sigterm_ends_between_two_steps_and_restores_the_handler(tiny: Tiny) -> 
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_frozen_backbone_stays_and_then_moves(tiny: Tiny) -> None:
+def test_frozen_backbone_stays_and_then_moves(tiny: Tiny) -> None:
     weights: list[Tensor] = []
 
     def spy(model: nn.Module, batch: Batch) -> LossInputs:
@@ -277,7 +277,7 @@ def test_too_few_batches_are_an_error(tiny: Tiny) -> None:
         run(tiny(), 5, batches(2))
 
 
-def test_the_rate_warms_up_and_falls_to_zero_in_both_parts(tiny: Tiny) -> None:
+def test_rate_warms_up_and_falls_to_zero_in_both_parts(tiny: Tiny) -> None:
     config = tiny(learning_rate=0.1, frozen_learning_rate=0.5, frozen_share=0.2, warmup_share=0.1)
     rates = [learning_rate(config, step, 100) for step in range(100)]
     assert frozen_steps(config, 100) == 20

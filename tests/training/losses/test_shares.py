@@ -17,13 +17,13 @@ def test_shares_follow_the_gradient_not_the_value() -> None:
     assert shares == pytest.approx({"steep": 0.75, "flat": 0.25, "large": 0.0})
 
 
-def test_a_term_without_a_graph_has_no_share() -> None:
+def test_term_without_a_graph_has_no_share() -> None:
     embeddings = torch.ones(2, requires_grad=True)
     terms = {"real": embeddings.sum(), "hook_found_nothing": torch.tensor(5.0)}
     assert gradient_shares(terms, [embeddings]) == {"real": 1.0, "hook_found_nothing": 0.0}
 
 
-def test_an_idle_term_raises_and_is_named() -> None:
+def test_idle_term_raises_and_is_named() -> None:
     watch = ShareWatch({"embedding": 1.0, "attention": 0.25})
     for _ in range(3):
         watch.add({"embedding": 1.0, "attention": 0.0})

@@ -197,7 +197,7 @@ def test_transformers_names_below_a_prefix_are_read(tiny: Tiny, tmp_path: Path) 
     ],
 )
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_file_that_is_no_checkpoint_is_named(
+def test_file_that_is_no_checkpoint_is_named(
     tiny: Tiny, tmp_path: Path, content: bytes, words: str, suffix: str
 ) -> None:
     (tmp_path / f"dinov3{suffix}").write_bytes(content)
@@ -208,7 +208,7 @@ def test_a_file_that_is_no_checkpoint_is_named(
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_download_that_was_cut_short_is_named(tiny: Tiny, tmp_path: Path, suffix: str) -> None:
+def test_download_that_was_cut_short_is_named(tiny: Tiny, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"dinov3{suffix}"
     state = timm_layout(source(tiny()))
     torch.save(state, file) if suffix == ".pth" else save_file(state, file)
@@ -280,7 +280,7 @@ def test_no_code_of_a_checkpoint_is_run(
         (("some.weight",), "unknown"),
     ],
 )
-def test_a_layout_that_is_not_read_is_named(
+def test_layout_that_is_not_read_is_named(
     tiny: Tiny, tmp_path: Path, names: tuple[str, ...], layout: str
 ) -> None:
     assert layout_of(names) == layout
@@ -289,7 +289,7 @@ def test_a_layout_that_is_not_read_is_named(
         begin(tiny(), environment(tmp_path))
 
 
-def test_a_student_whose_names_are_missing_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+def test_student_whose_names_are_missing_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     # timm would leave them random: its published network has another number of classes.
     config = tiny("stage1")
     state = timm_layout(source(config))

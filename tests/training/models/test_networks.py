@@ -29,7 +29,7 @@ def test_parameter_count_is_without_the_classifier(tiny: Tiny) -> None:
     assert not any(isinstance(m, nn.LayerNorm | nn.GELU | nn.SiLU) for m in student.modules())
 
 
-def test_the_teacher_is_of_the_same_kind_as_the_guides(tiny: Tiny) -> None:
+def test_teacher_is_of_the_same_kind_as_the_guides(tiny: Tiny) -> None:
     backbone = build_model(tiny()).backbone
     assert backbone.reg_token.shape[1] == 4 and backbone.cls_token.shape[1] == 1
     assert backbone.rope is not None and backbone.pos_embed is None
@@ -86,12 +86,12 @@ def test_teacher_of_another_family_gives_an_embedding_and_a_map(tiny: Tiny, name
     assert embeddings.shape == (2, 768) and maps.shape[:2] == (2, model.map_channels)
 
 
-def test_an_unknown_backbone_is_named(tiny: Tiny) -> None:
+def test_unknown_backbone_is_named(tiny: Tiny) -> None:
     with pytest.raises(ConfigError, match=r"this timm .* has none"):
         build_model(tiny(backbone="vit_nonexistent"))
 
 
-def test_a_backbone_that_cannot_be_built_is_named(
+def test_backbone_that_cannot_be_built_is_named(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_model(tiny())  # timm is imported by now

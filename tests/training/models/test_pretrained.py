@@ -40,7 +40,7 @@ def checkpoint(config: TrainingConfig, seed: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("stage", ["phase2", "stage1"])
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_checkpoint_in_the_channel_is_where_the_backbone_begins(
+def test_checkpoint_in_the_channel_is_where_the_backbone_begins(
     tiny: Tiny, tmp_path: Path, stage: str, suffix: str
 ) -> None:
     config = tiny(stage)
@@ -76,7 +76,7 @@ def test_dinov3_s_own_shape_takes_its_publisher_s_names(tiny: Tiny, tmp_path: Pa
     assert torch.equal(model.backbone.reg_token, state["reg_token"])
 
 
-def test_a_channel_without_one_checkpoint_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+def test_channel_without_one_checkpoint_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"must hold one file ending in .*found none"):
         begin(tiny(), environment(tmp_path))
     for name in ("one.pth", "two.safetensors"):
@@ -85,7 +85,7 @@ def test_a_channel_without_one_checkpoint_is_refused(tiny: Tiny, tmp_path: Path)
         begin(tiny(), environment(tmp_path))
 
 
-def test_a_checkpoint_of_another_shape_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+def test_checkpoint_of_another_shape_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     save_file(checkpoint(tiny(width=96), seed=1), tmp_path / "other.safetensors")
     with pytest.raises(
         WeightsError, match=r"other\.safetensors \(timm's ViT\) does not fit.*another shape"
@@ -98,7 +98,7 @@ class Payload:
         return os.mkdir, ("harm",)
 
 
-def test_a_checkpoint_cannot_run_code(
+def test_checkpoint_cannot_run_code(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -133,7 +133,7 @@ def test_token_is_set_only_during_the_download_of_weights(
 
 
 @pytest.mark.parametrize("text", [" ", "{}", "two words", '{"key": "x"}'])
-def test_a_secret_without_a_token_is_refused_and_never_quoted(
+def test_secret_without_a_token_is_refused_and_never_quoted(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -147,7 +147,7 @@ def test_a_secret_without_a_token_is_refused_and_never_quoted(
     assert text in (" ", "{}") or text not in str(refusal.value)
 
 
-def test_a_secret_that_may_not_be_read_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_that_may_not_be_read_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     client = boto3.client("secretsmanager", "us-east-2", aws_access_key_id="a",
                           aws_secret_access_key="b")  # fmt: skip
@@ -184,7 +184,7 @@ def test_mistake_16_token_is_in_no_job_request(tiny: Tiny) -> None:
 
 
 @pytest.mark.processes
-def test_the_whole_job_takes_the_channel(card_folder: Path, tiny: Tiny, tmp_path: Path) -> None:
+def test_whole_job_takes_the_channel(card_folder: Path, tiny: Tiny, tmp_path: Path) -> None:
     import sys
 
     weights = tmp_path / "weights"

@@ -28,7 +28,7 @@ def test_evaluation_is_in_float32_whatever_training_was_in(tiny: Tiny) -> None:
     np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, rtol=1e-6)
 
 
-def test_a_model_that_answers_nan_is_not_evaluated(tiny: Tiny) -> None:
+def test_model_that_answers_nan_is_not_evaluated(tiny: Tiny) -> None:
     class Broken(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return images.flatten(1)[:, :8] * float("nan")

@@ -46,13 +46,13 @@ def look(cloud: LocalCloud, folder: Path, code: str = LOOK) -> str:
     return done.stdout
 
 
-def test_the_package_brings_the_store() -> None:
+def test_package_brings_the_store() -> None:
     found = [one.value for one in entry_points(group="mlflow.tracking_store") if one.name == "s3"]
     assert found == ["training.reporting.tracking_store:open_store"]
 
 
 @pytest.mark.processes
-def test_an_address_that_no_deployment_has_is_refused_in_a_line(
+def test_address_that_no_deployment_has_is_refused_in_a_line(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:
     said = look(cloud, tmp_path)
@@ -60,7 +60,7 @@ def test_an_address_that_no_deployment_has_is_refused_in_a_line(
 
 
 @pytest.mark.processes
-def test_a_deployment_s_runs_are_found_by_the_address_of_its_artifacts(
+def test_deployment_s_runs_are_found_by_the_address_of_its_artifacts(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:
     client = client_of(cloud)

@@ -19,7 +19,7 @@ TEACHER = resolve("full", "teacher", "phase2", {})
 P4D = Compute("ml.p4d.24xlarge")
 
 
-def test_the_guides_job_is_estimated_in_minutes_on_eight_a100s() -> None:
+def test_guides_job_is_estimated_in_minutes_on_eight_a100s() -> None:
     found = estimate(FULL, P4D, 17_592, teacher=TEACHER, instance_price=25.0)
     assert found.images == found.steps * (512 + 128)
     assert found.seconds is not None and 5 * 60 < found.seconds < 60 * 60
@@ -34,7 +34,7 @@ VIT = {
 }  # fmt: skip
 
 
-def test_the_demo_is_estimated_within_a_factor_of_two_of_what_it_took() -> None:
+def test_demo_is_estimated_within_a_factor_of_two_of_what_it_took() -> None:
     # 267 steps of stage 2 took 318 s of one core with views and all, so 159 s of two.
     demo = resolve("demo", "student", "stage2", {"steps": 267})
     found = estimate(demo, Compute("ml.m5.large"), 200,
@@ -64,7 +64,7 @@ def test_cpus_that_the_recipe_does_not_use_make_it_no_faster() -> None:
         ("student", "stage2", {}, 157),
     ],
 )
-def test_what_was_measured_on_two_cores_is_met_within_a_factor_of_two(
+def test_estimate_is_within_a_factor_of_two_of_what_two_cores_measured(
     kind: str, stage: str, shape: dict[str, Any], measured: float
 ) -> None:
     """Images a second of a network alone, on two cores."""

@@ -10,7 +10,7 @@ import pytest
 from training.submission.source import SOURCE_PACKAGES, SourceError, git_commit, staged_source
 
 
-def test_the_code_is_staged_as_a_job_expects_it_and_removed_afterwards() -> None:
+def test_code_is_staged_as_a_job_expects_it_and_removed_afterwards() -> None:
     with staged_source() as folder:
         for package in SOURCE_PACKAGES:
             assert (folder / package / "__init__.py").is_file()
@@ -19,7 +19,7 @@ def test_the_code_is_staged_as_a_job_expects_it_and_removed_afterwards() -> None
     assert not folder.exists()
 
 
-def test_a_part_of_the_tree_is_not_sent(tmp_path: Path) -> None:
+def test_part_of_the_tree_is_not_sent(tmp_path: Path) -> None:
     (tmp_path / "registry").mkdir()
     with (
         pytest.raises(SourceError, match="source checkout"),
@@ -29,7 +29,7 @@ def test_a_part_of_the_tree_is_not_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_the_commit_says_when_files_differ_from_it(tmp_path: Path) -> None:
+def test_commit_says_when_files_differ_from_it(tmp_path: Path) -> None:
     def git(*words: str) -> None:
         subprocess.run(
             ["git", "-c", "user.name=t", "-c", "user.email=t@t.invalid", *words],

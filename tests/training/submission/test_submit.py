@@ -186,7 +186,7 @@ def test_request_check_finds_requests_that_aws_would_refuse() -> None:
     assert len(list(violations(request, shape, "request"))) == 2
 
 
-def test_a_teacher_is_sent_as_script_mode_expects() -> None:
+def test_teacher_is_sent_as_script_mode_expects() -> None:
     made = plan(hyperparameters={"steps": 12}, commit="c" * 40)
     request = submit.request(made)
     parameters = {key: json.loads(value) for key, value in request["HyperParameters"].items()}
@@ -209,7 +209,7 @@ def test_a_teacher_is_sent_as_script_mode_expects() -> None:
     assert request["ProfilerConfig"] == {"DisableProfiler": True}
 
 
-def test_a_deployment_without_mlflow_names_no_tracking_server() -> None:
+def test_deployment_without_mlflow_names_no_tracking_server() -> None:
     made = submit.plan(
         replace(DEPLOYMENT, mlflow_uri="none"),
         region=REGION,
@@ -303,7 +303,7 @@ def test_wrong_setting_is_refused_before_submission(changes: dict[str, Any]) -> 
         plan(**changes)
 
 
-def test_what_submit_sends(tmp_path: Any) -> None:
+def test_submit_sends_the_code_and_the_planned_request(tmp_path: Any) -> None:
     """The SDK's real requests, kept before they reach a network."""
     sent: list[Any] = []
 
@@ -400,12 +400,12 @@ def test_disks_inside_the_machine_are_given_no_key_and_that_is_said() -> None:
 
 
 @pytest.mark.parametrize("alias", ["alias/cards", f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/cards"])
-def test_an_alias_is_refused_where_disks_take_a_key(alias: str) -> None:
+def test_alias_is_refused_where_disks_take_a_key(alias: str) -> None:
     with pytest.raises(submit.SubmitError, match=f"--kms-key {alias}: SageMaker takes no alias"):
         plan(compute=submit.Compute("ml.m5.xlarge", kms_key=alias))
 
 
-def test_a_tag_of_the_commands_own_is_not_replaced() -> None:
+def test_tag_of_the_commands_own_is_not_replaced() -> None:
     with pytest.raises(submit.SubmitError, match="--tag Recipe: is set by the command itself"):
         plan(compute=submit.Compute("ml.m5.xlarge", tags={"Recipe": "mine"}))
 
@@ -422,7 +422,7 @@ def test_given_weights_are_a_channel_and_stage_2_has_none() -> None:
         plan(weights_uri="weights.pth")
 
 
-def test_the_console_finds_every_figure_that_the_log_has() -> None:
+def test_console_finds_every_figure_that_the_log_has() -> None:
     """Each definition reads the line that the job really prints, and no other figure."""
     import io as text
 

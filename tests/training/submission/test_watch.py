@@ -118,7 +118,7 @@ class Aws:
         self.on_logs.assert_no_pending_responses()
 
 
-def test_a_job_is_followed_line_by_line_until_its_model_is_registered() -> None:
+def test_job_is_followed_line_by_line_until_its_model_is_registered() -> None:
     aws, seen = Aws(), list[JobUpdate]()
     aws.job("InProgress", SecondaryStatus="Downloading")
     aws.no_log()
@@ -136,7 +136,7 @@ def test_a_job_is_followed_line_by_line_until_its_model_is_registered() -> None:
     assert seen[0].detail == "Downloading"
 
 
-def test_a_version_of_another_job_is_not_taken_for_this_ones() -> None:
+def test_version_of_another_job_is_not_taken_for_this_ones() -> None:
     aws = Aws()
     aws.job("Completed")
     aws.no_log()
@@ -160,7 +160,7 @@ def test_failed_job_is_reported_with_its_reason_and_log(status: str) -> None:
     assert f"--log-stream-name-prefix {JOB}" in words
 
 
-def test_the_last_lines_of_a_failed_job_are_shown() -> None:
+def test_last_lines_of_a_failed_job_are_shown() -> None:
     aws, seen = Aws(), list[JobUpdate]()
     aws.job("Failed", FailureReason="x")
     aws.log(["the last words"], "t1")
@@ -169,7 +169,7 @@ def test_the_last_lines_of_a_failed_job_are_shown() -> None:
     assert seen[-1].lines == ("the last words",)
 
 
-def test_a_processing_job_that_is_not_there_yet_is_waited_for() -> None:
+def test_processing_job_that_is_not_there_yet_is_waited_for() -> None:
     aws, name = Aws(), "compile-student-efficientnet-lite0-stage2-v1-01234567-1"
     aws.on_sagemaker.add_client_error(
         "describe_processing_job",

@@ -163,7 +163,7 @@ def test_script_mode_runs_with_channels_parameters_role_and_a_clean_environment(
     assert [t["Status"] for t in job["SecondaryStatusTransitions"]][-1] == "Completed"
 
 
-def test_the_log_is_in_cloudwatch(client: Client, role: str, source: str) -> None:
+def test_log_is_in_cloudwatch(client: Client, role: str, source: str) -> None:
     ended(client, "works")
     events = client("logs").filter_log_events(
         logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix="works/algo-1-"
@@ -178,7 +178,7 @@ def test_failed_job_has_its_failure_file_as_reason(client: Client, role: str, so
     assert job["FailureReason"] == "AlgorithmError: the data is bad, exit code: 3"
 
 
-def test_a_role_that_may_not_read_the_data_fails_the_job(
+def test_role_that_may_not_read_the_data_fails_the_job(
     client: Client, role: str, source: str
 ) -> None:
     client("sagemaker").create_training_job(**training("denied", role, source, cards="forbidden/"))
@@ -237,7 +237,7 @@ def test_waiting_job_is_stopped_at_once(client: Client, role: str, source: str) 
 
 
 @pytest.mark.parametrize("mode", ["wait", "deaf"])
-def test_a_job_that_runs_out_of_time_is_stopped_and_its_model_kept(
+def test_job_that_runs_out_of_time_is_stopped_and_its_model_kept(
     client: Client, role: str, source: str, mode: str
 ) -> None:
     request = training(f"late-{mode}", role, source, mode=mode)
@@ -304,7 +304,7 @@ def test_archive_with_paths_outside_its_folder_is_refused(client: Client, role: 
     )
 
 
-def test_an_entry_point_of_its_own_runs_without_the_toolkit(
+def test_entry_point_of_its_own_runs_without_the_toolkit(
     client: Client, role: str, source: str
 ) -> None:
     request = training("entry", role, source)
@@ -325,7 +325,7 @@ def test_an_entry_point_of_its_own_runs_without_the_toolkit(
         ({"CompressionType": "Gzip"}, "CompressionType"),
     ],
 )
-def test_what_a_folder_cannot_stand_for_is_refused(
+def test_input_that_a_folder_cannot_replace_is_refused(
     client: Client, role: str, source: str, change: dict[str, str], words: str
 ) -> None:
     name = f"refused-{next(iter(change)).lower()}"
@@ -350,7 +350,7 @@ def test_tags_at_creation_need_a_permission_of_their_own(
     ended(client, "tagged")
 
 
-def test_a_job_is_stopped(client: Client, role: str, source: str) -> None:
+def test_job_is_stopped(client: Client, role: str, source: str) -> None:
     sagemaker = client("sagemaker")
     sagemaker.create_training_job(**training("stops", role, source, mode="wait"))
     until(lambda: job_is_training(client, "stops"))
@@ -360,13 +360,13 @@ def test_a_job_is_stopped(client: Client, role: str, source: str) -> None:
         sagemaker.stop_training_job(TrainingJobName="stops")
 
 
-def test_a_name_is_used_once(client: Client, role: str, source: str) -> None:
+def test_name_is_used_once(client: Client, role: str, source: str) -> None:
     with pytest.raises(ClientError) as error:
         client("sagemaker").create_training_job(**training("works", role, source))
     assert error.value.response["Error"]["Code"] == "ResourceInUse"
 
 
-def test_a_role_that_does_not_trust_sagemaker_is_refused(
+def test_role_that_does_not_trust_sagemaker_is_refused(
     client: Client, role: str, source: str
 ) -> None:
     other = make_role(
@@ -379,7 +379,7 @@ def test_a_role_that_does_not_trust_sagemaker_is_refused(
         client("sagemaker").create_training_job(**training("untrusted", other, source))
 
 
-def test_a_caller_who_may_not_pass_the_role_is_refused(
+def test_caller_who_may_not_pass_the_role_is_refused(
     cloud: LocalCloud, client: Client, role: str, source: str
 ) -> None:
     statement = {
