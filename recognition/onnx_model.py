@@ -54,6 +54,8 @@ class OnnxEmbedder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = max(1, threads) if parallel == "operators" else 1
         options.inter_op_num_threads = 1
+        # One image at a time needs no pool of memory, which on a device only grows.
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = parallel == "images"
         options.log_severity_level = 3
         # From bytes, so that a graph cannot name other files to read its weights from.
         try:

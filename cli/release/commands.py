@@ -29,6 +29,7 @@ app = typer.Typer(
     cards release diff ID                what differs from the stable one
     cards release rollback --reason "…"  stable to the one before
     cards release promote --reason "…"   stable to the candidate
+    cards release rollout 50 --reason "…"  so many devices of the stable one
     cards release retry NAME             compile again what failed
     cards release sign --all             add signatures that older releases lack
     cards release rotate-key             the next signing key, signed by the one in use
@@ -39,6 +40,9 @@ app.command("promote", epilog='Example: cards release promote --reason "a week o
 )
 app.command("rollback", epilog='Example: cards release rollback --reason "misreads foils"')(
     move_channel.rollback
+)
+app.command("rollout", epilog='Example: cards release rollout 50 --reason "a week of 10 %"')(
+    move_channel.rollout
 )
 app.command("retry", epilog="Example: cards release retry student-efficientnet-lite0-stage2-v1")(
     retry.retry
@@ -107,8 +111,10 @@ def list_(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONMEN
         _print_missing_signatures(found)
         for channel, held in holds.items():
             if held:
+                share = "" if held.rollout == 100 else f", for {held.rollout} % of the devices"
                 print_line(
-                    f"{channel} is held at {held.pointer.release} by {held.by} since {held.at}"
+                    f"{channel} is held at {held.pointer.release}{share} by {held.by} "
+                    f"since {held.at}"
                 )
                 print_line(f"  {held.reason}")
 

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from registry.channels import Channel as DeclaredChannel
     from registry.releases.pointers import Pointer
 
+Rollout = Annotated[
+    int, typer.Option(min=0, max=100, help="Percentage of the devices that take the release.")
+]
 Reason = Annotated[str, typer.Option(help="Why, in one line; it is kept with who and when.")]
 Channel = Annotated[str, typer.Option(help="The channel that is meant.")]
 STABLE = "stable"
+#: As :data:`registry.releases.statement.ALL_DEVICES`, which is imported late.
+ALL_DEVICES = 100
 #: Seconds within which the channel must have moved.
 _TIMEOUT = 60.0
 
@@ -32,10 +37,14 @@ def promote(
         str | None, typer.Argument(help="A release's id; by default the candidate's.")
     ] = None,
     channel: Channel = STABLE,
+    rollout: Rollout = 100,
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
     """Makes a release the stable one, and keeps it there until somebody promotes another.
+
+    With --rollout only some devices take it, each by a hash of its own id and the release; later
+    they are more: cards release rollout 50. The others keep what they have.
 
     Without an id it is the candidate's: the release of the newest approved version. Where the
     channel follows approvals by itself, promoting the candidate lets it do so again. A release
@@ -51,8 +60,32 @@ def promote(
     if target.release is None:
         raise CliError("channel candidate: points to no release yet; approve a stage-2 student")
     follows = mover(aws.deployment, declaration) == BY_APPROVAL and target == candidate
-    _hold_and_move(aws, channel, target, reason, held=not follows)
-    _report(channel, _pointer(aws, channel), held=not follows, as_json=as_json)
+    held = not follows or rollout < ALL_DEVICES
+    _hold_and_move(aws, channel, target, reason, held=held, rollout=rollout)
+    _report(channel, target, held=held, rollout=rollout, as_json=as_json)
+
+
+def rollout(
+    percent: Annotated[
+        int, typer.Argument(min=0, max=100, help="Percentage of the devices, 0 to 100.")
+    ],
+    reason: Reason,
+    channel: Channel = STABLE,
+    as_json: AsJson = False,
+    environment: Environment = DEFAULT_ENVIRONMENT,
+) -> None:
+    """Changes how many devices take the release that a channel points to.
+
+    A device that took it keeps it when the percentage is lowered; cards release rollback returns
+    every device to the release before. The channel stays at this release until somebody promotes.
+    """
+    _held_channel(channel)
+    aws = AwsSession(environment)
+    target = _pointer(aws, channel)
+    if target.release is None:
+        raise CliError(f"channel {channel}: points to no release yet; approve a stage-2 student")
+    _hold_and_move(aws, channel, target, reason, held=True, rollout=percent)
+    _report(channel, target, held=True, rollout=percent, as_json=as_json)
 
 
 def rollback(
@@ -89,7 +122,7 @@ def rollback(
                 "none is of an approved version any more); cards release list shows what there is"
             )
     _hold_and_move(aws, channel, target, reason, held=True)
-    _report(channel, _pointer(aws, channel), held=True, as_json=as_json)
+    _report(channel, target, held=True, rollout=ALL_DEVICES, as_json=as_json)
 
 
 def _held_channel(name: str) -> DeclaredChannel:
@@ -138,9 +171,15 @@ def _of_release(aws: AwsSession, release: str) -> Pointer:
 
 
 def _hold_and_move(
-    aws: AwsSession, channel: str, target: Pointer, reason: str, *, held: bool
+    aws: AwsSession,
+    channel: str,
+    target: Pointer,
+    reason: str,
+    *,
+    held: bool,
+    rollout: int = ALL_DEVICES,
 ) -> None:
-    """Writes or removes the hold, and waits until the channel has moved."""
+    """Writes or removes the hold, and waits until the channel and its statement say so."""
     from datetime import UTC, datetime
 
     from registry.automation.actions import MOVE_CHANNELS
@@ -152,12 +191,12 @@ def _hold_and_move(
     if held:
         who = str(aws.client("sts").get_caller_identity()["Arn"])
         timestamp = datetime.now(UTC).isoformat(timespec="seconds")
-        hold(s3, bucket, Hold(target, who, timestamp, reason), channel)
+        hold(s3, bucket, Hold(target, who, timestamp, reason, rollout), channel)
     else:
         release_hold(s3, bucket, channel)
     invoke(aws, aws.names.publish_function, dict(MOVE_CHANNELS))
     until = time.monotonic() + _TIMEOUT
-    while _pointer(aws, channel) != target:
+    while not _says(aws, channel, target, rollout):
         if time.monotonic() > until:
             raise CliError(
                 f"channel {channel}: does not point to {target.release} after {_TIMEOUT:.0f} s; "
@@ -166,13 +205,25 @@ def _hold_and_move(
         time.sleep(0.5)
 
 
-def _report(channel: str, pointer: Pointer, *, held: bool, as_json: bool) -> None:
+def _says(aws: AwsSession, channel: str, target: Pointer, rollout: int) -> bool:
+    """Whether a channel points to a release, and its statement gives it to so many devices."""
+    from registry.releases.pointers import read_channel
+
+    found = read_channel(aws.client("s3"), aws.deployment.release_bucket, channel)
+    stated = found.statement if found and found.pointer == target else None
+    return stated is not None and (stated.release, stated.rollout) == (target.release, rollout)
+
+
+def _report(channel: str, pointer: Pointer, *, held: bool, rollout: int, as_json: bool) -> None:
     from cli.console import print_json, print_line
 
     if as_json:
-        print_json({"channel": channel, "release": pointer.release, "held": held})
+        print_json(
+            {"channel": channel, "release": pointer.release, "held": held, "rollout": rollout}
+        )
         return
-    print_line(f"{channel} -> {pointer.release}")
+    share = "" if rollout == ALL_DEVICES else f", for {rollout} % of the devices"
+    print_line(f"{channel} -> {pointer.release}{share}")
     if held:
         print_line(
             "  it stays there, whatever is approved, until: cards release promote --reason …"

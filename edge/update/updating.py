@@ -129,7 +129,7 @@ class Updater:
             return self._done(found.etag, f"channel {self.channel} points to no release")
         if stated.manifest_sha256 == digest:
             return self._done(found.etag, "nothing new")
-        if reason := self._waits(stated, record):
+        if reason := self._waits(stated, record, has_release=current is not None):
             return self._done(found.etag, reason)
         return self._take(stated, envelope, found.etag)
 
@@ -224,12 +224,13 @@ class Updater:
                 "--vacuum-size=50M, apt clean). Nothing was fetched"
             )
 
-    def _waits(self, stated: Statement, record: Record) -> str | None:
+    def _waits(self, stated: Statement, record: Record, *, has_release: bool) -> str | None:
         """Why the stated release is not taken for now, or None."""
         refusal = None if self.retry else record.refused.get(str(stated.manifest_sha256))
         if refusal and not _outdated(refusal):
             return f"{stated.release} stays refused ({refusal.reason})"
-        if not takes_part(self.device, str(stated.manifest_sha256), stated.rollout):
+        # A device without a release has nothing to keep meanwhile.
+        if has_release and not takes_part(self.device, str(stated.manifest_sha256), stated.rollout):
             return f"{stated.release} is rolled out to {stated.rollout} % of the devices so far"
         return None
 

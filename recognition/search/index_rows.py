@@ -21,8 +21,8 @@ Value = TypeVar("Value", bound=np.generic)
 #: The largest value of a row.
 PEAK = 127
 UNIT_TOLERANCE = 1e-3
-#: Numbers of a block of rows: 4 MiB of float32.
-BLOCK = 2**20
+#: Numbers of a block of rows: 1 MiB of float32.
+BLOCK = 2**18
 
 
 class RowsError(ValueError):

@@ -341,7 +341,9 @@ def observe_channels(deployment: Deployment) -> ObservedChannels:
         try:
             found = read_channel(deployment.s3, deployment.release_bucket, each)
             pointers[each] = found.pointer if found else Pointer(None)
-            if found and found.needs_statement(each, moment):
+            if found and found.needs_statement(
+                each, moment, channel_targets.rollout(deployment, each, found.pointer)
+            ):
                 due.add(each)
         except ChannelError:
             pointers[each] = None

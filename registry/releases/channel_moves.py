@@ -18,7 +18,7 @@ from registry.aws_errors import Meaning, means
 from registry.deployment import Deployment
 from registry.names import STABLE_CHANNEL
 from registry.releases import statement as statements
-from registry.releases.channel_targets import compute
+from registry.releases.channel_targets import compute, rollout
 from registry.releases.folders import is_complete
 from registry.releases.manifest import ManifestError
 from registry.releases.pointers import (
@@ -91,7 +91,9 @@ def move(
             continue
         stated = last_statement(deployment, document or {}, channel)
         unchanged = bool(before) and wanted == before[0].pointer
-        if unchanged and stated and is_current(stated, wanted.release, digest, deployment):
+        share = rollout(deployment, channel, wanted)
+        current = stated and is_current(stated, wanted.release, digest, deployment, share)
+        if unchanged and current:
             return wanted
         following = statements.issue(
             channel,
@@ -101,6 +103,7 @@ def move(
             after=stated.serial if stated else 0,
             now=deployment.now(),
             lifetime=timedelta(days=deployment.statement_days),
+            rollout=share,
         )
         body = _document(deployment, wanted, following, before, unchanged=unchanged)
         if _swap(deployment, channel, body, etag) and (
@@ -131,11 +134,15 @@ def last_statement(
 
 
 def is_current(
-    stated: Statement, release: str | None, digest: str | None, deployment: Deployment
+    stated: Statement,
+    release: str | None,
+    digest: str | None,
+    deployment: Deployment,
+    rollout: int,
 ) -> bool:
     """Whether a verified statement says what it should, for some time yet."""
-    says = (stated.release, stated.manifest_sha256)
-    return says == (release, digest) and not stated.is_due(deployment.now())
+    says = (stated.release, stated.manifest_sha256, stated.rollout)
+    return says == (release, digest, rollout) and not stated.is_due(deployment.now())
 
 
 def _digest(deployment: Deployment, release: str | None, verified: dict[str, str]) -> str | None:

@@ -20,6 +20,7 @@ from registry.releases.pointers import (
     read_hold,
 )
 from registry.releases.release_owner import owner_arn
+from registry.releases.statement import ALL_DEVICES
 from registry.versions.packages import APPROVED, describe, iterate
 
 
@@ -57,6 +58,12 @@ def compute(
             Pointer(None),
         )
     return latest
+
+
+def rollout(deployment: Deployment, channel: str, target: Pointer) -> int:
+    """The percentage of devices that a channel's target is for, by the hold that names it."""
+    held = _readable_hold(deployment, declared(channel))
+    return held.rollout if held and held.pointer == target else ALL_DEVICES
 
 
 def _readable_hold(deployment: Deployment, channel: Channel) -> Hold | None:

@@ -14,7 +14,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from registry.names import CHANNELS_PREFIX, STABLE_CHANNEL, is_release_id
-from registry.releases.statement import STATEMENT, Statement, StatementError, unverified
+from registry.releases.statement import (
+    ALL_DEVICES,
+    STATEMENT,
+    Statement,
+    StatementError,
+    unverified,
+)
 from registry.untrusted.stored_json import StoredJsonError, read_json
 
 if TYPE_CHECKING:
@@ -59,12 +65,14 @@ class Hold:
         by: ARN of who said so.
         at: When, ISO 8601.
         reason: Why.
+        rollout: Percentage of devices, 0 to 100, that take the release.
     """
 
     pointer: Pointer
     by: str
     at: str
     reason: str
+    rollout: int = ALL_DEVICES
 
 
 def pointer_key(channel: str) -> str:
@@ -89,12 +97,13 @@ class StoredChannel:
     pointer: Pointer
     statement: Statement | None
 
-    def needs_statement(self, channel: str, now: datetime) -> bool:
+    def needs_statement(self, channel: str, now: datetime, rollout: int = ALL_DEVICES) -> bool:
         """Whether the publisher must sign: the statement is missing, of something else, or due."""
         stated = self.statement
+        wanted = (channel, self.pointer.release, rollout)
         return (
             stated is None
-            or (stated.channel, stated.release) != (channel, self.pointer.release)
+            or (stated.channel, stated.release, stated.rollout) != wanted
             or stated.is_due(now)
         )
 
@@ -154,14 +163,19 @@ def read_hold(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> Hold 
         return None
     label = f"channel {channel}: s3://{bucket}/{key}"
     words = [document.get(key) for key in ("by", "at", "reason")]
-    if not all(isinstance(word, str) for word in words):
+    rollout = document.get("rollout", ALL_DEVICES)  # earlier versions wrote none
+    if not all(isinstance(word, str) for word in words) or (
+        type(rollout) is not int or not 0 <= rollout <= ALL_DEVICES
+    ):
         raise ChannelError(f"{label} is no hold; delete it or promote again")
-    return Hold(_pointer(document, label), *map(str, words))
+    by, at, reason = map(str, words)
+    return Hold(_pointer(document, label), by, at, reason, rollout)
 
 
 def hold(s3: S3Client, bucket: str, wanted: Hold, channel: str = STABLE_CHANNEL) -> None:
     """Writes down that a channel is to stay at a release."""
-    body = {**asdict(wanted.pointer), "by": wanted.by, "at": wanted.at, "reason": wanted.reason}
+    fields = asdict(wanted)
+    body = {**fields.pop("pointer"), **fields}
     s3.put_object(
         Bucket=bucket,
         Key=hold_key(channel),

@@ -113,6 +113,7 @@ def issue(
     after: int,
     now: datetime,
     lifetime: timedelta,
+    rollout: int = ALL_DEVICES,
 ) -> Statement:
     """The next statement of a channel.
 
@@ -128,11 +129,12 @@ def issue(
         after: The serial of the last statement that was verified; 0 for none.
         now: With its time zone.
         lifetime: From now to ``expires``.
+        rollout: Percentage of devices, 0 to 100, that take the release.
     """
     issued = now.astimezone(UTC).replace(microsecond=0)
     serial = max(after + 1, int(issued.timestamp()))
     return Statement(
-        channel, deployment, serial, release, manifest_sha256, issued, issued + lifetime
+        channel, deployment, serial, release, manifest_sha256, issued, issued + lifetime, rollout
     )
 
 

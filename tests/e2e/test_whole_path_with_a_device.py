@@ -127,7 +127,11 @@ def test_ordered_rollback_reaches_the_device_and_is_undone(
     assert done["updated"] and done["release"] == first["release"], done
     # The second release is of the same weights: only what names it differs.
     assert done["fetched_bytes"] < 100_000
-    edge.cloud.must(CLI, "release", "promote", "--reason", "foils are read now")
+    words = ("--reason", "foils are read now", "--rollout", "0")
+    edge.cloud.must(CLI, "release", "promote", second["release"], *words)
+    waits = edge.json("update")
+    assert not waits["updated"] and "rolled out to 0 % of the devices" in waits["outcome"]
+    edge.cloud.must(CLI, "release", "rollout", "100", "--reason", "no fault was told")
     done = edge.json("update")
     assert done["updated"] and (done["release"], done["fetched_bytes"]) == (second["release"], 0)
 

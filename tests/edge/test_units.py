@@ -35,6 +35,19 @@ def test_service_runs_the_update_as_its_own_user() -> None:
     assert service["SuccessExitStatus"] == str(UNREACHABLE)
 
 
+@pytest.mark.parametrize("name", ["serve", "watch"])
+def test_services_that_stay_start_what_they_are_named_after(name: str) -> None:
+    found = unit(f"cards-edge-{name}.service")
+    service = found["Service"]
+    program, *words = service["ExecStart"].split()
+    variable, _, flags = service["Environment"].strip('"').partition("=")
+    assert program == "/usr/local/bin/cards-edge" and words == [name, f"${variable}"]
+    assert parser().parse_args([name, *flags.split()]).run.__module__ == f"edge.cli.{name}"
+    assert service["User"] == "cards-edge" and service["ProtectSystem"] == "strict"
+    assert service["StateDirectory"] == "cards-edge" and service["Restart"] == "on-failure"
+    assert found["Install"]["WantedBy"] == "multi-user.target"
+
+
 def test_timer_asks_at_a_random_moment_also_after_the_start() -> None:
     timer = unit("cards-edge-update.timer")["Timer"]
     assert timer["OnBootSec"] and timer["OnUnitInactiveSec"] and timer["RandomizedDelaySec"]

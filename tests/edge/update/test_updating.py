@@ -390,6 +390,15 @@ def test_only_a_share_of_devices_takes_part_in_a_gradual_rollout(device: Device)
     assert device.updater().run().updated
 
 
+def test_device_without_a_release_does_not_wait_for_its_share(
+    device: Device, tmp_path: Path
+) -> None:
+    fresh = Device.set_up(tmp_path / "fresh", device.bucket)
+    device.bucket.state("new", 3, rollout=0)
+    assert fresh.updater().run().updated
+    assert fresh.in_use() == "new"
+
+
 def test_full_disk_is_told_before_anything_is_fetched(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
