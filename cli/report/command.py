@@ -56,6 +56,9 @@ def report(
         ),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Print it to a PDF beside it, with Chromium.")
+    ] = False,
     as_json: AsJson = False,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
@@ -68,9 +71,10 @@ def report(
     from cli.console import print_json, print_line
     from cli.errors import CliError
     from cli.find_version import find_package
+    from cli.report.printing import write_pdf
 
-    if (name is None) != all_versions or (all_versions and against):
-        raise CliError("give a NAME, perhaps with --against, or --all and no NAME")
+    if (name is None) != all_versions or (all_versions and (against or pdf)):
+        raise CliError("give a NAME, perhaps with --against or --pdf, or --all and no NAME")
     _require_jinja()
     aws = AwsSession(environment)
     if name is None:
@@ -88,12 +92,17 @@ def report(
         raise CliError(f"--against {against}: is the version itself")
     path = output or Path(f"{package.name or f'version-{package.version}'}.html")
     page, digest = _write(aws, package, other, path)
+    printed = path.with_suffix(".pdf") if pdf else None
+    if printed is not None:
+        write_pdf(path, printed)
     if as_json:
-        print_json(document(page, path, digest))
+        print_json({**document(page, path, digest), "pdf": str(printed) if printed else None})
     else:
         print_line(page.verdict.sentence)
         print_line(page.verdict.comparison)
         print_line(f"wrote {path} (SHA-256 {digest})")
+        if printed is not None:
+            print_line(f"wrote {printed}")
     _open(path, open_it)
 
 

@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 
 from registry.names import ModelName
+from registry.weight_origins import WeightOrigin
 from reports.drawings.pictures import picture
 from reports.evidence import CardData, Confusion, Evidence, LintReport, TrainingCurves, WrongView
+from reports.figures import from_evaluation
+from reports.outcomes.paired import compare
 from reports.outcomes.view_outcomes import ViewOutcomes
+from reports.page import Row
+from reports.release_page import Compiled, MovedView
 from reports.subject import Subject
 
 NAME = ModelName("student", "efficientnet-lite0", "stage2", 2)
@@ -122,3 +127,41 @@ def live(**changes: Any) -> Subject:
         "evidence": evidence(LIVE_OUTCOMES),
     }
     return Subject(**{**values, **changes})
+
+
+def compiled(**changes: Any) -> Compiled:
+    """What a compile job knows of its release."""
+    values: dict[str, Any] = {
+        "name": str(NAME),
+        "compiler": "INT8",
+        "device": "a processor with ONNX Runtime",
+        "model": "model.int8.onnx",
+        "passed": True,
+        "reasons": (),
+        "figures": from_evaluation(evaluation()),
+        "before": from_evaluation(evaluation(accepted_right=10 / 16)),
+        "paired": compare(outcomes(), outcomes(LIVE_OUTCOMES)),
+        "lacking": "",
+        "pictures": {"base1-4": card_picture(4)},
+        "gate": {
+            "cosine_mean": 0.9991,
+            "card_cosine_worst": 0.89,
+            "top1_drop": 0.01,
+            "top1_drop_standard_error": 0.005,
+            "calibration_roughness_ratio": 1.01,
+        },
+        "thresholds": {
+            "cosine_mean": 0.99,
+            "card_cosine": 0.9,
+            "top1_drop": 0.005,
+            "standard_errors": 1.645,
+            "roughness_ratio": 1.5,
+        },
+        "moved": tuple(
+            MovedView("base1-4", 0.98, card_picture(row), card_picture(2)) for row in range(10)
+        ),
+        "warnings": (),
+        "facts": (Row("Model file", "model.int8.onnx", "4,871,337 bytes"),),
+        "weights": (WeightOrigin("lite0==0.1.0", "ab" * 32, "Apache-2.0"),),
+    }
+    return Compiled(**{**values, **changes})

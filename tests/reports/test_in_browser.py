@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reports.assembly import PageContext, assemble
+from reports.drawings.embedding_map import embedding_map
+from reports.evidence import Confusion
 from reports.page import Ancestor
+from reports.registry_index import Entry, index_page
+from reports.release_page import release_page
 from reports.rendering import version_page
 from tests.browser import CHROMIUM, Opened, running
-from tests.reports.examples import live, subject
+from tests.reports.examples import compiled, evidence, live, subject
 
 pytestmark = [
     pytest.mark.processes,
@@ -19,15 +25,43 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+#: The accessibility checker, from npm (package.json).
+AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
+
+
+@pytest.fixture(scope="module", params=["version", "release", "index"])
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Opened]:
     folder = tmp_path_factory.mktemp("browser")
-    line = (Ancestor("teacher-dinov3-vitl16-phase1-v1", "approved"),)
-    context = PageContext(live=live(), parent=live(), line=line, console="https://example.com/a")
     file = folder / "page.html"
-    file.write_text(version_page(assemble(subject(), context, "Made for a test.")))
+    file.write_text(PAGES[request.param]())
     with running(folder / "profile") as browser:
         yield browser.open(file)
+
+
+def version() -> str:
+    line = (Ancestor("teacher-dinov3-vitl16-phase1-v1", "approved"),)
+    context = PageContext(live=live(), parent=live(), line=line, console="https://example.com/a")
+    where = embedding_map(np.eye(9, dtype=np.float32), list("abcdefghi"), [("a", "b")])
+    kept = evidence(map=where, confusions=(Confusion("a", "b", 2, 4),))
+    the = subject(evidence=kept, message="For the new set.")
+    return version_page(assemble(the, context, "Made for a test."))
+
+
+def release() -> str:
+    return release_page(compiled(), "Made for a test.")
+
+
+def index() -> str:
+    rows = [
+        Entry(f"student-a-stage2-v{number}", status, "2026-01-02 03:04", "top-1 0.9", page="a.html")
+        for number, status in enumerate(("pending", "live", "rejected"), start=1)
+    ]
+    return index_page("a-group", rows)
+
+
+PAGES = {"version": version, "release": release, "index": index}
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
@@ -44,7 +78,19 @@ def test_page_asks_for_nothing_and_shows_every_picture(opened: Opened) -> None:
     assert len(asked) == 1 and asked[0].startswith("file://")
     assert opened.problems == []
     sizes = opened.evaluate("[...document.images].map(each => each.naturalWidth)")
-    assert sizes and min(sizes) == 96
+    assert all(size == 96 for size in sizes)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility_checker_finds_nothing(opened: Opened, scheme: str) -> None:
+    assert AXE.is_file(), "axe-core is not installed; make setup installs it"
+    opened.show(1280, scheme)
+    opened.evaluate(f"{AXE.read_text(encoding='utf-8')};0")
+    found = opened.evaluate(
+        "axe.run().then(all => all.violations.map(each => "
+        "`${each.impact} ${each.id}: ${each.nodes.map(node => node.html).join(' ')}`))"
+    )
+    assert found == []
 
 
 #: WCAG's contrast of each text that is shown with what lies behind it, 4.5 at least.

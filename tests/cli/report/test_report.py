@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from cli.report import printing
 from reports.assembly import PageContext, assemble
 from reports.evidence import Evidence
 from reports.rendering import LIMIT, version_page
+from tests.browser import CHROMIUM
 from tests.cli.command import cards, refused
 from tests.reports import examples
 from tests.reports.test_page import Read
@@ -244,3 +246,21 @@ def test_approval_warns_where_the_job_s_page_does_not_hold_any_more(
     assert "is not the page that was registered" in done.err
     described = client("sagemaker").describe_model_package(ModelPackageName=arn)
     assert described["ApprovalDescription"].endswith(": as good")
+
+
+def test_pdf_needs_chromium_and_says_so(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(printing, "PROGRAMS", ("no-such-browser",))
+    file = tmp_path / "page.html"
+    refused(cards("report", NEW, "--output", str(file), "--pdf"), "Chromium is not installed")
+    refused(cards("report", "--all", "--pdf"), "give a NAME")
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_pdf_is_printed_beside_the_page(client: Client, tmp_path: Path) -> None:
+    done = cards("report", NEW, "--output", str(tmp_path / "page.html"), "--pdf", "--json")
+    assert done.code == 0, done.err
+    assert done.json["pdf"] == str(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")
