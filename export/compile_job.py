@@ -51,13 +51,14 @@ from recognition.reference_views import REFERENCE_VIEWS, write_reference_views
 from recognition.search.index import FILES as INDEX_FILES
 from recognition.search.index import ReferenceIndex, write_index
 from registry.compilation.last_words import FAULT, FAULT_CODE, REFUSED, REFUSED_CODE
+from registry.compilation.reports import FIDELITY_PAGE
 from registry.compilers import ONNX_STAGE, compiler_kind, compiler_names
 from registry.contract import ContractError
 from registry.names import ModelNameError, parse_name
 from registry.untrusted.archives import ArchiveError
 from registry.untrusted.text import one_line
 
-FIDELITY, FIDELITY_PAGE, COMPILATION = "fidelity.json", "fidelity.html", "compilation.json"
+FIDELITY, COMPILATION = "fidelity.json", "compilation.json"
 #: Holds embeddings until all are made, so that a repeated job continues from them.
 SHARDS, OPTIMISED = ".embedded", "optimised"
 #: As in the deployment's settings.

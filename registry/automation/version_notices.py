@@ -12,10 +12,11 @@ from registry.automation.observation import FOUR_EYES, VersionState
 from registry.compilation import jobs as compilation
 from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.compiled_versions import register_compiled
-from registry.compilation.reports import COMPILATION_REPORT
+from registry.compilation.reports import COMPILATION_REPORT, FIDELITY_PAGE
 from registry.contract import ContractError
 from registry.deployment import Deployment
 from registry.lineage.ancestry import LineageError
+from registry.names import COMPILATIONS_PREFIX, RELEASES_PREFIX
 from registry.notices import Notice, NoticeKind, Notifier
 from registry.releases.manifest import ManifestError
 from registry.untrusted.text import shortened
@@ -59,8 +60,10 @@ def publish_release_notice(
             NoticeKind.RELEASED,
             state.label,
             state.version.arn,
-            f"Release {release} is complete, signed, and in the channels.",
+            f"Release {release} is complete, signed, and in the channels. Its page is "
+            f"{FIDELITY_PAGE}.",
             (
+                *_copy(deployment.release_bucket, f"{RELEASES_PREFIX}{release}/{FIDELITY_PAGE}"),
                 notifier.command(f"release show {release}"),
                 notifier.command("release pull --out release"),
                 notifier.command(f"trace {state.label}"),
@@ -79,6 +82,18 @@ def publish_release_notice(
         **removal,
     )
     return "announced"
+
+
+def _pages(deployment: Deployment, state: VersionState, kind: NoticeKind) -> tuple[str, ...]:
+    """How to get the page that says why the gate failed; none where there was no gate."""
+    if kind is not NoticeKind.GATE_FAILED or not state.jobs:
+        return ()
+    key = f"{COMPILATIONS_PREFIX}{state.jobs.newest.name}/{FIDELITY_PAGE}"
+    return _copy(deployment.training_bucket, key)
+
+
+def _copy(bucket: str, key: str) -> tuple[str, ...]:
+    return (f"aws s3 cp s3://{bucket}/{key} .",)
 
 
 def publish_withdrawal_notice(
@@ -179,6 +194,7 @@ def record_failed(
             state.version.arn,
             why,
             (
+                *_pages(deployment, state, kind),
                 notifier.command(f"trace {state.label}"),
                 notifier.command(f"release retry {state.label}"),
                 notifier.command(f"registry reject {state.label} --reason …"),

@@ -11,6 +11,8 @@ from typing import Any
 
 FIDELITY_REPORT = "fidelity.json"
 COMPILATION_REPORT = "compilation.json"
+#: The page of a release: the gate's report and what compiling changed, for people.
+FIDELITY_PAGE = "fidelity.html"
 
 
 def check(file: str, document: Mapping[str, Any]) -> None:

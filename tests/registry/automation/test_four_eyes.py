@@ -86,6 +86,8 @@ def test_version_that_another_person_approves_afterwards_is_released(
     world.decide(arn, "Rejected")
     approve(world, arn, OTHER)
     assert released(world)
+    notice = str(world.aws.told[-1]["Message"])
+    assert "aws s3 cp s3://" in notice and "/fidelity.html" in notice, "the release's page"
     assert world.aws.packages[arn]["ModelLifeCycle"] == {
         "Stage": "Stable",
         "StageStatus": "Released",
