@@ -8,11 +8,17 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from cli.aws import AwsSession
+from cli.find_version import find_package
 from cli.report import printing
+from cli.train.job_sequence import PlannedJob
+from cli.train.options import TrainingRequest
+from cli.train.page_facts import page_facts
 from reports.assembly import PageContext, assemble
 from reports.evidence import Evidence
 from reports.rendering import LIMIT, version_page
@@ -21,6 +27,7 @@ from tests.cli.command import cards, refused
 from tests.reports import examples
 from tests.reports.test_page import Read
 from tests.running_cloud import Account, Client, publish_parameters
+from training.recipe import resolve
 
 GROUP, BUCKET, RELEASES = "pokemon-card-recognition-models", "training", "releases-here"
 LIVE, NEW, OLD = (f"student-efficientnet-lite0-stage2-v{number}" for number in (1, 2, 3))
@@ -264,3 +271,32 @@ def test_pdf_is_printed_beside_the_page(client: Client, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert done.json["pdf"] == str(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")
+
+
+def test_training_job_is_told_what_is_live_and_where_its_archives_lie(client: Client) -> None:
+    """``cards train`` looks it up; the job's page then compares with it."""
+    aws = AwsSession("dev")
+    request = cast(TrainingRequest, SimpleNamespace(aws=aws, message="for autumn"))
+    parent = find_package(aws, NEW)
+    config = resolve("tiny", "student", "stage2", {})
+    live, facts = page_facts(request, PlannedJob("student", 2, config), parent)
+    assert live is not None and live.label == facts.live == LIVE
+    assert facts.live_output == live.metadata["OutputArchive"]
+    assert facts.message == "for autumn" and facts.line[-1] == NEW
+    assert facts.stable_channel == "approval" and not facts.four_eyes
+    # A stage-1 student is not compared with what devices have.
+    assert page_facts(request, PlannedJob("student", 1, config), parent)[0] is None
+    place = {"Bucket": BUCKET, "Key": f"jobs/{LIVE}/output/model.tar.gz"}
+    body = client("s3").get_object(**place)["Body"].read()
+    client("s3").delete_object(**place)
+    none, facts = page_facts(request, PlannedJob("student", 2, config), parent)
+    assert none is None and "is not there any more" in facts.live_note
+    client("s3").put_object(**place, Body=body)
+
+
+def test_commands_take_the_job_that_made_a_version(client: Client) -> None:
+    """A job's page names itself: its version has no name yet."""
+    name, job = "student-i-stage2-v1", "student-stage2-demo-20260102-030405-abcd"
+    register(client, name, None, TrainingJob=job)
+    assert name in cards("registry", "show", job).out
+    refused(cards("registry", "show", "student-stage2-demo-20260102-030405-0000"), "is not in")
