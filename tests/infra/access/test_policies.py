@@ -325,7 +325,10 @@ def test_approver_approves_in_this_group_and_does_nothing_else(deployment: Assem
     assert allows(statements, "sagemaker:UpdateModelPackage", PACKAGE)
     other = f"{SAGEMAKER}:model-package/abalone/1"
     assert not allows(statements, "sagemaker:UpdateModelPackage", other)
+    assert allows(statements, "s3:GetObject", f"{TRAINING}/report-pages/student-a-stage2-v1.html")
+    assert not allows(statements, "s3:GetObject", f"{TRAINING}/jobs/a/output/model.tar.gz")
     assert {a for s in statements for a in as_list(s["Action"])} == {
+        "s3:GetObject",
         "sagemaker:BatchDescribeModelPackage",
         "sagemaker:DescribeModelPackage",
         "sagemaker:DescribeModelPackageGroup",
