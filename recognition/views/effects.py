@@ -3,6 +3,9 @@
 Homographies, light on a coarse grid, blur kernels, colour matrices, a finger's outline, foil and
 sleeve: all that is neither random nor of the view's own size. Both renderers take them from
 here, so that they cannot disagree about what an effect is.
+
+A new effect begins in ``recognition/views/parameters.py`` with its random numbers; then come its
+arrays here, and its pixels in ``camera_opencv.py`` and ``training/data/gpu_views.py``.
 """
 
 from __future__ import annotations
