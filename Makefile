@@ -13,7 +13,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge bench-hef bench-automation bench-frames ablation lint types clean bench-rejection
+.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge edge-arm64 bench-hef bench-automation bench-frames ablation lint types clean bench-rejection
 
 help: ## Show what there is.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -67,6 +67,9 @@ chaos: $(SETUP) ## Disturb each request of the automation, and run HISTORIES=200
 		CARDS_CHAOS=1 CARDS_HISTORIES=$(or $(HISTORIES),20000) $(PY) -m pytest -q --no-header --timeout=0 \
 		--hypothesis-seed=$$seed \
 		tests/registry/automation/test_disturbances.py tests/registry/automation/test_histories.py
+
+edge-arm64: $(SETUP) ## Run the device's client on emulated aarch64 with the demo's release; DEVICE=demo-output/device.
+	@$(PY) -m bench.edge_arm64 --device "$(or $(DEVICE),demo-output/device)"
 
 bench-edge: $(SETUP) ## Measure the device's client against a plain script: start, one image, memory, an update.
 	@$(PY) -m bench.edge $(BENCH_FLAGS)
