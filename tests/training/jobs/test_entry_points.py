@@ -92,6 +92,7 @@ def test_jobs_write_all_files(made: dict[str, Path]) -> None:
             "data",
             "evidence.json",
             "registration.json",
+            "report.html",
         }
 
 
