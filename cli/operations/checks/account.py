@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from registry.text import one_line
-
 from cli.errors import CliError, describe
 from cli.operations.checks.check import (
     Check,
@@ -20,6 +18,7 @@ from cli.operations.checks.check import (
     unchecked,
     warning,
 )
+from registry.untrusted.text import one_line
 
 #: AWS refuses a signature that is further than this from its own clock, in seconds.
 SKEW_LIMIT = 300
