@@ -13,7 +13,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge edge-arm64 bench-hef bench-automation bench-frames ablation lint types clean bench-rejection
+.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge edge-arm64 bench-hef bench-automation bench-frames ablation lint types clean bench-rejection peers
 
 help: ## Show what there is.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -71,6 +71,9 @@ chaos: $(SETUP) ## Disturb each request of the automation, and run HISTORIES=200
 edge-arm64: $(SETUP) ## Run the device's client on emulated aarch64 with the demo's release; DEVICE=demo-output/device.
 	@$(PY) -m bench.edge_arm64 --device "$(or $(DEVICE),demo-output/device)"
 
+peers: $(SETUP) .venv-peers/.installed ## Judge the registry's tests against moto's server, which this project did not write.
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 0 --peer moto -rx tests/registry/versions $(PYTEST_FLAGS)
+
 bench-edge: $(SETUP) ## Measure the device's client against a plain script: start, one image, memory, an update.
 	@$(PY) -m bench.edge $(BENCH_FLAGS)
 
@@ -91,7 +94,7 @@ types: $(SETUP) ## Check types, strictly in registry and lambdas.
 	@$(VENV)/bin/mypy
 
 clean: ## Remove what setup made. The local cloud's state stays: cards local reset removes it.
-	rm -rf $(VENV) .venv-lambda .venv-lock node_modules cdk.out *.egg-info
+	rm -rf $(VENV) .venv-lambda .venv-peers .venv-lock node_modules cdk.out *.egg-info
 
 $(VENV)/.python: scripts/check_python.py
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there; install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
@@ -124,4 +127,10 @@ $(VENV)/.node-installed: package.json package-lock.json $(VENV)/.installed
 .venv-lambda/.installed: pyproject.toml constraints.txt $(VENV)/.installed
 	@test -x .venv-lambda/bin/python || $(PY) -m venv .venv-lambda
 	@.venv-lambda/bin/python -m pip install -q --progress-bar off -c constraints.txt boto3==1.43.106 botocore==1.43.106
+	@touch $@
+
+# moto has dependencies that nothing else here needs, and only its server runs.
+.venv-peers/.installed: tests/peers/requirements.txt $(VENV)/.python
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install -q --progress-bar off -r tests/peers/requirements.txt
 	@touch $@

@@ -25,6 +25,8 @@ from tests.marking import (
     pytest_terminal_summary,
     pytest_testnodedown,
 )
+from tests.peers import moto_judge
+from tests.peers.moto_server import MotoServer
 from tests.properties import examples
 from tests.running_cloud import Account, make_cloud
 from tests.scheduling import pytest_xdist_make_scheduler
@@ -38,6 +40,17 @@ __all__ = [
     "pytest_testnodedown",
     "pytest_xdist_make_scheduler",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A judge of the product's tests in the place of the local cloud; ``make peers`` uses it."""
+    parser.addoption("--peer", choices=["moto"], help="ask this server, not the local cloud")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets the judge choose what it can judge."""
+    if config.getoption("--peer") == "moto":
+        config.pluginmanager.register(moto_judge)
 
 
 class _SharedLoader(Loader):
@@ -103,12 +116,15 @@ settings.load_profile("cards")
 
 
 @pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[LocalCloud]:
     """One running local cloud for every test that needs AWS, but not the cloud's start or stop.
 
     Tests share it: a test names its resources with a random part, or uses ``account``.
     """
-    running = make_cloud(tmp_path_factory.mktemp("cloud"))
+    make = MotoServer.in_folder if request.config.getoption("--peer") else make_cloud
+    running = make(tmp_path_factory.mktemp("cloud"))
     running.start()
     yield running
     running.stop()
@@ -117,4 +133,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 @pytest.fixture(scope="module")
 def account(cloud: LocalCloud) -> Account:
     """An account of the module's own in the shared cloud, empty at first."""
+    if isinstance(cloud, MotoServer):
+        return cloud.emptied_account()
     return Account.new(cloud)
