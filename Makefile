@@ -13,7 +13,7 @@ SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge edge-arm64 bench-hef bench-automation bench-frames ablation lint types clean bench-rejection peers
+.PHONY: help setup lock demo docs test quick quick-tests chaos bench bench-train bench-export bench-int8 bench-edge edge-arm64 bench-hef bench-automation bench-frames ablation lint types clean bench-rejection peers
 
 help: ## Show what there is.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,7 +29,14 @@ lock: $(SETUP) ## Write export/requirements.lock: the digests of what the compil
 demo: $(SETUP) ## Run the whole path on this machine. CARDS=DIR uses your own scans.
 	@$(VENV)/bin/cards demo $(if $(CARDS),--cards "$(CARDS)") $(DEMO_FLAGS)
 
-test: lint types ## Run every check and every test; PYTEST_FLAGS='-n 0' in one process.
+docs: $(SETUP) ## Build the documentation's site into build/docs; its search needs no network.
+	@test -x .venv-docs/bin/mkdocs || { $(PY) -m venv .venv-docs && \
+		.venv-docs/bin/python -m pip install -q --progress-bar off --no-deps -r documentation/requirements.txt; }
+	@$(PY) -m documentation.site build/docs-source
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+	@echo "open build/docs/index.html"
+
+test: lint types docs ## Run every check and every test; PYTEST_FLAGS='-n 0' in one process.
 	@$(TESTS) --durations=25 $(PYTEST_FLAGS)
 
 # mypy needs one core, and most of its time passes while the tests use the other.
@@ -94,7 +101,7 @@ types: $(SETUP) ## Check types, strictly in registry and lambdas.
 	@$(VENV)/bin/mypy
 
 clean: ## Remove what setup made. The local cloud's state stays: cards local reset removes it.
-	rm -rf $(VENV) .venv-lambda .venv-peers .venv-lock node_modules cdk.out *.egg-info
+	rm -rf $(VENV) .venv-docs .venv-lambda .venv-peers .venv-lock node_modules cdk.out *.egg-info
 
 $(VENV)/.python: scripts/check_python.py
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not there; install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }

@@ -14,6 +14,7 @@ ROOMS = {
     "registry": set(),
     "localcloud": set(),
     "bench": {"registry", "recognition", "edge", "export", "training", "localcloud"},
+    "documentation": {"registry", "edge", "reports", "infra", "cli"},
     "lambdas": {"registry"},
     "recognition": {"registry"},
     "edge": {"registry", "recognition"},
