@@ -159,13 +159,45 @@ def rotate_key(
                                                     from now on the new key signs
     4  cards release sign --all                     the new key signs the channels' statements
 
+    A key in use that its predecessor has not signed for, because step 2 was left out, is signed for
+    now; until then devices stay with the predecessor.
+
     It needs kms:Sign with the key in use, kms:GetPublicKey of both and s3:PutObject for keys/ in
     the release bucket. Repeating it changes nothing.
+    """
+    from cli.console import print_json, print_line
+    from registry.releases.signatures.trust import rotation_key
+
+    aws = AwsSession(environment)
+    arns, in_use = _signing_keys(aws)
+    if len(arns) < 2:
+        raise CliError(_no_next_key(aws, in_use))
+    last = min(in_use + 1, len(arns))
+    signed = [_sign_successor(aws, *arns[count - 2 : count]) for count in range(2, last + 1)]
+    old, new = signed[-1]
+    if as_json:
+        print_json({"old": old, "new": new, "document": rotation_key(old)})
+        return
+    for old, new in signed:
+        print_line(f"{_grouped(old)}")
+        print_line(f"  has signed for {_grouped(new)}")
+    if last == in_use:
+        print_line(_no_next_key(aws, in_use))
+    else:
+        print_line(
+            f"next: cdk deploy --all -c cards.signing_keys={last} -c cards.signing_key={last}"
+        )
+
+
+def _sign_successor(aws: AwsSession, old_arn: str, new_arn: str) -> tuple[str, str]:
+    """Signs a key with its predecessor, once; returns both fingerprints.
+
+    Raises:
+        CliError: Something else is stored in the signature's place.
     """
     import json
     from datetime import UTC, datetime
 
-    from cli.console import print_json, print_line
     from cli.release.verified_manifest import public_key_of
     from edge.signature import signature_fits
     from registry.aws import put_once
@@ -181,16 +213,13 @@ def rotate_key(
     from registry.releases.signatures.trust import fingerprint as fingerprint_of
     from registry.untrusted.json_object import JsonObjectError, parse_object
 
-    aws = AwsSession(environment)
-    deployment, kms = aws.deployment, aws.client("kms")
-    old_arn = deployment.signing_key_arn
-    new_arn, number = _next_key(aws, old_arn)
+    deployment = aws.deployment
     old, new = public_key_of(aws, old_arn), public_key_of(aws, new_arn)
     envelope = sign_rotation(
         deployment.identity,
         old,
         new,
-        SigningKey(kms, old_arn).sign,
+        SigningKey(aws.client("kms"), old_arn).sign,
         datetime.now(UTC),
     )
     key = rotation_key(fingerprint_of(old))
@@ -209,33 +238,23 @@ def rotate_key(
         ) from None
     if after.keys[-1] != new:
         raise CliError(
-            f"s3://{bucket}/{key}: the key in use has signed another successor, "
-            f"{fingerprint_of(after.keys[-1])}; no second one can follow it"
+            f"s3://{bucket}/{key}: the key before {fingerprint_of(new)} has signed another "
+            f"successor, {fingerprint_of(after.keys[-1])}; no second one can follow it"
         )
-    if as_json:
-        print_json({"old": fingerprint_of(old), "new": fingerprint_of(new), "document": key})
-        return
-    print_line(f"{_grouped(fingerprint_of(old))}")
-    print_line(f"  has signed for {_grouped(fingerprint_of(new))}")
-    print_line(
-        f"next: cdk deploy --all -c cards.signing_keys={number} -c cards.signing_key={number}"
+    return fingerprint_of(old), fingerprint_of(new)
+
+
+def _signing_keys(aws: AwsSession) -> tuple[list[str], int]:
+    """The ARNs of the signing keys that are made, and the number, from 1, of the one in use."""
+    arns, in_use = list(aws.names.signing_keys), aws.deployment.signing_key_arn
+    return (arns, arns.index(in_use) + 1) if in_use in arns else ([in_use, *arns[1:]], 1)
+
+
+def _no_next_key(aws: AwsSession, in_use: int) -> str:
+    return (
+        f"environment {aws.environment}: no key follows the one in use; make it first: "
+        f"cdk deploy --all -c cards.signing_keys={in_use + 1}"
     )
-
-
-def _next_key(aws: AwsSession, in_use: str) -> tuple[str, int]:
-    """The ARN of the key that follows the one in use, and its number from 1.
-
-    Raises:
-        CliError: None is deployed.
-    """
-    arns = aws.names.signing_keys
-    number = arns.index(in_use) + 1 if in_use in arns else 1
-    if number >= len(arns):
-        raise CliError(
-            f"environment {aws.environment}: no key follows the one in use; make it first: "
-            f"cdk deploy --all -c cards.signing_keys={number + 1}"
-        )
-    return arns[number], number + 1
 
 
 def _from_aws(aws: AwsSession) -> TrustedDeployment:

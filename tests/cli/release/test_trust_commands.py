@@ -202,6 +202,25 @@ def test_two_rotations_are_followed_by_a_device_that_missed_the_first(
     refused(pull(tmp_path / "r"), "no signature of a trusted key")
 
 
+def test_key_in_use_that_was_never_signed_for_is_signed_for_afterwards(
+    deployed: Stack, tmp_path: Path
+) -> None:
+    """The second key was deployed as the one in use before the first had signed for it."""
+    first, second = new_key(deployed), new_key(deployed)
+    set_parameter(deployed, "signing-key-arn", first)
+    publish(deployed, key=first, serial=30)
+    assert cards("release", "trust", "--yes").code == 0
+    assert pull(tmp_path / "r").code == 0
+    set_parameter(deployed, "signing-key-arns", f"{first},{second}")
+    set_parameter(deployed, "signing-key-arn", second)
+    publish(deployed, key=second, serial=31)
+    refused(pull(tmp_path / "r"), "no signature of a trusted key")
+    done = cards("release", "rotate-key")
+    assert done.code == 0 and "has signed for" in done.out
+    assert "no key follows the one in use" in done.out and "cards.signing_keys=3" in done.out
+    assert pull(tmp_path / "r").code == 0
+
+
 def test_second_successor_of_one_key_is_refused(deployed: Stack) -> None:
     first = new_key(deployed)  # in place of the account's key, whose successor other tests sign
     set_parameter(deployed, "signing-key-arn", first)
