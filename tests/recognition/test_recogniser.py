@@ -102,7 +102,7 @@ def test_folder_that_is_no_release_is_one_clear_line(release: Path, tmp_path: Pa
     ("changes", "words"),
     [
         ({"acceptance_threshold": "high"}, "could not convert|acceptance_threshold"),
-        ({"acceptance_threshold": float("nan")}, "acceptance_threshold"),
+        ({"acceptance_threshold": float("nan")}, "NaN is no number"),
         ({"acceptance": {"thresholds": {"3": 0.5}}}, "acceptance"),
         ({"acceptance": {**RULE.to_dict(), "score": {"name": "x", "parameters": {}}}}, "score 'x'"),
         ({"model": "../model.onnx"}, "model names no file"),
