@@ -28,7 +28,7 @@ class Setting:
 def page() -> str:
     """The page, as Markdown."""
     rows = [
-        [code(each.name), each.kind, code(_as_json(each.default)), each.meaning]
+        [code(each.name), each.kind, code(json.dumps(each.default)), each.meaning]
         for each in settings()
     ]
     return "\n\n".join(
@@ -67,7 +67,3 @@ def meanings_of(kind: type) -> dict[str, str]:
 
 def _default(each: Field[Any]) -> Any:
     return None if each.default is MISSING else each.default
-
-
-def _as_json(value: Any) -> str:
-    return json.dumps(value)

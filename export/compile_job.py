@@ -123,7 +123,6 @@ def run(options: argparse.Namespace) -> str:
         fidelity.figures |= added.metrics() if added else {}
         report = fidelity_report(
             fidelity,
-            gate_images,
             made.calibration,
             images,
             advised,

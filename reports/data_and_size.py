@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from registry.contract import Contract
-from registry.weight_origins import NOT_STATED
+from registry.weight_origins import NOT_STATED, WeightOrigin
 from reports.page import Row
 from reports.subject import Subject
 
@@ -38,7 +40,7 @@ def data_rows(subject: Subject) -> tuple[Row, ...]:
     if digest:
         rows.append(Row("SHA-256 of the set", digest))
     rows.append(Row("Licence of the scans", "not recorded", "nothing in a card set says it"))
-    return (*rows, *_weights(subject))
+    return (*rows, *_weights(subject.weights))
 
 
 def size_rows(subject: Subject) -> tuple[Row, ...]:
@@ -78,16 +80,21 @@ def lint_words(subject: Subject) -> str:
     return "This kind of model is not compiled, so its graph was not checked."
 
 
-def _weights(subject: Subject) -> tuple[Row, ...]:
-    if subject.weights is None:
+def _weights(weights: tuple[WeightOrigin, ...] | None) -> tuple[Row, ...]:
+    if weights is None:
         return (Row("Licence of the weights", "not recorded"),)
-    if not subject.weights:
+    if not weights:
         return (Row("Licence of the weights", "none is needed", "it began with random weights"),)
+    return licence_rows(weights)
+
+
+def licence_rows(weights: Sequence[WeightOrigin]) -> tuple[Row, ...]:
+    """The licences of the published weights that a model descends from."""
     return tuple(
         Row(
             "Licence of the weights",
             "not stated" if each.licence == NOT_STATED else each.licence,
             f"of {each.name}, which it descends from",
         )
-        for each in subject.weights
+        for each in weights
     )

@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from registry.convergence import Step
-from registry.weight_origins import NOT_STATED, WeightOrigin
+from registry.weight_origins import WeightOrigin
 from reports import verdict
+from reports.data_and_size import licence_rows
 from reports.decision import STEPS
 from reports.figures import Figure
 from reports.gate_figures import GateFigure, gate_figures
 from reports.outcomes.paired import ChangedCard, PairedComparison
 from reports.page import Change, PicturedCard, Row
 from reports.rendering import render
+from reports.unmeasured import NEVER_MEASURED
 
 #: Cards that are shown of each kind.
 CARDS_SHOWN = 12
 _BEFORE = "the model before compilation"
 _UNMEASURED = (
     "No chip: the compiled model answered on the compile job's machine, not on a device.",
-    "No real photographs: the views are scans that a program turned, lit, blurred and compressed "
-    "as a camera would.",
-    "No speed and no memory use on a device.",
+    *NEVER_MEASURED,
 )
 
 
@@ -88,11 +88,23 @@ class Compiled:
 
 @dataclass(frozen=True)
 class ReleasePage:
-    """Everything that the page of a release shows.
+    """Everything that the page of a release shows, in its order.
 
     Attributes:
+        title: The student's name.
+        passed: Whether the gate passed.
+        about: The compiled file, the compiler and the device, in words.
         verdict: What the compiled model does, and how it compares with the one before.
+        reasons: Why the gate did not pass.
+        change: What compiling changed.
+        unmeasured: What was not measured, one sentence each.
+        figures: Of the compiled model.
+        gate: The gate's figures with their limits.
+        moved: The views that compiling moved most.
+        facts: Files, calibration and licences.
         follows: What happens next, in order.
+        commands: What one may type then.
+        made: When and by what the page was made.
     """
 
     title: str
@@ -144,7 +156,7 @@ def assembled(compiled: Compiled, made: str) -> ReleasePage:
         figures=tuple(compiled.figures.values()),
         gate=gate_figures(compiled.gate, compiled.thresholds),
         moved=compiled.moved,
-        facts=(*compiled.facts, *_weights(compiled.weights)),
+        facts=(*compiled.facts, *licence_rows(compiled.weights)),
         follows=(STEPS[step],),
         commands=_commands(compiled),
         made=made,
@@ -176,17 +188,6 @@ def _change(compiled: Compiled) -> Change:
         won_count=len(paired.won),
         lost_count=len(paired.lost),
         figures=side_by_side,
-    )
-
-
-def _weights(weights: Sequence[WeightOrigin]) -> tuple[Row, ...]:
-    return tuple(
-        Row(
-            "Licence of the weights",
-            "not stated" if each.licence == NOT_STATED else each.licence,
-            f"of {each.name}, which it descends from",
-        )
-        for each in weights
     )
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from recognition.acceptance.false_accepts import FALSE_ACCEPTS, cards_to_show
 from reports.figures import Figure
 from reports.subject import Subject
 
+#: Of any model, compiled or not.
+NEVER_MEASURED = (
+    "No real photographs: the views are scans that a program turned, lit, blurred and compressed "
+    "as a camera would.",
+    "No speed and no memory use on a device.",
+)
 #: With fewer unknown cards than these, a rate of 1 % cannot be shown with 95 % certainty.
-FEWEST_UNKNOWN = 299
+FEWEST_UNKNOWN = cards_to_show(FALSE_ACCEPTS)
 #: Artworks whose printings are named.
 _NAMED = 6
 
@@ -27,9 +34,7 @@ def unmeasured(
     said = [
         "No chip: these are the figures of the trained network in full precision. What the "
         "compiled file loses is measured by the gate, after approval.",
-        "No real photographs: the views are scans that a program turned, lit, blurred and "
-        "compressed as a camera would.",
-        "No speed and no memory use on a device.",
+        *NEVER_MEASURED,
     ]
     unknown = figures.get("unseen_cards")
     if unknown is not None and unknown.value < FEWEST_UNKNOWN:

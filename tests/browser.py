@@ -16,7 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CHROMIUM = shutil.which("chromium")
+#: Where CI runs, a test without its browser fails; elsewhere it says that it was left out.
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None and "CI" not in os.environ, reason="chromium is not installed"
+)
 #: What Chromium may do: nothing with the network, the first lookup of every name fails.
 _FLAGS = (
     "--headless=new",

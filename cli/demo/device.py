@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from cli.demo.recognise import View, Views
     from registry.releases.signatures.trust import TrustedDeployment
 
+#: Marks the folder as the demo's own: only such a one is replaced.
+_MARKER = ".cards-demo-device"
 #: Lines of a command's output in the transcript.
 _SHOWN = 6
 _SECONDS = 300
@@ -45,11 +47,23 @@ class DemoDevice:
     transcript: Path
 
     def set_up(self, trusted: TrustedDeployment) -> None:
-        """Installs the client and pins the deployment's key."""
+        """Installs the client and pins the deployment's key.
+
+        Raises:
+            CliError: The folder is there and is not the demo's own, or a command failed.
+        """
         from edge.wheel_contents import contents
         from registry.releases.signatures.trust import fingerprint, trust_file
 
+        if self.folder.is_symlink() or (
+            self.folder.exists() and not (self.folder / _MARKER).is_file()
+        ):
+            raise CliError(
+                f"{self.folder}: holds something else; move it, or give the demo another --out"
+            )
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        (self.folder / _MARKER).touch()
         for source, name in contents().items():
             target = self.folder / "program" / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,9 +124,9 @@ def device_step(
     """Sets a device up, updates it and shows it all views of the demo.
 
     Returns:
-        ``outcome`` of the update, ``runtime``, and counts: ``known_views``, ``known_nearest`` (the
-        nearest card is right), ``known_right`` (named, and right), ``unseen_views``,
-        ``unseen_turned_away``, ``same_answers`` (as the pulled release's).
+        ``release`` and ``runtime`` that the device reports, and counts: ``known_views``,
+        ``known_nearest`` (the nearest card is right), ``known_right`` (named, and right),
+        ``unseen_views``, ``unseen_turned_away``, ``same_answers`` (as the pulled release's).
 
     Raises:
         CliError: A command of the device failed.
@@ -120,13 +134,13 @@ def device_step(
     device = DemoDevice(folder, variables, transcript)
     device.set_up(trusted)
     device.run("update")
-    outcome = json.loads(device.run("status", "--json"))
+    status = json.loads(device.run("status", "--json"))
     known = device.recognise(views.known, "known")
     unseen = device.recognise(views.unseen, "unknown")
     pairs = [*zip(views.known, known, strict=True), *zip(views.unseen, unseen, strict=True)]
     return {
-        "release": outcome["release"],
-        "runtime": outcome["runtime"],
+        "release": status["release"],
+        "runtime": status["runtime"],
         "known_views": len(known),
         "known_nearest": sum(
             answer["candidates"][0]["card_id"] == view.card_id

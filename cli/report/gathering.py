@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from cli.aws import AwsSession
 from registry.untrusted.text import one_line
@@ -15,14 +14,13 @@ if TYPE_CHECKING:
     from registry.versions.packages import Package
     from registry.weight_origins import WeightOrigin
     from reports.assembly import PageContext
-    from reports.evidence import Evidence
+    from reports.kept_files import KeptFiles
     from reports.page import Page
     from reports.subject import Subject
 
 #: A larger model is not read to its end for the evaluation in it.
 _MODEL_LIMIT = 512 * 1024**2
 _OUTPUT_LIMIT = 1024**3
-_EVALUATION, _CONFIG, _FILE_LIMIT = "evaluation.json", "config.json", 4 * 1024**2
 
 
 def page_of(aws: AwsSession, package: Package, against: Package | None = None) -> Page:
@@ -44,21 +42,22 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
     """What is known of a version; what cannot be had is left out, and why is said."""
     from cli.version_facts import facts
     from registry.versions.comparison import training_hyperparameters
+    from reports.kept_files import KeptFiles, evaluation, evidence
     from reports.page import Row
     from reports.subject import Subject
 
-    model, output = _Archive(), _Archive()
+    model, output = KeptFiles(), KeptFiles()
     if package.model_data_url:
         model, output = _model(aws, package), _output(aws, package)
-    evaluation, fault = _evaluation(model)
-    evidence, other = _evidence(output)
+    measured, fault = evaluation(model)
+    kept, other = evidence(output)
     return Subject(
         label=package.label,
         metadata=package.metadata,
         name=package.name,
         approval=package.approval,
-        evaluation=evaluation,
-        evidence=evidence,
+        evaluation=measured,
+        evidence=kept,
         lacking="; ".join(each for each in (fault, other) if each),
         hyperparameters=training_hyperparameters(aws.client("sagemaker"), package),
         facts=tuple(Row(key, value) for key, value in facts(package)),
@@ -67,25 +66,14 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
     )
 
 
-@dataclass(frozen=True)
-class _Archive:
-    """What was read of an archive.
+def _model(aws: AwsSession, package: Package) -> KeptFiles:
+    from reports.kept_files import CONFIG, EVALUATION, FILE_LIMIT
 
-    Attributes:
-        files: By name the bytes of those of its members that were asked for and are there.
-        fault: Why nothing was read; empty where something was, or there is no archive.
-    """
-
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    fault: str = ""
-
-
-def _model(aws: AwsSession, package: Package) -> _Archive:
-    limits = {_EVALUATION: _FILE_LIMIT, _CONFIG: _FILE_LIMIT}
+    limits = {EVALUATION: FILE_LIMIT, CONFIG: FILE_LIMIT}
     return _read(aws, package, package.model_data_url, "ModelArchive", limits, _MODEL_LIMIT)
 
 
-def _output(aws: AwsSession, package: Package) -> _Archive:
+def _output(aws: AwsSession, package: Package) -> KeptFiles:
     from reports.evidence import EVIDENCE, EVIDENCE_LIMIT
 
     uri = f"{package.model_data_url.rpartition('/')[0]}/output.tar.gz"
@@ -100,7 +88,7 @@ def _read(
     recorded: str,
     limits: Mapping[str, int],
     most: int,
-) -> _Archive:
+) -> KeptFiles:
     """Files of an archive, if the archive is the one that was registered."""
     from typing import IO
 
@@ -108,59 +96,32 @@ def _read(
 
     from registry.object_identity import HashedObject, ObjectIdentity, ObjectMissingError
     from registry.untrusted.archives import ArchiveError, read_members
+    from reports.kept_files import KeptFiles, other_archive
 
     file = uri.rpartition("/")[2]
     try:
         stream = HashedObject(aws.client("s3"), uri)
         if stream.size > most:
-            return _Archive(
+            return KeptFiles(
                 fault=f"{file} has {stream.size:,} bytes, and more than {most:,} are not read"
             )
         files = read_members(cast(IO[bytes], stream), limits, label=file)
         found = stream.finish().identity
     except (ArchiveError, ObjectMissingError, ClientError) as error:
-        return _Archive(fault=one_line(str(error)))
+        return KeptFiles(fault=one_line(str(error)))
     known = ObjectIdentity.parse(package.metadata.get(recorded, ""))
     if known is not None and known.sha256 != found.sha256:
-        return _Archive(fault=f"{file} is not the one that was registered: its SHA-256 differs")
-    return _Archive(files)
+        return other_archive(file)
+    return KeptFiles(files)
 
 
-def _evaluation(model: _Archive) -> tuple[dict[str, Any] | None, str]:
-    """``evaluation.json`` of the model that was registered, or why it cannot be had."""
-    from registry.untrusted.json_object import parse_object
-
-    body = model.files.get(_EVALUATION)
-    if body is None:
-        return None, model.fault or (f"{_EVALUATION} is not in its archive" if model.files else "")
-    try:
-        return parse_object(body, len(body)), ""
-    except ValueError as error:
-        return None, f"{_EVALUATION} {one_line(str(error))}"
-
-
-def _evidence(output: _Archive) -> tuple[Evidence | None, str]:
-    """``evidence.json`` that the training job left, or why it cannot be had.
-
-    A version from before there was one has no fault: the reason is its age.
-    """
-    from reports.evidence import EVIDENCE, Evidence
-    from reports.outcomes.view_outcomes import EvidenceError
-
-    if EVIDENCE not in output.files:
-        return None, output.fault
-    try:
-        return Evidence.from_json(output.files[EVIDENCE]), ""
-    except EvidenceError as error:
-        return None, one_line(str(error))
-
-
-def _weights(model: _Archive) -> tuple[WeightOrigin, ...] | None:
+def _weights(model: KeptFiles) -> tuple[WeightOrigin, ...] | None:
     """Published weights that the model descends from; None where its configuration is not there."""
     from registry.untrusted.json_object import parse_object
     from registry.weight_origins import read_origins
+    from reports.kept_files import CONFIG
 
-    body = model.files.get(_CONFIG)
+    body = model.files.get(CONFIG)
     try:
         config = parse_object(body, len(body)) if body else {}
         texts = [str(config[key]) for key in ("initial_weights", "inherited_weights")]

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from training.page_facts import PageFacts
 
 
+#: The stage of a student that is compared with what devices have.
+_RELEASED_STAGE = 2
+
+
 def page_facts(
     request: TrainingRequest, job: PlannedJob, parent: Package | None
 ) -> tuple[Package | None, PageFacts]:
@@ -41,16 +45,12 @@ def page_facts(
         if parent is not None:
             chain = ancestors(aws.client("sagemaker"), parent)
             facts = replace(facts, line=tuple(each.label for each in (*reversed(chain), parent)))
-        if job.stage != _RELEASED:
+        if job.stage != _RELEASED_STAGE:
             return None, facts
         return _live(request, facts)
     except (ClientError, ValueError) as error:
         note = f"What is live could not be looked up when it was submitted: {one_line(str(error))}."
         return None, replace(facts, live_note=note)
-
-
-#: The stage of a student that is compared with what devices have.
-_RELEASED = 2
 
 
 def _live(request: TrainingRequest, facts: PageFacts) -> tuple[Package | None, PageFacts]:

@@ -93,25 +93,26 @@ def outcomes(images: GateImages, measured: MeasuredModel) -> ViewOutcomes:
 def _scans(images: GateImages, paired: PairedComparison) -> dict[str, str]:
     """Pictures of the cards that changed and are shown."""
     shown = [each.card_id for each in (*paired.won[:CARDS_SHOWN], *paired.lost[:CARDS_SHOWN])]
-    row_of: dict[str, int] = {}
-    for row, card_id in enumerate(images.gallery.card_ids):
-        row_of.setdefault(card_id, row)
-    return {card: picture(images.gallery.image(row_of[card])) for card in shown}
+    first = _first_rows(images.gallery.card_ids)
+    return {card: picture(images.gallery.image(first[card])) for card in shown}
 
 
 def _moved(images: GateImages, fidelity: GateResult) -> tuple[MovedView, ...]:
-    row_of: dict[str, int] = {}
-    for row, card_id in enumerate(images.gallery.card_ids):
-        row_of.setdefault(card_id, row)
+    first = _first_rows(images.gallery.card_ids)
     return tuple(
         MovedView(
             str(each["card_id"]),
             float(each["cosine"]),
             picture(images.queries.image(int(each["query"]))),
-            picture(images.gallery.image(row_of[str(each["card_id"])])),
+            picture(images.gallery.image(first[str(each["card_id"])])),
         )
         for each in fidelity.worst
     )
+
+
+def _first_rows(card_ids: Sequence[str]) -> dict[str, int]:
+    """The first row of each card, by its id."""
+    return {card_id: row for row, card_id in reversed(list(enumerate(card_ids)))}
 
 
 def _facts(made: CompiledModel, requested: int, advised: int) -> tuple[Row, ...]:

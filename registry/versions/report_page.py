@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from registry.aws import split_s3_uri
 from registry.names import REPORT_PAGE_LIMIT, REPORT_PAGES_PREFIX, ModelName
 from registry.object_identity import ObjectIdentity, is_not_there
 from registry.versions.metadata import APPROVAL_REASON, REPORT_PAGE
@@ -34,14 +33,18 @@ class ReportPageError(ValueError):
 
 def uri_of(bucket: str, name: ModelName) -> str:
     """Where the page of a version lies."""
-    return f"s3://{bucket}/{REPORT_PAGES_PREFIX}{name}.html"
+    return f"s3://{bucket}/{_key(name)}"
+
+
+def _key(name: ModelName) -> str:
+    return f"{REPORT_PAGES_PREFIX}{name}.html"
 
 
 def put(s3: S3Client, bucket: str, name: ModelName, page: bytes) -> ObjectIdentity:
     """Writes a version's page; returns which bytes lie there."""
     answer = s3.put_object(
         Bucket=bucket,
-        Key=f"{REPORT_PAGES_PREFIX}{name}.html",
+        Key=_key(name),
         Body=page,
         ContentType="text/html; charset=utf-8",
     )
@@ -62,7 +65,7 @@ def read(s3: S3Client, bucket: str, package: Package) -> bytes | None:
         return None
     uri = uri_of(bucket, package.name)
     try:
-        answer = s3.get_object(Bucket=bucket, Key=split_s3_uri(uri)[1])
+        answer = s3.get_object(Bucket=bucket, Key=_key(package.name))
     except ClientError as error:
         if not is_not_there(error):
             raise

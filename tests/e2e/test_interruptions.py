@@ -298,7 +298,11 @@ def test_repeated_reversed_and_late_events_do_nothing_twice(site: Site) -> None:
         "the approval is told",
     )[0]
     bus.bring(approved, TIMES)
-    ended = until(lambda: bus.of("ProcessingJobStatus", "Completed"), 300, "the job's end is told")
+    ended = until(
+        lambda: bus.of("ProcessingJobStatus", "Completed"),
+        300,
+        "the job's end is an event",
+    )
     bus.bring(ended[0], TIMES)
     site.settle()
     assert site.faults() == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import struct
@@ -307,8 +306,12 @@ def test_mutations_are_read_or_refused(
 @settings(max_examples=examples(200), deadline=2000)
 @given(st.binary(max_size=300))
 def test_any_description_is_read_or_refused(description: bytes) -> None:
-    with contextlib.suppress(HefError):
-        parse_hef(hef(3, description), "model.hef")
+    try:
+        read = parse_hef(hef(3, description), "model.hef")
+    except HefError as error:
+        assert str(error).startswith("model.hef")
+    else:
+        assert read.version == 3
 
 
 @pytest.mark.parametrize(

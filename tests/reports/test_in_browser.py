@@ -16,13 +16,10 @@ from reports.page import Ancestor
 from reports.registry_index import Entry, index_page
 from reports.release_page import release_page
 from reports.rendering import version_page
-from tests.browser import CHROMIUM, Opened, running
+from tests.browser import Opened, needs_chromium, running
 from tests.reports.examples import compiled, evidence, live, subject
 
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = [pytest.mark.processes, needs_chromium]
 
 
 #: The accessibility checker, from npm (package.json).

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,31 +26,25 @@ from registry.weight_origins import read_origins
 from reports.assembly import PageContext, assemble
 from reports.decision import Circumstances
 from reports.evidence import EVIDENCE, EVIDENCE_LIMIT, Evidence
-from reports.outcomes.view_outcomes import EvidenceError
+from reports.kept_files import (
+    CONFIG,
+    EVALUATION,
+    FILE_LIMIT,
+    KeptFiles,
+    evaluation,
+    evidence,
+    other_archive,
+)
 from reports.page import Ancestor, Row
 from reports.rendering import version_page
 from reports.subject import Subject
-from training.artifacts.model_archive import CONFIG, EVALUATION, configured_facts
+from training.artifacts.model_archive import configured_facts
 from training.config import ConfigError, TrainingConfig
 from training.environment import LIVE_CHANNEL, JobEnvironment
 from training.reporting.evaluation import TrainingResult
 
-_FILE_LIMIT = 1024**2
 #: Stands for the version's name where no job of SageMaker's runs.
 _NO_JOB = "NAME"
-
-
-@dataclass(frozen=True)
-class _Archive:
-    """What is read of the live version.
-
-    Attributes:
-        files: By name the bytes of its members.
-        fault: Why there are none; empty where there are.
-    """
-
-    files: Mapping[str, bytes]
-    fault: str = ""
 
 
 def report_page(
@@ -59,7 +52,7 @@ def report_page(
     environment: JobEnvironment,
     request: Mapping[str, Any],
     result: TrainingResult,
-    evidence: Evidence,
+    views: Evidence,
     parent: TrainingConfig | None = None,
 ) -> str:
     """The page's HTML.
@@ -69,7 +62,7 @@ def report_page(
         environment: Its folders and what was known when it was submitted.
         request: To register the model.
         result: What was measured.
-        evidence: What the job keeps for the approver.
+        views: What the job keeps for the approver.
         parent: Configuration of the model that this one is made from.
     """
     facts, job = environment.page_facts, environment.job_name or _NO_JOB
@@ -89,7 +82,7 @@ def report_page(
         metadata=metadata,
         name=name,
         evaluation=json.loads(json.dumps(result.to_dict())),
-        evidence=evidence,
+        evidence=views,
         hyperparameters=_settings(config),
         facts=_facts(environment, request),
         message=facts.message,
@@ -142,17 +135,12 @@ def _live(environment: JobEnvironment) -> Subject:
     """The live version, as far as its archives say."""
     facts = environment.page_facts
     folder = environment.channels.get(LIVE_CHANNEL)
-    members = {EVALUATION: _FILE_LIMIT, CONFIG: _FILE_LIMIT}
+    members = {EVALUATION: FILE_LIMIT, CONFIG: FILE_LIMIT}
     model = _read(folder, "model.tar.gz", facts.live_model, members)
     members = {EVIDENCE: EVIDENCE_LIMIT, REQUEST_FILE: REQUEST_LIMIT}
     output = _read(folder, "output.tar.gz", facts.live_output, members)
-    lacking = [each for each in (model.fault, output.fault) if each]
-    evidence = None
-    if EVIDENCE in output.files:
-        try:
-            evidence = Evidence.from_json(output.files[EVIDENCE])
-        except EvidenceError as error:
-            lacking.append(one_line(str(error)))
+    measured, fault = evaluation(model)
+    kept, other = evidence(output)
     request = _object(output.files.get(REQUEST_FILE))
     metadata = request.get("metadata")
     settings = None
@@ -167,25 +155,25 @@ def _live(environment: JobEnvironment) -> Subject:
         if isinstance(metadata, dict)
         else {},
         approval="Approved",
-        evaluation=_object(model.files.get(EVALUATION)) or None,
-        evidence=evidence,
-        lacking="; ".join(lacking),
+        evaluation=measured,
+        evidence=kept,
+        lacking="; ".join(each for each in (fault, other) if each),
         hyperparameters=settings,
     )
 
 
-def _read(folder: Path | None, file: str, sha256: str, limits: Mapping[str, int]) -> _Archive:
+def _read(folder: Path | None, file: str, sha256: str, limits: Mapping[str, int]) -> KeptFiles:
     """Members of an archive in the channel, if it is the one that was registered."""
     path = folder / file if folder else None
     if path is None or not path.is_file():
-        return _Archive({}, f"{file} is not there")
+        return KeptFiles(fault=f"{file} is not there")
     if sha256 and file_sha256(path) != sha256:
-        return _Archive({}, f"{file} is not the one that was registered: its SHA-256 differs")
+        return other_archive(file)
     try:
         with path.open("rb") as stream:
-            return _Archive(read_members(stream, limits, file))
+            return KeptFiles(read_members(stream, limits, file))
     except (ArchiveError, OSError) as error:
-        return _Archive({}, one_line(str(error)))
+        return KeptFiles(fault=one_line(str(error)))
 
 
 def _object(body: bytes | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from cli.train.page_facts import page_facts
 from reports.assembly import PageContext, assemble
 from reports.evidence import Evidence
 from reports.rendering import LIMIT, version_page
-from tests.browser import CHROMIUM
+from tests.browser import needs_chromium
 from tests.cli.command import cards, refused
 from tests.reports import examples
 from tests.reports.test_page import Read
@@ -265,7 +265,7 @@ def test_pdf_needs_chromium_and_says_so(
 
 
 @pytest.mark.processes
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_chromium
 def test_pdf_is_printed_beside_the_page(client: Client, tmp_path: Path) -> None:
     done = cards("report", NEW, "--output", str(tmp_path / "page.html"), "--pdf", "--json")
     assert done.code == 0, done.err

@@ -180,15 +180,19 @@ def test_pointer_and_manifest_with_a_hostile_release_are_refused(release: str) -
 
 def test_damaged_record_of_a_pull_is_refused(tmp_path: Path) -> None:
     record = pulled_folder.PullRecord(DEPLOYMENT, "r", {DEPLOYMENT: {"stable": 5}}, ("a",))
+    refused = 0
     for what, text in variants(json.loads(record.to_bytes())):
         (tmp_path / pulled_folder.RECORD).write_bytes(text)
         try:
-            pulled_folder.read_record(tmp_path)
+            found = pulled_folder.read_record(tmp_path)
         except pulled_folder.DownloadError:
+            refused += 1
             continue
         except Exception as error:
             error.add_note(what)
             raise
+        assert isinstance(found, pulled_folder.PullRecord), what
+    assert refused > 10
 
 
 def test_damaged_record_of_a_device_is_none(tmp_path: Path) -> None:

@@ -220,11 +220,14 @@ def test_download_that_was_cut_short_is_named(tiny: Tiny, tmp_path: Path, suffix
 def test_content_and_not_the_ending_decides(tiny: Tiny, tmp_path: Path) -> None:
     state = timm_layout(source(tiny()))
     save_file(state, tmp_path / "weights.pth")
-    begin(tiny(), environment(tmp_path))
+    first, _ = begin(tiny(), environment(tmp_path))
     (tmp_path / "weights.pth").unlink()
     torch.save(state, tmp_path / "weights.pt")
     (tmp_path / "weights.pt").rename(tmp_path / "weights.safetensors")
-    begin(tiny(), environment(tmp_path))
+    second, _ = begin(tiny(), environment(tmp_path))
+    of_second = second.backbone.state_dict()
+    for name, values in first.backbone.state_dict().items():
+        assert torch.equal(values, of_second[name]), name
 
 
 def test_refusal_of_a_pickle_gives_no_advice_to_load_it_anyway(tmp_path: Path) -> None:

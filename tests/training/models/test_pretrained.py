@@ -1,4 +1,4 @@
-"""Initial weights: from a checkpoint, by a token that nobody else sees, or by chance."""
+"""Initial weights: from a checkpoint, by a token that nobody else sees, or at random."""
 
 from __future__ import annotations
 
