@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from export.compiler import CompiledModel
 from export.fidelity.gate import FIXED, PASSED, GateResult
@@ -69,8 +68,8 @@ def fidelity_page(
         facts=_facts(made, requested, kind.calibration_images),
         weights=tuple(weights),
     )
-    moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return release_page(compiled, f"Made by the compile job of {name} on {moment}.")
+    # Without the time: a repeated job writes the same bytes, and the manifest tells the time.
+    return release_page(compiled, f"Made by the compile job of {name}.")
 
 
 def outcomes(images: GateImages, measured: MeasuredModel) -> ViewOutcomes:

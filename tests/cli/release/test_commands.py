@@ -109,10 +109,18 @@ def test_release_is_listed_shown_pulled_and_verified(published: Stack, tmp_path:
 def test_pulled_release_is_replaced_whole(published: Stack, tmp_path: Path) -> None:
     out = tmp_path / "release"
     assert cards("release", "pull", "--out", str(out)).code == 0
-    (out / "left-over").write_text("x")
+    (out / "model.int8.onnx").write_text("x")
     assert cards("release", "pull", "--out", str(out)).code == 0
-    assert not (out / "left-over").exists()
+    assert {name: (out / name).read_bytes() for name in FILES} == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["release"]
+
+
+def test_pulled_folder_with_an_added_file_is_not_changed(published: Stack, tmp_path: Path) -> None:
+    out = tmp_path / "release"
+    assert cards("release", "pull", "--out", str(out)).code == 0
+    (out / "left-over").write_text("x")
+    refused(cards("release", "pull", "--out", str(out)), "left-over")
+    assert (out / "left-over").read_text() == "x"
 
 
 def test_folder_with_other_files_is_not_changed(published: Stack, tmp_path: Path) -> None:
