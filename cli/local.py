@@ -73,8 +73,18 @@ def up(state_dir: StateDir = DEFAULT_STATE, port: Port = DEFAULT_PORT) -> None:
         status = which.start(task.update)
     _refuse_ended_services(which, status, state_dir, port)
     print_line(f"{which.endpoint} is up ({seconds(time.monotonic() - began)})")
+    if status.after_kill:
+        print_line(killed_before(options(state_dir, port)))
     _print_starting_services(which, status)
     print_line(f'next: eval "$(cards local env{options(state_dir, port)})"')
+
+
+def killed_before(which: str) -> str:
+    """What may be wrong after the server was killed, and the remedy; for :func:`options`."""
+    return (
+        "the local cloud was killed in its last run, so its last seconds are missing; "
+        f"if a deployment fails: cards local reset{which}"
+    )
 
 
 def _print_starting_services(which: LocalCloud, status: Status) -> None:

@@ -34,6 +34,7 @@ async def _serve(port: int) -> None:
     from localcloud.access_guard import AccessGuard
     from localcloud.sagemaker import mlflow
     from localcloud.sagemaker.jobs import runner
+    from localcloud.state_saving import StateSaver
 
     patches.apply_all(settings().lambda_python)
     # Hypercorn types each message of ASGI by its kind; the guard passes them on as they are.
@@ -46,15 +47,20 @@ async def _serve(port: int) -> None:
     for which in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(which, stop_requested.set)
 
+    saver = StateSaver()
+    saver.start()
+
     async def until_stop_requested() -> None:
         await stop_requested.wait()
         # Jobs first: their open connections would delay the server's end.
         runner.abandon_all()
+        saver.stop()
 
     status = 0
     try:
         # MiniStack saves its state before this returns.
         await hypercorn_serve(guarded, config, shutdown_trigger=until_stop_requested)
+        server_lock.note_saved(settings().state_dir, port)
     except Exception:
         traceback.print_exc()
         status = 1

@@ -13,6 +13,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _LOCK = "server.lock"
 _FACTS = "server.json"
@@ -31,10 +32,12 @@ class RunningServer:
     Attributes:
         pid: Its process id.
         port: The port that it listens on.
+        after_kill: Whether the one before it ended without saving its state.
     """
 
     pid: int
     port: int
+    after_kill: bool = False
 
 
 def acquire(state_dir: Path, port: int) -> bool:
@@ -55,10 +58,31 @@ def acquire(state_dir: Path, port: int) -> bool:
         os.close(lock)
         return False
     _held.append(lock)
-    aside = state_dir / (_FACTS + ".new")
-    aside.write_text(json.dumps({"pid": os.getpid(), "port": port}))
-    aside.replace(state_dir / _FACTS)
+    # An earlier version's file does not say whether the state was saved.
+    after_kill = _facts(state_dir).get("saved") is False
+    _write_facts(state_dir, port, saved=False, after_kill=after_kill)
     return True
+
+
+def note_saved(state_dir: Path, port: int) -> None:
+    """Notes that this server, the folder's, has saved its state and is about to end."""
+    _write_facts(state_dir, port, saved=True, after_kill=False)
+
+
+def _write_facts(state_dir: Path, port: int, *, saved: bool, after_kill: bool) -> None:
+    facts = {"pid": os.getpid(), "port": port, "saved": saved, "after_kill": after_kill}
+    aside = state_dir / (_FACTS + ".new")
+    aside.write_text(json.dumps(facts))
+    aside.replace(state_dir / _FACTS)
+
+
+def _facts(state_dir: Path) -> dict[str, Any]:
+    """What the last server wrote; nothing where it is missing or damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        facts = json.loads((state_dir / _FACTS).read_text())
+        if isinstance(facts, dict):
+            return facts
+    return {}
 
 
 def running_server(state_dir: Path) -> RunningServer | None:
@@ -70,8 +94,9 @@ def running_server(state_dir: Path) -> RunningServer | None:
     end = time.monotonic() + _FACTS_SECONDS
     while _locked(state_dir):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            facts = json.loads((state_dir / _FACTS).read_text())
-            found = RunningServer(int(facts["pid"]), int(facts["port"]))
+            facts = _facts(state_dir)
+            after_kill = facts.get("after_kill") is True
+            found = RunningServer(int(facts["pid"]), int(facts["port"]), after_kill)
             os.kill(found.pid, 0)
             return found
         # A server that has just taken the lock writes its facts next.

@@ -60,6 +60,7 @@ class Status:
         answers: Whether its endpoint answers.
         ended: What should run and has ended by itself: ``MLflow``, or nothing.
         starting: What runs and does not answer yet: ``MLflow``, or nothing.
+        after_kill: Whether the server before it was killed, so that its last changes are missing.
         pid: Its process, or None.
         endpoint: Its address; that of the running server, where one runs.
         mlflow_url: The MLflow server's address; it runs once an App or server is created.
@@ -71,6 +72,7 @@ class Status:
     answers: bool
     starting: tuple[str, ...]
     ended: tuple[str, ...]
+    after_kill: bool
     pid: int | None
     endpoint: str
     mlflow_url: str
@@ -181,6 +183,7 @@ class LocalCloud:
             answers=services is not None,
             starting=tuple(name for name, state in named if state == "starting"),
             ended=tuple(name for name, state in named if state == "ended"),
+            after_kill=server is not None and server.after_kill,
             pid=server.pid if server else None,
             endpoint=f"http://127.0.0.1:{port}",
             mlflow_url=self.mlflow_url,

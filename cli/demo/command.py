@@ -220,9 +220,12 @@ class Demo:
         """What a person can do after a failure."""
         if not self.up:
             return ""
+        from cli.local import killed_before
+
+        killed = f"; {killed_before(self.which)}" if self.cloud.status().after_kill else ""
         return (
             f"; the local cloud is still running: cards local logs{self.which}, "
-            f"cards local down{self.which}"
+            f"cards local down{self.which}{killed}"
         )
 
     @contextmanager

@@ -48,6 +48,7 @@ def apply_all(lambda_python: Path) -> None:
     event_delivery.dead_letter_undelivered_events()
     bucket_settings.keep_bucket_settings()
     stack_changes.find_changed_references()
+    stack_changes.end_interrupted_changes()
     permissions.loopback_is_secure_transport()
     permissions.simulate_whole_requests()
     permissions.authorise_by_resource()

@@ -1,4 +1,4 @@
-"""Which changes of a template a change set finds."""
+"""Which changes of a template a change set finds, and what a killed server's changes end with."""
 
 from __future__ import annotations
 
@@ -28,6 +28,31 @@ def find_changed_references() -> None:
         return original({**template, "Resources": named}, *rest)
 
     changesets._resolve_props_for_diff = resolve
+
+
+def end_interrupted_changes() -> None:
+    """A change of a stack that a killed server left half-way has failed, and another may begin.
+
+    MiniStack loads such a stack as it was, and then it is changing for ever.
+    """
+    from ministack.services import cloudformation
+
+    original = cloudformation.load_persisted_state
+
+    def load(data: Any) -> None:
+        original(data)
+        for stack in cloudformation._stacks._data.values():
+            stack["StackStatus"] = _after_kill(stack.get("StackStatus", ""))
+
+    cloudformation.load_persisted_state = load
+
+
+def _after_kill(status: str) -> str:
+    if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
+        return status
+    if status.startswith(("CREATE", "ROLLBACK")):
+        return "ROLLBACK_COMPLETE"
+    return "DELETE_FAILED" if status.startswith("DELETE") else "UPDATE_ROLLBACK_COMPLETE"
 
 
 def _as_text(value: Any, resources: Mapping[str, Any]) -> Any:

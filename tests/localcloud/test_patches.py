@@ -72,6 +72,9 @@ def needed(code: str) -> str:
         " t = lambda a: {'Resources': {**d, 'P': p(a)}};"
         " print(c._resolve_props_for_diff(t('A'), {}, 's', 'i')"
         " != c._resolve_props_for_diff(t('B'), {}, 's', 'i'))",
+        "from ministack.services import cloudformation as c; running = 'UPDATE_IN_PROGRESS';"
+        " c.load_persisted_state({'stacks': {'s': {'StackStatus': running}}});"
+        " print(c._stacks['s']['StackStatus'] != running)",
         "from ministack.core import lambda_runtime as r; import sys;"
         " print(r._detect_runtime_binary('python3.12')[0] != sys.executable)",
         "from ministack.services.cloudformation import provisioners as p;"

@@ -94,6 +94,39 @@ def test_start_after_a_killed_server_succeeds_without_leftovers(tmp_path: Path) 
         cloud.stop()
 
 
+def test_killed_server_comes_back_with_what_it_had_seconds_before(tmp_path: Path) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    pid = cloud.start().pid
+    try:
+        client = client_of(cloud)
+        make_bucket(client, "kept")
+        template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+        client("cloudformation").create_stack(StackName="s", TemplateBody=json.dumps(template))
+        client("sagemaker").create_model_package_group(ModelPackageGroupName="kept")
+        state = cloud.state_dir / "data" / "state"
+        until(lambda: '"kept"' in text_of(state / "sagemaker.json"), seconds=60)
+        until(lambda: "CREATE_COMPLETE" in text_of(state / "cloudformation.json"), seconds=60)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert cloud.start().after_kill
+        client("sagemaker").describe_model_package_group(ModelPackageGroupName="kept")
+        (stack,) = client("cloudformation").describe_stacks(StackName="s")["Stacks"]
+        assert stack["StackStatus"] == "CREATE_COMPLETE"
+        assert cloud.stop()
+        saved = state / "cloudformation.json"
+        saved.write_text(saved.read_text().replace("CREATE_COMPLETE", "UPDATE_IN_PROGRESS"))
+        assert not cloud.start().after_kill
+        (stack,) = client("cloudformation").describe_stacks(StackName="s")["Stacks"]
+        assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    finally:
+        cloud.stop()
+
+
+def text_of(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
 def create_sleeper(client: Client, role: str, name: str) -> None:
     client("sagemaker").create_processing_job(
         ProcessingJobName=name,
