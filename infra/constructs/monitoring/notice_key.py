@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.constructs.storage.data_key import ADMINISTRATION
+from infra.constructs.storage.key_policy import administration, use_through
 
 _USE = ["kms:Decrypt", "kms:GenerateDataKey"]
 #: Services that publish by themselves. SNS's own key ``alias/aws/sns`` admits none of them, and
@@ -37,25 +37,8 @@ class NoticeKey(kms.Key):
             removal_policy=cdk.RemovalPolicy.DESTROY,
             policy=iam.PolicyDocument(
                 statements=[
-                    iam.PolicyStatement(
-                        sid="DelegateAdministrationToIam",
-                        principals=[iam.AccountRootPrincipal()],
-                        actions=ADMINISTRATION,
-                        # In a key's own policy `*` means this key.
-                        resources=["*"],
-                    ),
-                    iam.PolicyStatement(
-                        sid="UseThroughSns",
-                        principals=[iam.AnyPrincipal()],
-                        actions=_USE,
-                        resources=["*"],
-                        conditions={
-                            "StringEquals": {
-                                "kms:CallerAccount": stack.account,
-                                "kms:ViaService": f"sns.{stack.region}.{stack.url_suffix}",
-                            }
-                        },
-                    ),
+                    administration(),
+                    use_through(stack, "sns", "UseThroughSns", _USE),
                     iam.PolicyStatement(
                         sid="AlarmsAndBudgets",
                         principals=[iam.ServicePrincipal(name) for name in _PUBLISHERS],

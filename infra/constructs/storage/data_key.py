@@ -9,27 +9,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-# What IAM policies of this account may grant on the key: looking after it, and no use of it.
-ADMINISTRATION = [
-    "kms:CancelKeyDeletion",
-    "kms:CreateAlias",
-    "kms:DeleteAlias",
-    "kms:DescribeKey",
-    "kms:DisableKey",
-    "kms:DisableKeyRotation",
-    "kms:EnableKey",
-    "kms:EnableKeyRotation",
-    "kms:GetKeyPolicy",
-    "kms:GetKeyRotationStatus",
-    "kms:ListKeyPolicies",
-    "kms:ListResourceTags",
-    "kms:PutKeyPolicy",
-    "kms:ScheduleKeyDeletion",
-    "kms:TagResource",
-    "kms:UntagResource",
-    "kms:UpdateAlias",
-    "kms:UpdateKeyDescription",
-]
+from infra.constructs.storage.key_policy import administration, use_through, via_service
+
 # A large upload in parts is decrypted too, when S3 puts the parts together.
 _USE = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
 
@@ -52,7 +33,6 @@ class DataKey(kms.Key):
         self, scope: Construct, construct_id: str, *, environment: str, retain: bool
     ) -> None:
         stack = cdk.Stack.of(scope)
-        self._through_s3 = f"s3.{stack.region}.{stack.url_suffix}"
         super().__init__(
             scope,
             construct_id,
@@ -62,25 +42,8 @@ class DataKey(kms.Key):
             removal_policy=cdk.RemovalPolicy.RETAIN if retain else cdk.RemovalPolicy.DESTROY,
             policy=iam.PolicyDocument(
                 statements=[
-                    iam.PolicyStatement(
-                        sid="DelegateAdministrationToIam",
-                        principals=[iam.AccountRootPrincipal()],
-                        actions=ADMINISTRATION,
-                        # In a key's own policy `*` means this key.
-                        resources=["*"],
-                    ),
-                    iam.PolicyStatement(
-                        sid="UseThroughS3",
-                        principals=[iam.AnyPrincipal()],
-                        actions=_USE,
-                        resources=["*"],
-                        conditions={
-                            "StringEquals": {
-                                "kms:CallerAccount": stack.account,
-                                "kms:ViaService": self._through_s3,
-                            }
-                        },
-                    ),
+                    administration(),
+                    use_through(stack, "s3", "UseThroughS3", _USE),
                 ]
             ),
         )
@@ -103,7 +66,7 @@ class DataKey(kms.Key):
                 resources=["*"],
                 conditions={
                     "StringEquals": {
-                        "kms:ViaService": self._through_s3,
+                        "kms:ViaService": via_service(stack, "s3"),
                         # With a bucket key S3 encrypts for the whole bucket, and says so.
                         "kms:EncryptionContext:aws:s3:arn": stack.format_arn(
                             service="s3",

@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.properties import examples
+from training.losses.map_adapter import map_adapter
 from training.losses.terms.arcface import arcface_loss
 from training.losses.terms.attention import attention_loss
 from training.losses.terms.contrastive import contrastive_loss
 from training.losses.terms.embedding import embedding_loss
-from training.losses.terms.feature_map import feature_map_adapter, feature_map_loss
+from training.losses.terms.feature_map import feature_map_loss
 from training.losses.terms.high_frequency import (
     high_frequencies,
-    high_frequency_adapter,
     high_frequency_loss,
 )
 from training.losses.terms.kl import kl_loss
@@ -152,7 +152,7 @@ def test_feature_map_is_the_unexplained_share() -> None:
     teacher = (
         torch.randn(16, 2, 4, 4, generator=generator) * torch.tensor([1.0, 100.0])[:, None, None]
     )
-    adapter = feature_map_adapter(2, 2, seed=0)
+    adapter = map_adapter(2, 2, seed=0)
     loss = functools.partial(feature_map_loss, adapter)
     with torch.no_grad():
         adapter.bias.zero_()
@@ -165,7 +165,7 @@ def test_feature_map_is_the_unexplained_share() -> None:
 
 
 def test_feature_map_brings_the_teachers_grid_to_the_students() -> None:
-    loss = functools.partial(feature_map_loss, feature_map_adapter(3, 5, seed=1))
+    loss = functools.partial(feature_map_loss, map_adapter(3, 5, seed=1))
     student = torch.randn(2, 3, 4, 4).requires_grad_()
     fine = torch.randn(2, 5, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert loss(student, fine).item() == pytest.approx(loss(student, fine[:, :, ::2, ::2]).item())
@@ -245,7 +245,7 @@ def test_high_frequencies_are_what_neighbours_do_not_share() -> None:
 
 
 def test_high_frequency_of_predicting_nothing_is_one_and_of_a_copy_zero() -> None:
-    adapter = high_frequency_adapter(6, 6, seed=0).double()
+    adapter = map_adapter(6, 6, seed=0, bias=False).double()
     term = functools.partial(high_frequency_loss, adapter)
     teacher = maps(4)
     assert term(torch.ones_like(teacher), teacher).item() == pytest.approx(1, abs=1e-5)
@@ -258,7 +258,7 @@ def test_high_frequency_of_predicting_nothing_is_one_and_of_a_copy_zero() -> Non
 
 
 def test_high_frequency_s_gradient_teaches_the_student() -> None:
-    adapter = high_frequency_adapter(3, 6, seed=1).double()
+    adapter = map_adapter(3, 6, seed=1, bias=False).double()
     term = functools.partial(high_frequency_loss, adapter)
     student, teacher = maps(5, channels=3).requires_grad_(), maps(6)
     before = term(student, teacher)

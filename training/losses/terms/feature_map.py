@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from registry.names import STUDENT
-from training.losses.term import LossInputs, LossTerm, Need, TermContext
+from training.losses.map_adapter import build_map_adapter
+from training.losses.term import LossInputs, LossTerm, Need
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,30 +42,6 @@ def feature_map_loss(adapter: nn.Module, student: Tensor, teacher: Tensor) -> Te
     return functional.mse_loss(adapter(student), target)
 
 
-def feature_map_adapter(student_channels: int, teacher_channels: int, seed: int) -> nn.Module:
-    """The 1×1 convolution that predicts the teacher's channels; dropped after training.
-
-    Args:
-        student_channels: Channels of the student's map.
-        teacher_channels: Channels of the teacher's map.
-        seed: Of the initial weights.
-    """
-    import torch
-    from torch import nn
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Conv2d(student_channels, teacher_channels, kernel_size=1)
-
-
-def _build(context: TermContext) -> nn.Module:
-    from torch import nn
-
-    assert context.map_channels is not None
-    adapter = feature_map_adapter(*context.map_channels, seed=context.seed)
-    return nn.ModuleDict({"adapter": adapter})
-
-
 def _of_batch(batch: LossInputs, settings: Mapping[str, float], module: nn.Module | None) -> Tensor:
     assert module is not None
     return feature_map_loss(module.get_submodule("adapter"), *batch.maps())
@@ -75,5 +52,5 @@ TERM = LossTerm(
     frozenset({STUDENT}),
     _of_batch,
     needs=frozenset({Need.MAPS}),
-    build=_build,
+    build=build_map_adapter,
 )
