@@ -67,8 +67,8 @@ class AutomationStack(cdk.Stack):
             handler="lambdas.register_model.handler",
             description="A training job has ended: its model becomes a version of the group",
             pattern=patterns.ended_training_jobs(registry.training_bucket.bucket_name),
-            environment=variables.register(),
-            statements=grants.register_statements(registry),
+            environment=variables.register(topic.topic_arn),
+            statements=grants.register_statements(registry, topic.topic_arn),
             # Reads the whole archive for its digest: a large teacher's has some gigabytes.
             timeout=cdk.Duration.minutes(15),
             memory_mib=1769,

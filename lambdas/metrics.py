@@ -15,6 +15,7 @@ from registry.notices import Notice, NoticeKind
 NAMESPACE = "CardRegistry"
 #: What each kind of notice is counted as.
 METRICS = {
+    NoticeKind.WAITING: "Waiting",
     NoticeKind.RELEASED: "Released",
     NoticeKind.WITHDRAWN: "Withdrawn",
     NoticeKind.GATE_FAILED: "GateFailed",

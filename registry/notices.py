@@ -25,6 +25,7 @@ _SUBJECT_LIMIT, _TEXT_LIMIT = 100, 4000
 class NoticeKind(Enum):
     """What happened to a version."""
 
+    WAITING = "waits for approval"
     RELEASED = "released"
     WITHDRAWN = "withdrawn"
     GATE_FAILED = "gate failed"

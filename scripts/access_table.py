@@ -71,7 +71,8 @@ ROWS = (
         {
             "create pending versions, those of failed runs, and approved teachers": (
                 *("register", "register-approved-teacher"),
-            )
+            ),
+            "send notices": ("publish-notice",),
         },
         {
             "create approved students": ("register-approved-student", "register-compiled"),

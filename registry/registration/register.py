@@ -65,6 +65,7 @@ from registry.weight_origins import WeightOrigin
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
 
+REGISTERED = "registered"
 #: The outcome of registering a run that made no model.
 REGISTERED_AS_FAILED = "registered as failed"
 #: Environment variable of a training job that names the image to serve its model with.
@@ -85,6 +86,8 @@ class Registration:
         name: Its name, likewise.
         detail: One line for the log.
         mlflow_run_id: The tracked run that the version names, where there is one.
+        summary: What the version is, in one sentence; of a new version only.
+        page_uri: Its approver's page, where it has one; likewise.
     """
 
     outcome: str
@@ -92,6 +95,8 @@ class Registration:
     name: str | None = None
     detail: str = ""
     mlflow_run_id: str | None = None
+    summary: str = ""
+    page_uri: str = ""
 
 
 def register_training_job(deployment: Deployment, job_name: str) -> Registration:
@@ -261,13 +266,14 @@ def register_version(
             report_page.put(deployment.s3, deployment.training_bucket, name, page)
         )
     teacher = name.model_type == TEACHER
+    summary = summarise(metadata, metrics, metadata.get(PARENT_NAME))
     arn = create(
         deployment.sagemaker,
         deployment.group_name,
         NewPackage(
             name=name,
             approval=APPROVED if teacher else PENDING,
-            summary=summarise(metadata, metrics, metadata.get(PARENT_NAME)),
+            summary=summary,
             model_data_url=model_uri,
             image=image,
             metadata=metadata,
@@ -293,7 +299,15 @@ def register_version(
             page_uri=page_uri,
         ),
     )
-    return Registration("registered", arn, str(name), detail=model_uri, mlflow_run_id=run)
+    return Registration(
+        REGISTERED,
+        arn,
+        str(name),
+        detail=model_uri,
+        mlflow_run_id=run,
+        summary=summary,
+        page_uri=page_uri,
+    )
 
 
 def _require_as_submitted(request: RegistrationRequest, job: Mapping[str, Any]) -> None:

@@ -47,8 +47,11 @@ def card_folder(cloud: Cloud) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(deployed: Cloud, card_folder: Path) -> dict[str, dict[str, Any]]:
-    """A teacher and both stages of a student, trained and registered; by stage."""
+def trained(deployed: Cloud, card_folder: Path, notices: str) -> dict[str, dict[str, Any]]:
+    """A teacher and both stages of a student, trained and registered; by stage.
+
+    The queue of notices is there before, so that it has those of the registrations.
+    """
     cards = str(BIN / "cards")
     uri = deployed.json(cards, "data", "push", str(card_folder), "--json")["uri"]
     common = ["--cards", uri, "--recipe", "demo", "--wait", "--json"]

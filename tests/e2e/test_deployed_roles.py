@@ -481,7 +481,7 @@ MAY = {
     "processing-log sign-in-to-ecr",
     "RegisterModel": f"{_LOOK_AT_VERSIONS} register register-approved-teacher "
     "describe-training-job read-job read-name "
-    "claim-name write-quality write-report-page",
+    "claim-name write-quality write-report-page publish-notice",
     "CompileApproved": f"{_LOOK_AT_VERSIONS} {_LOOK_AT_RELEASES} start-compile-job "
     "describe-compile-job stop-compile-job list-compile-jobs describe-training-job write-lineage "
     "list-lineage read-job read-name read-approved write-approved call-PublishRelease",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,18 @@ def test_trace_shows_the_steps_of_a_version_with_times(
     assert [entry["when"] for entry in entries] == sorted(entry["when"] for entry in entries)
     logged = deployed.json(CLI, "trace", FIRST, "--logs", "--json")
     assert any("publish the release" in entry["detail"] for entry in logged)
+
+
+def test_student_that_waits_is_announced_with_its_page(
+    deployed: Cloud, trained: dict[str, Any], notices: str
+) -> None:
+    until(
+        lambda: any(f"{FIRST} waits for approval" in each for each in told(deployed, notices)),
+        30,
+        "people are told that the student waits",
+    )
+    subjects = told(deployed, notices)
+    assert not any("teacher" in each or "stage1" in each for each in subjects)
 
 
 def test_newer_approved_version_moves_both_channels_and_sends_notices(

@@ -37,8 +37,13 @@ from registry.names import (
 _RELEASE_PREFIXES = (RELEASES_PREFIX, CHANNELS_PREFIX, KEYS_PREFIX)
 
 
-def register_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
-    """Describe a training job, claim a name, create the version."""
+def register_statements(registry: RegistryStack, topic_arn: str) -> list[iam.PolicyStatement]:
+    """Describe a training job, claim a name, create the version, notify people.
+
+    Args:
+        registry: The stateful stack.
+        topic_arn: The topic of notices.
+    """
     bucket = registry.training_bucket
     return [
         jobs(registry, "training-job", "", ["sagemaker:DescribeTrainingJob"]),
@@ -48,6 +53,7 @@ def register_statements(registry: RegistryStack) -> list[iam.PolicyStatement]:
         objects(bucket, WRITE, NAMES_PREFIX, MODEL_QUALITY_PREFIX, REPORT_PAGES_PREFIX),
         listing(bucket, JOBS_PREFIX, NAMES_PREFIX),
         *registry.mlflow.tagging_statements(),
+        iam.PolicyStatement(actions=["sns:Publish"], resources=[topic_arn]),
     ]
 
 

@@ -20,9 +20,13 @@ class FunctionEnvironment:
     access: AccessStack
     network: NetworkStack | None = None
 
-    def register(self) -> dict[str, str]:
+    def register(self, topic_arn: str) -> dict[str, str]:
         """For ``register_model``."""
-        return {**self._deployment(), "MLFLOW_URI": self.registry.mlflow.uri}
+        return {
+            **self._deployment(),
+            "MLFLOW_URI": self.registry.mlflow.uri,
+            "NOTICE_TOPIC_ARN": topic_arn,
+        }
 
     def _deployment(self) -> dict[str, str]:
         return {

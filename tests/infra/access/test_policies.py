@@ -149,6 +149,7 @@ NEEDED = [
     (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/manifest.json"),
     (PUBLISH, "s3:DeleteObject", f"{RELEASES}/releases/x/retired.json"),
     (PUBLISH, "sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:NoticesCD1BD20F"),
+    (REGISTER, "sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:NoticesCD1BD20F"),
     (RECONCILE, "sagemaker:ListModelPackages", GROUP),
     (RECONCILE, "sagemaker:DescribeModelPackage", PACKAGE),
     (RECONCILE, "sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/student-1"),
