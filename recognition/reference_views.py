@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognition.acceptance.threshold import QUANTISED_NOISE
+from recognition.acceptance.rounding_noise import QUANTISED_NOISE
 from recognition.atomic_files import atomic_file
 
 #: The file in a release.

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recognition.acceptance.false_accepts import FALSE_ACCEPTS
+from recognition.acceptance.rounding_noise import FLOAT_NOISE
 from recognition.acceptance.rule import AcceptanceRule
 from recognition.acceptance.threshold import (
-    FLOAT_NOISE,
     ChosenThreshold,
     choose_threshold,
     threshold_between,
@@ -84,7 +84,7 @@ def evaluate(
         false_accepts: The false-accept rate in (0, 1) that the threshold is to hold.
         score: What acceptance compares with the threshold.
         noise: How much a cosine of these embeddings depends on the machine that computes it;
-            ``recognition.acceptance.threshold.QUANTISED_NOISE`` for an 8-bit network.
+            ``recognition.acceptance.rounding_noise.QUANTISED_NOISE`` for an 8-bit network.
         chunk: Queries compared at once; bounds the memory.
 
     Raises:

@@ -12,7 +12,7 @@ from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import Embeddings
 from export.fidelity.gate_images import CardImages, EvaluationImages
 from recognition.acceptance.false_accepts import FALSE_ACCEPTS
-from recognition.acceptance.threshold import FLOAT_NOISE, QUANTISED_NOISE
+from recognition.acceptance.rounding_noise import FLOAT_NOISE, QUANTISED_NOISE
 from recognition.embedding_model import EmbeddingModel
 from recognition.evaluation_metrics import Evaluation
 from recognition.retrieval import evaluate

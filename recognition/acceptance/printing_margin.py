@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from recognition.acceptance.threshold import FLOAT_NOISE, threshold_between
+from recognition.acceptance.rounding_noise import FLOAT_NOISE
+from recognition.acceptance.threshold import threshold_between
 from recognition.search.gallery import CHUNK, Gallery, checked_rows
 
 #: Share of the views of cards with several printings that may have the wrong one named.

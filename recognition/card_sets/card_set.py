@@ -9,7 +9,6 @@ of the folder, and one broken image never spoils the set.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 
+from recognition.card_sets.card_id import CARD_ID
 from recognition.card_sets.scan import (
     Scan,
     ScanError,
@@ -40,7 +40,6 @@ __all__ = [
     "read_card_set",
 ]
 
-CARD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!-]{0,99}")
 ProblemKind = Literal["broken", "ignored", "kept"]
 PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 

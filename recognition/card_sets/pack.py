@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from recognition.card_sets.card_id import CARD_ID
 from recognition.card_sets.card_set import (
-    CARD_ID,
     PROBLEM_KINDS,
     Card,
     CardSet,

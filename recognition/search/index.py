@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recognition.atomic_files import atomic_file, write_atomically
-from recognition.card_sets.card_set import CARD_ID
+from recognition.card_sets.card_id import CARD_ID
 from recognition.file_digest import file_sha256
 from recognition.search.gallery import l2_normalise
 from recognition.search.index_rows import FloatRows, Int8Rows, Rows, RowsError, blocks, to_int8

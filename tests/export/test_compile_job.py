@@ -33,8 +33,8 @@ from export.compiler import CompileFault
 from export.fidelity.gate_images import render_gate_images
 from export.int8 import OnnxInt8
 from export.student_artifact import read_artifact
+from recognition.acceptance.rounding_noise import QUANTISED_NOISE
 from recognition.acceptance.rule import AcceptanceRule
-from recognition.acceptance.threshold import QUANTISED_NOISE
 from recognition.onnx_model import OnnxEmbedder
 from recognition.reference_views import read_reference_views
 from recognition.search.gallery import TIE, l2_normalise

@@ -15,7 +15,7 @@ from export.compiler import CompileError
 from export.compilers import compiler
 from export.deadline import Deadline
 from export.int8 import OnnxInt8
-from recognition.acceptance.threshold import QUANTISED_NOISE
+from recognition.acceptance.rounding_noise import QUANTISED_NOISE
 from recognition.onnx_model import OnnxEmbedder
 from recognition.search.gallery import l2_normalise
 from tests.export.conftest import CALIBRATION_IMAGES, Exported

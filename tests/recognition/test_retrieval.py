@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recognition.acceptance.printing_margin import choose_printing_margin
+from recognition.acceptance.rounding_noise import FLOAT_NOISE
 from recognition.acceptance.rule import AcceptanceRule
-from recognition.acceptance.threshold import FLOAT_NOISE, choose_threshold
+from recognition.acceptance.threshold import choose_threshold
 from recognition.retrieval import auroc, evaluate
 from recognition.search.frames import in_frames
 from recognition.search.gallery import TIE, best_matches, l2_normalise

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recognition.acceptance.false_accepts import cards_to_show, false_accept_bound
+from recognition.acceptance.rounding_noise import FLOAT_NOISE, QUANTISED_NOISE
 from recognition.acceptance.threshold import (
-    FLOAT_NOISE,
-    QUANTISED_NOISE,
     choose_threshold,
     threshold_between,
 )

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from recognition.card_sets.card_set import CARD_ID, CardSetError, read_card_set
+from recognition.card_sets.card_id import CARD_ID
+from recognition.card_sets.card_set import CardSetError, read_card_set
 from recognition.card_sets.split import split_cards
 from registry.contract import Contract
 from tests.properties import examples

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognition.card_sets.card_set import CARD_ID, read_card_set
+from recognition.card_sets.card_id import CARD_ID
+from recognition.card_sets.card_set import read_card_set
 from recognition.card_sets.scan import stretch
 from recognition.sample_cards.drawing import TWIN_EVERY, card_id, draw_card, draw_card_set
 from registry.contract import Contract

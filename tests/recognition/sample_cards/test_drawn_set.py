@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recognition.card_sets.card_set import CARD_ID
+from recognition.card_sets.card_id import CARD_ID
 from recognition.sample_cards.drawn_set import SEVERAL_VIEWS, DrawnSet, views_of_strangers
 from registry.contract import Contract
 
