@@ -53,6 +53,10 @@ RECONCILER_PREFIX = "reconciler/"
 RELEASES_PREFIX = "releases/"
 CHANNELS_PREFIX = "channels/"
 KEYS_PREFIX = "keys/"
+#: ``devices/<device id>/status.json``: what each device reports of itself (:mod:`registry.fleet`).
+DEVICES_PREFIX = "devices/"
+#: A device's report, below its own prefix.
+DEVICE_STATUS = "status.json"
 
 #: A release's file that is written last and that it is absent without.
 RELEASE_MANIFEST = "manifest.json"

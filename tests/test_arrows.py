@@ -43,8 +43,10 @@ FOLDERS = {
         "registration": {"lineage", "untrusted", "versions"},
         "compilation": {"untrusted", "versions"},
         "releases": {"compilation", "lineage", "untrusted", "versions"},
+        "fleet": {"releases", "untrusted"},
         "automation": {
-            *("compilation", "lineage", "registration", "releases", "untrusted", "versions"),
+            *("compilation", "fleet", "lineage", "registration", "releases", "untrusted"),
+            "versions",
         },
     },
     "recognition": {

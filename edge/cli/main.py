@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
     from edge.cli import doctor, recognise, serve, status, trust, units, update, watch
     from edge.cli.command import common_arguments
+    from edge.cli.version import version
 
     made = argparse.ArgumentParser(
         prog="cards-edge",
@@ -56,16 +57,6 @@ def parser() -> argparse.ArgumentParser:
     for module in (trust, update, status, doctor, recognise, watch, serve, units):
         module.add(commands, common)
     return made
-
-
-def version() -> str:
-    """The distribution's version."""
-    import importlib.metadata
-
-    try:
-        return f"cards-edge {importlib.metadata.version('cards-edge')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "cards-edge from its source"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edge.cli.command import Commands, options_of, show
 from edge.runtimes.choice import runtime_of, runtime_version
-from edge.state.folder import CURRENT, PREVIOUS, StateFolder
+from edge.state.folder import CURRENT, PREVIOUS, StateFolder, release_id
 from edge.state.record import read_record
 from edge.stored_release import pinned, signed_manifest
 from edge.update.rollout import device_id
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("last update", f"{document['checked'] or 'never'}: {document['outcome'] or 'not yet'}"),
         ("statement", document["statement"]),
         ("device", document["device"]),
+        ("reported", document["reported"]),
     ]
     lines = [f"{name:12}{value}" for name, value in rows if value]
     lines += [f"refused     {each['release']}: {each['reason']}" for each in document["refused"]]
@@ -79,13 +80,14 @@ def status(folder: StateFolder, now: datetime) -> dict[str, Any]:
         "release": manifest.get("release"),
         "source": manifest.get("source", {}).get("name"),
         "runtime": runtime_version(runtime_of(str(manifest["model"]))) if manifest else None,
-        "previous": previous.name.rpartition("-")[0] if previous and previous != current else None,
+        "previous": release_id(previous) if previous and previous != current else None,
         "state": state,
         "checked": record.checked or None,
         "outcome": record.outcome or None,
         "statement": _freshness(record.expires, now),
         "statement_expires": record.expires or None,
         "serials": record.serials,
+        "reported": record.reported or None,
         "refused": [asdict(refusal) for refusal in record.refused.values()],
     }
 

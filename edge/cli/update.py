@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
+from typing import TYPE_CHECKING
 
 from edge.cli.command import UNREACHABLE, Commands, add_channel, fail, options_of, show, tell
+from edge.cli.version import version
 from registry.deployment import utc_now
+
+if TYPE_CHECKING:
+    from edge.update.reporting import Reporter
+    from edge.update.updating import Updater, UpdateResult
+
+#: ``1``: the device reports to its deployment.
+REPORT_VARIABLE = "CARDS_EDGE_REPORT"
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -26,6 +36,13 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, default=3600.0, metavar="SECONDS", help="for everything together"
     )
+    parser.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=os.environ.get(REPORT_VARIABLE) == "1",
+        help="write afterwards to the deployment's bucket what runs here: daily, or when it has "
+        f"changed; off unless ${REPORT_VARIABLE} is 1",
+    )
     parser.set_defaults(run=update)
     parser = commands.add_parser(
         "rollback",
@@ -44,6 +61,7 @@ def update(arguments: argparse.Namespace) -> int:
 
     from edge.signature import signature_fits
     from edge.stored_release import pinned
+    from edge.update.reporting import Reporter
     from edge.update.s3_client import s3_client
     from edge.update.updating import Updater
     from registry.releases.pull.bounded_transfer import TransferError, TransferLimits, Transfers
@@ -62,8 +80,9 @@ def update(arguments: argparse.Namespace) -> int:
         retry=arguments.retry,
         progress=lambda name, size: tell(f"fetching {name} ({size / 2**20:.1f} MiB)"),
     )
+    reporter = Reporter(options.folder, source, arguments.channel, version())
     try:
-        result = updater.run()
+        result = _run(updater, reporter if arguments.report else None)
     except NoCredentialsError:
         fail(
             "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID in /etc/cards-edge.env, or a "
@@ -88,6 +107,32 @@ def update(arguments: argparse.Namespace) -> int:
         result.text,
     )
     return 0
+
+
+def _run(updater: Updater, reporter: Reporter | None) -> UpdateResult:
+    """Updates, and reports how that ended; what keeps a report from being written is told."""
+    from botocore.exceptions import BotoCoreError
+
+    from edge.state.folder import StateError
+    from edge.update.reporting import ReportError
+    from registry.releases.pull.bounded_transfer import TransferError
+
+    def report(error: Exception | None) -> None:
+        try:
+            if reporter:
+                reporter.report(error)
+        except ReportError as fault:
+            tell(str(fault))
+
+    try:
+        result = updater.run()
+    except (BotoCoreError, StateError, TransferError):
+        raise  # Nothing answers, or another update is running, which reports.
+    except Exception as error:
+        report(error)
+        raise
+    report(None)
+    return result
 
 
 def rollback(arguments: argparse.Namespace) -> int:

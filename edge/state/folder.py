@@ -47,6 +47,11 @@ def release_name(release: str, manifest_sha256: str) -> str:
     return f"{release}-{manifest_sha256[:_DIGEST_SHOWN]}"
 
 
+def release_id(folder: Path) -> str:
+    """The release's id by its folder's name, as :func:`release_name` made it."""
+    return folder.name.rpartition("-")[0]
+
+
 @dataclass(frozen=True)
 class StateFolder:
     """The folder of one device.

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from edge.state.folder import StateFolder
+from registry.fleet.device_report import SelfTestResult, parse_self_test
 from registry.untrusted.json_object import JsonObjectError, parse_object
 
 _FILE, _DAMAGED = "record.json", "record.json.damaged"
@@ -72,6 +73,9 @@ class Record:
         checked: When the bucket has answered last, ISO 8601; empty before the first time.
         outcome: What came of the last update, one line.
         expires: When the newest statement expires, ISO 8601; empty before the first one.
+        self_test: The last self-test; None before the first.
+        reported: When the device has reported last, ISO 8601; empty for never.
+        reported_state: What it was that was reported (:mod:`edge.update.reporting`).
     """
 
     serials: dict[str, int] = field(default_factory=dict)
@@ -81,12 +85,16 @@ class Record:
     checked: str = ""
     outcome: str = ""
     expires: str = ""
+    self_test: SelfTestResult | None = None
+    reported: str = ""
+    reported_state: str = ""
 
     def forget_deployment(self) -> None:
         """Forgets what was seen of a deployment's channels: another one is pinned."""
         self.serials.clear()
         self.etags.clear()
-        self.checked = self.expires = ""
+        self.checked = self.expires = self.reported = ""
+        self.self_test = None
 
     def refuse(self, manifest_sha256: str, refusal: Refusal) -> None:
         """Remembers that a release is not to be tried again."""
@@ -147,6 +155,10 @@ def _parsed(document: dict[str, Any]) -> Record:
         checked=str(document["checked"]),
         outcome=str(document["outcome"]),
         expires=_moment(document["expires"]),
+        # Earlier versions wrote none of these.
+        self_test=parse_self_test(document.get("self_test")),
+        reported=_moment(document.get("reported", "")),
+        reported_state=str(document.get("reported_state", "")),
     )
     _count(record.health.starts), _count(record.health.failures)
     return record

@@ -20,11 +20,12 @@ from edge.preflight.hailo_versions import HailoVersions, read_hailo_versions
 from edge.rollback import iso, runtime_in_use
 from edge.runtimes.choice import HAILO_RUNTIME, runtime_of, runtime_version
 from edge.selftest.child import SelfTestError, self_test
-from edge.state.folder import CURRENT, PREVIOUS, RESERVE, StateFolder, release_name
+from edge.state.folder import CURRENT, PREVIOUS, RESERVE, StateFolder, release_id, release_name
 from edge.state.record import Health, Record, Refusal, changed_record, read_record
 from edge.stored_release import device_files, signed_manifest, stored_statement
 from edge.update.bucket import fetch_blob, file_matches, poll
 from edge.update.rollout import device_id, takes_part
+from registry.fleet.device_report import SelfTestResult, reason_line
 from registry.names import RELEASES_PREFIX
 from registry.releases.manifest import MANIFEST, SIGNATURE, File, ManifestError, files_of
 from registry.releases.pull.download import ReleaseSource, read_manifest
@@ -148,6 +149,8 @@ class Updater:
             refusal = Refusal(release, str(error), runtime_in_use(manifest), iso(self.source.now()))
             with changed_record(self.folder) as record:
                 record.refuse(digest, refusal)
+                reason = reason_line(str(error))
+                record.self_test = SelfTestResult(release, digest, passed=False, reason=reason)
                 record.etags[self.channel] = etag
             self.folder.tidy(self._kept_digests())
             raise SelfTestError(
@@ -156,6 +159,7 @@ class Updater:
         with changed_record(self.folder) as record:
             old, _ = self._intact(CURRENT)
             record.health = Health(candidate.name)
+            record.self_test = SelfTestResult(release, digest, passed=True)
             record.refused.pop(digest, None)
             if old is not None and old != candidate:
                 self.folder.point(PREVIOUS, old)
@@ -285,7 +289,7 @@ class Updater:
                 f"; the channel's statement expired on {record.expires[:10]}: nobody renews it, "
                 "or somebody withholds newer ones"
             )
-        return UpdateResult(False, text, current.name.rpartition("-")[0] if current else None)
+        return UpdateResult(False, text, release_id(current) if current else None)
 
     def _remember(self, text: str) -> None:
         with changed_record(self.folder) as record:

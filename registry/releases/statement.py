@@ -38,6 +38,7 @@ from registry.releases.signatures.envelope import (
 )
 from registry.releases.signatures.envelope import read as read_envelope
 from registry.untrusted.json_object import parse_object
+from registry.untrusted.object_fields import moment, text, whole_number
 
 PAYLOAD_TYPE = "application/vnd.cards.channel-statement+json"
 SCHEMA = 1
@@ -216,40 +217,16 @@ def _statement(document: Mapping[str, Any]) -> Statement:
         raise ValueError("release is no release's id")
     if digest is not None and not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
         raise ValueError("manifest_sha256 is no SHA-256 digest")
-    issued, expires = _moment(document, "issued"), _moment(document, "expires")
+    issued, expires = moment(document, "issued"), moment(document, "expires")
     if expires <= issued:
         raise ValueError("expires is not after issued")
     return Statement(
-        channel=_text(document, "channel"),
-        deployment=_text(document, "deployment"),
-        serial=_number(document, "serial", 1, SERIAL_LIMIT),
+        channel=text(document, "channel", _TEXT_LIMIT),
+        deployment=text(document, "deployment", _TEXT_LIMIT),
+        serial=whole_number(document, "serial", 1, SERIAL_LIMIT),
         release=release,
         manifest_sha256=digest,
         issued=issued,
         expires=expires,
-        rollout=_number(document, "rollout", 0, ALL_DEVICES),
+        rollout=whole_number(document, "rollout", 0, ALL_DEVICES),
     )
-
-
-def _text(document: Mapping[str, Any], key: str) -> str:
-    value = document.get(key)
-    if not isinstance(value, str) or not 0 < len(value) <= _TEXT_LIMIT or not value.isprintable():
-        raise ValueError(f"{key} must be 1 to {_TEXT_LIMIT} printable characters")
-    return value
-
-
-def _number(document: Mapping[str, Any], key: str, low: int, high: int) -> int:
-    value = document.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{key} must be a whole number from {low} to {high}")
-    return value
-
-
-def _moment(document: Mapping[str, Any], key: str) -> datetime:
-    value = document.get(key)
-    if not isinstance(value, str) or len(value) > 40:
-        raise ValueError(f"{key} must be a time in ISO 8601")
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError(f"{key} has no time zone")
-    return moment.astimezone(UTC)

@@ -65,12 +65,14 @@ class DeviceBucket(ReleaseBucket):
         sent: How many bytes of each key were sent.
         cut: Byte of an answer at which the connection is lost, by key.
         ranges: Whether it knows ranges.
+        written: Keys that devices have written, in order.
     """
 
     asked: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     cut: dict[str, int] = field(default_factory=dict)
     ranges: bool = True
+    written: list[str] = field(default_factory=list)
 
     def get_object(self, **given: Any) -> dict[str, Any]:
         key = given["Key"]
@@ -94,6 +96,12 @@ class DeviceBucket(ReleaseBucket):
         body.cut = self.cut.get(key)
         self.sent[key] += len(content) if body.cut is None else min(body.cut, len(content))
         return {**answer, "Body": body}
+
+    def put_object(self, **given: Any) -> dict[str, Any]:
+        """Writes an object, as a device does with its report."""
+        self.written.append(given["Key"])
+        self.objects[given["Key"]] = given["Body"]
+        return {}
 
     def publish(self, release: str, files: Mapping[str, bytes] = OLD, **changes: Any) -> str:
         """Writes a release with what a device needs; returns its manifest's SHA-256."""

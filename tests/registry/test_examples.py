@@ -21,6 +21,7 @@ WITH_EXAMPLES = [
     "registry.compilation",
     "registry.compilers",
     "registry.convergence",
+    "registry.fleet",
     "registry.lineage",
     "registry.registration",
     "registry.releases",

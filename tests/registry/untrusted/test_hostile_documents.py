@@ -20,6 +20,7 @@ from edge.state.folder import StateFolder
 from edge.state.record import Health, Record, Refusal, changed_record, read_record
 from recognition.acceptance.rule import AcceptanceRule
 from registry.compilation.reports import COMPILATION_REPORT, check
+from registry.fleet.device_report import DeviceReportError, SelfTestResult, parse_report
 from registry.registration.request import RegistrationError, RegistrationRequest
 from registry.releases import pointers
 from registry.releases import statement as statements
@@ -39,6 +40,7 @@ from registry.releases.signatures.trust import (
 from registry.untrusted.json_object import JsonObjectError, parse_object
 from tests.hostile_json import variants
 from tests.registry.compilation.compiled_files import report
+from tests.registry.fleet.device_reports import FAILED, device_report
 from tests.registry.registration.training_jobs import request
 from tests.registry.releases.signatures.p256 import Key
 from tests.registry.releases.signed_releases import BUCKET, DEPLOYMENT, NOW, fits, pem
@@ -86,6 +88,11 @@ def of_envelope(document: dict[str, Any]) -> Any:
 
 #: A good document, its reader, and the errors that it may raise.
 READERS: dict[str, tuple[Any, Callable[[bytes], object], tuple[type[Exception], ...]]] = {
+    "device's report": (
+        json.loads(device_report(self_test=FAILED).to_bytes()),
+        lambda text: parse_report(text, "shop-12"),
+        (DeviceReportError,),
+    ),
     "registration request": (
         {**request(), "weights": [{"name": "a", "sha256": "0" * 64, "licence": "MIT"}]},
         lambda text: RegistrationRequest.from_json(text, "x"),
@@ -203,7 +210,8 @@ def test_damaged_record_of_a_device_is_none(tmp_path: Path) -> None:
         record.serials, record.etags = {"stable": 5}, {"stable": "e"}
         record.refused = {"0" * 64: Refusal("r", "why", "runtime 1", NOW.isoformat())}
         record.health = Health("r", 1, 2, confirmed=True)
-        record.checked = record.expires = NOW.isoformat()
+        record.checked = record.expires = record.reported = NOW.isoformat()
+        record.self_test = SelfTestResult("r", "0" * 64, passed=False, reason="why")
     path = tmp_path / "record.json"
     good = json.loads(path.read_bytes())
     assert read_record(folder) != Record()
