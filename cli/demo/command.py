@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import time
@@ -62,13 +63,19 @@ def demo(
 
     It takes a few minutes on two cores. Run again, it deploys nothing new and makes version 2.
     """
-    from cli.console import print_stderr
     from cli.demo.summary import write_summary
 
     ready = _prepare(cards, count, recipe, out, state_dir, port)
-    run = Demo(**ready)
+    with _only_demo(out):
+        write_summary(_run(Demo(**ready)), out)
+
+
+def _run(run: Demo) -> dict[str, Any]:
+    """Takes all steps; an error names its step, and what a person can do next."""
+    from cli.console import print_stderr
+
     try:
-        summary = run.all_steps()
+        return run.all_steps()
     except KeyboardInterrupt:
         if run.up:
             print_stderr(
@@ -80,7 +87,20 @@ def demo(
             raise
         where = f"{run.current}: " if run.current else ""
         raise CliError(f"demo: {where}{describe(error)}{run.hint()}") from None
-    write_summary(summary, out)
+
+
+@contextmanager
+def _only_demo(out: Path) -> Iterator[None]:
+    """One demo at a time writes into a folder; a killed one's lock is free at once."""
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CliError(
+                f"--out {out}: another demo writes into it now; wait for its end, or name another "
+                "folder, with a --state-dir and a --port of its own"
+            ) from None
+        yield
 
 
 def _prepare(

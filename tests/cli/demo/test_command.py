@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import socket
@@ -63,6 +64,14 @@ def test_port_in_use_is_refused(tmp_path: Path, places: list[str]) -> None:
         port = str(taken.getsockname()[1])
         refused(cards("demo", "--port", port, *places), port)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_second_demo_of_the_same_folder_is_refused(tmp_path: Path, places: list[str]) -> None:
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused(cards("demo", *places), str(tmp_path / "out"), "another demo")
+    assert not (tmp_path / "state").exists()
 
 
 def test_unsuited_python_is_refused(
