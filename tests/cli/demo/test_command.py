@@ -15,6 +15,7 @@ import pytest
 from cli import external_commands
 from cli.demo.command import _short_log_line, _show_cdk
 from cli.demo.summary import SUMMARY_FILE, next_commands, write_summary
+from localcloud.ports import free_port
 from tests.cli.command import cards, refused
 
 
@@ -70,7 +71,8 @@ def test_second_demo_of_the_same_folder_is_refused(tmp_path: Path, places: list[
     (tmp_path / "out").mkdir()
     with (tmp_path / "out" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        refused(cards("demo", *places), str(tmp_path / "out"), "another demo")
+        done = cards("demo", *places, "--port", str(free_port()))
+    refused(done, str(tmp_path / "out"), "another demo")
     assert not (tmp_path / "state").exists()
 
 
