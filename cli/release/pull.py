@@ -122,7 +122,7 @@ def verify(
     deployment: DeploymentName = None,
     environment: Environment = DEFAULT_ENVIRONMENT,
 ) -> None:
-    """Checks a release on disk: the manifest's signature, each file's size and digest.
+    """Checks a release on disk: the manifest's signature, each file's size and digest, no others.
 
     The key beside the release proves nothing to somebody who doubts the release, so it is not
     used: the one that is pinned counts, or the one that you give. Which deployment's it is stands

@@ -18,6 +18,15 @@ SIGNATURE = "manifest.sig"
 SCHEMA = 1
 MANIFEST_LIMIT = 1024**2
 FILE_LIMIT = 4 * 1024**3
+#: What a client keeps in a pulled release beside the files that are signed.
+UNSIGNED_FILES = (
+    SIGNATURE,
+    "model.sig",
+    "provenance.sig",
+    "signing-key.pem",
+    "channel.json",
+    ".cards-release.json",
+)
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 #: What the registry and its clients write into a release's folder beside its files and signatures.
 _RESERVED = frozenset({MANIFEST, RETIRED, "signing-key.pem", "channel.json"})

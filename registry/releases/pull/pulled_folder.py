@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from registry.releases.manifest import (
     MANIFEST,
     MANIFEST_LIMIT,
     SIGNATURE,
+    UNSIGNED_FILES,
     File,
     ManifestError,
     files_of,
@@ -145,7 +146,7 @@ def reason_against_replacing(folder: Path, verify: VerifyWithKey) -> str | None:
 
 
 def verify_folder(folder: Path, verify: Verify, stated_sha256: str | None = None) -> dict[str, Any]:
-    """Checks a release on disk, offline: signature, then size and digest of every file.
+    """Checks a release on disk, offline: signature, size and digest of every file, and no others.
 
     Args:
         folder: The pulled release.
@@ -158,7 +159,7 @@ def verify_folder(folder: Path, verify: Verify, stated_sha256: str | None = None
 
     Raises:
         DownloadError: A file is missing.
-        ManifestError: Something is not what was signed.
+        ManifestError: Something is not what was signed, or was added.
     """
     body = _small_file(folder, MANIFEST)
     if sha256(body) != stated_sha256 and not verify(_small_file(folder, SIGNATURE), body):
@@ -172,7 +173,18 @@ def verify_folder(folder: Path, verify: Verify, stated_sha256: str | None = None
             raise DownloadError(f"{path}: is missing; pull the release again")
         with path.open("rb") as stream:
             check_file(iter(partial(stream.read, _CHUNK), b""), file, str(path))
+    _refuse_added(folder, {*manifest["files"], MANIFEST, *UNSIGNED_FILES})
     return manifest
+
+
+def _refuse_added(folder: Path, known: Collection[str]) -> None:
+    """Refuses what is no file of the release: a program may load it for the name that it has."""
+    for path in sorted(folder.iterdir()):
+        if path.name not in known or path.is_symlink() or not path.is_file():
+            raise ManifestError(
+                f"{folder}: holds {printable(path.name)!r}, which is no file that was signed; "
+                "delete it, or pull the release to another folder"
+            )
 
 
 def check_file(chunks: Iterable[bytes], file: File, label: str) -> None:

@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from registry.releases.manifest import UNSIGNED_FILES
 from registry.releases.signatures.envelope import EnvelopeError, Verify
 from registry.releases.signatures.envelope import read as read_envelope
 from registry.releases.signatures.in_toto import PAYLOAD_TYPE, statement, verified
@@ -22,15 +23,6 @@ from registry.releases.signatures.signing import SigningKey
 MODEL_SIGNATURE = "model.sig"
 PREDICATE = "https://model_signing/signature/v1.0"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-#: What a client keeps in a pulled release beside the signed files.
-UNSIGNED_FILES = (
-    "manifest.sig",
-    MODEL_SIGNATURE,
-    "provenance.sig",
-    "signing-key.pem",
-    "channel.json",
-    ".cards-release.json",
-)
 
 
 def payload(name: str, files: Mapping[str, str]) -> bytes:

@@ -242,6 +242,22 @@ def test_fetch_of_a_changed_prefix_gives_the_present_scans(
     assert found == there and not (folder / "gone-1" / "scan.png").exists()
 
 
+def test_symbolic_link_in_place_of_the_fetched_folder_is_refused_and_its_target_kept(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    """What else is in the fetched folder is deleted, and the link leads to somebody's files."""
+    uri = cards("data", "push", str(card_folder), "--quiet").out.strip()
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    link = download.source_folder(uri, tmp_path / "pack")
+    link.symlink_to(precious)
+    done = cards("data", "prepare", uri, "--out", str(tmp_path / "pack"), "--size", "32")
+    refused(done, str(link), "symbolic link", "remove it")
+    assert [path.name for path in precious.iterdir()] == ["thesis.txt"]
+    assert link.is_symlink()
+
+
 class Listed:
     """An S3 that lists these keys and whose disk, on this side, is full."""
 

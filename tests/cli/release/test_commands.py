@@ -15,6 +15,7 @@ from registry.releases.manifest import canonical
 from registry.releases.signatures.signing import SigningKey, public_key_pem
 from registry.releases.statement import Statement
 from registry.releases.statement import sign as sign_statement
+from registry.untrusted.text import printable
 from tests.cli.command import cards, refused
 from tests.cli.conftest import RELEASE_BUCKET, Stack
 
@@ -170,6 +171,36 @@ def test_changed_byte_on_disk_is_found(published: Stack, tmp_path: Path, name: s
     body[-1] ^= 1
     (out / name).write_bytes(bytes(body))
     refused(cards("release", "verify", str(out)), name.partition(".")[0])
+
+
+ADDED = {
+    "notes.txt": lambda path: path.write_text("x"),
+    ".DS_Store": lambda path: path.write_bytes(b""),
+    "model.onnx.data": lambda path: path.symlink_to("metadata.json"),
+    "sitecustomize": lambda path: path.mkdir(),
+    "\x1b[31m": lambda path: path.write_text("x"),
+}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_added_file_on_disk_is_refused_by_name(published: Stack, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "release"
+    assert cards("release", "pull", "--out", str(out)).code == 0
+    ADDED[name](out / name)
+    said = cards("release", "verify", str(out))
+    refused(said, printable(name), "no file that was signed")
+    assert "\x1b" not in said.err
+
+
+def test_folder_in_place_of_a_signature_on_disk_is_refused(
+    published: Stack, tmp_path: Path
+) -> None:
+    """Standard tools ignore that name and all that is below it."""
+    out = tmp_path / "release"
+    assert cards("release", "pull", "--out", str(out)).code == 0
+    (out / "provenance.sig").unlink(missing_ok=True)
+    (out / "provenance.sig").mkdir()
+    refused(cards("release", "verify", str(out)), "provenance.sig", "no file that was signed")
 
 
 def test_empty_channel_is_refused_with_the_remedy(aws: Stack, tmp_path: Path) -> None:

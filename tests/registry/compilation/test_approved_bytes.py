@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from registry.compilation import approved_model
-from registry.compilation.job_identity import identity
+from registry.compilation.job_identity import (
+    ForeignJobError,
+    identity,
+    require_started_here,
+)
 from registry.object_identity import ObjectIdentity
 from registry.versions.metadata import COMPILE_FAILURE, MODEL_ARCHIVE, RELEASE
 from registry.versions.packages import Package, describe
@@ -233,6 +237,24 @@ def test_recorded_job_that_is_described_otherwise_is_ignored(world: World, what:
     said.append(convert({"detail": {"ModelPackageArn": arn}}, None)["result"])
     assert f"its {what} is not what was started" in said[0]
     assert not world.complete_releases()
+
+
+@pytest.mark.parametrize("body", [b"\xff{", b"[]", b'{"role": ', b"[" * 100_000, b"{}" * 40_000])
+def test_job_whose_record_is_damaged_is_foreign(world: World, body: bytes) -> None:
+    arn = world.register()
+    world.decide(arn, "Approved")
+    world.drain()
+    (name,) = world.active()
+    ((bucket, record),) = [key for key in world.aws.objects if f"/{name}/" in key[1]]
+    world.aws._store((bucket, record.rpartition("/")[0] + f"/{'0' * 64}.json"), body)
+    # The record that is whole still describes the job, whatever lies beside it.
+    require_started_here(world.aws.client("s3"), bucket, world.aws.jobs[name])
+    FOREIGN["role"](world.aws.jobs[name])
+    with pytest.raises(ForeignJobError, match="its role is not what was started"):
+        require_started_here(world.aws.client("s3"), bucket, world.aws.jobs[name])
+    del world.aws.objects[bucket, record]
+    with pytest.raises(ForeignJobError, match="it has no record of having been started"):
+        require_started_here(world.aws.client("s3"), bucket, world.aws.jobs[name])
 
 
 def test_foreign_jobs_do_not_use_up_the_attempts(world: World) -> None:
