@@ -18,6 +18,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     that needs no model starts without one.
     """
     from edge.frames.sources import CameraError
+    from edge.iot_credentials import CredentialError
     from edge.preflight.compatibility import PreflightError
     from edge.runtimes.hailo import HailoError
     from edge.selftest.child import SelfTestError, SelfTestPostponedError
@@ -31,7 +32,8 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from registry.releases.statement import StatementError
 
     return (
-        *(CameraError, DownloadError, HailoError, ManifestError, OnnxModelError, OSError),
+        *(CameraError, CredentialError, DownloadError, HailoError, ManifestError),
+        *(OnnxModelError, OSError),
         *(PreflightError, RecogniserError, SelfTestError, SelfTestPostponedError, StateError),
         *(StatementError, TrustError, UnknownChannelError),
     )
@@ -41,7 +43,17 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their arguments."""
     import argparse
 
-    from edge.cli import doctor, recognise, serve, status, trust, units, update, watch
+    from edge.cli import (
+        credentials,
+        doctor,
+        recognise,
+        serve,
+        status,
+        trust,
+        units,
+        update,
+        watch,
+    )
     from edge.cli.command import common_arguments
     from edge.cli.version import version
 
@@ -54,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=version())
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = common_arguments()
-    for module in (trust, update, status, doctor, recognise, watch, serve, units):
+    for module in (trust, update, status, doctor, recognise, watch, serve, units, credentials):
         module.add(commands, common)
     return made
 

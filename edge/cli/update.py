@@ -6,9 +6,19 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from edge.cli.command import UNREACHABLE, Commands, add_channel, fail, options_of, show, tell
+from edge.cli.command import (
+    FAILED,
+    UNREACHABLE,
+    Commands,
+    add_channel,
+    fail,
+    options_of,
+    show,
+    tell,
+)
 from edge.cli.version import version
 from registry.deployment import utc_now
+from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:
     from edge.update.reporting import Reporter
@@ -57,8 +67,14 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def update(arguments: argparse.Namespace) -> int:
     """Runs ``update``."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        CredentialRetrievalError,
+        NoCredentialsError,
+    )
 
+    from edge.iot_credentials import NO_ANSWER
     from edge.signature import signature_fits
     from edge.stored_release import pinned
     from edge.update.reporting import Reporter
@@ -88,6 +104,9 @@ def update(arguments: argparse.Namespace) -> int:
             "no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID in /etc/cards-edge.env, or a "
             "credential_process in ~/.aws/config"
         )
+    except CredentialRetrievalError as error:
+        away = NO_ANSWER in str(error)
+        fail(f"{one_line(str(error))}; the release in use stays", UNREACHABLE if away else FAILED)
     except ClientError as error:
         answer = error.response.get("Error", {})
         fail(
