@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.constructs.access.device_access import DeviceAccess
 from infra.constructs.access.operator_grants import (
     operator_statements,
     parameter_statement,
@@ -127,6 +128,13 @@ class AccessStack(cdk.Stack):
                 ),
             ],
         )
+        if settings.devices:
+            DeviceAccess(
+                self,
+                "Devices",
+                environment=settings.environment,
+                bucket=registry.release_bucket,
+            )
         operator = iam.ManagedPolicy(
             self,
             "Operator",

@@ -80,7 +80,10 @@ class AutomationStack(cdk.Stack):
             pattern=patterns.ended_compile_jobs(),
             environment=variables.publish(topic.topic_arn),
             statements=grants.publish_statements(
-                registry, topic.topic_arn, deletes_old_releases=settings.keep_releases is not None
+                registry,
+                topic.topic_arn,
+                deletes_old_releases=settings.keep_releases is not None,
+                reads_reports=settings.devices,
             ),
             # Copies the compiled files and hashes them.
             timeout=cdk.Duration.minutes(10),
@@ -117,7 +120,9 @@ class AutomationStack(cdk.Stack):
                 publisher_role_arn,
             ),
             statements=grants.reconcile_statements(
-                registry, [each.function.function_arn for each in (register, compile_, publish)]
+                registry,
+                [each.function.function_arn for each in (register, compile_, publish)],
+                reads_reports=settings.devices,
             ),
             timeout=cdk.Duration.minutes(15),
         )
@@ -146,6 +151,11 @@ class AutomationStack(cdk.Stack):
                 "four-eyes",
                 "true" if settings.four_eyes else "false",
                 "Whether a submitter's own approval does not count",
+            ),
+            (
+                "rollout-failures",
+                settings.accepted_failures,
+                "The share of failed self-tests beyond which a roll-out is halted",
             ),
             ("publisher-role-arn", publisher_role_arn, "Role of the function that publishes"),
             ("notice-topic-arn", topic.topic_arn, "Topic of notices to people"),

@@ -16,6 +16,7 @@ from infra.constructs.storage.secure_bucket import SecureBucket
 from infra.settings import KMS, Settings
 from registry.names import (
     CARDS_PREFIX,
+    DEVICES_PREFIX,
     KEYS_PREFIX,
     NAMES_PREFIX,
     RELEASE_MANIFEST,
@@ -82,6 +83,7 @@ class RegistryStack(cdk.Stack):
             # Channels and keys keep their whole history.
             noncurrent_days=RETIRED_NONCURRENT_DAYS if settings.keep_releases else None,
             noncurrent_prefix=RELEASES_PREFIX,
+            reports_prefix=DEVICES_PREFIX if settings.devices else None,
             written_once=(f"{KEYS_PREFIX}*", f"{RELEASES_PREFIX}*/{RELEASE_MANIFEST}"),
         )
         grant_release_access(self.release_bucket, settings.reader_accounts)

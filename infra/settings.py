@@ -24,7 +24,7 @@ from infra.setting_checks import (
 from registry.compilation.gate_thresholds import GateThresholds
 from registry.compilation.job_time_limit import DEFAULT_SECONDS, LONGEST_SECONDS
 from registry.compilers import COMPILERS, CompilerKind, compiler_kind, compiler_names
-from registry.names import FIRST_ENVIRONMENT, KEEP_ALL, STATEMENT_DAYS, group_of
+from registry.names import FIRST_ENVIRONMENT, KEEP_ALL, NO_REPORTS, STATEMENT_DAYS, group_of
 
 CONTEXT_KEY = "cards"
 
@@ -107,6 +107,11 @@ class Settings:
             long as a release that it signed is used.
         signing_key: Which of them signs, counted from 1. ``cards release rotate-key`` must have
             signed for it before, see ``docs/devices.md``.
+        devices: Whether devices may get credentials from AWS IoT by their certificates, and report
+            what they run: a role that reads releases and writes a device's own report alone.
+        rollout_failures: A roll-out to a share of the devices is halted when more than this share
+            of those that have tested its release report a failed self-test (at least three have);
+            of no effect without ``devices``.
         statement_days: How many days a channel's signed statement is valid; it is renewed when a
             third of them is left.
         notify_email: Who is notified about releases, failures and alarms; more can subscribe to the
@@ -156,6 +161,8 @@ class Settings:
     keep_releases: int | None = setting(None, between(1, 10_000))
     signing_keys: int = setting(1, between(1, 20))
     signing_key: int = setting(1, between(1, 20))
+    devices: bool = setting(False, one_of(True, False))
+    rollout_failures: float = setting(0.05, between(0, 1))
     statement_days: int = setting(STATEMENT_DAYS, between(1, 365))
     notify_email: str | None = setting(
         None, matches(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9.-]{1,190}", "an e-mail address")
@@ -236,6 +243,11 @@ class Settings:
     def kept_releases(self) -> str:
         """``keep_releases`` as parameters and variables spell it."""
         return KEEP_ALL if self.keep_releases is None else str(self.keep_releases)
+
+    @property
+    def accepted_failures(self) -> str:
+        """``rollout_failures`` as parameters and variables spell it."""
+        return str(self.rollout_failures) if self.devices else NO_REPORTS
 
     @property
     def compile_settings(self) -> str:

@@ -21,6 +21,7 @@ METRICS = {
     NoticeKind.GATE_FAILED: "GateFailed",
     NoticeKind.NOT_COMPILED: "NotCompiled",
     NoticeKind.DAMAGED: "ReleaseDamaged",
+    NoticeKind.ROLLOUT_HALTED: "RolloutHalted",
     NoticeKind.HOLD_UNREADABLE: "HoldUnreadable",
 }
 

@@ -15,10 +15,12 @@ from lambdas.settings import (
     kept_releases,
     notifier,
     required,
+    rollout_failures,
     signing_keys,
     with_approval_rules,
 )
 from registry.automation.actions import MOVE_CHANNELS, converge, publish_actions
+from registry.automation.halted_rollouts import HALT, HALT_ROLLOUTS, halt_rollouts
 from registry.automation.moving_channels import move_channels
 from registry.convergence import Step
 from registry.releases.verification import sign_release
@@ -31,6 +33,7 @@ _deployment = with_approval_rules(
         signing_key_arns=signing_keys(),
         keep_releases=kept_releases(),
         statement_days=int(required("STATEMENT_DAYS")),
+        rollout_failures=rollout_failures(),
     )
 )
 _notifier = notifier()
@@ -43,6 +46,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
         moved = move_channels(_deployment, _notifier)
         log(Step.MOVE_CHANNEL.value, result=moved)
         return {"package": "", "step": Step.MOVE_CHANNEL.name, "result": moved}
+    if event.get("detail") == HALT_ROLLOUTS:
+        halted = halt_rollouts(_deployment, _notifier)
+        log(HALT, result=halted)
+        return {"package": "", "step": "HALT_ROLLOUT", "result": halted}
     release = release_to_sign(event)
     if release is not None:
         signed = ", ".join(sign_release(_deployment, release)) or "nothing to sign"

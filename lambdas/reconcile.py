@@ -17,6 +17,7 @@ from lambdas.settings import (
     deployment,
     kept_releases,
     required,
+    rollout_failures,
     signing_keys,
     with_approval_rules,
 )
@@ -36,6 +37,7 @@ _deployment = with_approval_rules(
         signing_key_arn=required("SIGNING_KEY_ARN"),
         signing_key_arns=signing_keys(),
         keep_releases=kept_releases(),
+        rollout_failures=rollout_failures(),
     )
 )
 _lambda = boto3.client("lambda")
@@ -64,6 +66,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     for channel, cause in report.unreadable_holds.items():
         log("hold unreadable", channel=channel, result=cause)
         count("HoldUnreadable")
+    if report.unreadable_reports:
+        log("device reports unreadable", result=report.unreadable_reports)
+        count("DeviceReportUnreadable")
     # Only a finished run resets the alarm of a stale reconciler.
     outcome = "Reconciled" if report.finished else "ReconcilerInterrupted"
     count(outcome, VersionsLooked=report.looked, VersionsRepaired=len(report.repairs))

@@ -11,7 +11,7 @@ import boto3
 from lambdas.metrics import count_notice
 from registry.compilation.compile_settings import CompileSettings
 from registry.compilation.jobs import CompileJobSettings
-from registry.deployment import Deployment, kept_count
+from registry.deployment import Deployment, accepted_failures, kept_count
 from registry.names import NO_NETWORK, STATEMENT_DAYS
 from registry.notices import Notifier
 
@@ -41,6 +41,7 @@ def deployment(
     signing_key_arns: tuple[str, ...] = (),
     keep_releases: int | None = None,
     statement_days: int = STATEMENT_DAYS,
+    rollout_failures: float | None = None,
 ) -> Deployment:
     """The clients, names and settings of the deployment that the function belongs to.
 
@@ -50,6 +51,8 @@ def deployment(
         statement_days: For the function that signs channel statements.
         keep_releases: :func:`kept_releases`, for a function that retires releases or finds those
             to retire.
+        rollout_failures: :func:`rollout_failures`, for a function that halts roll-outs or finds
+            those to halt.
     """
     # boto3's stubs know services by literal names alone.
     client: Any = boto3.client
@@ -64,6 +67,7 @@ def deployment(
         keep_releases=keep_releases,
         environment=required("ENVIRONMENT"),
         statement_days=statement_days,
+        rollout_failures=rollout_failures,
     )
 
 
@@ -84,6 +88,11 @@ def with_approval_rules(deployment: Deployment) -> Deployment:
 def kept_releases() -> int | None:
     """How many of the newest releases are kept; None for all."""
     return kept_count(required("KEEP_RELEASES"))
+
+
+def rollout_failures() -> float | None:
+    """The share of failed self-tests that is accepted; None where devices report nothing."""
+    return accepted_failures(required("ROLLOUT_FAILURES"))
 
 
 def notifier() -> Notifier:

@@ -14,6 +14,7 @@ from registry.names import (
     LATER_PARAMETERS,
     NO_KEYS,
     NO_NETWORK,
+    NO_REPORTS,
     NO_REPOSITORY,
     NO_TOKEN,
     PARAMETER_ROOT,
@@ -63,6 +64,8 @@ class Deployment:
         four_eyes: Whether a version that its submitter approved is not released.
         publisher_role_arn: Role of the function that publishes, which alone updates versions
             beside people; empty for a caller that observes and updates none.
+        rollout_failures: The share of failed self-tests beyond which a roll-out is halted, 0 to 1;
+            None where devices report nothing.
         now: The clock.
     """
 
@@ -78,6 +81,7 @@ class Deployment:
     signing_key_arns: tuple[str, ...] = ()
     four_eyes: bool = False
     publisher_role_arn: str = ""
+    rollout_failures: float | None = None
     now: Callable[[], datetime] = utc_now
 
     @property
@@ -136,6 +140,8 @@ class DeployedNames:
         notice_topic_arn: The SNS topic of the notices.
         signing_key_arns: Every signing key that is deployed, oldest first, joined by commas, or
             ``none`` where an earlier state is deployed.
+        rollout_failures: The share of failed self-tests beyond which a roll-out is halted, or
+            ``none`` where devices report nothing.
         job_subnets: Ids of the subnets that jobs run in, joined by commas, or ``none``.
         job_security_group: Id of their security group, or ``none``.
     """
@@ -162,6 +168,7 @@ class DeployedNames:
     reconciler_function: str = ""
     notice_topic_arn: str = ""
     signing_key_arns: str = NO_KEYS
+    rollout_failures: str = NO_REPORTS
     job_subnets: str = NO_NETWORK
     job_security_group: str = NO_NETWORK
 
@@ -190,6 +197,7 @@ class DeployedNames:
             signing_key_arns=self.signing_keys,
             four_eyes=self.four_eyes == "true",
             publisher_role_arn=self.publisher_role_arn,
+            rollout_failures=accepted_failures(self.rollout_failures),
         )
 
     @classmethod
@@ -217,6 +225,27 @@ class DeployedNames:
         values = {key.replace("-", "_"): value for key, value in found.items()}
         known = {field.name for field in fields(cls)}
         return cls(environment=environment, **{k: v for k, v in values.items() if k in known})
+
+
+def accepted_failures(text: str) -> float | None:
+    """The share of failed self-tests that is accepted, by the parameter or variable that says it;
+    None where devices report nothing.
+
+    Raises:
+        DeploymentError: It is neither a number from 0 to 1 nor ``none``.
+    """
+    if text == NO_REPORTS:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise DeploymentError(
+            f"rollout-failures {text!r}: must be a number from 0 to 1 or {NO_REPORTS!r}; deploy "
+            "again with -c cards.rollout_failures=…"
+        )
+    return share
 
 
 def kept_count(text: str) -> int | None:

@@ -53,6 +53,8 @@ RECONCILER_PREFIX = "reconciler/"
 RELEASES_PREFIX = "releases/"
 CHANNELS_PREFIX = "channels/"
 KEYS_PREFIX = "keys/"
+#: The successor of each signing key.
+KEY_ROTATION_PREFIX = f"{KEYS_PREFIX}rotation/"
 #: ``devices/<device id>/status.json``: what each device reports of itself (:mod:`registry.fleet`).
 DEVICES_PREFIX = "devices/"
 #: A device's report, below its own prefix.
@@ -81,6 +83,8 @@ NO_TOKEN = "none"  # noqa: S105
 NO_NETWORK = "none"
 #: What stands in parameters and variables where no list of signing keys is known.
 NO_KEYS = "none"
+#: What stands in parameters and variables where devices report nothing.
+NO_REPORTS = "none"
 #: What stands in parameters and variables where every release is kept.
 KEEP_ALL = "all"
 #: How many days a channel statement is valid, where the settings say nothing else.
@@ -114,13 +118,14 @@ PARAMETERS = (
     "notice-topic-arn",
     "job-subnets",
     "job-security-group",
+    "rollout-failures",
 )
 
 #: What deployments of an earlier state do not have; they are good for everything else.
 LATER_PARAMETERS = frozenset(
     {"hub-token-secret", "compiler-repository", "stable-channel", "notice-topic-arn"}
     | {"keep-releases", "signing-key-arns", "four-eyes", "publisher-role-arn"}
-    | {"job-subnets", "job-security-group"}
+    | {"job-subnets", "job-security-group", "rollout-failures"}
     | {f"{name}-function" for name in ("register", "compile", "publish", "reconciler")}
 )
 

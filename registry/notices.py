@@ -32,6 +32,7 @@ class NoticeKind(Enum):
     NOT_COMPILED = "not compiled"
     HOLD_UNREADABLE = "hold cannot be read"
     DAMAGED = "release damaged"
+    ROLLOUT_HALTED = "roll-out halted"
 
 
 @dataclass(frozen=True)

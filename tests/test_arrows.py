@@ -82,10 +82,11 @@ FOLDERS = {
     },
     "cli": {
         "program": {
-            *("data", "demo", "export", "index", "operations", "registry", "release", "report"),
-            "train",
+            *("data", "demo", "devices", "export", "index", "operations", "registry", "release"),
+            *("report", "train"),
         },
         "data": set(),
+        "devices": set(),
         "release": set(),
         "export": set(),
         "index": {"data", "release"},

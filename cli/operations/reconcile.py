@@ -104,6 +104,10 @@ def _print(
 
     for each in report.failures:
         print_stderr(f"cards: {each.what}: could not be checked ({each.cause})")
+    if report.unreadable_reports:
+        print_stderr(
+            f"cards: {report.unreadable_reports} objects are no device's report: cards devices list"
+        )
     for version in waiting:
         by = ", ".join(version.authors)
         print_line(

@@ -9,6 +9,7 @@ import typer
 from cli import local, recognise
 from cli.data import commands as data
 from cli.demo import command as demo
+from cli.devices import commands as devices
 from cli.export import commands as export
 from cli.export import hailo, hef
 from cli.index import commands as index
@@ -60,6 +61,7 @@ app.add_typer(export.app, name="export")
 app.add_typer(hef.app, name="hef")
 app.add_typer(hailo.app, name="hailo")
 app.add_typer(release.app, name="release")
+app.add_typer(devices.app, name="devices")
 app.add_typer(index.app, name="index")
 app.add_typer(dlq.app, name="dlq")
 app.command("trace", epilog=trace.EPILOG)(trace.trace)

@@ -17,6 +17,7 @@ from typing import Any
 from registry.automation import reconciler_state
 from registry.automation.actions import MOVE_CHANNELS
 from registry.automation.channel_checks import channel_faults
+from registry.automation.halted_rollouts import HALT, HALT_ROLLOUTS, check_rollouts
 from registry.automation.observation import ObservedChannels, VersionRef, observe
 from registry.automation.reconciler_state import State
 from registry.automation.unregistered_jobs import unregistered_jobs
@@ -89,6 +90,8 @@ class ReconciliationReport:
         finished: Whether the run reached the last version.
         failures: What could not be checked or forwarded; the run went on after each.
         unreadable_holds: The cause, by channel whose hold cannot be read.
+        unreadable_reports: How many objects below ``devices/`` are no device's report; they are
+            read while a release is rolled out to a share of the devices.
     """
 
     versions: int = 0
@@ -97,6 +100,7 @@ class ReconciliationReport:
     finished: bool = False
     failures: list[Failure] = field(default_factory=list)
     unreadable_holds: Mapping[str, str] = field(default_factory=dict)
+    unreadable_reports: int = 0
 
 
 def reconcile(
@@ -160,6 +164,8 @@ class _Run:
         if faulty:
             out_of_date = " and ".join(sorted(faulty))
             self._forward(Repair(out_of_date, Step.MOVE_CHANNEL.value, PUBLISHER, MOVE_CHANNELS))
+        with self._recording_failures("roll-outs"):
+            self._check_rollouts()
         unsettled = unsettled_versions(
             lists, self._compile_settings, self._moment, self._since, state
         )
@@ -178,6 +184,14 @@ class _Run:
         self._conclude(lists)
         if record:
             reconciler_state.write(self._deployment, state)
+
+    def _check_rollouts(self) -> None:
+        """Forwards what devices' reports show to be halted."""
+        check = check_rollouts(self._deployment)
+        self.report.unreadable_reports = len(check.reports.unreadable)
+        if check.failing:
+            channels = " and ".join(each.rollout.channel for each in check.failing)
+            self._forward(Repair(channels, HALT, PUBLISHER, HALT_ROLLOUTS))
 
     def _check(self, candidate: Candidate, lists: VersionLists) -> None:
         """Observes one version, and forwards its repair; a version with one stays open."""

@@ -157,10 +157,21 @@ def read_hold(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> Hold 
     Raises:
         ChannelError: The object is no hold.
     """
+    return read_stored_hold(s3, bucket, channel)[0]
+
+
+def read_stored_hold(
+    s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL
+) -> tuple[Hold | None, str | None]:
+    """The hold on a channel and its object's ETag; (None, None) where there is none.
+
+    Raises:
+        ChannelError: The object is no hold.
+    """
     key = hold_key(channel)
-    document, _ = read_object(s3, bucket, key)
+    document, etag = read_object(s3, bucket, key)
     if document is None:
-        return None
+        return None, None
     label = f"channel {channel}: s3://{bucket}/{key}"
     words = [document.get(key) for key in ("by", "at", "reason")]
     rollout = document.get("rollout", ALL_DEVICES)  # earlier versions wrote none
@@ -169,11 +180,30 @@ def read_hold(s3: S3Client, bucket: str, channel: str = STABLE_CHANNEL) -> Hold 
     ):
         raise ChannelError(f"{label} is no hold; delete it or promote again")
     by, at, reason = map(str, words)
-    return Hold(_pointer(document, label), by, at, reason, rollout)
+    return Hold(_pointer(document, label), by, at, reason, rollout), etag
 
 
-def hold(s3: S3Client, bucket: str, wanted: Hold, channel: str = STABLE_CHANNEL) -> None:
-    """Writes down that a channel is to stay at a release."""
+def hold(
+    s3: S3Client,
+    bucket: str,
+    wanted: Hold,
+    channel: str = STABLE_CHANNEL,
+    *,
+    instead_of: str | None = None,
+) -> None:
+    """Writes down that a channel is to stay at a release.
+
+    Args:
+        s3: A boto3 S3 client.
+        bucket: The release bucket.
+        wanted: The hold.
+        channel: The channel's name.
+        instead_of: ETag of the hold that it takes the place of; None replaces any.
+
+    Raises:
+        ClientError: Another hold is there than ``instead_of``, or S3 refused.
+    """
+    condition: dict[str, Any] = {"IfMatch": instead_of} if instead_of else {}
     fields = asdict(wanted)
     body = {**fields.pop("pointer"), **fields}
     s3.put_object(
@@ -181,6 +211,7 @@ def hold(s3: S3Client, bucket: str, wanted: Hold, channel: str = STABLE_CHANNEL)
         Key=hold_key(channel),
         Body=json.dumps({"channel": channel, **body}, indent=2).encode(),
         ContentType="application/json",
+        **condition,
     )
 
 

@@ -27,7 +27,7 @@ ARN = f"{_ACCOUNT}:model-package/cards/1"
 _VALUES = {
     "group-name": "cards", "training-bucket": "training", "release-bucket": "releases",
     "mlflow-bucket": "mlflow", "compiler": "onnx-int8", "keep-releases": "all",
-    "stable-follows": "approval",
+    "stable-follows": "approval", "rollout-failures": "0.05",
     "training-role-arn": "arn:aws:iam::123456789012:role/training",
     "compile-role-arn": "arn:aws:iam::123456789012:role/compile",
     "signing-key-arn": "arn:aws:kms:us-east-2:123456789012:key/1",

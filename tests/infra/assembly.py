@@ -118,6 +118,7 @@ class Assembly:
             "AWS::IAM::Role": f"arn:aws:iam::{prefix}role/",
             "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{prefix}function:",
             "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{prefix}",
+            "AWS::IoT::RoleAlias": f"arn:aws:iot:{REGION}:{prefix}rolealias/",
             "AWS::ECR::Repository": f"arn:aws:ecr:{REGION}:{prefix}repository/",
             "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{prefix}key/",
             "AWS::Events::Rule": f"arn:aws:events:{REGION}:{prefix}rule/",

@@ -22,6 +22,7 @@ KINDS = {
         notify_email="a@example.com",
         keep_releases=20,
         reader_accounts=("222222222222",),
+        devices=True,
     ),
 }
 

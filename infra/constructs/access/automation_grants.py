@@ -22,6 +22,7 @@ from registry.names import (
     CHANNELS_PREFIX,
     COMPILATIONS_PREFIX,
     COMPILE_JOB_PREFIX,
+    DEVICES_PREFIX,
     JOBS_PREFIX,
     KEYS_PREFIX,
     LINEAGE_ACTION_PREFIX,
@@ -95,7 +96,7 @@ def compile_statements(
 
 
 def publish_statements(
-    registry: RegistryStack, topic_arn: str, *, deletes_old_releases: bool
+    registry: RegistryStack, topic_arn: str, *, deletes_old_releases: bool, reads_reports: bool
 ) -> list[iam.PolicyStatement]:
     """Register what was compiled, write and sign the release or withdraw it, notify people, write
     release or failure on the version.
@@ -104,6 +105,7 @@ def publish_statements(
         registry: The stateful stack.
         topic_arn: The topic of notices.
         deletes_old_releases: Whether old releases are retired, which deletes their files.
+        reads_reports: Whether devices report, and roll-outs are halted by what they say.
     """
     training = (JOBS_PREFIX, COMPILATIONS_PREFIX, NAMES_PREFIX, APPROVED_PREFIX)
     return [
@@ -123,6 +125,7 @@ def publish_statements(
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, (*READ, *WRITE), *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        *_reports(registry, reads_reports),
         # A release without its manifest, or with the mark, is absent. Files go by retention alone.
         iam.PolicyStatement(
             actions=["s3:DeleteObject"],
@@ -142,9 +145,15 @@ def publish_statements(
 
 
 def reconcile_statements(
-    registry: RegistryStack, functions: Sequence[str]
+    registry: RegistryStack, functions: Sequence[str], *, reads_reports: bool
 ) -> list[iam.PolicyStatement]:
-    """Read everything, verify what the channels show, and call the functions that repair."""
+    """Read everything, verify what the channels show, and call the functions that repair.
+
+    Args:
+        registry: The stateful stack.
+        functions: ARNs of the functions that repair.
+        reads_reports: Whether devices report.
+    """
     training = (
         *(JOBS_PREFIX, APPROVED_PREFIX),
         *(COMPILATIONS_PREFIX, NAMES_PREFIX, RECONCILER_PREFIX),
@@ -168,9 +177,18 @@ def reconcile_statements(
         listing(registry.training_bucket, *training),
         objects(registry.release_bucket, READ, *_RELEASE_PREFIXES),
         listing(registry.release_bucket, *_RELEASE_PREFIXES),
+        *_reports(registry, reads_reports),
         _verify(registry),
         iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=list(functions)),
     ]
+
+
+def _reports(registry: RegistryStack, wanted: bool) -> list[iam.PolicyStatement]:
+    """Read what devices report."""
+    if not wanted:
+        return []
+    bucket = registry.release_bucket
+    return [objects(bucket, READ, DEVICES_PREFIX), listing(bucket, DEVICES_PREFIX)]
 
 
 def _lineage(registry: RegistryStack) -> list[iam.PolicyStatement]:

@@ -19,6 +19,7 @@ from registry.names import (
     CHANNELS_PREFIX,
     COMPILATIONS_PREFIX,
     COMPILE_JOB_PREFIX,
+    DEVICES_PREFIX,
     NAMES_PREFIX,
     PARAMETER_ROOT,
     RELEASES_PREFIX,
@@ -83,7 +84,7 @@ def operator_statements(
             REPORT_PAGES_PREFIX,
             WEIGHTS_PREFIX,
         ),
-        objects(registry.release_bucket, READ, RELEASES_PREFIX, CHANNELS_PREFIX),
+        objects(registry.release_bucket, READ, *_shown(settings)),
         # HeadBucket needs it too: HeadBucket has no prefix to bind it to.
         iam.PolicyStatement(
             actions=["s3:ListBucket", "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration"],
@@ -160,8 +161,8 @@ def releaser_statements(
         ),
         objects(registry.training_bucket, READ, COMPILATIONS_PREFIX, NAMES_PREFIX),
         listing(registry.training_bucket, COMPILATIONS_PREFIX, NAMES_PREFIX),
-        objects(registry.release_bucket, READ, RELEASES_PREFIX, CHANNELS_PREFIX),
-        listing(registry.release_bucket, RELEASES_PREFIX, CHANNELS_PREFIX),
+        objects(registry.release_bucket, READ, *_shown(settings)),
+        listing(registry.release_bucket, *_shown(settings)),
         iam.PolicyStatement(
             actions=["s3:PutObject", "s3:DeleteObject"],
             resources=[
@@ -191,6 +192,12 @@ def releaser_statements(
             resources=[deployed("sqs", "")],
         ),
     ]
+
+
+def _shown(settings: Settings) -> tuple[str, ...]:
+    """What of the release bucket people look at."""
+    reports = (DEVICES_PREFIX,) if settings.devices else ()
+    return (RELEASES_PREFIX, CHANNELS_PREFIX, *reports)
 
 
 def _mlflow(settings: Settings, registry: RegistryStack) -> list[iam.PolicyStatement]:

@@ -26,6 +26,7 @@ class FunctionEnvironment:
             **self._deployment(),
             "MLFLOW_URI": self.registry.mlflow.uri,
             "NOTICE_TOPIC_ARN": topic_arn,
+            "ROLLOUT_FAILURES": self.settings.accepted_failures,
         }
 
     def _deployment(self) -> dict[str, str]:
@@ -76,6 +77,7 @@ class FunctionEnvironment:
             "PUBLISHER_ROLE_ARN": publisher_role_arn,
             "PUBLISH_FUNCTION": publish,
             "REGISTER_FUNCTION": register,
+            "ROLLOUT_FAILURES": self.settings.accepted_failures,
             "SIGNING_KEY_ARN": self.registry.signing_key.key_arn,
             "SIGNING_KEY_ARNS": ",".join(key.key_arn for key in self.registry.signing_keys),
         }

@@ -96,6 +96,13 @@ class Alarms(Construct):
             "A release in a channel is not what was signed, and was withdrawn: somebody has "
             "changed the release bucket. The notice says what: cards release list",
         )
+        if settings.devices:
+            self._alarm(
+                "RolloutHalted",
+                counted(settings, "RolloutHalted"),
+                "The self-test of a release failed on too many devices, and its roll-out was "
+                "halted: cards devices list",
+            )
         self._alarm(
             "VersionFailed",
             counted(settings, "VersionFailed"),

@@ -22,6 +22,7 @@ _OUTCOMES = (
         "RunFailed",
         "ReleaseDamaged",
         "HoldUnreadable",
+        "RolloutHalted",
         "VersionFailed",
     ),
 )

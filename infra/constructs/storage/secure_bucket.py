@@ -13,6 +13,8 @@ from constructs import Construct
 from infra.constructs.nag import accept
 
 ABANDONED_UPLOAD_DAYS = 7
+#: After so many days without another one a report goes.
+REPORT_DAYS = 365
 
 
 class SecureBucket(s3.Bucket):
@@ -26,6 +28,8 @@ class SecureBucket(s3.Bucket):
         retain: Whether the bucket outlives its stack.
         noncurrent_days: After how many days an overwritten version goes; None keeps all.
         noncurrent_prefix: Of which objects; all unless given.
+        reports_prefix: Objects that are written again and again, of which the newest counts: an
+            overwritten one goes after a day, and one that is not written again after a year.
         written_once: Patterns of keys that nobody may overwrite. Copying to them is refused too,
             since S3 takes no condition with a copy.
     """
@@ -40,6 +44,7 @@ class SecureBucket(s3.Bucket):
         retain: bool,
         noncurrent_days: int | None = None,
         noncurrent_prefix: str | None = None,
+        reports_prefix: str | None = None,
         written_once: Sequence[str] = (),
     ) -> None:
         rules = [
@@ -56,6 +61,15 @@ class SecureBucket(s3.Bucket):
                     noncurrent_version_expiration=cdk.Duration.days(noncurrent_days),
                     # Of a deleted object nothing is left to mark once its versions have gone.
                     expired_object_delete_marker=True,
+                )
+            )
+        if reports_prefix is not None:
+            rules.append(
+                s3.LifecycleRule(
+                    id="reports",
+                    prefix=reports_prefix,
+                    expiration=cdk.Duration.days(REPORT_DAYS),
+                    noncurrent_version_expiration=cdk.Duration.days(1),
                 )
             )
         super().__init__(

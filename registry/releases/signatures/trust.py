@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from registry.names import KEYS_PREFIX
+from registry.names import KEY_ROTATION_PREFIX
 from registry.releases.signatures.envelope import (
     Envelope,
     EnvelopeError,
@@ -169,7 +169,7 @@ def fingerprint(pem: str) -> str:
 
 def rotation_key(old_fingerprint: str) -> str:
     """Where in the release bucket the successor of a key is."""
-    return f"{KEYS_PREFIX}rotation/{old_fingerprint}.json"
+    return f"{KEY_ROTATION_PREFIX}{old_fingerprint}.json"
 
 
 def sign_rotation(identity: str, old: str, new: str, sign: Sign, now: datetime) -> Envelope:

@@ -65,6 +65,7 @@ _VARIABLES = {
     "PUBLISHER_ROLE_ARN": PUBLISHER_ROLE,
     "NOTICE_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:notices",
     "STATEMENT_DAYS": "30",
+    "ROLLOUT_FAILURES": "0.05",
     "SIGNING_KEY_ARNS": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234",
     "SIGNING_KEY_ARN": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234",
     "PUBLISH_FUNCTION": "publish",

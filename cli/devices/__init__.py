@@ -1,0 +1,1 @@
+"""``cards devices``: what the devices of a deployment report of themselves."""
