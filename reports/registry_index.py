@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from reports.rendering import registry_page
 
+#: The status of a version that an approval would release; others that are pending are
+#: steps on the way to one. The template looks for the same words.
+WAITING = "waits for approval"
 #: Versions in one index: a page stays within its bound, and the newest come first.
 ROWS = 2000
 _TEXT = 300
@@ -17,7 +20,7 @@ class Entry:
     """A version in the index.
 
     Attributes:
-        status: ``live``, or the approval in a word.
+        status: ``live``, :data:`WAITING`, or the approval in a word.
         registered: When, in UTC.
         summary: Of its description.
         reason: Why it was approved or rejected, or failed; empty where that was not read.

@@ -61,7 +61,7 @@ def demo(
     cards demo
     cards demo --cards my-cards/
 
-    It takes a few minutes on two cores. Run again, it deploys nothing new and makes version 2.
+    It takes 5 to 15 minutes on two cores. Run again, it deploys nothing new and makes version 2.
     """
     from cli.demo.summary import write_summary
 

@@ -49,8 +49,9 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output",
+            "--out",
             "-o",
+            "--output",
             help="The file to write, or with --all the folder; by default NAME.html, or report/.",
             show_default=False,
         ),
@@ -83,7 +84,8 @@ def report(
         if as_json:
             print_json({"index": str(folder / "index.html"), "pages": written})
         else:
-            print_line(f"wrote {folder / 'index.html'}, and {len(written)} pages beside it")
+            pages = f"{len(written)} page{'' if len(written) == 1 else 's'}"
+            print_line(f"wrote {folder / 'index.html'}, and {pages} beside it")
         _open(folder / "index.html", open_it)
         return
     package = find_package(aws, name)
@@ -154,7 +156,7 @@ def _write_all(aws: AwsSession, folder: Path) -> list[str]:
     from cli.version_facts import STATUS_WORDS
     from registry.releases import pointers
     from registry.versions.packages import PENDING, REJECTED, describe, iterate
-    from reports.registry_index import Entry, index_page
+    from reports.registry_index import WAITING, Entry, index_page
 
     deployment = aws.deployment
     pointer, _ = pointers.read(deployment.s3, deployment.release_bucket)
@@ -176,10 +178,11 @@ def _write_all(aws: AwsSession, folder: Path) -> list[str]:
         reason = ""
         if package is not None:
             reason = package.approval_description or row.failure or ""
+        status = WAITING if waits else STATUS_WORDS.get(row.approval, row.approval)
         entries.append(
             Entry(
                 name=str(row.name or row.arn),
-                status="live" if row.arn == live else STATUS_WORDS.get(row.approval, row.approval),
+                status="live" if row.arn == live else status,
                 registered=f"{row.created:%Y-%m-%d %H:%M}",
                 summary=row.summary,
                 reason=reason or row.failure or "",

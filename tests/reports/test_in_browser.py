@@ -13,7 +13,7 @@ from reports.assembly import PageContext, assemble
 from reports.drawings.embedding_map import embedding_map
 from reports.evidence import Confusion
 from reports.page import Ancestor
-from reports.registry_index import Entry, index_page
+from reports.registry_index import WAITING, Entry, index_page
 from reports.release_page import release_page
 from reports.rendering import version_page
 from tests.browser import Opened, needs_chromium, running
@@ -53,7 +53,7 @@ def release() -> str:
 def index() -> str:
     rows = [
         Entry(f"student-a-stage2-v{number}", status, "2026-01-02 03:04", "top-1 0.9", page="a.html")
-        for number, status in enumerate(("pending", "live", "rejected"), start=1)
+        for number, status in enumerate((WAITING, "live", "rejected"), start=1)
     ]
     return index_page("a-group", rows)
 

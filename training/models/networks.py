@@ -40,9 +40,13 @@ class Teacher(nn.Module):
         self._frozen = _frozen(self.backbone, config)
         features = int(self.backbone.num_features)
         hidden = config.projection_width
-        first = [nn.Linear(features, hidden, bias=False), nn.BatchNorm1d(hidden), nn.GELU()]
+        first = (
+            (nn.Linear(features, hidden, bias=False), nn.BatchNorm1d(hidden), nn.GELU())
+            if hidden
+            else ()
+        )
         self.projection = nn.Sequential(
-            *(first if hidden else []),
+            *first,
             nn.Linear(hidden or features, config.embedding_dim, bias=False),
             nn.BatchNorm1d(config.embedding_dim),
         )
