@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, cast
 
 from registry.untrusted.text import one_line
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
 
 #: Where our own exceptions come from: their message is written for people.
 _OURS = ("cli.", "registry.", "recognition.", "export.", "training.", "localcloud.")
@@ -59,10 +63,14 @@ def describe(error: BaseException) -> str:
 def _describe_aws(error: BaseException) -> str:
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
+        from registry.aws_errors import Meaning, means
+
         code = answer.get("Error", {}).get("Code", "")
         message = one_line(str(answer.get("Error", {}).get("Message", "")))
         operation = getattr(error, "operation_name", "AWS")
         remedy = ""
+        if means(cast("ClientError", error), Meaning.NO_BUCKET):
+            return f"{operation}: {_missing_bucket(answer['Error'])}"
         if code in ("ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException"):
             remedy = "; renew the credentials"
         return f"{operation}: {code}: {message}{remedy}"
@@ -71,3 +79,13 @@ def _describe_aws(error: BaseException) -> str:
         if kind.__name__ in _REMEDIES:
             return f"{_REMEDIES[kind.__name__]} ({text}); {_HINT}"
     return text
+
+
+def _missing_bucket(answer: dict[str, str]) -> str:
+    """S3 names the bucket beside its message, or in the resource that was asked for."""
+    name = answer.get("BucketName") or answer.get("Resource", "").strip("/").partition("/")[0]
+    named = f"s3://{one_line(name)}" if name else "the bucket"
+    return (
+        f"{named} does not exist: it was deleted, or lies in another account or region; "
+        "cards doctor shows which, and what brings it back"
+    )

@@ -35,6 +35,10 @@ MLFLOW_NONE = "none"
 BY_APPROVAL, BY_PROMOTION = "approval", "promotion"
 PUBLIC, ISOLATED = "public", "isolated"
 KMS, S3_MANAGED = "kms", "s3"
+#: The stack with what starts by itself; CloudFormation names its parts.
+AUTOMATION = "automation"
+#: What the stacks of an environment are called behind its name.
+STACKS = ("registry", "access", AUTOMATION)
 
 #: The only retention times that CloudWatch Logs takes, in days (``PutRetentionPolicy``).
 LOG_RETENTION_DAYS = (
@@ -137,8 +141,10 @@ class Settings:
     environment: str = setting(
         FIRST_ENVIRONMENT,
         matches(
-            r"[a-z](?:-?[a-z0-9]){0,15}",
-            "1 to 16 lower-case letters, digits and single hyphens, beginning with a letter",
+            # Policies of environment `a` name `cards-a-automation-*`.
+            rf"(?!.*-{AUTOMATION}(?:-|$))[a-z](?:-?[a-z0-9]){{0,15}}",
+            "1 to 16 lower-case letters, digits and single hyphens, beginning with a letter, and "
+            f"without the word {AUTOMATION} behind a hyphen",
         ),
     )
     group_name: str | None = setting(

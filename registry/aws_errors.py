@@ -21,6 +21,8 @@ class Meaning(Enum):
     MISSING = auto()
     #: S3 has no such bucket or version, or no object can have such an address.
     NO_SUCH_ADDRESS = auto()
+    #: S3 has no such bucket.
+    NO_BUCKET = auto()
     #: The caller may not.
     DENIED = auto()
     #: A conditional write found that another writer was first.
@@ -96,6 +98,10 @@ KNOWN: Mapping[Meaning, tuple[KnownError, ...]] = {
             "https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html",
         ),
         KnownError(
+            "NotFound",
+            "https://docs.aws.amazon.com/sns/latest/api/API_GetTopicAttributes.html",
+        ),
+        KnownError(
             "ServerSideEncryptionConfigurationNotFoundError",
             "https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketEncryption.html",
         ),
@@ -128,6 +134,7 @@ KNOWN: Mapping[Meaning, tuple[KnownError, ...]] = {
         KnownError("InvalidBucketName", _S3),
         KnownError("400", _S3_HEAD),
     ),
+    Meaning.NO_BUCKET: (KnownError("NoSuchBucket", _S3),),
     Meaning.DENIED: (
         KnownError("AccessDenied", _S3),
         KnownError("403", _S3_HEAD),

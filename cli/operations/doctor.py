@@ -27,7 +27,7 @@ def doctor(as_json: AsJson = False, environment: Environment = DEFAULT_ENVIRONME
     account      region, credentials, clock, deployment, stacks, variables, next deployment
     registry     group, names, buckets, signing key, initial weights
     permissions  yours, and each role's in both directions
-    automation   functions, rules, dead-letter queues, compiler, MLflow
+    automation   functions, rules, dead-letter queues, notices, compiler, MLflow
     releases     approved versions without a release, the stable channel
 
     It changes nothing. Exits with 1 where something failed.
@@ -56,6 +56,7 @@ def checks() -> Sequence[Check]:
         deployed_names,
         initial_weights,
         machine,
+        notices,
         permissions,
         releases,
         storage,
@@ -63,8 +64,8 @@ def checks() -> Sequence[Check]:
         variables,
     )
 
-    account_first = (account, variables, deployed_names, storage, automation, permissions)
-    modules = (*account_first, tracking, compiler, releases, initial_weights, machine)
+    account_first = (account, variables, deployed_names, storage, automation, notices)
+    modules = (*account_first, permissions, tracking, compiler, releases, initial_weights, machine)
     return [check for module in modules for check in module.CHECKS]
 
 

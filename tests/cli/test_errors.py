@@ -14,12 +14,24 @@ HTTP_FAULT = botocore.exceptions.ClientError(
 )
 
 
+def no_bucket(**where: str) -> botocore.exceptions.ClientError:
+    """S3's answer, with the bucket where S3 names it."""
+    answer = {"Code": "NoSuchBucket", "Message": "The specified bucket does not exist", **where}
+    return botocore.exceptions.ClientError({"Error": answer}, "GetObject")  # type: ignore[typeddict-item]
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (CliError("a\n  b"), ["a b"]),
         (ModelNameError("model name: no"), ["model name: no"]),
         (HTTP_FAULT, ["CreateTrainingJob", "AccessDeniedException", "not authorized to do it"]),
+        (
+            no_bucket(BucketName="cards-prod-releases"),
+            ["GetObject", "s3://cards-prod-releases", "does not exist", "cards doctor"],
+        ),
+        (no_bucket(Resource="/cards-releases/a/b"), ["s3://cards-releases ", "cards doctor"]),
+        (no_bucket(), ["GetObject: the bucket does not exist", "cards doctor"]),
         (botocore.exceptions.NoCredentialsError(), ["credentials", "cards local env"]),
         (
             botocore.exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),

@@ -46,7 +46,7 @@ def functions(context: CheckContext) -> Iterator[CheckResult]:
     for name, without in FUNCTIONS.items():
         configuration = context.functions.get(name)
         if configuration is None:
-            yield failed(f"{name} was deleted: {without}", context.deploy)
+            yield failed(f"{name} was deleted: {without}", context.restore)
             well = False
             continue
         physical = configuration["FunctionName"]
@@ -59,7 +59,7 @@ def functions(context: CheckContext) -> Iterator[CheckResult]:
             if not is_missing(error):
                 raise
             retries = {}
-        for result in judge_function(name, configuration, reserved, retries, context.deploy):
+        for result in judge_function(name, configuration, reserved, retries, context.restore):
             well = False
             yield result
     if well:
@@ -71,7 +71,7 @@ def judge_function(
     configuration: Mapping[str, Any],
     reserved: int | None,
     retries: Mapping[str, Any],
-    deploy: str,
+    restore: str,
 ) -> Iterator[CheckResult]:
     """What keeps a function from running, or lets an event be lost."""
     without, physical = FUNCTIONS[name], configuration["FunctionName"]
@@ -82,14 +82,14 @@ def judge_function(
         )
     state = configuration.get("State", "Active")
     if state in ("Failed", "Inactive"):
-        yield failed(f"{name} is {state}: {configuration.get('StateReason', without)}", deploy)
+        yield failed(f"{name} is {state}: {configuration.get('StateReason', without)}", restore)
     if configuration.get("LastUpdateStatus") == "Failed":
         reason = configuration.get("LastUpdateStatusReason", "no reason given")
-        yield failed(f"{name}: its last update failed: {reason}", deploy)
+        yield failed(f"{name}: its last update failed: {reason}", restore)
     if not configuration.get("DeadLetterConfig", {}).get("TargetArn"):
-        yield warning(f"{name} has no dead-letter queue: what it fails on is lost", deploy)
+        yield warning(f"{name} has no dead-letter queue: what it fails on is lost", restore)
     if not retries.get("MaximumRetryAttempts"):
-        yield warning(f"{name} is not tried again when it fails", deploy)
+        yield warning(f"{name} is not tried again when it fails", restore)
 
 
 def rules(context: CheckContext) -> Iterator[CheckResult]:
@@ -113,7 +113,7 @@ def rules(context: CheckContext) -> Iterator[CheckResult]:
             state, targets = "deleted", []
         configuration = context.functions.get(name)
         arn = str(configuration["FunctionArn"]) if configuration else ""
-        for result in judge_rule(name, rule, state, targets, arn, context.deploy):
+        for result in judge_rule(name, rule, state, targets, arn, context.restore):
             well = False
             yield result
     if well:
@@ -126,12 +126,12 @@ def judge_rule(
     state: str,
     targets: list[dict[str, Any]],
     function_arn: str,
-    deploy: str,
+    restore: str,
 ) -> Iterator[CheckResult]:
     """What keeps a rule's events from its function."""
     without = FUNCTIONS.get(name, "nothing follows")
     if state == "deleted":
-        yield failed(f"{name}'s rule was deleted: {without}", deploy)
+        yield failed(f"{name}'s rule was deleted: {without}", restore)
         return
     if state != "ENABLED":
         yield failed(
@@ -139,9 +139,9 @@ def judge_rule(
         )
     own_targets = [target for target in targets if function_arn and target["Arn"] == function_arn]
     if not own_targets:
-        yield failed(f"{name}'s rule does not fire its function: {without}", deploy)
+        yield failed(f"{name}'s rule does not fire its function: {without}", restore)
     elif not own_targets[0].get("DeadLetterConfig", {}).get("Arn"):
-        yield warning(f"{name}'s rule has no dead-letter queue: its events can be lost", deploy)
+        yield warning(f"{name}'s rule has no dead-letter queue: its events can be lost", restore)
 
 
 def queues(context: CheckContext) -> Iterator[CheckResult]:
@@ -165,7 +165,7 @@ def queues(context: CheckContext) -> Iterator[CheckResult]:
         except ClientError as error:
             if not is_missing(error):
                 raise
-            yield failed(f"{logical}: the queue was deleted", context.deploy)
+            yield failed(f"{logical}: the queue was deleted", context.restore)
             well = False
             continue
         waiting = sum(int(value) for value in attributes.values())

@@ -103,6 +103,15 @@ class CheckContext:
         """The command that deploys the stacks again."""
         return f"cdk deploy --all -c cards.environment={self.environment}"
 
+    @property
+    def restore(self) -> str:
+        """The command that brings back what somebody deleted or changed by hand.
+
+        Without the option CloudFormation compares templates alone, and does nothing where they are
+        equal: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html
+        """
+        return f"cdk deploy --all --revert-drift -c cards.environment={self.environment}"
+
     @cached_property
     def caller(self) -> str:
         """ARN of the caller."""

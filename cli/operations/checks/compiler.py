@@ -35,7 +35,7 @@ def compiler(context: CheckContext) -> Iterator[CheckResult]:
         return
     function = context.functions.get("CompileApproved")
     if function is None:
-        yield unchecked("the function that names the image is gone", context.deploy)
+        yield unchecked("the function that names the image is gone", context.restore)
         return
     image = str(function.get("Environment", {}).get("Variables", {}).get("COMPILE_IMAGE", ""))
     parts = _ECR.fullmatch(image)

@@ -273,9 +273,9 @@ def roles(context: CheckContext) -> Iterator[CheckResult]:
             if not is_missing(error):
                 raise
             well = False
-            yield failed(f"{arns[name]}: the role does not exist", context.deploy)
+            yield failed(f"{arns[name]}: the role does not exist", context.restore)
             continue
-        for result in judge_role(name, duties, allowed, context.deploy):
+        for result in judge_role(name, duties, allowed, context.restore):
             well = False
             yield result
     if well:
@@ -283,17 +283,17 @@ def roles(context: CheckContext) -> Iterator[CheckResult]:
 
 
 def judge_role(
-    name: str, duties: Duties, allowed: Mapping[Right, bool], deploy: str
+    name: str, duties: Duties, allowed: Mapping[Right, bool], restore: str
 ) -> Iterator[CheckResult]:
     """A role that cannot work, or that could do what is not its own."""
     lacking = [str(right) for right in duties.must if not allowed[right]]
     beyond = [str(right) for right in duties.must_not if allowed[right]]
     if lacking:
-        yield failed(f"the role of {name} may not: {', '.join(lacking)}", deploy)
+        yield failed(f"the role of {name} may not: {', '.join(lacking)}", restore)
     if beyond:
         yield failed(
             f"the role of {name} may do what is not its work: {', '.join(beyond)}",
-            f"detach what was added to it by hand, then {deploy}",
+            f"detach what was added to it by hand, then {restore}",
         )
 
 

@@ -38,7 +38,7 @@ def approvals(context: CheckContext) -> Iterator[CheckResult]:
     compile_settings = _compile_settings(context)
     if compile_settings is None:
         yield unchecked(
-            "the function that knows the compile settings does not exist", context.deploy
+            "the function that knows the compile settings does not exist", context.restore
         )
         return
     deployment = context.deployment

@@ -98,7 +98,7 @@ def buckets(context: CheckContext) -> Iterator[CheckResult]:
             answer = context.client("s3").head_bucket(Bucket=name)
         except ClientError as error:
             if is_missing(error):
-                yield failed(f"s3://{name} does not exist", context.deploy)
+                yield failed(f"s3://{name} does not exist", context.restore)
             elif is_denied(error):
                 yield unchecked(
                     f"s3://{name}: you may not see it", f"aws s3api head-bucket --bucket {name}"

@@ -72,7 +72,7 @@ def _state(context: CheckContext, uri: str) -> CheckResult | None:
     except ClientError as error:
         if not is_missing(error):
             raise
-        return failed(f"{uri} does not exist", context.deploy)
+        return failed(f"{uri} does not exist", context.restore)
     return unchecked(f"{uri} is no ARN of an App or a tracking server")
 
 

@@ -13,7 +13,7 @@ from infra.constructs.jobs.containers import repository_arn
 from infra.constructs.model_group import READ_PACKAGES, jobs
 from infra.constructs.storage.bucket_access import READ, listing, objects
 from infra.registry_stack import RegistryStack
-from infra.settings import MLFLOW_APP, MLFLOW_NONE, Settings
+from infra.settings import AUTOMATION, MLFLOW_APP, MLFLOW_NONE, STACKS, Settings
 from registry.channels import CHANNELS
 from registry.names import (
     CHANNELS_PREFIX,
@@ -58,14 +58,12 @@ def operator_statements(
         registry: Its stateful stack.
         compile_image: The container of compile jobs.
     """
-    prefix = f"cards-{settings.environment}-"
+    named = f"cards-{settings.environment}"
+    # With the stack's name: another environment's begins with another word there.
+    prefix = f"{named}-{AUTOMATION}-"
 
-    def deployed(
-        service: str, resource: str, form: cdk.ArnFormat = cdk.ArnFormat.SLASH_RESOURCE_NAME
-    ) -> str:
-        return stack.format_arn(
-            service=service, resource=resource, resource_name=f"{prefix}*", arn_format=form
-        )
+    def deployed(service: str, resource: str) -> str:
+        return stack.format_arn(service=service, resource=f"{resource}{prefix}*", arn_format=_PLAIN)
 
     people = [
         stack.format_arn(service="iam", region="", resource=kind, resource_name="*")
@@ -97,9 +95,26 @@ def operator_statements(
                 *([registry.data_key.key_arn] if registry.data_key else []),
             ],
         ),
+        # The key of notices is the automation stack's, which is deployed after this policy.
+        iam.PolicyStatement(
+            actions=["kms:DescribeKey"],
+            resources=[stack.format_arn(service="kms", resource="key", resource_name="*")],
+            conditions={
+                "StringEqualsIfExists": {"aws:ResourceTag/Environment": settings.environment}
+            },
+        ),
+        iam.PolicyStatement(
+            actions=["sns:GetTopicAttributes"],
+            resources=[deployed("sns", "")],
+        ),
         iam.PolicyStatement(
             actions=["cloudformation:DescribeStacks", "cloudformation:ListStackResources"],
-            resources=[deployed("cloudformation", "stack")],
+            resources=[
+                stack.format_arn(
+                    service="cloudformation", resource="stack", resource_name=f"{named}-{each}/*"
+                )
+                for each in STACKS
+            ],
         ),
         iam.PolicyStatement(
             actions=[
@@ -107,21 +122,15 @@ def operator_statements(
                 "lambda:GetFunctionConfiguration",
                 "lambda:GetFunctionEventInvokeConfig",
             ],
-            resources=[deployed("lambda", "function", cdk.ArnFormat.COLON_RESOURCE_NAME)],
+            resources=[deployed("lambda", "function:")],
         ),
         iam.PolicyStatement(
             actions=["events:DescribeRule", "events:ListTargetsByRule"],
-            resources=[deployed("events", "rule")],
+            resources=[deployed("events", "rule/")],
         ),
         iam.PolicyStatement(
             actions=["sqs:GetQueueAttributes"],
-            resources=[
-                stack.format_arn(
-                    service="sqs",
-                    resource=f"{prefix}*",
-                    arn_format=cdk.ArnFormat.NO_RESOURCE_NAME,
-                )
-            ],
+            resources=[deployed("sqs", "")],
         ),
         iam.PolicyStatement(
             actions=["ecr:DescribeImages"], resources=[repository_arn(stack, compile_image)]
@@ -140,7 +149,7 @@ def releaser_statements(
 
     The automation moves the channels; a person writes the hold object alone.
     """
-    prefix = f"cards-{settings.environment}-automation-"
+    prefix = f"cards-{settings.environment}-{AUTOMATION}-"
 
     def deployed(service: str, resource: str) -> str:
         return stack.format_arn(service=service, resource=f"{resource}{prefix}*", arn_format=_PLAIN)

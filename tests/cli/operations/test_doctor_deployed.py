@@ -120,12 +120,14 @@ def part(deployed: Cloud, kind: str, prefix: str) -> str:
     return next(each for key, each in parts(deployed, kind).items() if key.startswith(prefix))
 
 
-def test_new_deployment_lacks_only_the_experiment_that_setup_creates(
-    deployed: Cloud,
-) -> None:
+def test_new_deployment_lacks_only_an_experiment_and_a_subscriber(deployed: Cloud) -> None:
     found = look()
     states = {(check, row["state"]) for check, rows in found.items() for row in rows}
-    assert {each for each in states if each[1] != "ok"} == {("mlflow", "warning")}
+    assert {each for each in states if each[1] != "ok"} == {
+        ("mlflow", "warning"),
+        ("notices", "warning"),
+    }
+    assert "aws sns subscribe" in found["notices"][0]["remedy"]
     assert "setup_sagemaker_project.py" in found["mlflow"][0]["remedy"]
     for check in ("region", "clock", "stacks", "roles", "queues", "stable channel", "machine"):
         assert check in found
@@ -294,6 +296,31 @@ def test_disabled_key_is_found_and_repaired_by_the_remedy(
     well("signing key")
 
 
+def test_topic_without_subscriber_key_or_existence_is_found(
+    deployed: Cloud, after: ExitStack
+) -> None:
+    sns, kms, topic = (
+        deployed.client("sns"),
+        deployed.client("kms"),
+        deployed.deployment.notice_topic_arn,
+    )
+    queue = part(deployed, "AWS::SQS::Queue", "ReconcileFailed")
+    arn = deployed.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    subscribed = sns.subscribe(
+        TopicArn=topic, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
+    )
+    well("notices")
+    sns.unsubscribe(SubscriptionArn=subscribed["SubscriptionArn"])
+    key = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["KmsMasterKeyId"]
+    after.callback(kms.enable_key, KeyId=key)
+    kms.disable_key(KeyId=key)
+    typed(deployed, failing("notices")["remedy"])
+    assert {row["state"] for row in look()["notices"]} == {"warning"}
+    with parameter(deployed, "notice-topic-arn", f"{topic}x"):
+        wrong = failing("notices")
+        assert "does not exist" in wrong["line"] and "--revert-drift" in wrong["remedy"]
+
+
 def test_missing_group_is_found_and_dependent_checks_are_skipped(
     deployed: Cloud, after: ExitStack
 ) -> None:
@@ -460,7 +487,8 @@ def test_operators_policy_permits_every_check(
         found = look()
     left = [row for rows in found.values() for row in rows if row["state"] != "ok"]
     # The release that the tests wrote by hand has no signatures, and the operator may see that.
-    assert {row["check"] for row in left} <= {"your rights", "signatures"}, left
+    assert {row["check"] for row in left} <= {"your rights", "signatures", "notices"}, left
+    assert {row["state"] for row in found["notices"]} == {"warning"}, found["notices"]
     assert "you may not approve: sagemaker:UpdateModelPackage to approve" in {
         row["line"] for row in left
     }

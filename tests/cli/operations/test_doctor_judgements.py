@@ -14,6 +14,7 @@ from cli.operations.checks import (
     automation,
     compiler,
     machine,
+    notices,
     permissions,
     releases,
     storage,
@@ -111,6 +112,21 @@ def test_key_that_cannot_sign_is_reported(state: str, remedy: str) -> None:
 def test_group_that_takes_no_version_is_reported(status: str, state: str | None) -> None:
     result = storage.judge_group("group", status, "cdk deploy")
     assert (result.state.value if result else None) == state
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "pending", "state", "words"),
+    [(1, 0, "ok", "1 subscription"), (3, 0, "ok", "3 subscriptions"),
+     (0, 0, "warning", "nobody has subscribed"), (0, 1, "warning", "1 subscription waits"),
+     (2, 2, "warning", "2 subscriptions wait")],
+)  # fmt: skip
+def test_topic_that_reaches_nobody_is_reported(
+    confirmed: int, pending: int, state: str, words: str
+) -> None:
+    counts = {"SubscriptionsConfirmed": str(confirmed), "SubscriptionsPending": str(pending)}
+    result = notices.judge_subscriptions("arn:topic", counts)
+    assert result.state.value == state and words in result.line
+    assert bool(result.remedy) == (state != "ok")
 
 
 @pytest.mark.parametrize("status", ["Suspended", "never enabled"])

@@ -19,6 +19,7 @@ from cli.report import printing
 from cli.train.job_sequence import PlannedJob
 from cli.train.options import TrainingRequest
 from cli.train.page_facts import page_facts
+from registry.names import parameter_name
 from reports.assembly import PageContext, assemble
 from reports.evidence import Evidence
 from reports.rendering import LIMIT, version_page
@@ -131,6 +132,20 @@ def test_report_compares_with_the_live_version_on_the_same_views(
     page = Read(body.decode())
     assert "Recipe" in page.text and "full" in page.text
     assert "no validation is recorded" in page.text
+
+
+@pytest.mark.parametrize("what", [NEW, "--all"])
+def test_missing_release_bucket_is_named_with_the_remedy(
+    client: Client, tmp_path: Path, what: str
+) -> None:
+    ssm, parameter = client("ssm"), parameter_name("dev", "release-bucket")
+    ssm.put_parameter(Name=parameter, Value="gone-releases", Type="String", Overwrite=True)
+    try:
+        done = cards("report", what, "--output", str(tmp_path / "page"))
+    finally:
+        ssm.put_parameter(Name=parameter, Value=RELEASES, Type="String", Overwrite=True)
+    refused(done, "s3://gone-releases does not exist", "cards doctor")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_report_of_what_is_live_says_so_and_takes_another_to_compare_with(
