@@ -217,6 +217,8 @@ def push(
 def draw_cards(out: Path, count: int, seed: int) -> None:
     """Draws a card set into a folder that must not hold anything yet; it appears whole or not.
 
+    Folders have mode 0755 and files 0644, whatever the umask: jobs read them as another user.
+
     Raises:
         CliError: The folder holds something.
     """
@@ -232,7 +234,8 @@ def draw_cards(out: Path, count: int, seed: int) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         draw_card_set(aside, count, seed)
-        aside.chmod(0o755)
+        for path in (aside, *aside.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
         aside.replace(out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

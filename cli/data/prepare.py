@@ -68,7 +68,10 @@ def prepare(
     cards = read_card_set(source, Contract(size=size), threads, progress("checked"))
     problems = sorted((*cards.problems, *unfetched), key=lambda problem: problem.subject)
     cards = replace(cards, problems=tuple(problems))
+    made = not out.exists()
     write_pack(cards, out, size, threads=threads, progress=progress("packed"))
+    if made:  # Jobs read it as another user, whatever the umask; its files are 0644 already.
+        out.chmod(0o755)
     packed = open_pack(out)
     _remove_old_files(out, packed)
     show_progress("comparing the scans")

@@ -60,6 +60,7 @@ def trust(
     shows to the administrator of the deployment.
     """
     from cli.console import print_json, print_line
+    from recognition.atomic_files import write_atomically
     from registry.releases.signatures.trust import fingerprint as fingerprint_of
     from registry.releases.signatures.trust import trust_file
 
@@ -72,7 +73,8 @@ def trust(
     if fingerprint is not None and _plain(fingerprint) != shown:
         raise CliError(f"--fingerprint: the key has the fingerprint {shown}; it is not trusted")
     if out is not None:
-        out.write_text(trust_file(found))
+        # Whole or not at all, and readable for the device's service, whatever the umask.
+        write_atomically(out, trust_file(found))
         if not as_json:
             print_line(f"written to {out}; there: cards release trust --key {out.name}")
         else:

@@ -42,6 +42,35 @@ def test_same_seed_draws_the_same_cards(tmp_path: Path) -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
+def modes(folder: Path) -> set[int]:
+    """The modes of a folder, and of everything in it, files and folders."""
+    return {path.stat().st_mode & 0o7777 for path in (folder, *folder.rglob("*"))}
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o000])
+def test_drawn_cards_and_their_pack_are_readable_for_every_user_whatever_the_umask(
+    tmp_path: Path, umask: int
+) -> None:
+    """Another user, such as a job's, reads them; nobody but their owner changes them."""
+    drawn, pack = tmp_path / "drawn", tmp_path / "pack"
+    before = os.umask(umask)
+    try:
+        assert cards("data", "draw", "--count", "3", "--out", str(drawn)).code == 0
+        done = cards("data", "prepare", str(drawn), "--out", str(pack), "--size", "32")
+    finally:
+        os.umask(before)
+    assert done.code == 0, done.err
+    assert modes(drawn) == modes(pack) == {0o755, 0o644}
+
+
+def test_pack_in_a_folder_of_ones_own_keeps_its_mode(tmp_path: Path) -> None:
+    drawn, pack = tmp_path / "drawn", tmp_path / "pack"
+    assert cards("data", "draw", "--count", "3", "--out", str(drawn)).code == 0
+    pack.mkdir(mode=0o700)
+    assert cards("data", "prepare", str(drawn), "--out", str(pack), "--size", "32").code == 0
+    assert pack.stat().st_mode & 0o7777 == 0o700
+
+
 def test_drawing_into_a_used_folder_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("x")
     refused(cards("data", "draw", "--out", str(tmp_path)), str(tmp_path), "not empty")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,21 @@ def test_trust_file_pins_the_same_on_a_machine_without_parameters(
     assert pull(tmp_path / "r", "--deployment", deployment_of(deployed)).code == 0
     refused(pull(tmp_path / "r", "--deployment", "dev/1/x"), "cards release trust")
     assert cards("release", "verify", str(tmp_path / "r")).code == 0
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o000])
+def test_trust_file_is_readable_for_every_user_whatever_the_umask(
+    deployed: Stack, tmp_path: Path, umask: int
+) -> None:
+    """It is handed to a device, whose service is another user; only its owner may change it."""
+    file = tmp_path / "dev.trust.json"
+    before = os.umask(umask)
+    try:
+        assert cards("release", "trust", "--out", str(file)).code == 0
+    finally:
+        os.umask(before)
+    assert file.stat().st_mode & 0o7777 == 0o644
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
 def test_trust_file_with_a_second_key_is_refused(deployed: Stack, tmp_path: Path) -> None:

@@ -186,6 +186,28 @@ def test_clock_from_before_the_statement_compares_serials_alone(device: Device) 
     assert device.updater().run().updated
 
 
+def test_clock_far_ahead_keeps_the_release_and_the_right_clock_takes_the_new_one(
+    device: Device,
+) -> None:
+    device.now = NOW + timedelta(days=20_000)
+    with pytest.raises(StatementError, match="or this clock is wrong; the release in use stays"):
+        device.updater().run()
+    assert device.in_use() == "old"
+    device.now = NOW
+    assert device.updater().run().updated
+    assert device.in_use() == "new"
+
+
+@pytest.mark.parametrize("days", [-20_000, 20_000])
+def test_lower_serial_is_refused_whatever_the_clock_says(device: Device, days: int) -> None:
+    device.updater().run()
+    device.bucket.point("old", 1)
+    device.now = NOW + timedelta(days=days)
+    with pytest.raises(DownloadError, match="serial 1, and"):
+        device.updater().run()
+    assert device.in_use() == "new"
+
+
 def test_frozen_channel_is_reported_while_nothing_changes(device: Device) -> None:
     device.updater().run()
     device.now = NOW + timedelta(days=60)

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from registry.releases.statement import StatementError
 from tests.registry.releases.signed_releases import (
     DEPLOYMENT,
     NEW_FILES,
+    NOW,
     OLD_FILES,
     ReleaseBucket,
     content,
@@ -113,6 +115,20 @@ def test_expired_statement_is_reported_and_its_release_taken(
     bucket.point("new", 6, lifetime=timedelta(hours=1))
     done = pull(bucket.source(), tmp_path / "r")
     assert done.expired and content(tmp_path / "r") == NEW_FILES
+
+
+@pytest.mark.parametrize(("days", "expired"), [(-20_000, False), (20_000, True)])
+def test_wrong_clock_changes_what_is_said_and_not_what_is_taken(
+    bucket: ReleaseBucket, tmp_path: Path, days: int, expired: bool
+) -> None:
+    """And a statement that was seen before is refused by its serial, whatever the clock says."""
+    source = replace(bucket.source(), now=lambda: NOW + timedelta(days=days))
+    done = pull(source, tmp_path / "r")
+    assert done.expired == expired and content(tmp_path / "r") == NEW_FILES
+    bucket.point("old", 1)
+    with pytest.raises(DownloadError, match="serial 1, and"):
+        pull(source, tmp_path / "r")
+    assert content(tmp_path / "r") == NEW_FILES
 
 
 def test_statement_of_another_deployment_is_refused(bucket: ReleaseBucket, tmp_path: Path) -> None:
