@@ -16,7 +16,7 @@ from edge.rollback import roll_back
 from edge.state.folder import CURRENT, StateError, StateFolder
 from edge.state.record import Health, changed_record, read_record
 from edge.stored_release import pinned
-from registry.deployment import utc_now
+from registry.clock import utc_now
 from registry.releases.manifest import ManifestError
 from registry.releases.pull.pulled_folder import DownloadError
 from registry.releases.signatures.trust import TrustError

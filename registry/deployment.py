@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from registry.clock import utc_now
 from registry.names import (
     BY_APPROVAL,
     KEEP_ALL,
@@ -36,11 +37,6 @@ ClientFactory = Callable[[str], Any]
 
 class DeploymentError(RuntimeError):
     """Nothing, or not everything, is deployed; names what is missing and the remedy."""
-
-
-def utc_now() -> datetime:
-    """The time in UTC, with its time zone."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def verify(
     """
     from cli.console import print_line, print_stderr
     from edge.signature import signature_fits
-    from registry.deployment import utc_now
+    from registry.clock import utc_now
     from registry.releases.pull.pulled_folder import verify_folder
     from registry.releases.signatures.release_signatures import check_further_signatures
 

@@ -10,7 +10,7 @@ from edge.cli.device_checks import BAD, findings
 from edge.preflight.hailo_versions import read_hailo_versions
 from edge.preflight.hailo_versions import run as run_program
 from edge.state.folder import StateFolder
-from registry.deployment import utc_now
+from registry.clock import utc_now
 
 _SECONDS = 30.0
 

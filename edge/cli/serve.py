@@ -11,7 +11,7 @@ from typing import Any
 from edge.cli.command import Commands, fail, options_of, show, tell
 from edge.cli.status import status
 from edge.state.folder import StateFolder
-from registry.deployment import utc_now
+from registry.clock import utc_now
 
 _TOKEN_LIMIT = 1024
 

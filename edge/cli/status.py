@@ -13,7 +13,7 @@ from edge.state.folder import CURRENT, PREVIOUS, StateFolder, release_id
 from edge.state.record import read_record
 from edge.stored_release import pinned, signed_manifest
 from edge.update.rollout import device_id
-from registry.deployment import utc_now
+from registry.clock import utc_now
 from registry.releases.manifest import ManifestError
 
 

@@ -17,7 +17,7 @@ from edge.cli.command import (
     tell,
 )
 from edge.cli.version import version
-from registry.deployment import utc_now
+from registry.clock import utc_now
 from registry.untrusted.text import one_line
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from localcloud.patches import (
     bucket_settings,
     event_delivery,
     functions,
+    iot_role_aliases,
     permissions,
     sagemaker_service,
     stack_changes,
@@ -47,6 +48,7 @@ def apply_all(lambda_python: Path) -> None:
     event_delivery.retry_functions_of_rules()
     event_delivery.dead_letter_undelivered_events()
     bucket_settings.keep_bucket_settings()
+    iot_role_aliases.accept_role_aliases()
     stack_changes.find_changed_references()
     stack_changes.end_interrupted_changes()
     permissions.loopback_is_secure_transport()

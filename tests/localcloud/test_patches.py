@@ -78,6 +78,8 @@ def needed(code: str) -> str:
         "from ministack.core import lambda_runtime as r; import sys;"
         " print(r._detect_runtime_binary('python3.12')[0] != sys.executable)",
         "from ministack.services.cloudformation import provisioners as p;"
+        " print('AWS::IoT::RoleAlias' in p._RESOURCE_HANDLERS)",
+        "from ministack.services.cloudformation import provisioners as p;"
         " print(any(c[0] == 'BucketEncryption' for c in p._S3_BUCKET_CONFIGURATIONS))",
         "from ministack.services.cloudformation import provisioners as p; import inspect;"
         " f = p._RESOURCE_HANDLERS['AWS::Lambda::Function']['create'];"
@@ -285,6 +287,36 @@ def test_plain_http_on_the_loopback_counts_as_secure_transport(
     )("s3")
     reader.put_object(Bucket="tls-only", Key="k", Body=b"x")
     assert reader.get_object(Bucket="tls-only", Key="k")["Body"].read() == b"x"
+
+
+def test_template_may_have_a_role_alias_for_devices(client: Client) -> None:
+    document = {"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "iot:AssumeRoleWithCertificate",
+        "Resource": {"Fn::GetAtt": ["Alias", "RoleAliasArn"]},
+    }]}  # fmt: skip
+    alias = {"RoleAlias": "devices", "RoleArn": "arn:aws:iam::123456789012:role/device"}
+    resources = {
+        "Alias": {"Type": "AWS::IoT::RoleAlias", "Properties": alias},
+        "Policy": {
+            "Type": "AWS::IoT::Policy",
+            "Properties": {"PolicyName": "devices", "PolicyDocument": document},
+        },
+    }
+    cloudformation = client("cloudformation")
+
+    def deploy(call: Any) -> dict[str, Any]:
+        call(StackName="devices", TemplateBody=json.dumps({"Resources": resources}))
+        cloudformation.get_waiter(f"stack_{call.__name__.partition('_')[0]}_complete").wait(
+            StackName="devices", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+        policy = client("iot").get_policy(policyName="devices")["policyDocument"]
+        found: dict[str, Any] = json.loads(policy)["Statement"][0]
+        return found
+
+    assert deploy(cloudformation.create_stack)["Resource"].endswith(":rolealias/devices")
+    alias["RoleAlias"] = "devices-2"
+    assert deploy(cloudformation.update_stack)["Resource"].endswith(":rolealias/devices-2")
+    cloudformation.delete_stack(StackName="devices")
 
 
 def test_bucket_policy_demands_conditional_writes(cloud: LocalCloud, client: Client) -> None:

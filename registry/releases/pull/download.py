@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from registry.aws_errors import is_denied, is_missing
 from registry.channels import declared
-from registry.deployment import utc_now
+from registry.clock import utc_now
 from registry.names import RELEASES_PREFIX, STABLE_CHANNEL
 from registry.releases.manifest import (
     MANIFEST,
