@@ -17,6 +17,7 @@ SHARED_DEPLOYMENT = frozenset(
     {
         "test_deployed_roles.py",
         "test_deployed_rules.py",
+        "test_verify_account.py",
         "test_whole_path.py",
         "test_whole_path_operations.py",
         "test_whole_path_with_a_device.py",

@@ -13,7 +13,7 @@ from cli.devices import commands as devices
 from cli.export import commands as export
 from cli.export import hailo, hef
 from cli.index import commands as index
-from cli.operations import dlq, doctor, reconcile, trace
+from cli.operations import dlq, doctor, reconcile, trace, verify_account
 from cli.registry import commands as registry
 from cli.release import commands as release
 from cli.report import command as report
@@ -48,6 +48,7 @@ app = typer.Typer(
     cards index add RELEASE --cards new-set/    more cards, without training
     cards trace NAME                    what happened to one version, with times
     cards doctor                        what does not work, and how to repair it
+    cards verify-account                whether a real account accepts what the product does
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 the output's reader has gone.
     CARDS_DEBUG=1 shows a traceback where something fails.
@@ -70,6 +71,7 @@ app.command("reconcile", epilog=reconcile.EPILOG)(reconcile.reconcile)
 app.command("recognise")(recognise.recognise)
 app.command("demo")(demo.demo)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+app.command("verify-account", epilog=verify_account.EPILOG)(verify_account.verify_account)
 
 
 def _print_version(requested: bool) -> None:

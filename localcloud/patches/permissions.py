@@ -24,16 +24,20 @@ def loopback_is_secure_transport() -> None:
 
 
 def simulate_whole_requests() -> None:
-    """SimulatePrincipalPolicy judges every resource of a request, in the context that it gives.
+    """The policy simulator judges every resource of a request, in the context that it gives.
 
-    MiniStack judges the first resource alone and leaves ContextEntries, permissions boundaries
-    and names below a path out.
+    MiniStack's SimulatePrincipalPolicy judges the first resource alone and leaves ContextEntries,
+    permissions boundaries and names below a path out; so does its SimulateCustomPolicy.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """
     from ministack.services import iam
 
-    from localcloud.patches.policy_simulation import simulate_principal_policy
+    from localcloud.patches.policy_simulation import (
+        simulate_custom_policy,
+        simulate_principal_policy,
+    )
 
+    iam._IAM_HANDLERS["SimulateCustomPolicy"] = simulate_custom_policy
     iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate_principal_policy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -13,14 +14,8 @@ def simulate_principal_policy(request: Any) -> Any:
         request: The parameters of the query, as MiniStack hands them to its own handlers.
     """
     from ministack.core import iam_evaluator
-    from ministack.core.responses import get_account_id, get_region
+    from ministack.core.responses import get_account_id
     from ministack.services import iam
-
-    def members(prefix: str, suffix: str = "") -> list[str]:
-        found: list[str] = []
-        while value := iam._p(request, f"{prefix}.member.{len(found) + 1}{suffix}"):
-            found.append(value)
-        return found
 
     account, source = get_account_id(), iam._p(request, "PolicySourceArn")
     kind, _, path = source.rpartition(":")[2].partition("/")
@@ -33,18 +28,54 @@ def simulate_principal_policy(request: Any) -> Any:
         limits = iam_evaluator._permissions_boundary(iam._users, name, account)
     else:
         return iam._error(404, "NoSuchEntity", f"{source} does not exist.", ns="iam")
+    return _answer("SimulatePrincipalPolicy", request, source, kind, policies, limits)
+
+
+def simulate_custom_policy(request: Any) -> Any:
+    """Answers SimulateCustomPolicy: the same, of policies that the request itself has.
+
+    Args:
+        request: As for :func:`simulate_principal_policy`.
+    """
+    from ministack.core import iam_evaluator
+    from ministack.core.responses import get_account_id
+
+    documents = _members(request, "PolicyInputList")
+    policies = [iam_evaluator.parse_policy_document(each) for each in documents]
+    source = f"arn:aws:iam::{get_account_id()}:user/simulated"
+    return _answer("SimulateCustomPolicy", request, source, "user", policies, ())
+
+
+def _members(request: Any, prefix: str, suffix: str = "") -> list[str]:
+    from ministack.services import iam
+
+    found: list[str] = []
+    while value := iam._p(request, f"{prefix}.member.{len(found) + 1}{suffix}"):
+        found.append(value)
+    return found
+
+
+def _answer(
+    operation: str, request: Any, source: str, kind: str, policies: Any, limits: Sequence[Any]
+) -> Any:
+    from ministack.core import iam_evaluator
+    from ministack.core.responses import get_account_id, get_region
+    from ministack.services import iam
+
     context = {}
-    for number, key in enumerate(members("ContextEntries", ".ContextKeyName"), 1):
-        values = members(f"ContextEntries.member.{number}.ContextKeyValues")
-        context[key.lower()] = values[0] if len(values) == 1 else values
+    for number, key in enumerate(_members(request, "ContextEntries", ".ContextKeyName"), 1):
+        entry = f"ContextEntries.member.{number}"
+        values = _members(request, f"{entry}.ContextKeyValues")
+        several = len(values) != 1 or iam._p(request, f"{entry}.ContextKeyType").endswith("List")
+        context[key.lower()] = values if several else values[0]
     words = {"Allow": "allowed", "Deny": "explicitDeny"}
     root = Element("EvaluationResults")
-    for action in members("ActionNames"):
-        for resource in members("ResourceArns") or ["*"]:
+    for action in _members(request, "ActionNames"):
+        for resource in _members(request, "ResourceArns") or ["*"]:
             asked = iam_evaluator.EvalContext(
                 principal_arn=source,
                 principal_type="AssumedRole" if kind == "role" else "User",
-                principal_account=account,
+                principal_account=get_account_id(),
                 action=action,
                 resource_arn=resource,
                 region=get_region(),
@@ -57,9 +88,9 @@ def simulate_principal_policy(request: Any) -> Any:
             SubElement(member, "EvalDecision").text = words.get(decision, "implicitDeny")
     return iam._xml(
         200,
-        "SimulatePrincipalPolicyResponse",
-        "<SimulatePrincipalPolicyResult>"
+        f"{operation}Response",
+        f"<{operation}Result>"
         f"{tostring(root, encoding='unicode')}<IsTruncated>false</IsTruncated>"
-        "</SimulatePrincipalPolicyResult>",
+        f"</{operation}Result>",
         ns="iam",
     )

@@ -106,7 +106,7 @@ def move(
             rollout=share,
         )
         body = _document(deployment, wanted, following, before, unchanged=unchanged)
-        if _swap(deployment, channel, body, etag) and (
+        if swap(deployment, channel, body, etag) and (
             wanted.release is None
             or is_complete(deployment.s3, deployment.release_bucket, wanted.release)
         ):
@@ -203,7 +203,7 @@ def _document(
     }  # fmt: skip
 
 
-def _swap(
+def swap(
     deployment: Deployment, channel: str, document: Mapping[str, Any], etag: str | None
 ) -> bool:
     """Writes the pointer object if nobody has since; says whether it did."""

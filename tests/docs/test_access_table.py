@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.access_table import ROWS, Row, table
+from cli.operations.account.access_table import ROWS, Row, table
 from tests.e2e.test_deployed_roles import CALLS, MAY
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reliability.md"

@@ -70,9 +70,11 @@ class CheckContext:
 
     Attributes:
         aws: Session and environment.
+        made: Called with each client before it is used.
     """
 
     aws: AwsSession
+    made: Callable[[Any], None] = lambda client: None
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -87,6 +89,7 @@ class CheckContext:
             )
             session: Any = self.aws.session
             self._clients[service] = session.client(service, config=settings)
+            self.made(self._clients[service])
         return self._clients[service]
 
     @property

@@ -23,12 +23,15 @@ from registry.compilers import ONNX_STAGE
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.client import IAMClient
+    from mypy_boto3_iam.type_defs import ContextEntryTypeDef
 
     from registry.deployment import DeployedNames
 
 _APPROVING = (("sagemaker:ModelApprovalStatus", "Approved"),)
 _PENDING = (("sagemaker:ModelApprovalStatus", "PendingManualApproval"),)
 _NAME = "sagemaker:CustomerMetadataProperties/ModelName"
+#: Condition keys that have several values.
+_LISTS = frozenset({"sagemaker:CustomerMetadataPropertiesToRemove"})
 _TO_SAGEMAKER = (("iam:PassedToService", "sagemaker.amazonaws.com"),)
 
 
@@ -203,10 +206,7 @@ def simulate(iam: IAMClient, principal: str, rights: Iterable[Right]) -> dict[Ri
             PolicySourceArn=principal,
             ActionNames=[right.action for right in those],
             ResourceArns=[resource],
-            ContextEntries=[
-                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-                for key, value in context
-            ],
+            ContextEntries=context_entries(context),
         )
         said = {
             row["EvalActionName"]: row["EvalDecision"]
@@ -215,6 +215,18 @@ def simulate(iam: IAMClient, principal: str, rights: Iterable[Right]) -> dict[Ri
         }
         allowed |= {right: said.get(right.action) == "allowed" for right in those}
     return allowed
+
+
+def context_entries(context: Iterable[tuple[str, str]]) -> list[ContextEntryTypeDef]:
+    """Condition keys as the simulator takes them."""
+    return [
+        {
+            "ContextKeyName": key,
+            "ContextKeyValues": [value],
+            "ContextKeyType": "stringList" if key in _LISTS else "string",
+        }
+        for key, value in context
+    ]
 
 
 def caller(context: CheckContext) -> Iterator[CheckResult]:

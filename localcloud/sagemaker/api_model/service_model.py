@@ -42,6 +42,16 @@ def check_request(name: str, request: Mapping[str, Any]) -> None:
         raise invalid(f"{len(faults)} validation error{plural} detected: {'; '.join(faults)}")
 
 
+def faults_of(shape: Any, value: Any) -> list[str]:
+    """What a shape of any service's model says against a value, in AWS's words.
+
+    Args:
+        shape: A botocore shape.
+        value: Of boto3's types; times and bytes are not looked at.
+    """
+    return list(_faults(shape, value, ""))
+
+
 def trim_response(name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     """Keeps of an answer what the operation's output has."""
     shape: Any = operation(name).output_shape
