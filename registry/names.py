@@ -249,8 +249,13 @@ def is_version_arn(text: str) -> bool:
 
 
 def in_group_of(arn: str, other: str) -> bool:
-    """Whether two ARNs are of versions in one group: account, region and group are the same."""
-    return is_version_arn(arn) and arn.rpartition("/")[0] == other.rpartition("/")[0]
+    """Whether two ARNs are of versions in one group: account, region and group are the same.
+
+    Capitals do not count: SageMaker spells those of a group differently in different answers
+    (https://github.com/boto/boto3/issues/4606).
+    """
+    same = arn.rpartition("/")[0].lower() == other.rpartition("/")[0].lower()
+    return is_version_arn(arn) and same
 
 
 def package_version(package_arn: str) -> int:

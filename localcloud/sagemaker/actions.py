@@ -10,20 +10,34 @@ and enter it in ``ACTIONS``::
     ACTIONS = {..., "DescribeModelPackageGroup": registry.describe_model_package_group}
 
 Requests are checked against botocore's model of SageMaker before the function sees them, and its
-answer is reduced to the members that the model knows; errors are those of :mod:`.errors`. Where
-IAM needs to know the resource that the request is about, :func:`.service.resource_arn` says it.
+answer is reduced to the members that the model knows; where it does not fit, the log says so.
+Errors are those of :mod:`.errors`. Where IAM needs to know the resource that the request is about,
+:func:`.service.resource_arn` says it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 
-from localcloud.sagemaker import lineage, mlflow, registry, search
+from localcloud.sagemaker import (
+    lineage,
+    lineage_groups,
+    mlflow,
+    model_cards,
+    models,
+    registry,
+    search,
+)
 from localcloud.sagemaker.api_model import service_model
 from localcloud.sagemaker.errors import AwsError
 from localcloud.sagemaker.jobs import actions as jobs
 from localcloud.sagemaker.store import LOCK, Record
+
+_log = logging.getLogger(__name__)
+#: What the log says of an answer that SageMaker's model does not have.
+UNFIT = "answered what does not fit botocore's model"
 
 ACTIONS: dict[str, Callable[[Record], Record]] = {
     "CreateModelPackageGroup": registry.create_model_package_group,
@@ -44,7 +58,10 @@ ACTIONS: dict[str, Callable[[Record], Record]] = {
     "DeleteTags": registry.delete_tags,
     **jobs.ACTIONS,
     **lineage.ACTIONS,
+    **lineage_groups.ACTIONS,
     **mlflow.ACTIONS,
+    **model_cards.ACTIONS,
+    **models.ACTIONS,
     **search.ACTIONS,
 }
 
@@ -62,4 +79,9 @@ def call(operation: str, request: Record) -> Record:
     given = {key: value for key, value in request.items() if value is not None}
     with LOCK:
         # Through JSON: the answer must share no object with the tables.
-        return dict(json.loads(json.dumps(service_model.trim_response(operation, act(given)))))
+        answer = dict(json.loads(json.dumps(service_model.trim_response(operation, act(given)))))
+    faults = service_model.answer_faults(operation, answer)
+    if faults:
+        # A fault of the local cloud's: whoever runs on it goes on, and its tests fail.
+        _log.error("%s %s: %s", operation, UNFIT, "; ".join(faults))
+    return answer

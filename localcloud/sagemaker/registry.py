@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from localcloud.sagemaker import events
@@ -130,13 +132,19 @@ def create_model_package(request: Record) -> Record:
             "group instead"
         )
     token = f"{name}|{request['ClientToken']}" if request.get("ClientToken") else None
+    digest = _digest(request)
     if token in store().tokens and store().tokens[token] in store().packages:
+        if store().token_requests.get(token, digest) != digest:
+            raise AwsError(
+                "ConflictException",
+                "A request with the same ClientToken and other parameters was made before",
+            )
         return {"ModelPackageArn": store().tokens[token]}
     _check_pairs(request.get("CustomerMetadataProperties", {}))
     version = store().versions[name] = store().versions.get(name, 0) + 1
     package_arn = arn("model-package", f"{name}/{version}")
     package = {
-        **{key: value for key, value in request.items() if key not in _NOT_KEPT},
+        **{key: value for key, value in request.items() if key not in _NOT_KEPT and value != {}},
         "ModelPackageGroupName": name,
         "ModelPackageVersion": version,
         "ModelPackageArn": package_arn,
@@ -149,8 +157,14 @@ def create_model_package(request: Record) -> Record:
     store().packages[package_arn] = package
     if token:
         store().tokens[token] = package_arn
+        store().token_requests[token] = digest
     events.package_changed(package)
     return {"ModelPackageArn": package_arn}
+
+
+def _digest(request: Record) -> str:
+    """Equal for requests with the same parameters."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
 def package(name_or_arn: str) -> Record:
@@ -160,9 +174,14 @@ def package(name_or_arn: str) -> Record:
         AwsError: There is none, in SageMaker's words.
     """
     key = name_or_arn if name_or_arn.startswith("arn:") else arn("model-package", name_or_arn)
-    if key not in store().packages:
-        raise invalid(f"ModelPackage {key} does not exist.")
-    return store().packages[key]
+    packages = store().packages
+    if key not in packages:
+        # SageMaker spells a group's capitals now so, now so in ARNs (boto3#4606), and takes both.
+        known = next((each for each in packages if each.lower() == key.lower()), None)
+        if known is None:
+            raise invalid(f"ModelPackage {key} does not exist.")
+        key = known
+    return packages[key]
 
 
 def describe_model_package(request: Record) -> Record:
@@ -204,6 +223,8 @@ def update_model_package(request: Record) -> Record:
             request["AdditionalInferenceSpecificationsToAdd"]
         )
     record["CustomerMetadataProperties"] = metadata
+    if not metadata:  # SageMaker has no empty map there.
+        del record["CustomerMetadataProperties"]
     record["LastModifiedTime"] = now()
     record["LastModifiedBy"] = caller()
     updated = [key for key in request if key in (*_UPDATABLE, "CustomerMetadataProperties")]
@@ -220,12 +241,13 @@ def list_model_packages(request: Record) -> Record:
         found = []
     status, contains = request.get("ModelApprovalStatus"), named(request, "ModelPackageDescription")
     return paginate(
-        [_summary(record) for record in found],
+        found,
         request,
         "ModelPackageSummaryList",
         order="Ascending",
         name_key="ModelPackageArn",
-        keep=lambda row: contains(row) and status in (None, row["ModelApprovalStatus"]),
+        keep=lambda record: contains(record) and status in (None, record["ModelApprovalStatus"]),
+        row=_summary,
     )
 
 
@@ -277,7 +299,7 @@ def _taggable(resource: str) -> str:
             "group has them"
         )
     groups = (record["ModelPackageGroupArn"] for record in tables.groups.values())
-    known = (tables.jobs, tables.lineage, tables.mlflow)
+    known = (tables.jobs, tables.lineage, tables.mlflow, tables.models)
     if resource not in groups and not any(resource in table for table in known):
         raise invalid(f"Could not find resource {resource}.")
     return resource

@@ -72,6 +72,21 @@ def search(request: Record) -> Record:
     return answer
 
 
+def suggestions(request: Record) -> Record:
+    """GetSearchSuggestions: names of properties that begin with the hint, ten at most."""
+    resource = request["Resource"]
+    if resource not in _RECORDS:
+        raise invalid(f"The local cloud searches {', '.join(_RECORDS)}, not {resource}")
+    hint = (request.get("SuggestionQuery") or {}).get("PropertyNameQuery", {})
+    start = str(hint.get("PropertyNameHint", "")).lower()
+    names = [
+        name
+        for name in service_model().shape_for(resource).members
+        if name.lower().startswith(start)
+    ]
+    return {"PropertyNameSuggestions": [{"PropertyName": name} for name in names[:_PAGE]]}
+
+
 def _packages() -> Iterator[Record]:
     yield from store().packages.values()
 
@@ -259,4 +274,4 @@ def _sort_key(record: Record, name: str) -> tuple[int, Any]:
     return (1, have if isinstance(have, int | float) else str(have))
 
 
-ACTIONS = {"Search": search}
+ACTIONS = {"Search": search, "GetSearchSuggestions": suggestions}

@@ -132,6 +132,8 @@ def resource_arn(body: bytes) -> str:
         ("TrackingServerName", "mlflow-tracking-server"),
         ("ActionName", "action"),
         ("ContextName", "context"),
+        ("ModelName", "model"),
+        ("LineageGroupName", "lineage-group"),
     ):
         name = request.get(key)
         if isinstance(name, str):

@@ -34,6 +34,9 @@ class Store:
     lineage: dict[str, Record] = field(default_factory=dict)
     associations: list[Record] = field(default_factory=list)
     mlflow: dict[str, Record] = field(default_factory=dict)
+    models: dict[str, Record] = field(default_factory=dict)
+    #: What came with each client token: the digest of its request.
+    token_requests: dict[str, str] = field(default_factory=dict)
 
 
 _stores: dict[str, Store] = {}
@@ -135,6 +138,7 @@ def paginate(
     sort_keys: Mapping[str, Callable[[Record], Any]] | None = None,
     size: int = 100,
     keep: Callable[[Record], bool] = lambda record: True,
+    row: Callable[[Record], Record] = lambda record: record,
 ) -> dict[str, Any]:
     """Sorts and pages as SageMaker does: a page is cut first, and filtered then.
 
@@ -150,6 +154,7 @@ def paginate(
         sort_keys: Further SortBy values.
         size: Page size where the request names none.
         keep: The request's filters.
+        row: What is shown of a record; made for those of the page alone.
 
     Raises:
         AwsError: The NextToken is not one of this function's.
@@ -168,7 +173,8 @@ def paginate(
         except ValueError:
             raise invalid("Invalid NextToken.") from None
     end = start + int(request.get("MaxResults") or size)
-    answer: dict[str, Any] = {answer_key: [each for each in ordered[start:end] if keep(each)]}
+    page = [row(each) for each in ordered[start:end] if keep(each)]
+    answer: dict[str, Any] = {answer_key: page}
     if end < len(ordered):
         answer["NextToken"] = base64.b64encode(str(end).encode()).decode()
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,4 +79,5 @@ def test_answers_and_events_are_kept_without_ids_and_names(deployed: Cloud, tmp_
         *(names.compile_function, "cards-dev-automation", "recorded-events"),
     )
     for secret in secrets:
-        assert secret not in text
+        # The local cloud's account is all zeros, as the beginning of a replaced digest is.
+        assert not re.search(rf"(?<![0-9a-f]){re.escape(secret)}(?![0-9a-f])", text), secret

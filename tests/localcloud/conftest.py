@@ -1,4 +1,7 @@
-"""One local cloud for these tests, on a free port with a state folder of its own."""
+"""One local cloud for these tests, on a free port with a state folder of its own.
+
+At the end its log is read: every answer that these tests were given must fit botocore's model.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud import LocalCloud
+from localcloud.sagemaker.actions import UNFIT
 from tests.running_cloud import Client, client_of, make_cloud, make_role
 
 
@@ -16,6 +20,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     running.start()
     yield running
     running.stop()
+    unfit = [line for line in running.log.read_text().splitlines() if UNFIT in line]
+    assert not unfit, "\n".join(unfit)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from registry.names import (
     ModelName,
     ModelNameError,
     compile_job_name,
+    in_group_of,
     name_in_description,
     package_version,
     parse_name,
@@ -109,3 +110,10 @@ def test_groups_version_is_read_from_the_arn() -> None:
     assert package_version("arn:aws:sagemaker:us-east-2:1:model-package/g/17") == 17
     with pytest.raises(ModelNameError):
         package_version("g/17")
+
+
+def test_versions_of_one_group_are_known_whatever_capitals_their_arns_have() -> None:
+    arn = "arn:aws:sagemaker:us-east-2:123456789012:model-package/"
+    assert in_group_of(f"{arn}Models/1", f"{arn}models/2")
+    assert not in_group_of(f"{arn}models/1", f"{arn}others/1")
+    assert not in_group_of(f"{arn}models", f"{arn}models/1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -42,12 +43,27 @@ def check_request(name: str, request: Mapping[str, Any]) -> None:
         raise invalid(f"{len(faults)} validation error{plural} detected: {'; '.join(faults)}")
 
 
+#: Members that the model requires of answers, and an answer here may lack: a version has no name of
+#: its own (https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html has such an
+#: answer); a training job has no artifact before its end.
+LACKING: Mapping[str, Mapping[str, Any]] = {
+    "DescribeModelPackage": {"ModelPackageName": "none"},
+    "DescribeTrainingJob": {"ModelArtifacts": {"S3ModelArtifacts": "s3://none"}},
+}
+
+
+def answer_faults(name: str, answer: Mapping[str, Any]) -> list[str]:
+    """What botocore's model says against an answer: members, types, words, limits, patterns."""
+    shape = operation(name).output_shape
+    return faults_of(shape, {**LACKING.get(name, {}), **answer}) if shape else []
+
+
 def faults_of(shape: Any, value: Any) -> list[str]:
     """What a shape of any service's model says against a value, in AWS's words.
 
     Args:
         shape: A botocore shape.
-        value: Of boto3's types; times and bytes are not looked at.
+        value: Of boto3's types; bytes are not looked at.
     """
     return list(_faults(shape, value, ""))
 
@@ -85,6 +101,10 @@ def _faults(shape: Any, value: Any, path: str) -> Iterator[str]:
     elif kind == "string":
         yield from _length_faults(shape, value, path)
         yield from _text_faults(shape, value, path)
+    elif kind == "timestamp":
+        # JSON has seconds since 1970; who asks through boto3 gives a time.
+        if isinstance(value, bool) or not isinstance(value, int | float | datetime):
+            yield f"Value at '{path}' failed to satisfy constraint: Member must be a timestamp"
     elif kind in _NUMBERS:
         if isinstance(value, bool) or not isinstance(value, int | float):
             yield f"Value at '{path}' failed to satisfy constraint: Member must be a number"

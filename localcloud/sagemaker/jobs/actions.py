@@ -103,7 +103,7 @@ class JobKind:
         status, key = request.get("StatusEquals"), f"{self.job}Name"
         contains = named(request, key)
         return paginate(
-            [self._summary(job) for job in between(jobs, request)],
+            between(jobs, request),
             request,
             f"{self.job}Summaries",
             order="Ascending",
@@ -111,6 +111,7 @@ class JobKind:
             sort_keys={"Status": lambda job: job[f"{self.job}Status"]},
             size=10,
             keep=lambda job: contains(job) and status in (None, job[f"{self.job}Status"]),
+            row=self._summary,
         )
 
     def stop(self, request: Record) -> Record:

@@ -94,7 +94,9 @@ def end(
         if kind == "Training":
             training.enter(job, secondary or status, secondary or status)
             began = job.get("TrainingStartTime", now())
-            job["TrainingTimeInSeconds"] = job["BillableTimeInSeconds"] = round(now() - began)
+            job["TrainingTimeInSeconds"] = job["BillableTimeInSeconds"] = max(
+                1, round(now() - began)
+            )
     events.job_changed(kind, job)
 
 
