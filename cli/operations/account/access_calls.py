@@ -173,7 +173,8 @@ def access(context: CheckContext) -> Iterator[CheckResult]:
     for row in ROWS:
         if row.label.startswith("ImageBuilder") and place.names.compiler_repository == "none":
             continue  # There is no repository that could be pushed to.
-        yield from judge_row(row, _allowed(context, row, calls), _not_simulated(place.names))
+        allowed = _allowed(context, row, calls)
+        yield from judge_row(row, allowed, _not_simulated(place.names), context.restore)
     yield unchecked(
         f"{', '.join(sorted(BY_BUCKET_POLICY))}: a bucket's own policy denies these, which IAM's "
         "simulator does not weigh for a role",
@@ -182,7 +183,7 @@ def access(context: CheckContext) -> Iterator[CheckResult]:
 
 
 def judge_row(
-    row: Row, allowed: Mapping[str, bool], skipped: frozenset[str]
+    row: Row, allowed: Mapping[str, bool], skipped: frozenset[str], restore: str
 ) -> Iterator[CheckResult]:
     """Compares IAM's answers for one role or policy with the table.
 
@@ -190,6 +191,7 @@ def judge_row(
         row: Of the access table.
         allowed: IAM's answer by call.
         skipped: Calls that IAM was not asked about.
+        restore: The command that puts the deployment right.
     """
     must = {call for calls in row.may.values() for call in calls} - skipped
     must_not = {call for calls in row.may_not.values() for call in calls} - skipped
@@ -197,11 +199,11 @@ def judge_row(
     beyond = sorted(call for call in must_not if allowed[call])
     label = row.label.replace("`", "")
     if lacking:
-        yield failed(f"{label} may not: {', '.join(lacking)}", "cdk deploy --all")
+        yield failed(f"{label} may not: {', '.join(lacking)}", restore)
     if beyond:
         yield failed(
             f"{label} may, and must not: {', '.join(beyond)}",
-            "detach what was added to it by hand, then cdk deploy --all",
+            f"detach what was added to it by hand, then {restore}",
         )
     if not lacking and not beyond:
         yield ok(f"{label}: {len(must)} calls allowed, {len(must_not)} denied")

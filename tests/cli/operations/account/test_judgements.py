@@ -48,8 +48,10 @@ def test_one_wrong_answer_in_either_direction_fails(row: Row) -> None:
     may = {call for calls in row.may.values() for call in calls}
     may_not = {call for calls in row.may_not.values() for call in calls} - BY_BUCKET_POLICY
     right = dict.fromkeys(may, True) | dict.fromkeys(may_not, False)
-    assert [each.state.value for each in judge_row(row, right, BY_BUCKET_POLICY)] == ["ok"]
+    assert [each.state.value for each in judge_row(row, right, BY_BUCKET_POLICY, "deploy")] == [
+        "ok"
+    ]
     for call, answer in right.items():
-        (found,) = judge_row(row, {**right, call: not answer}, BY_BUCKET_POLICY)
+        (found,) = judge_row(row, {**right, call: not answer}, BY_BUCKET_POLICY, "deploy")
         assert found.state.value == "failed"
         assert call in found.line
