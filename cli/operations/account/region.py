@@ -62,10 +62,18 @@ def quotas(context: CheckContext) -> Iterator[CheckResult]:
 
 def instances(context: CheckContext) -> dict[str, str]:
     """The instance of each kind of job: as deployed, or as ``cards train`` takes it by default."""
+    from botocore.exceptions import ClientError
+
+    from registry.aws_errors import is_missing
     from training.submission.submit import SMALL_INSTANCE
 
     found = {"training": SMALL_INSTANCE}
-    configuration: Mapping[str, Any] = context.functions.get("CompileApproved", {})
+    configuration: Mapping[str, Any] = {}
+    try:
+        configuration = context.functions.get("CompileApproved", {})
+    except ClientError as error:
+        if not is_missing(error):  # Before the first deployment there is no stack.
+            raise
     variables = configuration.get("Environment", {}).get("Variables", {})
     if variables.get("COMPILE_INSTANCE_TYPE"):
         found["processing"] = str(variables["COMPILE_INSTANCE_TYPE"])

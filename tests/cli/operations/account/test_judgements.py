@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from botocore.exceptions import ClientError
 
 from cli.operations.account.access_calls import BY_BUCKET_POLICY, Place, judge_row
 from cli.operations.account.access_table import ROWS, Row
-from cli.operations.account.region import judge_quota
+from cli.operations.account.region import instances, judge_quota
 from registry.deployment import DeployedNames
 
 PLACE = Place(
@@ -30,6 +33,21 @@ def test_instance_without_a_quota_cannot_be_started(
     found = judge_quota("training", "ml.m5.xlarge", quota)
     assert found.state.value == state
     assert "ml.m5.xlarge for training job" in found.line
+
+
+class BeforeDeployment:
+    """An account without any stack of ours."""
+
+    @property
+    def functions(self) -> Any:
+        message = "Stack with id cards-dev-automation does not exist"
+        error: Any = {"Error": {"Code": "ValidationError", "Message": message}}
+        raise ClientError(error, "ListStackResources")
+
+
+def test_quota_for_training_is_looked_up_before_the_first_deployment() -> None:
+    context: Any = BeforeDeployment()
+    assert instances(context) == {"training": "ml.m5.xlarge"}
 
 
 def test_iam_is_asked_about_every_call_of_the_table_that_it_can_judge() -> None:
