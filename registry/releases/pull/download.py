@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from registry.aws_errors import is_denied, is_missing
 from registry.channels import declared
 from registry.clock import utc_now
-from registry.names import RELEASES_PREFIX, STABLE_CHANNEL
+from registry.names import RELEASES_PREFIX, STABLE_CHANNEL, is_version_arn
 from registry.releases.manifest import (
     MANIFEST,
     MANIFEST_LIMIT,
@@ -313,7 +313,28 @@ def read_manifest(
     manifest = parse(body, release)
     if manifest["release"] != release:
         raise ManifestError(f"{release}: its manifest is of {manifest['release']!r}")
+    if expected_sha256 is None:
+        _check_origin(manifest, source.trusted.identity)
     return manifest, body, fitting
+
+
+def _check_origin(manifest: Mapping[str, Any], identity: str) -> None:
+    """Refuses a release of another account or region: two deployments may share a signing key.
+
+    A statement names its deployment; a release that is asked for by its id has none, and says by
+    its source where it was made.
+    """
+    source = manifest.get("source")
+    arn = str(source.get("arn", "")) if isinstance(source, Mapping) else ""
+    _, _, expected = identity.partition("/")
+    if not is_version_arn(arn) or not expected:
+        return  # Made by hand or trusted without a deployment's name: the key alone counts.
+    region, account = arn.split(":")[3:5]
+    if f"{account}/{region}" != expected:
+        raise ManifestError(
+            f"{manifest['release']}: was made from {arn}, which is not of {identity}; the key "
+            "signs for another deployment, too; do not use this release"
+        )
 
 
 def _fitting(source: ReleaseSource, signatures: list[bytes], body: bytes) -> bytes | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -21,6 +22,7 @@ from cli.operations.checks import (
     tracking,
 )
 from cli.operations.checks.check import (
+    CheckContext,
     CheckResult,
     State,
 )
@@ -127,6 +129,22 @@ def test_topic_that_reaches_nobody_is_reported(
     result = notices.judge_subscriptions("arn:topic", counts)
     assert result.state.value == state and words in result.line
     assert bool(result.remedy) == (state != "ok")
+
+
+@pytest.mark.parametrize(("key_state", "state"), [("Enabled", "ok"), ("Disabled", "failed")])
+def test_topic_under_a_key_that_cannot_be_used_is_reported(key_state: str, state: str) -> None:
+    """The local cloud's topics do not say their key."""
+    attributes = {"SubscriptionsConfirmed": "1", "KmsMasterKeyId": "the-key"}
+    answers = SimpleNamespace(
+        get_topic_attributes=lambda TopicArn: {"Attributes": attributes},
+        describe_key=lambda KeyId: {"KeyMetadata": {"KeyState": key_state}},
+    )
+    context = SimpleNamespace(
+        names=SimpleNamespace(notice_topic_arn="arn:topic"), client=lambda service: answers
+    )
+    (result,) = notices.notices(cast(CheckContext, context))
+    assert result.state.value == state
+    assert ("enable-key --key-id the-key" in result.remedy) == (state == "failed")
 
 
 @pytest.mark.parametrize("status", ["Suspended", "never enabled"])

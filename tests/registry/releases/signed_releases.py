@@ -80,7 +80,7 @@ class ReleaseBucket:
             raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetObject")
         return {"Body": _Body(self.objects[given["Key"]])}
 
-    def publish(self, release: str, files: Mapping[str, bytes] = OLD_FILES) -> str:
+    def publish(self, release: str, files: Mapping[str, bytes] = OLD_FILES, **changes: Any) -> str:
         """Writes a release; returns its manifest's SHA-256."""
         manifest = {
             "schema": 1,
@@ -92,6 +92,7 @@ class ReleaseBucket:
                 name: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
                 for name, body in files.items()
             },
+            **changes,
         }
         body = canonical(manifest)
         for name, content in {

@@ -175,6 +175,28 @@ def test_signed_manifest_that_the_statement_does_not_name_is_refused(
         pull(bucket.source(), tmp_path / "r")
 
 
+@pytest.mark.parametrize(
+    ("account", "region", "taken"),
+    [
+        ("123456789012", "us-east-2", True),
+        ("123456789012", "eu-west-1", False),
+        ("999999999999", "us-east-2", False),
+    ],
+)
+def test_release_by_id_of_another_account_under_the_same_key_is_refused(
+    bucket: ReleaseBucket, tmp_path: Path, account: str, region: str, taken: bool
+) -> None:
+    """No statement names the deployment there; the source of the signed manifest does."""
+    arn = f"arn:aws:sagemaker:{region}:{account}:model-package/cards/7"
+    bucket.publish("other", source={"name": "student-efficientnet-lite0-stage2-v1", "arn": arn})
+    if taken:
+        assert pull(bucket.source(), tmp_path / "r", release="other").manifest["source"]
+        return
+    with pytest.raises(ManifestError, match="is not of dev/123456789012/us-east-2"):
+        pull(bucket.source(), tmp_path / "r", release="other")
+    assert not (tmp_path / "r").exists()
+
+
 def test_manifest_of_another_release_is_refused(bucket: ReleaseBucket, tmp_path: Path) -> None:
     for name in ("manifest.json", "manifest.sig"):
         bucket.objects[f"releases/new/{name}"] = bucket.objects[f"releases/old/{name}"]
