@@ -1,5 +1,7 @@
 """Pulling a release: who signed it, which one the channel states, every file, then all at once."""
 
+# Over 400 lines: it is one order of checks, from the statement to the last file.
+
 from __future__ import annotations
 
 import json

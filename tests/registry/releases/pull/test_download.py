@@ -1,5 +1,7 @@
 """A pull takes what a trusted key has signed, for this channel and deployment; nothing older."""
 
+# Over 400 lines: it is one list of what a pull takes and refuses.
+
 from __future__ import annotations
 
 import json
