@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import time
@@ -63,10 +62,11 @@ def demo(
 
     It takes 5 to 15 minutes on two cores. Run again, it deploys nothing new and makes version 2.
     """
+    from cli.demo.output_lock import only_demo
     from cli.demo.summary import write_summary
 
     ready = _prepare(cards, count, recipe, out, state_dir, port)
-    with _only_demo(out):
+    with only_demo(out):
         write_summary(_run(Demo(**ready)), out)
 
 
@@ -87,20 +87,6 @@ def _run(run: Demo) -> dict[str, Any]:
             raise
         where = f"{run.current}: " if run.current else ""
         raise CliError(f"demo: {where}{describe(error)}{run.hint()}") from None
-
-
-@contextmanager
-def _only_demo(out: Path) -> Iterator[None]:
-    """One demo at a time writes into a folder; a killed one's lock is free at once."""
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CliError(
-                f"--out {out}: another demo writes into it now; wait for its end, or name another "
-                "folder, with a --state-dir and a --port of its own"
-            ) from None
-        yield
 
 
 def _prepare(

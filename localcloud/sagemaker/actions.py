@@ -1,7 +1,7 @@
 """The SageMaker actions that the local cloud answers, by their names in SageMaker's API.
 
 To add one, write a function that takes a request and returns SageMaker's answer, in the file of
-its subject (``registry.py``, ``lineage.py``, ``mlflow.py``, ``search.py``, ``jobs/actions.py``),
+its subject (``registry.py``, ``lineage/``, ``mlflow.py``, ``search.py``, ``jobs/actions.py``),
 and enter it in ``ACTIONS``::
 
     def describe_model_package_group(request: Record) -> Record:
@@ -22,8 +22,6 @@ import logging
 from collections.abc import Callable
 
 from localcloud.sagemaker import (
-    lineage,
-    lineage_groups,
     mlflow,
     model_cards,
     models,
@@ -33,6 +31,8 @@ from localcloud.sagemaker import (
 from localcloud.sagemaker.api_model import service_model
 from localcloud.sagemaker.errors import AwsError
 from localcloud.sagemaker.jobs import actions as jobs
+from localcloud.sagemaker.lineage import entities as lineage_entities
+from localcloud.sagemaker.lineage import groups as lineage_groups
 from localcloud.sagemaker.store import LOCK, Record
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ ACTIONS: dict[str, Callable[[Record], Record]] = {
     "ListTags": registry.list_tags,
     "DeleteTags": registry.delete_tags,
     **jobs.ACTIONS,
-    **lineage.ACTIONS,
+    **lineage_entities.ACTIONS,
     **lineage_groups.ACTIONS,
     **mlflow.ACTIONS,
     **model_cards.ACTIONS,

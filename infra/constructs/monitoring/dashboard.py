@@ -13,18 +13,11 @@ from infra.constructs.monitoring.alarms import NAMESPACE, counted
 from infra.settings import Settings
 
 _HOUR = cdk.Duration.hours(1)
-#: An approval starts a compilation, and ends in one of the others.
+#: A student waits; an approval starts a compilation, and ends in one of the others.
 _OUTCOMES = (
-    *("CompilationStarted", "Released", "Withdrawn"),
-    *(
-        "GateFailed",
-        "NotCompiled",
-        "RunFailed",
-        "ReleaseDamaged",
-        "HoldUnreadable",
-        "RolloutHalted",
-        "VersionFailed",
-    ),
+    *("Waiting", "CompilationStarted", "Released", "Withdrawn"),
+    *("GateFailed", "NotCompiled", "RunFailed", "VersionFailed"),
+    *("ReleaseDamaged", "HoldUnreadable", "RolloutHalted"),
 )
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.sagemaker.errors import AwsError, invalid, missing
-from localcloud.sagemaker.lineage_groups import default_group_arn
+from localcloud.sagemaker.lineage.groups import default_group_arn
 from localcloud.sagemaker.roles import caller, check_action, check_tagging
 from localcloud.sagemaker.store import Record, arn, between, now, paginate, store, tag_map
 
