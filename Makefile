@@ -36,7 +36,7 @@ docs: $(SETUP) ## Build the documentation's site into build/docs; its search nee
 	@test -x .venv-docs/bin/mkdocs || { $(PY) -m venv .venv-docs && \
 		.venv-docs/bin/python -m pip install -q --progress-bar off --no-deps -r documentation/requirements.txt; }
 	@# One file of the package: all of it, with what it depends on, is ten times as large.
-	@test -f .venv-docs/mermaid.min.js || { cd .venv-docs && $(NPM) pack --silent mermaid@$(MERMAID) >/dev/null && \
+	@test -f .venv-docs/mermaid.min.js || { cd .venv-docs && $(NPM) pack --loglevel=error mermaid@$(MERMAID) >/dev/null && \
 		tar -xzf mermaid-$(MERMAID).tgz --strip-components=2 package/dist/mermaid.min.js && rm mermaid-$(MERMAID).tgz; }
 	@$(PY) -m documentation.site build/docs-source
 	@cp .venv-docs/mermaid.min.js build/docs-source/docs/
