@@ -107,6 +107,7 @@ HELPERS = {
     "with_approval_rules": {"FOUR_EYES", "PUBLISHER_ROLE_ARN"},
     "kept_releases": {"KEEP_RELEASES"},
     "signing_keys": {"SIGNING_KEY_ARNS"},
+    "rollout_failures": {"ROLLOUT_FAILURES"},
     "notifier": {"NOTICE_TOPIC_ARN", "ENVIRONMENT"},
 }
 

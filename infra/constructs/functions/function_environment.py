@@ -26,7 +26,6 @@ class FunctionEnvironment:
             **self._deployment(),
             "MLFLOW_URI": self.registry.mlflow.uri,
             "NOTICE_TOPIC_ARN": topic_arn,
-            "ROLLOUT_FAILURES": self.settings.accepted_failures,
         }
 
     def _deployment(self) -> dict[str, str]:
@@ -61,6 +60,7 @@ class FunctionEnvironment:
             **self._version_variables(),
             "KEEP_RELEASES": self.settings.kept_releases,
             "NOTICE_TOPIC_ARN": topic_arn,
+            "ROLLOUT_FAILURES": self.settings.accepted_failures,
             "SIGNING_KEY_ARN": self.registry.signing_key.key_arn,
             "SIGNING_KEY_ARNS": ",".join(key.key_arn for key in self.registry.signing_keys),
             "STATEMENT_DAYS": str(self.settings.statement_days),
