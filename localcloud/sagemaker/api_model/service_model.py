@@ -52,9 +52,22 @@ LACKING: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+#: The same for each row of an answer's map: a package may be made without a specification.
+LACKING_IN_ROWS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "BatchDescribeModelPackage": (
+        "ModelPackageSummaries",
+        {"InferenceSpecification": {"Containers": [{"Image": "none"}]}},
+    ),
+}
+
+
 def answer_faults(name: str, answer: Mapping[str, Any]) -> list[str]:
     """What botocore's model says against an answer: members, types, words, limits, patterns."""
     shape = operation(name).output_shape
+    if name in LACKING_IN_ROWS:
+        member, lacking = LACKING_IN_ROWS[name]
+        rows = {key: {**lacking, **row} for key, row in answer.get(member, {}).items()}
+        answer = {**answer, member: rows}
     return faults_of(shape, {**LACKING.get(name, {}), **answer}) if shape else []
 
 
