@@ -37,7 +37,7 @@ PUBLIC, ISOLATED = "public", "isolated"
 KMS, S3_MANAGED = "kms", "s3"
 #: The stack with what starts by itself; CloudFormation names its parts.
 AUTOMATION = "automation"
-#: What the stacks of an environment are called behind its name.
+#: The stacks whose state operators look at; the network's has nothing that changes.
 STACKS = ("registry", "access", AUTOMATION)
 
 #: The only retention times that CloudWatch Logs takes, in days (``PutRetentionPolicy``).

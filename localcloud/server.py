@@ -38,7 +38,8 @@ async def _serve(port: int) -> None:
 
     patches.apply_all(settings().lambda_python)
     # Hypercorn types each message of ASGI by its kind; the guard passes them on as they are.
-    guarded: Any = AccessGuard(app.app, port=port, ready=lambda: {"MLflow": mlflow.state()})
+    saved = StateSaver(app.app)
+    guarded: Any = AccessGuard(saved, port=port, ready=lambda: {"MLflow": mlflow.state()})
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
@@ -47,14 +48,10 @@ async def _serve(port: int) -> None:
     for which in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(which, stop_requested.set)
 
-    saver = StateSaver()
-    saver.start()
-
     async def until_stop_requested() -> None:
         await stop_requested.wait()
         # Jobs first: their open connections would delay the server's end.
         runner.abandon_all()
-        saver.stop()
 
     status = 0
     try:

@@ -4,10 +4,7 @@ MiniStack saves its state when it stops, and the objects of buckets at once. A s
 killed would come back with its buckets, and without the stacks, roles and model packages that
 belong to them; with this it comes back as it was some seconds before.
 
-    saver = StateSaver()
-    saver.start()
-    ...
-    saver.stop()            # before MiniStack saves for the last time
+    app = StateSaver(ministack_app)     # saves from the end of its start to the begin of its end
 """
 
 from __future__ import annotations
@@ -18,37 +15,62 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localcloud.access_guard import App, Message, Receive, Scope, Send
 
 #: Seconds between two looks at what has changed.
 SAVE_SECONDS = 5.0
-#: Saving takes no more than this share of the time.
-_MOST_OF_THE_TIME = 0.05
+#: The largest share of the time that saving takes.
+_LARGEST_SHARE = 0.05
 _log = logging.getLogger(__name__)
 
 
 class StateSaver:
-    """A thread that writes each service's state whenever it has changed."""
+    """MiniStack's application, and a thread that writes each service's state when it has changed.
 
-    def __init__(self) -> None:
+    The thread begins when the application has started: before it has loaded what was saved, each
+    service is empty, and the saved state would be replaced by that. It ends before the application
+    hears that it is to stop, and saves for the last time.
+
+    Args:
+        app: MiniStack's.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="state-saver", daemon=True)
         self._written: dict[str, int] = {}
 
-    def start(self) -> None:
-        """Begins to look for changes."""
-        self._thread.start()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes everything on; begins and ends the saving where the lifespan does."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
 
-    def stop(self) -> None:
-        """Ends the thread; after this it writes nothing."""
-        self._stopped.set()
-        self._thread.join()
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                self._stopped.set()
+                if self._thread.is_alive():
+                    self._thread.join()
+            return message
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._thread.start()
+            await send(message)
+
+        await self._app(scope, received, sent)
 
     def _run(self) -> None:
         wait = SAVE_SECONDS
         while not self._stopped.wait(wait):
             began = time.monotonic()
             self._save_changes()
-            wait = max(SAVE_SECONDS, (time.monotonic() - began) / _MOST_OF_THE_TIME)
+            wait = max(SAVE_SECONDS, (time.monotonic() - began) / _LARGEST_SHARE)
 
     def _save_changes(self) -> None:
         from ministack import app

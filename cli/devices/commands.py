@@ -185,9 +185,11 @@ def _say_what_was_not_read(found: FleetReports) -> None:
     if found.left_out:
         print_stderr(f"cards: {found.left_out} older reports were not read")
     if found.unreadable:
+        count = len(found.unreadable)
         named = [f"{key} {why}" for key, why in list(found.unreadable.items())[:_NAMED]]
-        more = len(found.unreadable) - len(named)
+        more = count - len(named)
+        objects = "1 object is" if count == 1 else f"{count} objects are"
         print_stderr(
-            f"cards: {len(found.unreadable)} objects are no device's report: {'; '.join(named)}"
+            f"cards: {objects} no device's report: {'; '.join(named)}"
             + (f" and {more} more" if more else "")
         )

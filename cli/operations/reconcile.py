@@ -104,10 +104,9 @@ def _print(
 
     for each in report.failures:
         print_stderr(f"cards: {each.what}: could not be checked ({each.cause})")
-    if report.unreadable_reports:
-        print_stderr(
-            f"cards: {report.unreadable_reports} objects are no device's report: cards devices list"
-        )
+    if count := report.unreadable_reports:
+        objects = "1 object is" if count == 1 else f"{count} objects are"
+        print_stderr(f"cards: {objects} no device's report: cards devices list")
     for version in waiting:
         by = ", ".join(version.authors)
         print_line(

@@ -129,7 +129,7 @@ def update(arguments: argparse.Namespace) -> int:
 
 
 def _run(updater: Updater, reporter: Reporter | None) -> UpdateResult:
-    """Updates, and reports how that ended; what keeps a report from being written is told."""
+    """Updates, and reports how that ended; a report that cannot be written is one line."""
     from botocore.exceptions import BotoCoreError
 
     from edge.state.folder import StateError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry.names import RELEASABLE_STAGE, STUDENT, parse_name
+from registry.names import parse_name
 from registry.notices import Notice, NoticeKind, Notifier
 from registry.registration.register import REGISTERED, Registration
 
@@ -20,9 +20,9 @@ def publish_waiting_notice(notifier: Notifier, registration: Registration) -> bo
     if registration.outcome != REGISTERED or not registration.name or not registration.arn:
         return False
     name = parse_name(registration.name)
-    if (name.model_type, name.stage) != (STUDENT, RELEASABLE_STAGE):
+    if not name.releasable:
         return False
-    page = f"aws s3 cp {registration.page_uri} ." if registration.page_uri else ""
+    page = (f"aws s3 cp {registration.page_uri} .",) if registration.page_uri else ()
     notifier.publish(
         Notice(
             NoticeKind.WAITING,
@@ -30,15 +30,11 @@ def publish_waiting_notice(notifier: Notifier, registration: Registration) -> bo
             registration.arn,
             f"{registration.summary}. Read its page before you decide: what changes for devices, "
             "what was not measured, and what follows an approval.",
-            tuple(
-                step
-                for step in (
-                    page,
-                    notifier.command(f"report {name} --open"),
-                    notifier.command(f"registry approve {name} --reason …"),
-                    notifier.command(f"registry reject {name} --reason …"),
-                )
-                if step
+            (
+                *page,
+                notifier.command(f"report {name} --open"),
+                notifier.command(f"registry approve {name} --reason …"),
+                notifier.command(f"registry reject {name} --reason …"),
             ),
         )
     )

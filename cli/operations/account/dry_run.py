@@ -80,18 +80,14 @@ def request_faults(service: str, operation: str, given: Mapping[str, Any]) -> It
     yield from faults_of(shape, sent)
 
 
-def operations_of(service: str) -> Mapping[str, str]:
-    """A service's operations by the name of boto3's method."""
-    return _operations(service)
-
-
 @cache
 def _model(service: str) -> Any:
     return Session().get_service_model(service)
 
 
 @cache
-def _operations(service: str) -> dict[str, str]:
+def operations_of(service: str) -> Mapping[str, str]:
+    """A service's operations by the name of boto3's method."""
     return {xform_name(name): str(name) for name in _model(service).operation_names}
 
 
@@ -101,7 +97,7 @@ class _DryClient:
     service: str
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
-        operations = _operations(self.service)
+        operations = operations_of(self.service)
         if method not in operations:
             raise AttributeError(f"{self.service} has no operation {method!r}")
         return lambda **given: self.run.send(self.service, operations[method], given)

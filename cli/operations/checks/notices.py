@@ -1,13 +1,13 @@
-"""The topic of notices: whether anybody is told of releases, failures and alarms."""
+"""The topic of notices: whether messages about releases, failures and alarms reach anybody."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cli.operations.checks.check import Check, CheckContext, CheckResult, failed, ok, warning
+from cli.operations.checks.check import Check, CheckContext, CheckResult, State, failed, ok, warning
 from cli.operations.checks.storage import judge_key
 
-_LOST = "nobody is told of releases, failures and alarms"
+_LOST = "messages about releases, failures and alarms reach nobody"
 
 
 def notices(context: CheckContext) -> Iterator[CheckResult]:
@@ -33,7 +33,7 @@ def notices(context: CheckContext) -> Iterator[CheckResult]:
     if key:
         described = context.client("kms").describe_key(KeyId=key)["KeyMetadata"]
         judged = judge_key(key, str(described["KeyState"]), _LOST, f"then {_LOST}")
-        if judged.state != "ok":
+        if judged.state is not State.OK:
             yield judged
             return
     yield judge_subscriptions(topic, attributes)
