@@ -60,7 +60,7 @@ def demo(
     cards demo
     cards demo --cards my-cards/
 
-    It takes 5 to 15 minutes on two cores. Run again, it deploys nothing new and makes version 2.
+    It takes 10 to 15 minutes on two cores. Run again, it deploys nothing new and makes version 2.
     """
     from cli.demo.output_lock import only_demo
     from cli.demo.summary import write_summary

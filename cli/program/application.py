@@ -31,7 +31,7 @@ app = typer.Typer(
     [bold]Everything on this machine, without an AWS account[/bold]
 
     \b
-    cards demo                          the whole path, in 5 to 15 minutes
+    cards demo                          the whole path, in 10 to 15 minutes
     cards local up                      AWS on this machine
     eval "$(cards local env)"           point this shell at it
 

@@ -36,7 +36,10 @@ def notices(context: CheckContext) -> Iterator[CheckResult]:
         if judged.state is not State.OK:
             yield judged
             return
-    yield judge_subscriptions(topic, attributes)
+    result = judge_subscriptions(topic, attributes)
+    if result.state is State.WARNING and context.aws.is_local:
+        result = ok(f"{topic}: no subscription; the local cloud sends no mail")
+    yield result
 
 
 def judge_subscriptions(topic: str, attributes: Mapping[str, str]) -> CheckResult:

@@ -55,7 +55,10 @@ def approvals(context: CheckContext) -> Iterator[CheckResult]:
         else:
             yield result
     if well == len(rows):
-        yield ok(f"{well} approved stage-2 students, none without its release" if rows else "none")
+        students = (
+            "1 approved stage-2 student" if well == 1 else f"{well} approved stage-2 students"
+        )
+        yield ok(f"{students}, none without its release" if rows else "none")
 
 
 def second_person(context: CheckContext) -> Iterator[CheckResult]:
@@ -201,7 +204,8 @@ def signatures(context: CheckContext) -> Iterator[CheckResult]:
                 again,
             )
     if not lacking and not faulty:
-        yield ok(f"{len(complete)} releases with all signatures" if complete else "no release yet")
+        count = "1 release" if len(complete) == 1 else f"{len(complete)} releases"
+        yield ok(f"{count} with all signatures" if complete else "no release yet")
 
 
 def _compile_settings(context: CheckContext) -> CompileSettings | None:
