@@ -253,6 +253,8 @@ class LocalCloud:
                 time.sleep(0.05)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(server.pid, 0)
+            # A function's process that was started while the server ended would outlive it.
+            _kill(server.pid)
             return True
 
     def check_deletable(self) -> None:
@@ -371,9 +373,10 @@ class LocalCloud:
         }
         for folder in (data / "state", data / "s3"):
             folder.mkdir(parents=True, exist_ok=True)
-        # What MiniStack unpacks there is of no use to another run.
+        # What MiniStack unpacks there is of no use to another run. A process of a killed server
+        # may still write there while it ends; then a part stays until the next start.
         shutil.rmtree(self.state_dir / "tmp", ignore_errors=True)
-        (self.state_dir / "tmp").mkdir()
+        (self.state_dir / "tmp").mkdir(exist_ok=True)
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "localcloud", "serve"],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,52 @@ def test_a_stop_ends_jobs_which_have_failed_at_the_next_start(tmp_path: Path) ->
         states = [json.loads(message["Body"])["detail"] for message in found]
         assert [s["ProcessingJobStatus"] for s in states] == ["InProgress"] * 2 + ["Failed"] * 2
         assert not (cloud.state_dir / "jobs").exists()
+    finally:
+        cloud.stop()
+
+
+STARTS_A_PROCESS = """
+import os, subprocess
+def handler(event, context):
+    subprocess.Popen(["sleep", "600"], cwd=os.environ["FOLDER"])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+def test_a_stop_ends_what_functions_started(tmp_path: Path) -> None:
+    cloud = make_cloud(tmp_path / "state")
+    cloud.start()
+    try:
+        body = io.BytesIO()
+        with zipfile.ZipFile(body, "w") as archive:
+            archive.writestr("starts.py", STARTS_A_PROCESS)
+        client = client_of(cloud)
+        client("lambda").create_function(
+            FunctionName="starts",
+            Runtime="python3.12",
+            Role=make_role(client, "function-role", "lambda.amazonaws.com", []),
+            Handler="starts.handler",
+            Code={"ZipFile": body.getvalue()},
+            Environment={"Variables": {"FOLDER": str(tmp_path)}},
+        )
+        client("lambda").invoke(FunctionName="starts")
+        assert [line for line in processes_in(tmp_path) if line.startswith("sleep")]
+        assert cloud.stop()
+        until(lambda: not processes_in(tmp_path), seconds=5)
+    finally:
+        cloud.stop()
+
+
+def test_start_beside_a_process_that_still_writes_to_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = make_cloud(tmp_path)
+    cloud.start()
+    try:
+        assert cloud.stop()
+        monkeypatch.setattr("localcloud.supervisor.shutil.rmtree", lambda *_, **__: None)
+        assert (cloud.state_dir / "tmp").exists()
+        assert cloud.start().running
     finally:
         cloud.stop()
 
