@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -113,7 +114,8 @@ class WithoutTypeChecking(ast.NodeTransformer):
         return None if only_types else node
 
 
-def imports(file: Path, *, runtime_only: bool = False) -> set[str]:
+@cache
+def imports(file: Path, *, runtime_only: bool = False) -> frozenset[str]:
     """Names of every module that a file imports, also inside functions.
 
     Args:
@@ -129,7 +131,7 @@ def imports(file: Path, *, runtime_only: bool = False) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.add(node.module)
-    return found
+    return frozenset(found)
 
 
 def files(room: str) -> list[Path]:
