@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = {
+PACKAGES = {
     "registry": set(),
     "localcloud": set(),
     "bench": {"registry", "recognition", "edge", "export", "training", "localcloud"},
@@ -134,31 +134,31 @@ def imports(file: Path, *, runtime_only: bool = False) -> frozenset[str]:
     return frozenset(found)
 
 
-def files(room: str) -> list[Path]:
-    return sorted((ROOT / room).rglob("*.py"))
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_the_rooms_that_it_may(room: str) -> None:
-    assert files(room), f"{room} is empty"
-    for file in files(room):
-        ours = {name.partition(".")[0] for name in imports(file)} & set(ROOMS)
-        extra = ours - ROOMS[room] - {room}
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_the_packages_that_it_may(package: str) -> None:
+    assert files(package), f"{package} is empty"
+    for file in files(package):
+        ours = {name.partition(".")[0] for name in imports(file)} & set(PACKAGES)
+        extra = ours - PACKAGES[package] - {package}
         assert not extra, f"{file.relative_to(ROOT)} imports {', '.join(sorted(extra))}"
 
 
-@pytest.mark.parametrize("room", ["registry", "lambdas"])
-def test_a_lambda_carries_nothing_but_its_runtime(room: str) -> None:
-    for file in files(room):
+@pytest.mark.parametrize("package", ["registry", "lambdas"])
+def test_a_lambda_carries_nothing_but_its_runtime(package: str) -> None:
+    for file in files(package):
         names = {name.partition(".")[0] for name in imports(file, runtime_only=True)}
         extra = names - set(sys.stdlib_module_names) - LAMBDA_RUNTIME - {"registry", "lambdas"}
         assert not extra, f"{file.relative_to(ROOT)} imports {', '.join(sorted(extra))}"
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_stubs_are_imported_for_type_checking_only(room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_stubs_are_imported_for_type_checking_only(package: str) -> None:
     """Stubs of boto3's clients are installed for development alone."""
-    for file in files(room):
+    for file in files(package):
         stubs = {name for name in imports(file, runtime_only=True) if name.startswith("mypy_")}
         assert not stubs, f"{file.relative_to(ROOT)} imports {', '.join(sorted(stubs))} at run time"
 
@@ -189,8 +189,8 @@ def test_infra_imports_nothing_but_constants_of_the_registry() -> None:
 
 
 def test_the_recogniser_needs_no_torch() -> None:
-    for room in ("recognition", "export"):
-        for file in files(room):
+    for package in ("recognition", "export"):
+        for file in files(package):
             if file.name == "onnx_export.py":
                 continue
             names = {name.partition(".")[0] for name in imports(file)}
@@ -198,7 +198,7 @@ def test_the_recogniser_needs_no_torch() -> None:
 
 
 def test_every_folder_has_its_arrows() -> None:
-    for package in ROOMS:
+    for package in PACKAGES:
         folders = {file.parent.name for file in (ROOT / package).glob("*/__init__.py")}
         assert folders == set(FOLDERS.get(package, {})), f"{package}: list its folders in FOLDERS"
 
@@ -251,7 +251,7 @@ def module_name(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {module_name(file): file for package in ROOMS for file in files(package)}
+MODULES = {module_name(file): file for package in PACKAGES for file in files(package)}
 
 
 def modules_of(file: Path) -> set[str]:
@@ -295,7 +295,7 @@ def test_imports_of_our_own_modules_name_files_that_are_there() -> None:
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True)
     files = [Path(name) for name in listed.stdout.split()]
     modules = {".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files}
-    packages = {".".join(file.parts[:depth]) for file in files for depth in range(len(file.parts))}
+    parents = {".".join(file.parts[:depth]) for file in files for depth in range(len(file.parts))}
     missing = []
     for file in files:
         for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
@@ -307,6 +307,6 @@ def test_imports_of_our_own_modules_name_files_that_are_there() -> None:
             missing += [
                 f"{file}:{node.lineno}: {name}"
                 for name in named
-                if name.partition(".")[0] in {*ROOMS, "tests"} and name not in modules | packages
+                if name.partition(".")[0] in {*PACKAGES, "tests"} and name not in modules | parents
             ]
     assert len(files) > 500 and missing == []
