@@ -75,6 +75,9 @@ def _describe_aws(error: BaseException) -> str:
             remedy = "; renew the credentials"
         return f"{operation}: {code}: {message}{remedy}"
     text = one_line(str(error))
+    if any(kind.__name__ == "ProxyConnectionError" for kind in type(error).__mro__):
+        remedy = "set HTTPS_PROXY and HTTP_PROXY right, or unset them"
+        return f"the proxy does not answer ({text}); {remedy}"
     for kind in type(error).__mro__:
         if kind.__name__ in _REMEDIES:
             return f"{_REMEDIES[kind.__name__]} ({text}); {_HINT}"

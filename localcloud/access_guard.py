@@ -29,6 +29,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 READY_PATH = "/_localcloud/ready"
+#: Names the answering server in the answer to :data:`READY_PATH`: two may be given one port.
+PROCESS = "process"
 #: Paths that are answered without a signature. The latter two end in a random token, which the
 #: server gives only to the function or resource whose answer it expects there.
 _HEALTH_PATHS = ("/_ministack/health", READY_PATH)
@@ -58,7 +60,8 @@ class AccessGuard:
         Args:
             app: Receives the permitted requests.
             port: The port that the server listens on.
-            ready: State of each further service, for :data:`READY_PATH`.
+            ready: What is answered at :data:`READY_PATH`: :data:`PROCESS`, and the state of each
+                further service.
         """
         self._app = app
         self._hosts = tuple(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))

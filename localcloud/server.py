@@ -30,16 +30,19 @@ async def _serve(port: int) -> None:
     from hypercorn.config import Config
     from ministack import app
 
-    from localcloud import patches
-    from localcloud.access_guard import AccessGuard
+    from localcloud import access_guard, patches
     from localcloud.sagemaker import mlflow
     from localcloud.sagemaker.jobs import runner
     from localcloud.state_saving import StateSaver
 
     patches.apply_all(settings().lambda_python)
+
+    def services() -> dict[str, str]:
+        return {access_guard.PROCESS: str(os.getpid()), "MLflow": mlflow.state()}
+
     # Hypercorn types each message of ASGI by its kind; the guard passes them on as they are.
     saved = StateSaver(app.app)
-    guarded: Any = AccessGuard(saved, port=port, ready=lambda: {"MLflow": mlflow.state()})
+    guarded: Any = access_guard.AccessGuard(saved, port=port, ready=services)
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75

@@ -176,7 +176,7 @@ class LocalCloud:
         """
         server = self._server()
         port = server.port if server else self.port
-        services = _services(port) if server else None
+        services = _services(port, server.pid) if server else None
         named = (services or {}).items()
         return Status(
             running=server is not None,
@@ -393,8 +393,10 @@ class LocalCloud:
     ) -> None:
         end = time.monotonic() + READY_SECONDS
         progress(f"waiting for {self.endpoint}")
-        while _services(self.port) is None:
+        while _services(self.port, process.pid) is None:
             if process.poll() is not None:
+                # Another cloud may have taken a port after it was found free.
+                self._check_port(self.port, "port")
                 raise LocalCloudError(
                     f"the local cloud ended while it started: {self._last_log_line()}; "
                     f"its log: {self.log}"
@@ -426,8 +428,8 @@ class LocalCloud:
         return lines[-1][:300] if lines else "it wrote no log"
 
 
-def _services(port: int) -> dict[str, str] | None:
-    """State of each further service of the server at a port; None where it does not answer.
+def _services(port: int, pid: int) -> dict[str, str] | None:
+    """State of each further service of a server; None where it does not answer, or another does.
 
     It is asked directly: a proxy of the environment cannot reach this machine's loopback interface.
     """
@@ -440,7 +442,9 @@ def _services(port: int) -> dict[str, str] | None:
         return None
     finally:
         connection.close()
-    return content if answer.status == 200 and isinstance(content, dict) else None
+    if answer.status != 200 or not isinstance(content, dict):
+        return None
+    return content if content.pop(access_guard.PROCESS, None) == str(pid) else None
 
 
 def _without_proxy() -> list[str]:

@@ -37,6 +37,10 @@ def no_bucket(**where: str) -> botocore.exceptions.ClientError:
             botocore.exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
             ["http://127.0.0.1:1", "cards local up"],
         ),
+        (
+            botocore.exceptions.ProxyConnectionError(proxy_url="http://proxy:9"),
+            ["http://proxy:9", "HTTPS_PROXY"],
+        ),
         (FileNotFoundError(2, "No such file or directory", "x.png"), ["x.png", "No such file"]),
         (OSError(28, "No space left on device"), ["No space left on device"]),
         (ZeroDivisionError("division by zero"), ["unexpected", "ZeroDivisionError", "defect"]),

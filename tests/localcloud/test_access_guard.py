@@ -174,4 +174,4 @@ def test_state_folder_and_secret_are_private(cloud: LocalCloud) -> None:
 
 def test_health_needs_no_signature_and_contains_no_state(cloud: LocalCloud) -> None:
     status, text = send(cloud, {}, method="GET", path="/_localcloud/ready", body=b"")
-    assert status == 200 and set(json.loads(text)) == {"MLflow"}
+    assert status == 200 and set(json.loads(text)) == {"process", "MLflow"}

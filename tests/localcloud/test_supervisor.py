@@ -340,6 +340,23 @@ def test_a_port_in_use_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / "server.json").exists()
 
 
+def test_two_folders_that_start_on_one_port_at_once_are_not_both_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_cloud(tmp_path / "first")
+    second = LocalCloud(tmp_path / "second", first.port, first.job_python, first.lambda_python)
+    first.start()
+    try:
+        # The second has found the port free before the first took it.
+        monkeypatch.setattr(LocalCloud, "check_ports", lambda self: None)
+        with pytest.raises(LocalCloudError, match=f"port {first.port} is in use"):
+            second.start()
+        assert not second.status().running
+        assert first.status().answers
+    finally:
+        first.stop()
+
+
 def test_pid_file_of_another_process_is_ignored(tmp_path: Path) -> None:
     cloud = make_cloud(tmp_path)
     (tmp_path / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": cloud.port}))

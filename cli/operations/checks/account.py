@@ -191,6 +191,14 @@ def judge_stacks(states: Mapping[str, str], deploy: str) -> Iterator[CheckResult
             yield warning(f"{name} is being changed ({state})", "wait until it is done")
         elif state in ("UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"):
             yield warning(f"{name}: the last update was taken back ({state})", deploy)
+        elif state == "ROLLBACK_COMPLETE":
+            # Nothing was made, and the protection that the stack got keeps the CDK from it.
+            yield failed(
+                f"{name} was never made: its first deployment failed ({state})",
+                "aws cloudformation update-termination-protection "
+                f"--no-enable-termination-protection --stack-name {name} && "
+                f"aws cloudformation delete-stack --stack-name {name} && {deploy}",
+            )
         else:
             look = f"aws cloudformation describe-stack-events --stack-name {name}"
             yield failed(f"{name} is {state}", look)

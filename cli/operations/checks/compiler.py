@@ -24,7 +24,8 @@ def compiler(context: CheckContext) -> Iterator[CheckResult]:
     try:
         kind = compiler_kind(context.names.compiler)
     except KeyError as error:
-        yield failed(f"deployed: {error.args[0]}", context.deploy)
+        # The parameter may have been changed by hand, which a plain deployment does not see.
+        yield failed(f"deployed: {error.args[0]}", context.restore)
         return
     if kind.image is None:
         others = " or ".join(other.file_format for other in COMPILERS if other.image)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cli.operations.checks.check import (
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def next_deployment(context: CheckContext) -> Iterator[CheckResult]:
     """``cdk deploy`` keeps this environment's group and buckets, and uses no other's."""
     from cli.external_commands import ROOT
-    from infra.deployed_names import deployed_names
+    from infra.deployed_names import deployed_names, resource_names
     from infra.reading_settings import load_settings
     from infra.settings import SettingsError
 
@@ -38,7 +38,53 @@ def next_deployment(context: CheckContext) -> Iterator[CheckResult]:
     account = context.caller.split(":")[4]
     every = deployed_names(context.client("ssm"))
     results = [*judge_names(settings, account, context.aws.region, every, context.deploy)]
+    if not every.get(context.environment):
+        buckets = {
+            setting: name
+            for setting, name in resource_names(settings, account, context.aws.region).items()
+            if setting.endswith("_bucket")
+        }
+        there = {name for name in buckets.values() if _exists(context, name)}
+        results += judge_retained(buckets, there, context.deploy)
     yield from results or [ok("keeps group and buckets")]
+
+
+def _exists(context: CheckContext, bucket: str) -> bool:
+    """Whether there is such a bucket; also one of another account, whose name is taken, too."""
+    from botocore.exceptions import ClientError
+
+    from registry.aws_errors import is_denied, is_missing
+
+    try:
+        context.client("s3").head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if is_missing(error):
+            return False
+        if not is_denied(error):
+            raise
+    return True
+
+
+def judge_retained(
+    buckets: Mapping[str, str], there: Collection[str], deploy: str
+) -> Iterator[CheckResult]:
+    """The buckets that a first deployment would make and cannot.
+
+    A destroyed stack leaves its buckets there, and CloudFormation makes none whose name is taken.
+
+    Args:
+        buckets: Name by setting, of an environment that is not deployed.
+        there: Those that exist.
+        deploy: The command that deploys.
+    """
+    taken = {setting: name for setting, name in buckets.items() if name in there}
+    if taken:
+        options = " ".join(f"-c cards.{setting}=ANOTHER-NAME" for setting in taken)
+        yield failed(
+            f"{', '.join(taken.values())}: there without a deployment, as a destroyed one leaves "
+            "its buckets; no deployment can make them",
+            f"look at what is in them, empty and delete them; or {deploy} {options}",
+        )
 
 
 def judge_names(

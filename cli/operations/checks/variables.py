@@ -25,12 +25,16 @@ _IGNORE = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 _EXPIRATION, _TOKEN = "AWS_CREDENTIAL_EXPIRATION", "AWS_SESSION_TOKEN"
 #: The services whose state every command reads first.
 _SERVICES = ("sts", "ssm", "s3", "sagemaker")
+#: What an AWS client reads; ALL_PROXY is not among them.
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _MLFLOW = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
 
 
 def variables(context: CheckContext) -> Iterator[CheckResult]:
     """No variable or profile of an earlier session contradicts the endpoint."""
-    results = [*judge_variables(os.environ), *judge_reports(os.environ)]
+    judges = (judge_variables, judge_proxies, judge_regions, judge_reports)
+    results = [result for judge in judges for result in judge(os.environ)]
     if not any(each.state is State.FAILED for each in results):
         results += judge_endpoints(os.environ, _endpoints(context))
     yield from results or [ok("none contradicts the endpoint, none switches reports on")]
@@ -99,6 +103,37 @@ def judge_variables(environment: Mapping[str, str]) -> Iterator[CheckResult]:
         )
     if not local and _is_loopback(environment.get(_MLFLOW, "")):
         yield failed(f"{_MLFLOW} leads MLflow to the local cloud", f"unset {_MLFLOW}")
+
+
+def judge_proxies(environment: Mapping[str, str]) -> Iterator[CheckResult]:
+    """One result for each proxy that no AWS client can use, as SOCKS.
+
+    Args:
+        environment: Names and values.
+    """
+    for name in _PROXIES:
+        scheme, separator, _ = environment.get(name, "").partition("://")
+        if separator and scheme.lower() not in ("http", "https"):
+            yield warning(
+                f"{name} names a proxy by {scheme}, and AWS's clients speak to one by http or "
+                "https alone",
+                f"export {name}=http://…, or unset {name}",
+            )
+
+
+def judge_regions(environment: Mapping[str, str]) -> Iterator[CheckResult]:
+    """One result where programs in this shell ask in different regions.
+
+    Args:
+        environment: Names and values.
+    """
+    chosen, other = (environment.get(name) for name in _REGIONS)
+    if chosen and other and chosen != other:
+        yield warning(
+            f"AWS_DEFAULT_REGION is {other}, where a Python program of your own asks; cards, cdk "
+            f"and aws ask in {chosen}, by AWS_REGION",
+            f"export AWS_DEFAULT_REGION={chosen}",
+        )
 
 
 def judge_reports(environment: Mapping[str, str]) -> Iterator[CheckResult]:

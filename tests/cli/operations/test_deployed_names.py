@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.operations.checks.check import State
-from cli.operations.checks.deployed_names import judge_names
+from cli.operations.checks.deployed_names import judge_names, judge_retained
 from infra.reading_settings import load_settings
 from tests.infra.test_deployed_names import ACCOUNT, REGION, old_names
 
@@ -36,3 +36,12 @@ def test_environments_with_names_of_their_own_are_well() -> None:
     for environment in ("dev", "prod"):
         settings = load_settings({"cards.environment": environment})
         assert list(judge_names(settings, ACCOUNT, REGION, deployed, DEPLOY)) == []
+
+
+def test_buckets_that_a_destroyed_deployment_left_are_named() -> None:
+    buckets = {"training_bucket": "cards-prod-training", "release_bucket": "cards-prod-releases"}
+    (found,) = judge_retained(buckets, {"cards-prod-releases"}, DEPLOY)
+    assert found.state is State.FAILED
+    assert found.line.startswith("cards-prod-releases: ")
+    assert found.remedy.endswith(f"{DEPLOY} -c cards.release_bucket=ANOTHER-NAME")
+    assert list(judge_retained(buckets, set(), DEPLOY)) == []

@@ -98,6 +98,14 @@ def test_incomplete_stack_is_reported(status: str, state: str) -> None:
     assert only(account.judge_stacks({"cards-dev-access": status}, "cdk deploy")).state == state
 
 
+def test_stack_whose_first_deployment_failed_is_deleted_before_the_next() -> None:
+    result = only(account.judge_stacks({"cards-dev-registry": "ROLLBACK_COMPLETE"}, "cdk deploy"))
+    assert result.state is State.FAILED
+    steps = result.remedy.split(" && ")
+    assert "--no-enable-termination-protection" in steps[0] and "delete-stack" in steps[1]
+    assert steps[2] == "cdk deploy"
+
+
 @pytest.mark.parametrize(
     ("state", "remedy"), [("Disabled", "enable-key"), ("PendingDeletion", "cancel-key-deletion")]
 )

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from cli.operations.checks.check import State
-from cli.operations.checks.variables import judge_reports, judge_variables
+from cli.operations.checks.variables import (
+    judge_proxies,
+    judge_regions,
+    judge_reports,
+    judge_variables,
+)
 from tests.cli.command import cards
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
@@ -65,6 +70,22 @@ def test_variable_with_another_value_is_named(
 )
 def test_variables_that_agree_give_no_result(environment: dict[str, str]) -> None:
     assert list(judge_variables(environment)) == []
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"])
+def test_proxy_that_no_client_can_use_is_named(name: str) -> None:
+    (result,) = judge_proxies({name: "socks5h://proxy:1080"})
+    assert result.state is State.WARNING
+    assert name in result.line and "socks5h" in result.line and name in result.remedy
+    usable = {"HTTPS_PROXY": "HTTP://proxy:3128", "http_proxy": "proxy:3128"}
+    assert list(judge_proxies({**usable, "ALL_PROXY": "socks5://proxy:1080"})) == []
+
+
+def test_two_regions_are_named() -> None:
+    (result,) = judge_regions({"AWS_REGION": "us-east-2", "AWS_DEFAULT_REGION": "eu-west-1"})
+    assert result.state is State.WARNING
+    assert "eu-west-1" in result.line and result.remedy == "export AWS_DEFAULT_REGION=us-east-2"
+    assert list(judge_regions({"AWS_REGION": "us-east-2", "AWS_DEFAULT_REGION": ""})) == []
 
 
 def test_variable_that_switches_reports_on_is_named() -> None:
