@@ -8,6 +8,7 @@ import os
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,8 +18,11 @@ from localcloud.role_session import open_role_session
 
 #: How long an event waits for a throttled function, in seconds: AWS's own default.
 _EVENT_AGE = 6 * 3600.0
-#: How long a waiting event sleeps at most before it tries again, in seconds.
+#: How long the only waiting event sleeps at most before it tries again, in seconds.
 _LONGEST_PAUSE = 2.0
+#: How much longer each sleeps for every other one that waits for the same function: they all try
+#: again in that time, and what they cost together does not grow with their number.
+_PAUSE_PER_EVENT = 0.1
 
 
 def run_functions_in(python: Path) -> None:
@@ -113,6 +117,7 @@ def keep_throttled_events() -> None:
     # By function: each end of an invocation wakes one waiting event. Thousands of polling threads
     # would leave no time for the work.
     turns: dict[str, threading.Condition] = {}
+    waiting: Counter[str] = Counter()
 
     def start_waiting(function: Any, event: Any) -> None:
         found = lambda_svc._event_invoke_config(function, None) or {}
@@ -136,7 +141,10 @@ def keep_throttled_events() -> None:
                     return answer
                 if left <= 0:
                     return answer
-                turn.wait(min(left, _LONGEST_PAUSE))
+                pause = _LONGEST_PAUSE + _PAUSE_PER_EVENT * waiting[name]
+                waiting[name] += 1
+                turn.wait(min(left, pause))
+                waiting[name] -= 1
 
     lambda_svc.invoke_async_with_retry = start_waiting
     lambda_svc._execute_function = execute_in_turn

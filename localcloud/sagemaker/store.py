@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any
@@ -20,9 +20,64 @@ Record = dict[str, Any]
 LOCK = RLock()
 
 
+class Associations:
+    """Those of lineage entities, oldest first: one record for each pair of ends.
+
+    A record has ``SourceArn`` and ``DestinationArn``.
+
+    Every version that is approved lists the associations of its entities: by indexes, so that what
+    this costs does not grow with the versions that there are.
+
+    Args:
+        records: What was saved.
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._by_ends: dict[tuple[str, str], Record] = {}
+        self._by_source: dict[str, dict[str, Record]] = {}
+        self._by_destination: dict[str, dict[str, Record]] = {}
+        for record in records:
+            self.add(record)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._by_ends.values())
+
+    def __len__(self) -> int:
+        return len(self._by_ends)
+
+    def add(self, record: Record) -> None:
+        """Adds one; its ends have none yet."""
+        source, destination = record["SourceArn"], record["DestinationArn"]
+        self._by_ends[source, destination] = record
+        self._by_source.setdefault(source, {})[destination] = record
+        self._by_destination.setdefault(destination, {})[source] = record
+
+    def find(self, source: str, destination: str) -> Record | None:
+        """The one between two ends."""
+        return self._by_ends.get((source, destination))
+
+    def remove(self, source: str, destination: str) -> None:
+        """Removes the one between two ends.
+
+        Raises:
+            KeyError: There is none.
+        """
+        del self._by_ends[source, destination]
+        del self._by_source[source][destination]
+        del self._by_destination[destination][source]
+
+    def from_source(self, key: str) -> list[Record]:
+        """Those that begin at an entity."""
+        return list(self._by_source.get(key, {}).values())
+
+    def to_destination(self, key: str) -> list[Record]:
+        """Those that end at an entity."""
+        return list(self._by_destination.get(key, {}).values())
+
+
 @dataclass
 class Store:
-    """The tables of one account in one region; plain JSON values, so that they can be saved."""
+    """The tables of one account in one region: plain JSON values, and what is saved as such."""
 
     groups: dict[str, Record] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
@@ -32,7 +87,7 @@ class Store:
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     jobs: dict[str, Record] = field(default_factory=dict)
     lineage: dict[str, Record] = field(default_factory=dict)
-    associations: list[Record] = field(default_factory=list)
+    associations: Associations = field(default_factory=Associations)
     mlflow: dict[str, Record] = field(default_factory=dict)
     models: dict[str, Record] = field(default_factory=dict)
     #: What came with each client token: the digest of its request.
@@ -72,7 +127,10 @@ def dump() -> dict[str, Any]:
     """Everything, for saving."""
     with LOCK:
         # A copy: it is written to disk while jobs go on.
-        return {key: copy.deepcopy(vars(tables)) for key, tables in _stores.items()}
+        return {
+            key: copy.deepcopy({**vars(tables), "associations": list(tables.associations)})
+            for key, tables in _stores.items()
+        }
 
 
 def load(saved: Mapping[str, Any]) -> None:
@@ -80,7 +138,8 @@ def load(saved: Mapping[str, Any]) -> None:
     with LOCK:
         _stores.clear()
         for key, tables in saved.items():
-            _stores[key] = Store(**tables)
+            associations = Associations(tables.get("associations", ()))
+            _stores[key] = Store(**{**tables, "associations": associations})
 
 
 def clear() -> None:

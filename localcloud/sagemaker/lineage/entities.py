@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,8 @@ class Entity:
             key = _entity(arn("artifact", _digest(request["Source"]["SourceUri"])))["ArtifactArn"]
         else:
             key = self.describe(request)[f"{self.kind}Arn"]
-        if any(key in (each[end] for end in _ENDS) for each in store().associations):
+        known = store().associations
+        if known.from_source(key) or known.to_destination(key):
             raise invalid(f"{self.kind} {key} is associated with other entities")
         del store().lineage[key]
         store().tags.pop(key, None)
@@ -120,22 +121,21 @@ def add_association(request: Record) -> Record:
     check_action("sagemaker:AddAssociation", ends["DestinationArn"])
     for end in ends.values():
         _entity(end)
-    if _association(ends):
+    if store().associations.find(*ends.values()):
         raise invalid(
             f"Association from {ends['SourceArn']} to {ends['DestinationArn']} already exists"
         )
     _check_limit("Association", len(store().associations))
-    store().associations.append({**request, "CreationTime": now(), "CreatedBy": caller()})
+    store().associations.add({**request, "CreationTime": now(), "CreatedBy": caller()})
     return ends
 
 
 def delete_association(request: Record) -> Record:
     ends = {end: request[end] for end in _ENDS}
     check_action("sagemaker:DeleteAssociation", ends["DestinationArn"])
-    found = _association(ends)
-    if found is None:
+    if store().associations.find(*ends.values()) is None:
         raise missing(f"No association from {ends['SourceArn']} to {ends['DestinationArn']}")
-    store().associations.remove(found)
+    store().associations.remove(*ends.values())
     return ends
 
 
@@ -144,7 +144,7 @@ def list_associations(request: Record) -> Record:
         if request.get(end):
             _entity(request[end])
     found = []
-    for record in store().associations:
+    for record in _candidates(request):
         source, target = _vertex(record["SourceArn"]), _vertex(record["DestinationArn"])
         row = {
             **record,
@@ -211,18 +211,16 @@ def _walk(starts: list[str], direction: str, depth: int) -> tuple[dict[str, int]
     seen = dict.fromkeys(starts, 0)
     edges: dict[tuple[str, str], Record] = {}
     todo = deque(starts)
+    known = store().associations
     while todo:
         current = todo.popleft()
         if seen[current] >= depth:
             continue
-        for record in store().associations:
+        below = known.from_source(current) if direction != "Ascendants" else []
+        above = known.to_destination(current) if direction != "Descendants" else []
+        for record in [*below, *above]:
             source, target = (record[end] for end in _ENDS)
-            if direction in ("Both", "Descendants") and source == current:
-                other = target
-            elif direction in ("Both", "Ascendants") and target == current:
-                other = source
-            else:
-                continue
+            other = target if source == current else source
             edges[source, target] = record
             if other not in seen:
                 seen[other] = seen[current] + 1
@@ -265,11 +263,13 @@ def _entity(key: str, kind: str | None = None) -> Record:
     return record
 
 
-def _association(ends: Mapping[str, str]) -> Record | None:
-    for record in store().associations:
-        if all(record[end] == ends[end] for end in _ENDS):
-            return record
-    return None
+def _candidates(request: Mapping[str, Any]) -> Iterable[Record]:
+    """The associations of the ends that a request names; all of them where it names none."""
+    known = store().associations
+    source, destination = (request.get(end) for end in _ENDS)
+    if source:
+        return known.from_source(source)
+    return known.to_destination(destination) if destination else known
 
 
 def _vertex(key: str) -> dict[str, Any]:
