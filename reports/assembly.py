@@ -9,7 +9,7 @@ from registry.convergence import Observation
 from registry.untrusted.text import shortened
 from registry.versions.comparison import ComparedVersion, Comparison, compare
 from reports import verdict
-from reports.data_and_size import data_rows, lint_words, size_rows
+from reports.data_and_size import SCANS_LICENCE, data_rows, lint_words, size_rows
 from reports.decision import Choice, Circumstances, choices
 from reports.drawings import charts
 from reports.drawings.confusion_map import MapDrawing, confusion_map
@@ -236,9 +236,11 @@ def _differences(subject: Subject, context: PageContext) -> tuple[Differences, .
 
 
 def _compared(subject: Subject, settings: bool) -> ComparedVersion:
-    commit = {row.name: row.value for row in subject.facts if row.name == COMMIT}
+    known = {row.name: row.value for row in subject.facts if row.name == COMMIT}
+    if subject.evidence:
+        known[SCANS_LICENCE] = subject.evidence.data.licence or "not stated"
     given = subject.hyperparameters if settings else None
-    return ComparedVersion(subject.label, {**subject.metadata, **commit}, given)
+    return ComparedVersion(subject.label, {**subject.metadata, **known}, given)
 
 
 def _differing(compared: Comparison, other: str, role: str) -> Differences:

@@ -9,6 +9,9 @@ from registry.weight_origins import NOT_STATED, WeightOrigin
 from reports.page import Row
 from reports.subject import Subject
 
+#: What the licence of a card set's scans is called, in tables and among differences.
+SCANS_LICENCE = "Licence of the scans"
+
 
 def data_rows(subject: Subject) -> tuple[Row, ...]:
     """The card set, and the licences of what the model is made from."""
@@ -39,7 +42,7 @@ def data_rows(subject: Subject) -> tuple[Row, ...]:
         rows.append(Row("Where it lies", metadata["CardSetUri"]))
     if digest:
         rows.append(Row("SHA-256 of the set", digest))
-    rows.append(Row("Licence of the scans", "not recorded", "nothing in a card set says it"))
+    rows.append(_licence_of_scans(subject))
     return (*rows, *_weights(subject.weights))
 
 
@@ -78,6 +81,14 @@ def lint_words(subject: Subject) -> str:
     if compatible == "false":
         return "The registry says that the compiler is expected to refuse this graph."
     return "This kind of model is not compiled, so its graph was not checked."
+
+
+def _licence_of_scans(subject: Subject) -> Row:
+    stated = subject.evidence.data.licence if subject.evidence else None
+    if stated:
+        return Row(SCANS_LICENCE, stated, "as the card set's file LICENSE states it")
+    why = "its evidence does not say" if stated is None else "the card set has no file LICENSE"
+    return Row(SCANS_LICENCE, "not stated", why)
 
 
 def _weights(weights: tuple[WeightOrigin, ...] | None) -> tuple[Row, ...]:

@@ -100,6 +100,8 @@ class CardData:
         unseen_test: Cards that only measured how unknown cards are turned away.
         problems: How many remarks of each kind the set has (``broken``, ``ignored``, ``kept``).
         remarks: The first of them.
+        licence: What the set states of its scans; empty where it states nothing, None where the
+            evidence is of an earlier state, which did not ask.
     """
 
     digest: str
@@ -110,6 +112,7 @@ class CardData:
     unseen_test: int
     problems: Mapping[str, int]
     remarks: tuple[str, ...]
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,7 @@ def _read(given: Mapping[str, Any]) -> Evidence:
             unseen_test=_count(data["unseen_test"]),
             problems=_mapping(data["problems"], _count),
             remarks=_rows(data["remarks"], _text, _ROWS_LIMIT),
+            licence=_optional(data.get("licence"), _text),
         ),
         sizes=_mapping(given["sizes"], _count),
         training=None if training is None else _training(training),

@@ -48,6 +48,11 @@ def unmeasured(
     if isinstance(warnings, list):
         said += [_sentence(each) for each in warnings if isinstance(each, str)]
     said += _reprints(subject, figures)
+    if not (subject.evidence and subject.evidence.data.licence):
+        said.append(
+            "The licence of the scans is not stated: whether they may be used for this, nothing "
+            "here says."
+        )
     if other and lacking:
         said.append(f"No comparison with {other} on the same views: {lacking}.")
     if subject.evaluation is None:

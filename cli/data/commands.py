@@ -16,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="""
     Card sets: one folder a card, DIR/<card_id>/<image>; more images are more scans of it.
+    The first line of DIR/LICENSE states the licence of the scans.
 
     \b
     cards data draw --count 200 --out drawn-cards/
@@ -26,6 +27,7 @@ app = typer.Typer(
     """,
 )
 _SHOWN_PROBLEMS = 20
+_DRAWN_LICENCE = "Apache-2.0: drawn by cards data draw, which is part of this product\n"
 
 
 @app.command(
@@ -72,6 +74,7 @@ def check(
                 "digest": cards.digest,
                 "cards": len(cards.cards),
                 "images": cards.images,
+                "licence": cards.licence.text if cards.licence else None,
                 "problems": problems,
             }
         )
@@ -226,6 +229,7 @@ def draw_cards(out: Path, count: int, seed: int) -> None:
     import tempfile
 
     from cli.errors import CliError
+    from recognition.card_sets.card_set import LICENCE
     from recognition.sample_cards.drawing import draw_card_set
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -234,6 +238,7 @@ def draw_cards(out: Path, count: int, seed: int) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         draw_card_set(aside, count, seed)
+        (aside / LICENCE).write_text(_DRAWN_LICENCE)
         for path in (aside, *aside.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         aside.replace(out)
@@ -244,8 +249,10 @@ def draw_cards(out: Path, count: int, seed: int) -> None:
 def report(cards: AnySet) -> None:
     """Prints what a card set holds and what was left out of it."""
     from cli.console import print_line
+    from cli.data.prepare import licence_words
 
     print_line(f"{len(cards.cards)} cards, {cards.images} images, digest {cards.digest[:12]}")
+    print_line(licence_words(cards))
     for problem in cards.problems[:_SHOWN_PROBLEMS]:
         print_line(f"  {problem}")
     if len(cards.problems) > _SHOWN_PROBLEMS:

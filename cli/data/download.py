@@ -83,6 +83,7 @@ def fetch_card_set(s3: S3Client, uri: str, folder: Path, show_progress: ShowProg
     Raises:
         CliError: Nothing is there that can be fetched, or the disk refuses.
     """
+    from recognition.card_sets.card_set import LICENCE
     from recognition.card_sets.pack import PACK, is_shard_name
     from registry.aws import split_s3_uri
 
@@ -93,7 +94,9 @@ def fetch_card_set(s3: S3Client, uri: str, folder: Path, show_progress: ShowProg
         return
     names = {key: key.removeprefix(prefix) for key in sizes}
     paths = {
-        key: folder / name for key, name in names.items() if name == PACK or is_shard_name(name)
+        key: folder / name
+        for key, name in names.items()
+        if name in (PACK, LICENCE) or is_shard_name(name)
     }
     folder.mkdir(parents=True, exist_ok=True)
     _get_all(s3, bucket, paths, sizes, folder, show_progress)
@@ -174,13 +177,16 @@ def _listed(s3: S3Client, bucket: str, prefix: str) -> dict[str, int]:
 
 
 def _problem(tail: str, parts: list[str]) -> Problem | None:
-    """Why what lies at a key is not fetched; None for a scan in a card's folder."""
-    from recognition.card_sets.card_set import Problem
+    """Why what lies at a key is not fetched; None for a scan in a card's folder, and
+    for the licence."""
+    from recognition.card_sets.card_set import LICENCE, Problem
 
     subject = printable(tail)
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         reason = "a part that is empty or . or .., which no file can be called"
         return Problem(subject, reason, "broken")
+    if parts == [LICENCE]:
+        return None
     if len(parts) == 1:
         return Problem(subject, "not a card's folder", "ignored")
     if len(parts) > 2:

@@ -14,7 +14,7 @@ from cli.errors import CliError
 
 if TYPE_CHECKING:
     from recognition.card_sets.card_checks import CardSetFindings
-    from recognition.card_sets.card_set import Problem
+    from recognition.card_sets.card_set import CardSet, Licence, ListedCards, Problem
     from recognition.card_sets.pack import PackedSet
 
 REPORT, PICTURE = "report.json", "report.png"
@@ -73,6 +73,7 @@ def prepare(
     if made:  # Jobs read it as another user, whatever the umask; its files are 0644 already.
         out.chmod(0o755)
     packed = open_pack(out)
+    packed = replace(packed, licence=_keep_licence(cards, out))
     _remove_old_files(out, packed)
     show_progress("comparing the scans")
     findings = examine(packed, expected, threads)
@@ -92,7 +93,10 @@ def lines(packed: PackedSet, findings: CardSetFindings, out: Path) -> list[str]:
     """The report for people, what matters first."""
     from registry.untrusted.text import printable
 
-    report = [f"{len(packed.cards)} cards, {packed.images} scans, digest {packed.digest[:12]}"]
+    report = [
+        f"{len(packed.cards)} cards, {packed.images} scans, digest {packed.digest[:12]}",
+        licence_words(packed),
+    ]
     kinds = {"broken": "left out", "kept": "kept, but", "ignored": "ignored"}
     for kind, title in kinds.items():
         some = [f"{p.subject}: {p.reason}" for p in packed.problems if p.kind == kind]
@@ -120,6 +124,16 @@ def lines(packed: PackedSet, findings: CardSetFindings, out: Path) -> list[str]:
     return report
 
 
+def licence_words(cards: ListedCards) -> str:
+    """What a card set says of the licence of its scans, or how to say it."""
+    from recognition.card_sets.card_set import LICENCE
+
+    if cards.licence:
+        return f"licence of the scans: {cards.licence.text}"
+    how = f"the first line of a file {LICENCE} beside the cards' folders states it"
+    return f"licence of the scans: not stated; {how}"
+
+
 def _check_source(source: Path, out: Path) -> None:
     from recognition.card_sets.pack import PACK
 
@@ -138,6 +152,7 @@ def check_target(out: Path) -> None:
     Raises:
         CliError: It does.
     """
+    from recognition.card_sets.card_set import LICENCE
     from recognition.card_sets.pack import PACK, is_pack_index, is_shard_name
 
     if not out.exists():
@@ -146,10 +161,31 @@ def check_target(out: Path) -> None:
     marks = {name for name in names if is_shard_name(name) or _is_leftover(name)}
     if is_pack_index(out / PACK):
         marks.add(PACK)
-    own_files = marks | {REPORT, PICTURE} if marks else set()
+    own_files = marks | {REPORT, PICTURE, LICENCE} if marks else set()
     if names - own_files or not out.is_dir():
         other = f" ({min(names - own_files)})" if names - own_files else ""
         raise CliError(f"--out {out}: holds something else{other}; name another folder")
+
+
+def _keep_licence(cards: CardSet, out: Path) -> Licence | None:
+    """Copies the file that states the licence of the scans beside the pack, or removes an old one.
+
+    Raises:
+        CliError: It cannot be written.
+    """
+    from recognition.atomic_files import write_atomically
+    from recognition.card_sets.card_set import LICENCE, read_licence
+
+    try:
+        if cards.licence is None:
+            (out / LICENCE).unlink(missing_ok=True)
+            return None
+        write_atomically(out / LICENCE, cards.licence.path.read_bytes())
+        return read_licence(out)
+    except (OSError, ValueError) as error:
+        raise CliError(
+            f"{out / LICENCE}: cannot be written ({error}); type the same again"
+        ) from error
 
 
 def _remove_old_files(out: Path, packed: PackedSet) -> None:
@@ -165,9 +201,10 @@ def _remove_old_files(out: Path, packed: PackedSet) -> None:
 def _is_leftover(name: str) -> bool:
     """Whether a file is one of ours that was not written to its end."""
     from recognition.atomic_files import LEFTOVERS
+    from recognition.card_sets.card_set import LICENCE
     from recognition.card_sets.pack import PACK
 
-    begins = tuple(f".{each}-" for each in ("scans", PACK, REPORT, PICTURE))
+    begins = tuple(f".{each}-" for each in ("scans", PACK, REPORT, PICTURE, LICENCE))
     return fnmatch(name, LEFTOVERS) and name.startswith(begins)
 
 
@@ -188,6 +225,7 @@ def _document(
         "digest": packed.digest,
         "cards": len(packed.cards),
         "images": packed.images,
+        "licence": packed.licence.text if packed.licence else None,
         "side": packed.side,
         "problems": [asdict(problem) for problem in packed.problems],
         "alike": [asdict(pair) for pair in findings.alike],

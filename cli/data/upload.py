@@ -34,7 +34,8 @@ class Upload:
     Attributes:
         uri: The prefix, with a slash at its end: what `cards train --cards` takes.
         images: How many images it holds.
-        sent: How many files were uploaded now, images or shards; 0 where the set was there.
+        sent: How many files were uploaded now, images or shards, and the licence; 0 where all of
+            the set was there.
     """
 
     uri: str
@@ -91,9 +92,12 @@ def push(
     take it for a card's scan. The marker is written last: an upload that was interrupted is
     continued, never taken for complete.
 
+    The licence is no part of the digest: a set that is there gets it later, and never another one.
+
     Raises:
-        CliError: Another set, or a file that is not the set's, lies at the prefix.
+        CliError: Another set, a file that is not the set's, or another licence lies at the prefix.
     """
+    from recognition.card_sets.card_set import LICENCE
     from registry.aws import put_once, split_s3_uri
 
     uri = card_set_uri(bucket, cards)
@@ -104,6 +108,7 @@ def push(
     present = _sizes(s3, bucket, prefix)
     work = [_File(path, prefix + key, sha256) for path, key, sha256 in _files(cards)]
     present.pop(prefix + MARKER, None)
+    stated = present.pop(prefix + LICENCE, None) is not None
     if marked:
         # The same scans may have had other names; whether they are the same the jobs compare.
         if len(present) != len(work):
@@ -111,7 +116,8 @@ def push(
                 f"{uri}: holds {len(present)} files and the card set has {len(work)}; a job would "
                 "refuse it, remove what does not belong there, or the whole prefix"
             )
-        return Upload(uri, cards.digest, len(cards.cards), cards.images, 0)
+        sent = _put_licence(s3, bucket, prefix, cards, stated)
+        return Upload(uri, cards.digest, len(cards.cards), cards.images, sent)
     _require_own_files(bucket, work, present)
     missing = [each for each in work if each.key not in present]
     unsure = [each for each in work if each.key in present]
@@ -125,13 +131,14 @@ def push(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    sent = len(missing) + _put_licence(s3, bucket, prefix, cards, stated)
     marker = {"digest": cards.digest, "cards": len(cards.cards), "images": cards.images}
     body = json.dumps(marker).encode()
     put_once(s3, bucket, prefix + MARKER, body, ContentType="application/json")
     marked = _marker(s3, bucket, prefix)
     if marked != cards.digest:
         raise CliError(f"{uri}: holds another card set ({(marked or '')[:16]}…); remove it first")
-    return Upload(uri, cards.digest, len(cards.cards), cards.images, len(missing))
+    return Upload(uri, cards.digest, len(cards.cards), cards.images, sent)
 
 
 def resolve(
@@ -253,6 +260,20 @@ def trainable(folder: Path) -> AnySet:
     cards = read_cards(folder)
     split_cards(cards.card_ids, 0)
     return cards
+
+
+def _put_licence(s3: S3Client, bucket: str, prefix: str, cards: AnySet, stated: bool) -> int:
+    """Puts the licence beside the scans, once; returns how many files were sent."""
+    from recognition.card_sets.card_set import LICENCE
+
+    if cards.licence is None:
+        return 0
+    file = _File(cards.licence.path, prefix + LICENCE, cards.licence.sha256)
+    if stated:
+        _require_same(s3, bucket, file)
+        return 0
+    _put_once(s3, bucket, file)
+    return 1
 
 
 def _put_once(s3: S3Client, bucket: str, file: _File) -> None:

@@ -1,9 +1,10 @@
 """Sets of card scans on disk: found, checked and read.
 
 A card set is a folder with one folder a card, ``ROOT/<card_id>/<image>``. Several images in one
-folder are several scans of one card and therefore one identity. Everything in the folder is
-taken for hostile: sizes are read from headers before a pixel is decoded, links may not lead out
-of the folder, and one broken image never spoils the set.
+folder are several scans of one card and therefore one identity. A file ``ROOT/LICENSE`` states the
+licence of the scans. Everything in the folder is taken for hostile: sizes are read from headers
+before a pixel is decoded, links may not lead out of the folder, and one broken image never spoils
+the set.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from recognition.card_sets.scan import (
     read_image_bytes,
     why_no_scan,
 )
+from recognition.file_digest import file_sha256
 from registry.contract import Contract
 from registry.s3_keys import key_fault
-from registry.untrusted.text import printable
+from registry.untrusted.text import aws_line, printable
 
 __all__ = [
     "Card",
@@ -41,6 +43,11 @@ __all__ = [
 ]
 
 ProblemKind = Literal["broken", "ignored", "kept"]
+#: The file beside the cards' folders whose first line states the licence of the scans.
+LICENCE = "LICENSE"
+#: Bytes of the longest such file, bytes of it that are read for its first line, and characters of
+#: the line that are kept.
+_LICENCE_FILE_LIMIT, _LICENCE_HEAD, LICENCE_LIMIT = 2**20, 4096, 200
 PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 
 
@@ -81,6 +88,22 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Licence:
+    """The licence of a card set's scans, as the file ``LICENSE`` states it.
+
+    Attributes:
+        text: The file's first line that is not blank, printable, of at most
+            :data:`LICENCE_LIMIT` characters.
+        path: The file.
+        sha256: Of the file (hex).
+    """
+
+    text: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class ListedCards:
     """The usable cards of a set, wherever their pixels are.
 
@@ -88,11 +111,13 @@ class ListedCards:
         cards: Sorted by card id, ids distinct.
         problems: What was left out or ignored, sorted by subject.
         digest: SHA-256 (hex) over the sorted pairs (card id, SHA-256 of the image's bytes).
+        licence: Of the scans; None where it is not stated. The digest does not depend on it.
     """
 
     cards: tuple[Card, ...]
     problems: tuple[Problem, ...]
     digest: str
+    licence: Licence | None = field(default=None, kw_only=True)
 
     @property
     def card_ids(self) -> tuple[str, ...]:
@@ -224,7 +249,32 @@ def read_card_set(
         ),
         problems=problems,
         digest=digest_of(digests),
+        licence=found.licence,
     )
+
+
+def read_licence(root: Path) -> Licence | None:
+    """Reads what a folder's file ``LICENSE`` states; None where there is no such file.
+
+    Raises:
+        ValueError: The file leads out of the folder, is too large, or holds no text.
+        OSError: It cannot be read.
+    """
+    path = root / LICENCE
+    if not path.is_file():
+        return None
+    if not _stays_inside(path, root.resolve()):
+        raise ValueError("a link that leads out of the card folder")
+    size = path.stat().st_size
+    if size > _LICENCE_FILE_LIMIT:
+        raise ValueError(f"{size:,} bytes; at most {_LICENCE_FILE_LIMIT:,} are read")
+    with path.open("rb") as file:
+        head = file.read(_LICENCE_HEAD).decode("utf-8-sig", "replace")
+    lines = (aws_line(line, LICENCE_LIMIT) for line in head.splitlines())
+    text = next((line for line in lines if line), "")
+    if not text:
+        raise ValueError("holds no text")
+    return Licence(text, path, file_sha256(path))
 
 
 @dataclass
@@ -234,6 +284,7 @@ class _Found:
     scans: list[tuple[str, Path]] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    licence: Licence | None = None
 
     def add(self, subject: str, reason: str, kind: ProblemKind) -> None:
         self.problems.append(Problem(subject, reason, kind))
@@ -251,6 +302,11 @@ def _look_at_entry(entry: Path, root: Path, resolved: Path, found: _Found) -> No
         return
     if not _stays_inside(entry, resolved):
         found.add(subject, "a link that leads out of the card folder or nowhere", "broken")
+    elif entry.name == LICENCE and entry.is_file():
+        try:
+            found.licence = read_licence(root)
+        except (OSError, ValueError) as error:
+            found.add(subject, f"{error}: the licence of the scans is not stated", "ignored")
     elif not entry.is_dir():
         found.add(subject, "not a card's folder", "ignored")
     elif not CARD_ID.fullmatch(entry.name):

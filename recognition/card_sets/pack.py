@@ -30,6 +30,7 @@ from recognition.card_sets.card_set import (
     Problem,
     digest_of,
     read_card_set,
+    read_licence,
 )
 from recognition.card_sets.pack_shard import map_shard
 from recognition.card_sets.scan import Scan, stretch
@@ -177,6 +178,7 @@ def open_pack(root: Path) -> PackedSet:
         shards = tuple(_map_listed(root, entry, side) for entry in index["shards"])
         scans = [(str(a), str(b), str(c)) for a, b, c in index["scans"]]
         problems = tuple(_problem(*map(str, problem)) for problem in index["problems"])
+        licence = read_licence(root)
         if sum(len(shard) for shard in shards) != len(scans) or not scans:
             raise ValueError("its shards hold another number of scans than it lists")
         for card_id, _, sha256 in scans:
@@ -205,6 +207,7 @@ def open_pack(root: Path) -> PackedSet:
         ),
         problems=problems,
         digest=str(index["digest"]),
+        licence=licence,
         side=side,
         files=(*(root / str(entry["name"]) for entry in index["shards"]), root / PACK),
         sha256s=tuple(str(entry["sha256"]) for entry in index["shards"]),

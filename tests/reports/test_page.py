@@ -296,3 +296,16 @@ def test_reprints_are_listed_as_what_no_view_tells_apart() -> None:
     text = words(read(subject(evidence=examples.evidence(shared=shared))))
     assert "5 cards show one of 2 pictures that other cards show" in text
     assert "base1-4 and base4-4 and lc-3; base1-2 and base2-2" in text
+
+
+@pytest.mark.parametrize("stated", [None, "", "CC-BY-4.0, by <b>Ada</b>"])
+def test_licence_of_the_scans_stands_on_the_page_or_is_said_to_be_missing(
+    stated: str | None,
+) -> None:
+    kept = examples.evidence(data=replace(examples.evidence().data, licence=stated))
+    kept = Evidence.from_json(kept.to_json())
+    text = words(read(subject(evidence=kept), PageContext(live=live())))
+    assert f"Licence of the scans {stated or 'not stated'}" in text
+    assert ("The licence of the scans is not stated" in text) == (not stated)
+    # Among what differs from the live version, where it does.
+    assert text.count("by <b>Ada</b>") == (2 if stated else 0)

@@ -147,6 +147,7 @@ def _most_wrong(views: ViewOutcomes) -> list[str]:
 
 def _data(cards: CardDataset) -> CardData:
     split, problems = cards.split, cards.card_set.problems
+    licence = cards.card_set.licence
     return CardData(
         digest=cards.card_set.digest,
         cards=len(cards.card_set.cards),
@@ -156,6 +157,7 @@ def _data(cards: CardDataset) -> CardData:
         unseen_test=len(split.unseen_test),
         problems=dict(Counter(str(problem.kind) for problem in problems)),
         remarks=tuple(kept.shortened(str(problem)) for problem in problems[:20]),
+        licence=licence.text if licence else "",
     )
 
 

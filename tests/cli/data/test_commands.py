@@ -346,3 +346,37 @@ def test_preview_of_a_file_that_is_no_scan_is_refused(tmp_path: Path) -> None:
     refused(cards("data", "views", str(tmp_path), "--out", sheet), "not a regular file")
     refused(cards("data", "views", str(text), "--out", "sheet.gif"), "--out sheet.gif", "PNG")
     assert sorted(tmp_path.iterdir()) == [text]
+
+
+def test_licence_goes_with_the_cards_from_the_folder_to_the_pack_and_the_bucket(
+    aws: Stack, card_folder: Path, tmp_path: Path
+) -> None:
+    folder, pack, back = tmp_path / "cards", tmp_path / "pack", tmp_path / "back"
+    shutil.copytree(card_folder, folder)
+    shutil.rmtree(sorted(folder.iterdir())[-1])  # A set of its own, with a prefix of its own.
+    bare = cards("data", "push", str(folder), "--json").json
+    assert "licence of the scans: not stated" in cards("data", "check", str(folder)).out
+    (folder / "LICENSE").write_text("CC-BY-4.0, by Ada\n\nThe whole text.\n")
+    assert cards("data", "check", str(folder), "--json").json["licence"] == "CC-BY-4.0, by Ada"
+    # The cards are there already: the licence is put beside them, once, and never another one.
+    assert cards("data", "push", str(folder), "--json").json == {**bare, "sent": 1}
+    assert cards("data", "push", str(folder), "--json").json == {**bare, "sent": 0}
+    uri = str(bare["uri"])
+    assert prefix_of(uri) + "LICENSE" in keys(aws, prefix_of(uri))
+    done = cards("data", "prepare", uri, "--out", str(pack), "--size", "32")
+    assert "licence of the scans: CC-BY-4.0, by Ada" in done.out, done.all
+    assert (pack / "LICENSE").read_text() == (folder / "LICENSE").read_text()
+    packed = cards("data", "push", str(pack), "--json").json
+    download.fetch_card_set(aws.client("s3"), packed["uri"], back, lambda line: None)
+    assert cards("data", "check", str(back), "--json").json["licence"] == "CC-BY-4.0, by Ada"
+    (folder / "LICENSE").write_text("Apache-2.0")
+    refused(cards("data", "push", str(folder)), "LICENSE", "remove it first")
+    (folder / "LICENSE").unlink()
+    done = cards("data", "prepare", str(folder), "--out", str(pack), "--size", "32")
+    assert done.code == 0 and not (pack / "LICENSE").exists(), done.all
+
+
+def test_drawn_cards_state_their_licence(tmp_path: Path) -> None:
+    folder = tmp_path / "drawn"
+    assert cards("data", "draw", "--count", "3", "--out", str(folder)).code == 0
+    assert cards("data", "check", str(folder), "--json").json["licence"].startswith("Apache-2.0")

@@ -272,3 +272,30 @@ def test_real_cards_are_all_read() -> None:
     assert len(cards.cards) == 676 and not cards.problems
     split = split_cards(cards.card_ids, 0)
     assert min(len(split.unseen_validation), len(split.unseen_test)) >= 20
+
+
+def test_first_line_of_the_licence_file_states_the_licence_of_the_scans(tmp_path: Path) -> None:
+    scan_file(tmp_path, "a-1")
+    without = read_card_set(tmp_path, CONTRACT)
+    assert without.licence is None
+    (tmp_path / "LICENSE").write_bytes("\ufeff\n  CC-BY-4.0, \x1b[31mAda\u202e\nmore\n".encode())
+    cards = read_card_set(tmp_path, CONTRACT)
+    assert cards.licence is not None and cards.licence.text == "CC-BY-4.0, [31mAda"
+    assert cards.digest == without.digest and cards.problems == ()
+    (tmp_path / "LICENSE").write_bytes(b"x" * 5000)
+    long = read_card_set(tmp_path, CONTRACT).licence
+    assert long is not None and len(long.text) == 200
+
+
+@pytest.mark.parametrize("what", ["blank", "huge", "link"])
+def test_licence_that_cannot_be_used_is_said(tmp_path: Path, what: str) -> None:
+    root = tmp_path / "cards"
+    scan_file(root, "a-1")
+    (tmp_path / "secret").write_text("secret")
+    if what == "link":
+        (root / "LICENSE").symlink_to(tmp_path / "secret")
+    else:
+        (root / "LICENSE").write_bytes(b" \n" if what == "blank" else b"x" * (2**20 + 1))
+    cards = read_card_set(root, CONTRACT)
+    (problem,) = cards.problems
+    assert cards.licence is None and problem.subject == "LICENSE"

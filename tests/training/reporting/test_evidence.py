@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from recognition.card_sets.card_set import Licence
 from reports.drawings.pictures import picture
 from reports.evidence import Evidence
 from training.data.batches import CardDataset
@@ -45,7 +47,7 @@ def test_outcomes_of_views_add_up_to_the_evaluation(
     assert float(views.accepted().mean()) == test.true_accept_rate
     assert views.digest == result.seen.digest
     assert kept.sizes == {"model.safetensors": 7} and kept.lint is None
-    assert kept.data.known == len(cards.split.known)
+    assert kept.data.known == len(cards.split.known) and kept.data.licence == ""
     assert kept.training is not None and len(kept.training.steps) == 200
     assert (kept.training.steps[0], kept.training.steps[-1]) == (1, 499)
     # An interval that measures no shares has those of the one before.
@@ -72,3 +74,12 @@ def test_pictures_of_wrong_views_are_those_views(
         assert everything[wrong.view] == scans[wrong.scan] == wrong.card_id
         assert scans[wrong.match] == wrong.answer != wrong.card_id
     assert set(kept.cards.values()) <= set(scans)
+
+
+def test_licence_of_the_card_set_is_kept(
+    measured: tuple[CardDataset, TrainingResult], tmp_path: Path
+) -> None:
+    cards, result = measured
+    stated = replace(cards.card_set, licence=Licence("CC-BY-4.0", tmp_path, "0" * 64))
+    kept = collect_evidence(replace(cards, card_set=stated), result, [], tmp_path)
+    assert kept.data.licence == "CC-BY-4.0"
