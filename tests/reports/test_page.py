@@ -305,7 +305,7 @@ def test_licence_of_the_scans_stands_on_the_page_or_is_said_to_be_missing(
     kept = examples.evidence(data=replace(examples.evidence().data, licence=stated))
     kept = Evidence.from_json(kept.to_json())
     text = words(read(subject(evidence=kept), PageContext(live=live())))
-    assert f"Licence of the scans {stated or 'not stated'}" in text
+    assert f"Licence of the scans{stated or 'not stated'}" in text
     assert ("The licence of the scans is not stated" in text) == (not stated)
     # Among what differs from the live version, where it does.
     assert text.count("by <b>Ada</b>") == (2 if stated else 0)
