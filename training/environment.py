@@ -19,9 +19,6 @@ ARCHIVE = "model.tar.gz"
 TOKEN_SECRET = "CARDS_HUB_TOKEN_SECRET"  # noqa: S105 (a variable's name)
 #: Holds the archives of the version that devices had when the job was submitted.
 LIVE_CHANNEL = "live"
-#: Begins the variables with what the approver's page says and a job cannot see for itself; see
-#: :class:`training.page_facts.PageFacts`.
-PAGE_FACT = "CARDS_PAGE_"
 
 
 class ChannelError(ValueError):
@@ -78,13 +75,7 @@ class JobEnvironment:
                 for name, value in given.items()
                 if name.startswith(CHANNEL_DIGEST) and value
             },
-            page_facts=PageFacts.read(
-                {
-                    name.removeprefix(PAGE_FACT).lower(): value
-                    for name, value in given.items()
-                    if name.startswith(PAGE_FACT)
-                }
-            ),
+            page_facts=PageFacts.read(given),
         )
 
     def model_channel(self, name: str, holds: str) -> Path:

@@ -12,9 +12,13 @@ from typing import Any
 
 from registry.untrusted.text import aws_line
 
+#: Begins the name of each of the job's variables that :class:`PageFacts` gives.
+PREFIX = "CARDS_PAGE_"
 #: SageMaker's limit of a variable's value.
 VALUE_LIMIT = 512
 _YES = "true"
+#: Fields that hold several words; none of them has a blank.
+_LISTS = ("line", "submitted_by")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class PageFacts:
         compiler: What an approved version is compiled with, in words.
         stable_channel: What moves the stable channel.
         four_eyes: Whether who submitted the training may not approve.
+        submitted_by: Principal ids of who submitted the training; of a resumed job the first, then
+            who resumed it last.
         price: What a compile job takes and costs, in words.
         console: Address of the console's page with the versions.
     """
@@ -44,23 +50,34 @@ class PageFacts:
     compiler: str = ""
     stable_channel: str = ""
     four_eyes: bool = False
+    submitted_by: tuple[str, ...] = ()
     price: str = ""
     console: str = ""
 
-    def variables(self) -> dict[str, str]:
-        """By name of a field its text; what is not known is left out.
+    def environment(self) -> dict[str, str]:
+        """The job's variables; what is not known is left out.
 
-        >>> PageFacts(line=("a-v1", "b-v1"), four_eyes=True).variables()
-        {'line': 'a-v1 b-v1', 'four_eyes': 'true'}
+        >>> PageFacts(line=("a-v1", "b-v1"), four_eyes=True).environment()
+        {'CARDS_PAGE_LINE': 'a-v1 b-v1', 'CARDS_PAGE_FOUR_EYES': 'true'}
         """
         texts = {each.name: getattr(self, each.name) for each in fields(self)}
-        texts |= {"line": " ".join(self.line), "four_eyes": _YES if self.four_eyes else ""}
-        return {name: aws_line(text, VALUE_LIMIT) for name, text in texts.items() if text}
+        texts |= {name: " ".join(getattr(self, name)) for name in _LISTS}
+        texts["four_eyes"] = _YES if self.four_eyes else ""
+        return {
+            f"{PREFIX}{name.upper()}": aws_line(text, VALUE_LIMIT)
+            for name, text in texts.items()
+            if text
+        }
 
     @classmethod
-    def read(cls, given: Mapping[str, str]) -> PageFacts:
-        """Reads what :meth:`variables` gives; other names are left out."""
-        known = {each.name for each in fields(cls)} - {"line", "four_eyes"}
+    def read(cls, environment: Mapping[str, str]) -> PageFacts:
+        """Reads what :meth:`environment` gives; other variables are left out."""
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environment.items()
+            if name.startswith(PREFIX)
+        }
+        known = {each.name for each in fields(cls)} - {*_LISTS, "four_eyes"}
         values: dict[str, Any] = {name: text for name, text in given.items() if name in known}
-        values["line"] = tuple(given.get("line", "").split())
+        values |= {name: tuple(given.get(name, "").split()) for name in _LISTS}
         return cls(four_eyes=given.get("four_eyes") == _YES, **values)

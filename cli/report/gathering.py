@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reports.kept_files import KeptFiles
     from reports.page import Page
     from reports.subject import Subject
+    from training.page_facts import PageFacts
 
 #: A larger model is not read to its end for the evaluation in it.
 _MODEL_LIMIT = 512 * 1024**2
@@ -51,6 +52,8 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
         model, output = _model(aws, package), _output(aws, package)
     measured, fault = evaluation(model)
     kept, other = evidence(output)
+    submission = _submission(aws, package)
+    people = one_line(" and ".join(submission.submitted_by)) or "not recorded"
     return Subject(
         label=package.label,
         metadata=package.metadata,
@@ -60,8 +63,8 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
         evidence=kept,
         lacking="; ".join(each for each in (fault, other) if each),
         hyperparameters=training_hyperparameters(aws.client("sagemaker"), package),
-        facts=tuple(Row(key, value) for key, value in facts(package)),
-        message=_message(aws, package),
+        facts=tuple(Row(key, value) for key, value in (*facts(package), ("Submitted by", people))),
+        message=submission.message,
         weights=_weights(model),
     )
 
@@ -130,20 +133,20 @@ def _weights(model: KeptFiles) -> tuple[WeightOrigin, ...] | None:
         return None
 
 
-def _message(aws: AwsSession, package: Package) -> str:
-    """The words of who submitted its training; empty where there are none, or no job says."""
+def _submission(aws: AwsSession, package: Package) -> PageFacts:
+    """What its training job was told when it was submitted; nothing where no job says."""
     from botocore.exceptions import ClientError
 
-    from training.environment import PAGE_FACT
+    from training.page_facts import PageFacts
 
     kind, job = package.own_job or ("", "")
     if kind != "training-job":
-        return ""
+        return PageFacts()
     try:
         answer = aws.client("sagemaker").describe_training_job(TrainingJobName=job)
     except ClientError:
-        return ""  # The job is gone, or this person may not look at it.
-    return str(answer.get("Environment", {}).get(f"{PAGE_FACT}MESSAGE", ""))
+        return PageFacts()  # The job is gone, or this person may not look at it.
+    return PageFacts.read(answer.get("Environment", {}))
 
 
 def _page_context(aws: AwsSession, package: Package, against: Package | None) -> PageContext:

@@ -99,7 +99,11 @@ def report_page(
         parent=_parent(facts.line[-1], parent) if parent and facts.line else None,
         line=tuple(Ancestor(each, "") for each in facts.line),
         circumstances=Circumstances(
-            facts.compiler, facts.stable_channel, facts.four_eyes, price=facts.price
+            facts.compiler,
+            facts.stable_channel,
+            facts.four_eyes,
+            facts.submitted_by,
+            facts.price,
         ),
         flaw="" if verdict.passed else "; ".join(verdict.faults),
         console=facts.console,
@@ -119,6 +123,7 @@ def _settings(config: TrainingConfig) -> dict[str, str]:
 def _facts(environment: JobEnvironment, request: Mapping[str, Any]) -> tuple[Row, ...]:
     rows = (
         ("Made by", environment.job_name),
+        ("Submitted by", " and ".join(environment.page_facts.submitted_by)),
         ("Made from", str(request.get("parent_model_package_arn") or "")),
         ("Commit", os.environ.get(COMMIT, "")),
         ("MLflow run", str(request.get("mlflow_run_id") or "")),

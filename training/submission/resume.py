@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from registry.aws_errors import is_missing
 from registry.names import JOB_NAME_LIMIT
 from registry.versions.four_eyes import FIRST_SUBMITTED_BY, SUBMITTED_BY
+from training.page_facts import PageFacts
 from training.submission.training_plan import SubmitError
 
 if TYPE_CHECKING:
@@ -74,7 +75,15 @@ def resume(
     tags = [
         tag for page in pages for tag in page["Tags"] if not tag["Key"].lower().startswith("aws:")
     ]
-    sagemaker.create_training_job(**request(job, name), Tags=_with_submitter(tags, submitted_by))
+    tagged = _with_submitter(tags, submitted_by)
+    given = {tag["Key"]: tag["Value"] for tag in tagged}
+    people = dict.fromkeys([given.get(FIRST_SUBMITTED_BY, submitted_by), submitted_by])
+    anew = request(job, name)
+    anew["Environment"] = {
+        **anew.get("Environment", {}),
+        **PageFacts(submitted_by=tuple(people)).environment(),
+    }
+    sagemaker.create_training_job(**anew, Tags=tagged)
     return name
 
 

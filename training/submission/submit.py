@@ -35,7 +35,7 @@ from registry.telemetry import OPT_OUTS
 from registry.versions.four_eyes import SUBMITTED_BY
 from registry.versions.metadata import MODEL_ARCHIVE
 from registry.versions.packages import Package
-from training.environment import LIVE_CHANNEL, PAGE_FACT, TOKEN_SECRET, WEIGHTS_CHANNEL
+from training.environment import LIVE_CHANNEL, TOKEN_SECRET, WEIGHTS_CHANNEL
 from training.losses.terms import TERMS
 from training.page_facts import PageFacts
 from training.published_weights import PUBLISHED
@@ -173,8 +173,7 @@ def plan(
         environment["MLFLOW_TRACKING_URI"] = deployment.mlflow_uri
     if commit:
         environment[COMMIT] = commit
-    variables = page_facts.variables() if page_facts else {}
-    environment |= {f"{PAGE_FACT}{name.upper()}": text for name, text in variables.items()}
+    environment |= page_facts.environment() if page_facts else {}
     return TrainingPlan(
         job_name=job_name,
         kind=kind,
@@ -245,9 +244,13 @@ def submit(plan: TrainingPlan, session: Any = None) -> str:
     session = session or boto3.Session(region_name=plan.region)
     # AWS's own id of the caller: a version that its submitter approves may be refused by it.
     submitted_by = session.client("sts").get_caller_identity()["UserId"]
-    tagged = replace(plan, tags={**plan.tags, SUBMITTED_BY: submitted_by})
+    by_caller = replace(
+        plan,
+        tags={**plan.tags, SUBMITTED_BY: submitted_by},
+        environment={**plan.environment, **PageFacts(submitted_by=(submitted_by,)).environment()},
+    )
     with staged_source() as source:
-        _fit(tagged, sdk_session(session), str(source))
+        _fit(by_caller, sdk_session(session), str(source))
     return plan.job_name
 
 

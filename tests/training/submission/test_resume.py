@@ -84,6 +84,10 @@ def test_resume_uses_a_new_name_and_keeps_the_tags() -> None:
         {"Key": "SubmittedBy", "Value": USER},
         {"Key": "FirstSubmittedBy", "Value": "AIDAFIRST"},
     ]
+    assert sent[0]["Environment"] == {
+        **job["Environment"],
+        "CARDS_PAGE_SUBMITTED_BY": f"AIDAFIRST {USER}",
+    }
     # One stamp, not a longer name with every resumption.
     assert name.startswith("student-stage1-demo-20260103-040506-") and len(name) == len(OLD)
 

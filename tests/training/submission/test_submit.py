@@ -348,6 +348,7 @@ def test_submit_sends_the_code_and_the_planned_request(tmp_path: Any) -> None:
     created = json.loads(sent[-1][1])
     expected = submit.request(made)
     expected["Tags"].append({"Key": "SubmittedBy", "Value": "AROAROLE:someone"})
+    expected["Environment"]["CARDS_PAGE_SUBMITTED_BY"] = "AROAROLE:someone"
     assert created == expected
 
 
