@@ -30,6 +30,7 @@ def observe(command: Sequence[str | Path], home: Path, **variables: str) -> Obse
 
 
 @pytest.mark.trained
+@pytest.mark.processes
 def test_training_job_sends_nothing_and_leaves_no_id_below_home(home: Path, tmp_path: Path) -> None:
     draw_card_set(tmp_path / "cards", 12, seed=3, height=96)
     out = tmp_path / "out"
