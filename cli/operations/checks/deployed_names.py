@@ -39,24 +39,23 @@ def next_deployment(context: CheckContext) -> Iterator[CheckResult]:
     every = deployed_names(context.client("ssm"))
     results = [*judge_names(settings, account, context.aws.region, every, context.deploy)]
     if not every.get(context.environment):
-        buckets = {
-            setting: name
-            for setting, name in resource_names(settings, account, context.aws.region).items()
-            if setting.endswith("_bucket")
-        }
-        there = {name for name in buckets.values() if _exists(context, name)}
-        results += judge_retained(buckets, there, context.deploy)
+        names = resource_names(settings, account, context.aws.region)
+        there = {setting for setting, name in names.items() if _exists(context, setting, name)}
+        results += judge_retained(names, there, context.deploy)
     yield from results or [ok("keeps group and buckets")]
 
 
-def _exists(context: CheckContext, bucket: str) -> bool:
-    """Whether there is such a bucket; also one of another account, whose name is taken, too."""
+def _exists(context: CheckContext, setting: str, name: str) -> bool:
+    """Whether a group or bucket is there; another account's bucket has its name, too."""
     from botocore.exceptions import ClientError
 
     from registry.aws_errors import is_denied, is_missing
 
     try:
-        context.client("s3").head_bucket(Bucket=bucket)
+        if setting == "group_name":
+            context.client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
+        else:
+            context.client("s3").head_bucket(Bucket=name)
     except ClientError as error:
         if is_missing(error):
             return False
@@ -66,24 +65,24 @@ def _exists(context: CheckContext, bucket: str) -> bool:
 
 
 def judge_retained(
-    buckets: Mapping[str, str], there: Collection[str], deploy: str
+    names: Mapping[str, str], there: Collection[str], deploy: str
 ) -> Iterator[CheckResult]:
-    """The buckets that a first deployment would make and cannot.
+    """The group and buckets that a first deployment would make and cannot.
 
-    A destroyed stack leaves its buckets there, and CloudFormation makes none whose name is taken.
+    A destroyed stack leaves them there, and CloudFormation makes nothing whose name is taken.
 
     Args:
-        buckets: Name by setting, of an environment that is not deployed.
-        there: Those that exist.
+        names: Group and buckets by setting, of an environment that is not deployed.
+        there: Settings of those that exist.
         deploy: The command that deploys.
     """
-    taken = {setting: name for setting, name in buckets.items() if name in there}
+    taken = {setting: name for setting, name in names.items() if setting in there}
     if taken:
         options = " ".join(f"-c cards.{setting}=ANOTHER-NAME" for setting in taken)
         yield failed(
             f"{', '.join(taken.values())}: there without a deployment, as a destroyed one leaves "
-            "its buckets; no deployment can make them",
-            f"look at what is in them, empty and delete them; or {deploy} {options}",
+            "them; no deployment can make them",
+            f"look at what is in them, then empty and delete them; or {deploy} {options}",
         )
 
 

@@ -38,10 +38,11 @@ def test_environments_with_names_of_their_own_are_well() -> None:
         assert list(judge_names(settings, ACCOUNT, REGION, deployed, DEPLOY)) == []
 
 
-def test_buckets_that_a_destroyed_deployment_left_are_named() -> None:
-    buckets = {"training_bucket": "cards-prod-training", "release_bucket": "cards-prod-releases"}
-    (found,) = judge_retained(buckets, {"cards-prod-releases"}, DEPLOY)
+def test_names_that_a_destroyed_deployment_left_are_named() -> None:
+    names = {"group_name": "models", "training_bucket": "training", "release_bucket": "releases"}
+    (found,) = judge_retained(names, {"group_name", "release_bucket"}, DEPLOY)
     assert found.state is State.FAILED
-    assert found.line.startswith("cards-prod-releases: ")
-    assert found.remedy.endswith(f"{DEPLOY} -c cards.release_bucket=ANOTHER-NAME")
-    assert list(judge_retained(buckets, set(), DEPLOY)) == []
+    assert found.line.startswith("models, releases: ")
+    options = "-c cards.group_name=ANOTHER-NAME -c cards.release_bucket=ANOTHER-NAME"
+    assert found.remedy.endswith(f"{DEPLOY} {options}")
+    assert list(judge_retained(names, set(), DEPLOY)) == []
