@@ -28,7 +28,6 @@ import onnx
 from export.calibration import CalibrationError, record, tints
 from export.compilation_report import ONNX, Source, compilation
 from export.compiler import CompiledModel, CompileError, CompileFault, Compiler
-from export.compilers import compiler
 from export.deadline import Deadline
 from export.fidelity.embedding_shards import EmbeddingShards
 from export.fidelity.gate import GateInputs, GateResult, apply_gate
@@ -40,6 +39,7 @@ from export.fidelity.report import fidelity_report
 from export.fidelity.thresholds import GateError, Thresholds
 from export.graphs import batch_graph
 from export.graphs.lint import has_external_data, lint
+from export.load_compiler import load_compiler
 from export.reference_views import make_reference_views
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
 from recognition.atomic_files import write_atomically
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> str:
     """Compiles, applies the gate and writes; returns one line for the job's ExitMessage."""
-    chosen = compiler(options.compiler, Deadline(options.max_runtime_seconds, _began))
+    chosen = load_compiler(options.compiler, Deadline(options.max_runtime_seconds, _began))
     kind = compiler_kind(chosen.name)
     advised = kind.calibration_images
     compile_settings, thresholds, images = _compile_settings(options.settings, advised)

@@ -12,9 +12,9 @@ from onnx import numpy_helper
 
 from export.calibration import record
 from export.compiler import CompileError
-from export.compilers import compiler
 from export.deadline import Deadline
 from export.int8 import OnnxInt8
+from export.load_compiler import load_compiler
 from recognition.acceptance.rounding_noise import QUANTISED_NOISE
 from recognition.onnx_model import OnnxEmbedder
 from recognition.search.gallery import l2_normalise
@@ -80,7 +80,7 @@ def test_calibration_images_are_recorded_as_the_quantiser_took_them(exported: Ex
 
 def test_same_input_gives_the_same_file(exported: Exported, tmp_path: Path) -> None:
     images = exported.views[:CALIBRATION_IMAGES]
-    again = compiler("onnx-int8", Deadline(3600)).compile(
+    again = load_compiler("onnx-int8", Deadline(3600)).compile(
         exported.model, images, exported.contract, tmp_path
     )
     assert again.path.read_bytes() == exported.int8.path.read_bytes()
@@ -103,4 +103,4 @@ def test_images_that_are_not_the_contract_s_are_refused(
 
 def test_unknown_compiler_is_named() -> None:
     with pytest.raises(CompileError, match="'tflite' is none of onnx-int8, hailo"):
-        compiler("tflite", Deadline(3600))
+        load_compiler("tflite", Deadline(3600))

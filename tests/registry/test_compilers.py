@@ -109,7 +109,7 @@ from pathlib import Path
 
 from cli.demo.summary import _TITLES
 from cli.registry import filters as selection
-from export.compilers import compiler
+from export.load_compiler import load_compiler
 from infra.reading_settings import load_settings
 from recognition.recogniser import RecogniserError, _require_onnx_runtime
 from registry.compilation.compile_settings import CompileSettings
@@ -126,7 +126,7 @@ assert {"Toolchain", "CalibrationImages"} <= set(SCHEMAS["student", "fp16"])
 assert SCHEMAS["student", "fp16"]["Stage"].meaning == "onnx, int8, hailo8l or fp16"
 assert "its fidelity gate is not recorded" in validate(name, {}).faults
 assert CompileSettings.from_json('{"compiler": "ncnn-fp16"}', "image").kind is THIRD
-assert compiler("ncnn-fp16", "a deadline") == "a deadline"
+assert load_compiler("ncnn-fp16", "a deadline") == "a deadline"
 image = "123456789012.dkr.ecr.us-east-2.amazonaws.com/ncnn:1"
 settings = load_settings({"cards": {"compiler": "ncnn-fp16", "compiler_image": image}})
 assert json.loads(settings.compile_settings)["compiler"] == "ncnn-fp16"

@@ -1,4 +1,4 @@
-"""The compiler of a name, from the list of those that there are."""
+"""Loads the adapter of a compiler by its name; ``registry/compilers.py`` lists them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from export.deadline import Deadline
 from registry.compilers import compiler_kind
 
 
-def compiler(name: str, deadline: Deadline) -> Compiler:
+def load_compiler(name: str, deadline: Deadline) -> Compiler:
     """The adapter of the compiler of that name, see :data:`registry.compilers.COMPILERS`.
 
     Args:
