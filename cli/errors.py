@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Where our own exceptions come from: their message is written for people.
 _OURS = ("cli.", "registry.", "recognition.", "export.", "training.", "localcloud.")
 #: botocore's own exceptions, by class name, and what to do about each.
-_REMEDIES = {
+_CAUSES = {
     "NoCredentialsError": "no AWS credentials were found",
     "PartialCredentialsError": "the AWS credentials are incomplete",
     "NoRegionError": "no AWS region is set",
@@ -22,11 +22,13 @@ _REMEDIES = {
     "ConnectTimeoutError": "AWS does not answer",
     "ReadTimeoutError": "AWS does not answer",
     "ConnectionClosedError": "AWS closed the connection",
+    "ProxyConnectionError": "the proxy does not answer",
 }
 _HINT = (
     'for the local cloud: cards local up && eval "$(cards local env)"; '
     "for an account: aws configure"
 )
+_HINTS = {"ProxyConnectionError": "set HTTPS_PROXY and HTTP_PROXY right, or unset them"}
 
 
 class CliError(Exception):
@@ -75,12 +77,9 @@ def _describe_aws(error: BaseException) -> str:
             remedy = "; renew the credentials"
         return f"{operation}: {code}: {message}{remedy}"
     text = one_line(str(error))
-    if any(kind.__name__ == "ProxyConnectionError" for kind in type(error).__mro__):
-        remedy = "set HTTPS_PROXY and HTTP_PROXY right, or unset them"
-        return f"the proxy does not answer ({text}); {remedy}"
     for kind in type(error).__mro__:
-        if kind.__name__ in _REMEDIES:
-            return f"{_REMEDIES[kind.__name__]} ({text}); {_HINT}"
+        if kind.__name__ in _CAUSES:
+            return f"{_CAUSES[kind.__name__]} ({text}); {_HINTS.get(kind.__name__, _HINT)}"
     return text
 
 

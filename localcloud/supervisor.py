@@ -251,10 +251,10 @@ class LocalCloud:
                         f"its log: {self.log}"
                     )
                 time.sleep(0.05)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(server.pid, 0)
             # A function's process that was started while the server ended would outlive it.
             _kill(server.pid)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(server.pid, 0)
             return True
 
     def check_deletable(self) -> None:

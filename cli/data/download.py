@@ -177,8 +177,7 @@ def _listed(s3: S3Client, bucket: str, prefix: str) -> dict[str, int]:
 
 
 def _problem(tail: str, parts: list[str]) -> Problem | None:
-    """Why what lies at a key is not fetched; None for a scan in a card's folder, and
-    for the licence."""
+    """Why what lies at a key is not fetched; None for a scan in a card's folder and the licence."""
     from recognition.card_sets.card_set import LICENCE, Problem
 
     subject = printable(tail)

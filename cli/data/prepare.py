@@ -14,7 +14,7 @@ from cli.errors import CliError
 
 if TYPE_CHECKING:
     from recognition.card_sets.card_checks import CardSetFindings
-    from recognition.card_sets.card_set import CardSet, Licence, ListedCards, Problem
+    from recognition.card_sets.card_set import CardSet, ListedCards, Problem
     from recognition.card_sets.pack import PackedSet
 
 REPORT, PICTURE = "report.json", "report.png"
@@ -72,8 +72,8 @@ def prepare(
     write_pack(cards, out, size, threads=threads, progress=progress("packed"))
     if made:  # Jobs read it as another user, whatever the umask; its files are 0644 already.
         out.chmod(0o755)
+    _copy_licence(cards, out)
     packed = open_pack(out)
-    packed = replace(packed, licence=_keep_licence(cards, out))
     _remove_old_files(out, packed)
     show_progress("comparing the scans")
     findings = examine(packed, expected, threads)
@@ -167,24 +167,24 @@ def check_target(out: Path) -> None:
         raise CliError(f"--out {out}: holds something else{other}; name another folder")
 
 
-def _keep_licence(cards: CardSet, out: Path) -> Licence | None:
+def _copy_licence(cards: CardSet, out: Path) -> None:
     """Copies the file that states the licence of the scans beside the pack, or removes an old one.
 
     Raises:
         CliError: It cannot be written.
     """
     from recognition.atomic_files import write_atomically
-    from recognition.card_sets.card_set import LICENCE, read_licence
+    from recognition.card_sets.card_set import LICENCE
 
     try:
         if cards.licence is None:
             (out / LICENCE).unlink(missing_ok=True)
-            return None
-        write_atomically(out / LICENCE, cards.licence.path.read_bytes())
-        return read_licence(out)
-    except (OSError, ValueError) as error:
+        else:
+            write_atomically(out / LICENCE, cards.licence.path.read_bytes())
+    except OSError as error:
         raise CliError(
-            f"{out / LICENCE}: cannot be written ({error}); type the same again"
+            f"{out / LICENCE}: cannot be written ({error.strerror or error}); free some room, and "
+            "type the same again"
         ) from error
 
 

@@ -53,7 +53,6 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
     measured, fault = evaluation(model)
     kept, other = evidence(output)
     submission = _submission(aws, package)
-    people = one_line(" and ".join(submission.submitted_by)) or "not recorded"
     return Subject(
         label=package.label,
         metadata=package.metadata,
@@ -63,8 +62,8 @@ def subject_of(aws: AwsSession, package: Package) -> Subject:
         evidence=kept,
         lacking="; ".join(each for each in (fault, other) if each),
         hyperparameters=training_hyperparameters(aws.client("sagemaker"), package),
-        facts=tuple(Row(key, value) for key, value in (*facts(package), ("Submitted by", people))),
-        message=submission.message,
+        facts=tuple(Row(key, value) for key, value in (*facts(package), *_people(submission))),
+        message=submission.message if submission else "",
         weights=_weights(model),
     )
 
@@ -133,15 +132,22 @@ def _weights(model: KeptFiles) -> tuple[WeightOrigin, ...] | None:
         return None
 
 
-def _submission(aws: AwsSession, package: Package) -> PageFacts:
-    """What its training job was told when it was submitted; nothing where no job says."""
+def _people(submission: PageFacts | None) -> list[tuple[str, str]]:
+    """Who submitted the training, where there was one."""
+    if submission is None:
+        return []
+    return [("Submitted by", one_line(" and ".join(submission.submitted_by)) or "not recorded")]
+
+
+def _submission(aws: AwsSession, package: Package) -> PageFacts | None:
+    """What its training job was told when it was submitted; None where no training made it."""
     from botocore.exceptions import ClientError
 
     from training.page_facts import PageFacts
 
     kind, job = package.own_job or ("", "")
     if kind != "training-job":
-        return PageFacts()
+        return None
     try:
         answer = aws.client("sagemaker").describe_training_job(TrainingJobName=job)
     except ClientError:

@@ -253,16 +253,21 @@ def read_card_set(
     )
 
 
-def read_licence(root: Path) -> Licence | None:
-    """Reads what a folder's file ``LICENSE`` states; None where there is no such file.
+def read_licence(root: Path) -> tuple[Licence | None, tuple[Problem, ...]]:
+    """What a folder's file ``LICENSE`` states, and why it cannot be used.
 
-    Raises:
-        ValueError: The file leads out of the folder, is too large, or holds no text.
-        OSError: It cannot be read.
+    Returns:
+        None where there is no such file, or it cannot be used; and the problem, where there is one.
     """
+    try:
+        return (_stated_licence(root) if (root / LICENCE).is_file() else None), ()
+    except (OSError, ValueError) as error:
+        reason = f"{error}: the licence of the scans is not stated"
+        return None, (Problem(LICENCE, reason, "ignored"),)
+
+
+def _stated_licence(root: Path) -> Licence:
     path = root / LICENCE
-    if not path.is_file():
-        return None
     if not _stays_inside(path, root.resolve()):
         raise ValueError("a link that leads out of the card folder")
     size = path.stat().st_size
@@ -303,10 +308,8 @@ def _look_at_entry(entry: Path, root: Path, resolved: Path, found: _Found) -> No
     if not _stays_inside(entry, resolved):
         found.add(subject, "a link that leads out of the card folder or nowhere", "broken")
     elif entry.name == LICENCE and entry.is_file():
-        try:
-            found.licence = read_licence(root)
-        except (OSError, ValueError) as error:
-            found.add(subject, f"{error}: the licence of the scans is not stated", "ignored")
+        found.licence, problems = read_licence(root)
+        found.problems += problems
     elif not entry.is_dir():
         found.add(subject, "not a card's folder", "ignored")
     elif not CARD_ID.fullmatch(entry.name):

@@ -178,7 +178,6 @@ def open_pack(root: Path) -> PackedSet:
         shards = tuple(_map_listed(root, entry, side) for entry in index["shards"])
         scans = [(str(a), str(b), str(c)) for a, b, c in index["scans"]]
         problems = tuple(_problem(*map(str, problem)) for problem in index["problems"])
-        licence = read_licence(root)
         if sum(len(shard) for shard in shards) != len(scans) or not scans:
             raise ValueError("its shards hold another number of scans than it lists")
         for card_id, _, sha256 in scans:
@@ -196,6 +195,7 @@ def open_pack(root: Path) -> PackedSet:
         raise CardSetError(
             f"pack {root}: {cause}; make it anew: cards data prepare SOURCE --out {root.name}"
         ) from None
+    licence, faults = read_licence(root)
     return PackedSet(
         cards=tuple(
             Card(
@@ -205,7 +205,7 @@ def open_pack(root: Path) -> PackedSet:
             )
             for card_id, rows in sorted(cards.items())
         ),
-        problems=problems,
+        problems=tuple(sorted((*problems, *faults), key=lambda problem: problem.subject)),
         digest=str(index["digest"]),
         licence=licence,
         side=side,

@@ -10,7 +10,7 @@ from registry.names import parse_name
 from registry.releases.manifest import canonical
 from registry.releases.signatures.signing import SigningKey
 from registry.versions.packages import NewPackage, create
-from tests.e2e.cloud import Cloud
+from tests.e2e.cloud import BIN, Cloud
 from tests.registry.registration.training_jobs import request
 from tests.registry.releases.signatures.p256 import example_manifest
 
@@ -91,3 +91,17 @@ def make_release(
         s3.put_object(Bucket=release_bucket, Key=name, Body=content)
     folder = {key: body for key, body in objects.items() if key.startswith("releases/")}
     return HandmadeRelease(arn, release, folder)
+
+
+def make_signed_release(cloud: Cloud) -> None:
+    """Makes such a release in a deployment of today, and signs it as today's releases are."""
+    names = cloud.deployed()
+    make_release(
+        cloud,
+        names.group_name,
+        names.training_bucket,
+        names.release_bucket,
+        names.signing_key_arn,
+        "01234567",
+    )
+    cloud.must(str(BIN / "cards"), "release", "sign", "--all")

@@ -15,7 +15,7 @@ from registry.fleet.device_report import SelfTestResult, report_key
 from registry.releases import pointers
 from registry.releases.statement import Statement
 from tests.e2e.cloud import BIN, Cloud, started, until
-from tests.e2e.handmade_release import make_release
+from tests.e2e.handmade_release import make_signed_release
 from tests.registry.fleet.device_reports import device_report
 
 CLI = str(BIN / "cards")
@@ -27,16 +27,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with started(tmp_path_factory.mktemp("devices")) as running:
         running.bootstrap()
         running.deploy({"mlflow": "none", "devices": "true"})
-        names = running.deployed()
-        make_release(
-            running,
-            names.group_name,
-            names.training_bucket,
-            names.release_bucket,
-            names.signing_key_arn,
-            "01234567",
-        )
-        running.must(CLI, "release", "sign", "--all")
+        make_signed_release(running)
         yield running
 
 

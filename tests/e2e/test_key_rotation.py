@@ -12,7 +12,7 @@ import pytest
 from registry.releases.signatures.signing import public_key_pem
 from registry.releases.signatures.trust import fingerprint
 from tests.e2e.cloud import BIN, Cloud, started, until
-from tests.e2e.handmade_release import FILES, make_release
+from tests.e2e.handmade_release import FILES, make_signed_release
 
 CLI = str(BIN / "cards")
 CHANNEL = "channels/stable.json"
@@ -26,16 +26,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with started(tmp_path_factory.mktemp("rotation")) as running:
         running.bootstrap()
         running.deploy(SETTINGS)
-        names = running.deployed()
-        make_release(
-            running,
-            names.group_name,
-            names.training_bucket,
-            names.release_bucket,
-            names.signing_key_arn,
-            "01234567",
-        )
-        running.must(CLI, "release", "sign", "--all")
+        make_signed_release(running)
         yield running
 
 

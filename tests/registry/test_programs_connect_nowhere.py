@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from recognition.sample_cards.drawing import draw_card_set
 from tests.observed_program import ROOT, ObservedProgram, run_observed
 
 pytestmark = pytest.mark.processes
@@ -90,3 +91,42 @@ def test_synthesis_with_the_cdk(tmp_path: Path) -> None:
     cdk = ROOT / "node_modules/.bin/cdk"
     command = [cdk, "synth", "--quiet", "--output", tmp_path / "cdk.out"]
     passed(run_observed(command, tmp_path, variables))
+
+
+@pytest.mark.trained
+def test_training_job(tmp_path: Path) -> None:
+    draw_card_set(tmp_path / "cards", 12, seed=3, height=96)
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    variables = {
+        "SM_CHANNEL_CARDS": str(tmp_path / "cards"),
+        "SM_MODEL_DIR": str(out / "model"),
+        "SM_OUTPUT_DIR": str(out / "output"),
+        "SM_OUTPUT_DATA_DIR": str(out / "output" / "data"),
+    }
+    script = ROOT / "training/jobs/train_teacher.py"
+    done = run_observed([sys.executable, script, "--recipe", "tiny"], home, variables)
+    passed(done)
+    # Matplotlib's list of the machine's fonts, which it sends to nobody.
+    assert [each for each in done.written if not each.startswith(".cache/matplotlib/")] == []
+
+
+@pytest.mark.parametrize(
+    "function", ["register_model", "compile_approved", "publish_release", "reconcile"]
+)
+def test_function_as_it_starts(function: str, tmp_path: Path) -> None:
+    python = ROOT / ".venv-lambda/bin/python"
+    done = run_observed([python, "-c", f"import lambdas.{function}"], tmp_path)
+    # Its libraries are imported before it asks for the deployment's settings, which lack here.
+    assert done.code == 0 or "the stack that made this function must set it" in done.err, done.err
+    assert (done.requests, done.written) == ((), ())
+
+
+@pytest.mark.parametrize("command", ["status", "doctor"])
+def test_device_without_a_release(command: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    program = [sys.executable, "-m", "edge.cli.main", command, "--state", tmp_path / "state"]
+    done = run_observed(program, home)
+    assert done.code in (0, 1) and "Traceback" not in done.err, done.err
+    assert (done.requests, done.written) == ((), ())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from training.submission.training_plan import SubmitError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.client import SageMakerClient
-    from mypy_boto3_sagemaker.type_defs import TagTypeDef
 
 _RESUMABLE = ("Stopped", "Failed")
 #: What CreateTrainingJob takes back of what DescribeTrainingJob answers.
@@ -72,27 +71,25 @@ def resume(
     name = _name(job_name, now or datetime.now())
     pages = sagemaker.get_paginator("list_tags").paginate(ResourceArn=job["TrainingJobArn"])
     # AWS's own tags (aws:…) are listed with the others and refused when they are given.
-    tags = [
-        tag for page in pages for tag in page["Tags"] if not tag["Key"].lower().startswith("aws:")
-    ]
-    tagged = _with_submitter(tags, submitted_by)
-    given = {tag["Key"]: tag["Value"] for tag in tagged}
-    people = dict.fromkeys([given.get(FIRST_SUBMITTED_BY, submitted_by), submitted_by])
+    tags = {
+        tag["Key"]: tag["Value"]
+        for page in pages
+        for tag in page["Tags"]
+        if not tag["Key"].lower().startswith("aws:")
+    }
+    first = tags.get(FIRST_SUBMITTED_BY) or tags.get(SUBMITTED_BY)
+    # Who resumes it, beside who decided on its code and settings.
+    tags |= {SUBMITTED_BY: submitted_by} | ({FIRST_SUBMITTED_BY: first} if first else {})
+    people = tuple(dict.fromkeys([first or submitted_by, submitted_by]))
     anew = request(job, name)
     anew["Environment"] = {
         **anew.get("Environment", {}),
-        **PageFacts(submitted_by=tuple(people)).environment(),
+        **PageFacts(submitted_by=people).environment(),
     }
-    sagemaker.create_training_job(**anew, Tags=tagged)
+    sagemaker.create_training_job(
+        **anew, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
+    )
     return name
-
-
-def _with_submitter(tags: Sequence[TagTypeDef], submitted_by: str) -> list[TagTypeDef]:
-    """The tags of the new job: who resumes it, beside who decided on its code and settings."""
-    given = {tag["Key"]: tag["Value"] for tag in tags}
-    first = given.get(FIRST_SUBMITTED_BY) or given.get(SUBMITTED_BY)
-    given |= {SUBMITTED_BY: submitted_by} | ({FIRST_SUBMITTED_BY: first} if first else {})
-    return [{"Key": key, "Value": value} for key, value in given.items()]
 
 
 def request(job: Mapping[str, Any], name: str) -> dict[str, Any]:

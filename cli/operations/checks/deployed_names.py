@@ -41,7 +41,7 @@ def next_deployment(context: CheckContext) -> Iterator[CheckResult]:
     if not every.get(context.environment):
         names = resource_names(settings, account, context.aws.region)
         there = {setting for setting, name in names.items() if _exists(context, setting, name)}
-        results += judge_retained(names, there, context.deploy)
+        results += judge_retained(names, there)
     yield from results or [ok("keeps group and buckets")]
 
 
@@ -64,25 +64,24 @@ def _exists(context: CheckContext, setting: str, name: str) -> bool:
     return True
 
 
-def judge_retained(
-    names: Mapping[str, str], there: Collection[str], deploy: str
-) -> Iterator[CheckResult]:
+def judge_retained(names: Mapping[str, str], there: Collection[str]) -> Iterator[CheckResult]:
     """The group and buckets that a first deployment would make and cannot.
 
-    A destroyed stack leaves them there, and CloudFormation makes nothing whose name is taken.
+    A destroyed stack leaves them there, and CloudFormation makes nothing whose name is taken. It
+    leaves the MLflow App, too, whose name follows from the environment's: the group's and buckets'
+    settings alone do not lead past it.
 
     Args:
         names: Group and buckets by setting, of an environment that is not deployed.
         there: Settings of those that exist.
-        deploy: The command that deploys.
     """
     taken = {setting: name for setting, name in names.items() if setting in there}
     if taken:
-        options = " ".join(f"-c cards.{setting}=ANOTHER-NAME" for setting in taken)
         yield failed(
             f"{', '.join(taken.values())}: there without a deployment, as a destroyed one leaves "
             "them; no deployment can make them",
-            f"look at what is in them, then empty and delete them; or {deploy} {options}",
+            "cdk deploy --all -c cards.environment=ANOTHER-NAME; or look at what is in them, then "
+            "empty and delete them and the MLflow App that was left",
         )
 
 

@@ -146,23 +146,21 @@ def _range_faults(shape: Shape, value: float, path: str) -> Iterator[str]:
 
 
 def _bounds(shape: Shape, size: float, path: str, value: Any, words: str) -> Iterator[str]:
-    limits = shape.metadata
-    # The text is made where there is a fault: a page of a list has a thousand values.
-    start = "Value '{}' at '{}' failed to satisfy constraint: Member must {}"
-    if "max" in limits and size > limits["max"]:
-        yield f"{start.format(value, path, words)} less than or equal to {limits['max']}"
-    if "min" in limits and size < limits["min"]:
-        yield f"{start.format(value, path, words)} greater than or equal to {limits['min']}"
+    start = f"Value '{value}' at '{path}' failed to satisfy constraint: Member must {words}"
+    if size > shape.metadata.get("max", float("inf")):
+        yield f"{start} less than or equal to {shape.metadata['max']}"
+    if size < shape.metadata.get("min", float("-inf")):
+        yield f"{start} greater than or equal to {shape.metadata['min']}"
 
 
 def _text_faults(shape: Shape, value: str, path: str) -> Iterator[str]:
-    start = "Value '{}' at '{}' failed to satisfy constraint: Member must satisfy"
+    start = f"Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy"
     allowed = getattr(shape, "enum", None)
     if allowed and value not in allowed:
-        yield f"{start.format(value, path)} enum value set: [{', '.join(allowed)}]"
+        yield f"{start} enum value set: [{', '.join(allowed)}]"
     pattern = shape.metadata.get("pattern")
     if pattern and not java_patterns.fits(pattern, value):
-        yield f"{start.format(value, path)} regular expression pattern: {pattern}"
+        yield f"{start} regular expression pattern: {pattern}"
 
 
 def _joined(path: str, name: str) -> str:

@@ -15,11 +15,12 @@ import pytest
 
 from cli.aws import AwsSession
 from cli.find_version import find_package
-from cli.report import printing
+from cli.report import gathering, printing
 from cli.train.job_sequence import PlannedJob
 from cli.train.options import TrainingRequest
 from cli.train.page_facts import page_facts
 from registry.names import parameter_name
+from registry.versions.packages import Package
 from reports.assembly import PageContext, assemble
 from reports.evidence import Evidence
 from reports.rendering import LIMIT, version_page
@@ -28,6 +29,7 @@ from tests.cli.command import cards, refused
 from tests.reports import examples
 from tests.reports.test_page import Read
 from tests.running_cloud import Account, Client, publish_parameters
+from training.page_facts import PageFacts
 from training.recipe import resolve
 
 GROUP, BUCKET, RELEASES = "pokemon-card-recognition-models", "training", "releases-here"
@@ -307,6 +309,24 @@ def test_training_job_is_told_what_is_live_and_where_its_archives_lie(client: Cl
     none, facts = page_facts(request, PlannedJob("student", 2, config), parent)
     assert none is None and "is not there any more" in facts.live_note
     client("s3").put_object(**place, Body=body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "row"),
+    [
+        ("training-job", PageFacts(submitted_by=("a:ann", "b:bob")), "a:ann and b:bob"),
+        ("training-job", PageFacts(), "not recorded"),
+        ("processing-job", PageFacts(), None),
+    ],
+)
+def test_page_names_who_submitted_the_training(kind: str, told: PageFacts, row: str | None) -> None:
+    sagemaker = SimpleNamespace(
+        describe_training_job=lambda **_: {"Environment": told.environment()}
+    )
+    aws = cast(AwsSession, SimpleNamespace(client=lambda service: sagemaker))
+    package = cast(Package, SimpleNamespace(own_job=(kind, "job")))
+    rows = gathering._people(gathering._submission(aws, package))
+    assert rows == ([("Submitted by", row)] if row else [])
 
 
 def test_commands_take_the_job_that_made_a_version(client: Client) -> None:

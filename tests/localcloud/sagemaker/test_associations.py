@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud.sagemaker import store
 from localcloud.sagemaker.store import Associations
 
 ENDS = st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd"))
@@ -35,6 +36,18 @@ def test_index_finds_what_a_list_holds(steps: list[tuple[bool, tuple[str, str]]]
         assert indexed.from_source(key) == [r for r in listed if r["SourceArn"] == key]
         assert indexed.to_destination(key) == [r for r in listed if r["DestinationArn"] == key]
     assert list(Associations(indexed)) == listed
+
+
+def test_saved_associations_are_found_after_loading() -> None:
+    before = store.dump()
+    saved = {"1|us-east-2": vars(store.Store()) | {"associations": [record(("a", "b"))]}}
+    try:
+        store.load(saved)
+        (loaded,) = store.every_store().values()
+        assert loaded.associations.from_source("a") == [record(("a", "b"))]
+        assert store.dump()["1|us-east-2"]["associations"] == [record(("a", "b"))]
+    finally:
+        store.load(before)
 
 
 def test_association_that_is_not_there_cannot_be_removed() -> None:

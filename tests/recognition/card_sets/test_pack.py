@@ -72,6 +72,20 @@ def test_pack_is_the_card_set(
     assert np.abs(small - card_set.first_scans(CONTRACT)).max() <= 2
 
 
+def test_licence_that_cannot_be_used_does_not_spoil_the_pack(
+    card_set: CardSet, tmp_path: Path
+) -> None:
+    write_pack(card_set, tmp_path, SIZE)
+    (tmp_path / "LICENSE").write_text("CC-BY-4.0\n")
+    stated = open_pack(tmp_path).licence
+    assert stated is not None and stated.text == "CC-BY-4.0"
+    (tmp_path / "LICENSE").write_text(" \n")
+    packed = open_pack(tmp_path)
+    assert packed.licence is None and packed.digest == card_set.digest
+    (problem,) = set(packed.problems) - set(card_set.problems)
+    assert problem.subject == "LICENSE" and "holds no text" in problem.reason
+
+
 def test_training_sees_the_same_pixels(card_set: CardSet, folder: Path, tmp_path: Path) -> None:
     from training.data.batches import Batches, CardDataset
     from training.recipe import resolve

@@ -118,7 +118,7 @@ def test_page_says_what_the_job_was_told_when_it_was_submitted(
     page = Read(Made(cards, tmp_path, page_facts=facts).page)
     text = " ".join(page.text.split())
     for each in ("For the <b>new</b> set", "teacher-vit-tiny-phase2-v3", "cards release promote",
-                 "Four eyes", "(AROAROLE:ann and AROAROLE:bob) cannot approve it",
+                 "Submitted by", "Four eyes", "(AROAROLE:ann and AROAROLE:bob) cannot approve it",
                  "about 20 minutes", "could not be looked up",
                  f'cards registry approve {JOB} --reason "why"',
                  f"student-efficientnet-lite0-stage2, made by {JOB}"):  # fmt: skip
