@@ -183,8 +183,8 @@ def _copy_licence(cards: CardSet, out: Path) -> None:
             write_atomically(out / LICENCE, cards.licence.path.read_bytes())
     except OSError as error:
         raise CliError(
-            f"{out / LICENCE}: cannot be written ({error.strerror or error}); free some room, and "
-            "type the same again"
+            f"{out / LICENCE}: cannot be written ({error.strerror or error}); the pack is whole; "
+            "make that file writable, or remove what lies there, and type the same again"
         ) from error
 
 

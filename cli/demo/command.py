@@ -79,7 +79,7 @@ def _run(run: Demo) -> dict[str, Any]:
     except KeyboardInterrupt:
         if run.up:
             print_stderr(
-                "cards: the local cloud goes on with what it has; cards local down stops it"
+                f"cards: the local cloud is still running; cards local down{run.which} stops it"
             )
         raise
     except Exception as error:

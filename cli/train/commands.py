@@ -175,8 +175,8 @@ def both(
 ) -> None:
     """Trains a teacher, then both stages of a student of that very teacher, one after the other.
 
-    Like every teacher it is registered as approved, and cards train student takes the newest
-    approved teacher unless its --parent names another.
+    Like every teacher it is registered as approved; cards train student takes
+    the newest approved teacher, unless its --parent names another.
     """
     compute = machines(instance, count, spot, max_run, max_wait, volume, keep_alive,
                        subnet, security_group, kms_key, tag)  # fmt: skip

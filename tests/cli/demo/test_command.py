@@ -8,12 +8,13 @@ import shutil
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from cli import external_commands
-from cli.demo.command import _short_log_line, _show_cdk
+from cli.demo.command import Demo, _run, _short_log_line, _show_cdk
 from cli.demo.summary import SUMMARY_FILE, next_commands, write_summary
 from localcloud.ports import free_port
 from tests.cli.command import cards, refused
@@ -319,6 +320,18 @@ def test_figures_come_from_metadata_and_those_of_three_frames_from_the_quality_r
         },
     }
     assert "three_frames" not in figures(package, {})
+
+
+def test_interrupted_demo_names_the_local_cloud_that_is_still_running(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    run = SimpleNamespace(up=True, which=" --port 4600", all_steps=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _run(cast(Demo, run))
+    assert "cards local down --port 4600 stops it" in capsys.readouterr().err
 
 
 def test_next_commands_name_the_local_cloud_of_the_run() -> None:
