@@ -84,7 +84,9 @@ def lint_words(subject: Subject) -> str:
 
 
 def _licence_of_scans(subject: Subject) -> Row:
-    stated = subject.evidence.data.licence if subject.evidence else None
+    if subject.evidence is None:
+        return Row(SCANS_LICENCE, "not recorded")
+    stated = subject.evidence.data.licence
     if stated:
         return Row(SCANS_LICENCE, stated, "as the card set's file LICENSE states it")
     why = "its evidence does not say" if stated is None else "the card set has no file LICENSE"

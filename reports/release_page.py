@@ -15,15 +15,12 @@ from reports.gate_figures import GateFigure, gate_figures
 from reports.outcomes.paired import ChangedCard, PairedComparison
 from reports.page import Change, PicturedCard, Row
 from reports.rendering import render
-from reports.unmeasured import NEVER_MEASURED
+from reports.unmeasured import COMPILED_NOT_ON_A_CHIP, NEVER_MEASURED
 
 #: Cards that are shown of each kind.
 CARDS_SHOWN = 12
 _BEFORE = "the model before compilation"
-_UNMEASURED = (
-    "No chip: the compiled model answered on the compile job's machine, not on a device.",
-    *NEVER_MEASURED,
-)
+_UNMEASURED = (COMPILED_NOT_ON_A_CHIP, *NEVER_MEASURED)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from registry.compilers import compiled_stages
 from registry.names import ModelName
 from registry.weight_origins import WeightOrigin
 from reports.evidence import Evidence
@@ -45,6 +46,11 @@ class Subject:
     message: str = ""
     weights: tuple[WeightOrigin, ...] | None = None
     title: str = ""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether a compile job made it; the trained model's page has what was seen in training."""
+        return self.name is not None and self.name.stage in compiled_stages()
 
     @property
     def figures(self) -> dict[str, Figure]:

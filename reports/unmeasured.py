@@ -14,6 +14,14 @@ NEVER_MEASURED = (
     "as a camera would.",
     "No speed and no memory use on a device.",
 )
+#: Of a trained model, and of a compiled one.
+TRAINED_NOT_ON_A_CHIP = (
+    "No chip: these are the figures of the trained network in full precision. What the "
+    "compiled file loses is measured by the gate, after approval."
+)
+COMPILED_NOT_ON_A_CHIP = (
+    "No chip: the compiled model answered on the compile job's machine, not on a device."
+)
 #: With fewer unknown cards than these, a rate of 1 % cannot be shown with 95 % certainty.
 FEWEST_UNKNOWN = cards_to_show(FALSE_ACCEPTS)
 #: Artworks whose printings are named.
@@ -32,8 +40,7 @@ def unmeasured(
         lacking: Why the two cannot be compared on the same views; empty where they can.
     """
     said = [
-        "No chip: these are the figures of the trained network in full precision. What the "
-        "compiled file loses is measured by the gate, after approval.",
+        COMPILED_NOT_ON_A_CHIP if subject.compiled else TRAINED_NOT_ON_A_CHIP,
         *NEVER_MEASURED,
     ]
     unknown = figures.get("unseen_cards")
@@ -48,14 +55,14 @@ def unmeasured(
     if isinstance(warnings, list):
         said += [_sentence(each) for each in warnings if isinstance(each, str)]
     said += _reprints(subject, figures)
-    if not (subject.evidence and subject.evidence.data.licence):
+    if subject.evidence and not subject.evidence.data.licence:
         said.append(
             "The licence of the scans is not stated: whether they may be used for this, nothing "
             "here says."
         )
     if other and lacking:
         said.append(f"No comparison with {other} on the same views: {lacking}.")
-    if subject.evaluation is None:
+    if subject.evaluation is None and not subject.compiled:
         said.append(
             "Its evaluation cannot be read"
             f"{f' ({subject.lacking})' if subject.lacking else ''}: the figures are the "

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: A larger model is not read to its end for the evaluation in it.
 _MODEL_LIMIT = 512 * 1024**2
 _OUTPUT_LIMIT = 1024**3
+_COMPILED = (
+    "it was compiled: what that changed is in fidelity.html of its release, and what was seen in "
+    "training on the page of the student that it was compiled from"
+)
 
 
 def page_of(aws: AwsSession, package: Package, against: Package | None = None) -> Page:
@@ -42,13 +46,16 @@ def page_of(aws: AwsSession, package: Package, against: Package | None = None) -
 def subject_of(aws: AwsSession, package: Package) -> Subject:
     """What is known of a version; what cannot be had is left out, and why is said."""
     from cli.version_facts import facts
+    from registry.compilers import compiled_stages
     from registry.versions.comparison import training_hyperparameters
     from reports.kept_files import KeptFiles, evaluation, evidence
     from reports.page import Row
     from reports.subject import Subject
 
     model, output = KeptFiles(), KeptFiles()
-    if package.model_data_url:
+    if package.name is not None and package.name.stage in compiled_stages():
+        output = KeptFiles(fault=_COMPILED)
+    elif package.model_data_url:
         model, output = _model(aws, package), _output(aws, package)
     measured, fault = evaluation(model)
     kept, other = evidence(output)

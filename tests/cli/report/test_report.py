@@ -173,6 +173,20 @@ def test_report_of_an_earlier_version_says_what_it_lacks(client: Client, tmp_pat
     assert "was registered before training jobs wrote one" in file.read_text()
 
 
+def test_report_of_a_compiled_version_leads_to_where_its_views_are(
+    client: Client, tmp_path: Path
+) -> None:
+    name = "student-c-int8-v1"
+    register(client, name, None)
+    file = tmp_path / "page.html"
+    said = cards("report", name, "--output", str(file), "--json").json
+    assert "(it was compiled: what that changed is in fidelity.html" in said["not_compared"]
+    text = Read(file.read_text()).text
+    assert "the compiled model answered on the compile job's machine" in text
+    for each in ("in full precision", "does not exist", "cannot be read", "not stated"):
+        assert each not in text, each
+
+
 def test_report_uses_no_bytes_but_those_that_were_registered(
     client: Client, tmp_path: Path
 ) -> None:
