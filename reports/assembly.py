@@ -19,7 +19,7 @@ from reports.outcomes.paired import ChangedCard, PairedComparison, why_not
 from reports.outcomes.paired import compare as compare_views
 from reports.page import Ancestor, Change, Differences, Differing, Page, PicturedCard
 from reports.subject import Subject
-from reports.unmeasured import unmeasured
+from reports.unmeasured import as_sentence, unmeasured
 
 #: Cards and rows that the page shows of each kind, whatever the set's size.
 CARDS_SHOWN, PAIRS_SHOWN, ROWS_SHOWN, REMARKS_SHOWN = 12, 12, 24, 8
@@ -72,7 +72,7 @@ def assemble(subject: Subject, context: PageContext, made: str) -> Page:
     approve, reject = _choices(subject, context)
     training, missing = _training_charts(evidence), {}
     if evidence is None:
-        reason = subject.lacking or f"{_WITHOUT}."
+        reason = as_sentence(subject.lacking or _WITHOUT)
         missing = dict.fromkeys(("curve", "worst", "confusions", "training", "data"), reason)
     elif not training:
         missing["training"] = "The job reported no interval."

@@ -53,7 +53,7 @@ def unmeasured(
         said.append("How unknown cards are turned away is not recorded.")
     warnings = (subject.evaluation or {}).get("warnings")
     if isinstance(warnings, list):
-        said += [_sentence(each) for each in warnings if isinstance(each, str)]
+        said += [as_sentence(each) for each in warnings if isinstance(each, str)]
     said += _reprints(subject, figures)
     if subject.evidence and not subject.evidence.data.licence:
         said.append(
@@ -91,5 +91,6 @@ def _reprints(subject: Subject, figures: Mapping[str, Figure]) -> list[str]:
     return said
 
 
-def _sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
+    """A text with a capital letter and a full stop."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
