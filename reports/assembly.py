@@ -46,6 +46,7 @@ class PageContext:
         circumstances: Of the deployment.
         flaw: Why it may not be approved without an override.
         console: Address of the console's page; empty where that is not known.
+        devices: How many devices follow each channel, in words; empty where nobody asked.
     """
 
     live: Subject | None = None
@@ -57,6 +58,7 @@ class PageContext:
     circumstances: Circumstances = field(default_factory=Circumstances)
     flaw: str = ""
     console: str = ""
+    devices: str = ""
 
 
 def assemble(subject: Subject, context: PageContext, made: str) -> Page:
@@ -116,6 +118,7 @@ def assemble(subject: Subject, context: PageContext, made: str) -> Page:
         reject=reject,
         console=context.console,
         missing=missing,
+        devices=context.devices,
     )
 
 

@@ -8,7 +8,13 @@ from urllib.parse import quote
 
 from registry.channels import CHANNELS
 from registry.convergence import Approval, Observation, Step, next_step
-from registry.names import BY_PROMOTION, ModelName, leads_to
+from registry.names import (
+    BY_PROMOTION,
+    CANDIDATE_CHANNEL,
+    STABLE_CHANNEL,
+    ModelName,
+    leads_to,
+)
 
 #: What each step is, for people.
 STEPS: Mapping[Step, str] = {
@@ -41,11 +47,13 @@ class Choice:
         title: ``If you approve`` or ``If you reject``.
         sentences: What follows, in order.
         command: What to type.
+        reaches_devices: Whether devices get something else by it.
     """
 
     title: str
     sentences: tuple[str, ...]
     command: str
+    reaches_devices: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class Circumstances:
         four_eyes: Whether who submitted the training may not approve.
         submitted_by: Who did, where that is known.
         price: What a compile job costs and takes, in words; empty where that is not known.
+        held: The release that a person holds the stable channel at; empty for none.
     """
 
     compiler: str = ""
@@ -65,6 +74,7 @@ class Circumstances:
     four_eyes: bool = False
     submitted_by: tuple[str, ...] = ()
     price: str = ""
+    held: str = ""
 
 
 def choices(
@@ -88,9 +98,10 @@ def choices(
     approved = next_step(replace(state, approval=Approval.APPROVED))
     rejected = next_step(replace(state, approval=Approval.REJECTED))
     sentences = [STEPS[approved]]
+    releases = releasable and approved in _RELEASING
     if not releasable:
         sentences = [f"{leads_to(name)[0].upper()}{leads_to(name)[1:]}."]
-    elif approved in _RELEASING:
+    elif releases:
         if approved is Step.START_COMPILATION:
             sentences += [text for text in (circumstances.compiler, circumstances.price) if text]
         sentences.append(_channels(circumstances))
@@ -110,8 +121,14 @@ def choices(
             "If you approve",
             tuple(sentences),
             f"cards registry approve {label}{why}{override}",
+            releases,
         ),
-        Choice("If you reject", (STEPS[rejected],), f"cards registry reject {label}{why}"),
+        Choice(
+            "If you reject",
+            (STEPS[rejected],),
+            f"cards registry reject {label}{why}",
+            rejected is Step.WITHDRAW,
+        ),
     )
 
 
@@ -122,14 +139,17 @@ def console_link(region: str, group: str) -> str:
 
 
 def _channels(circumstances: Circumstances) -> str:
-    devices = (
-        "Devices fetch what their channel names at their next update; the registry keeps no list "
-        "of devices, so how many that are is not known here."
-    )
+    devices = "Devices fetch what their channel names at their next update."
     if circumstances.stable_channel == BY_PROMOTION:
         return (
-            "The signed release then goes to the channel candidate only; stable moves when a "
-            f"person promotes it (cards release promote). {devices}"
+            f"The signed release then goes to the channel {CANDIDATE_CHANNEL} only; "
+            f"{STABLE_CHANNEL} moves when a person promotes it (cards release promote). {devices}"
+        )
+    if circumstances.stable_channel and circumstances.held:
+        return (
+            f"The signed release then goes to the channel {CANDIDATE_CHANNEL} only: a person holds "
+            f"{STABLE_CHANNEL} at {circumstances.held}, until a release is promoted (cards release "
+            f"promote). {devices}"
         )
     if circumstances.stable_channel:
         names = " and ".join(channel.name for channel in CHANNELS)

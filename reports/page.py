@@ -114,6 +114,7 @@ class Page:
         map: Where the cards lie in the embedding, and which are confused; None where that was not
             kept.
         missing: By section, why it is empty.
+        devices: How many devices follow each channel, in words; empty where nobody asked.
     """
 
     title: str
@@ -147,3 +148,4 @@ class Page:
     reject: Choice
     console: str
     missing: dict[str, str]
+    devices: str = ""

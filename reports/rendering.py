@@ -62,9 +62,10 @@ def registry_page(group: str, entries: Sequence[Any], more: int) -> str:
 
 
 def content_digest(page: Page) -> str:
-    """SHA-256 of everything on a page but the time at which it was made: the same evidence and the
-    same state give the same digest. The page's file says it, too."""
-    document = json.dumps(asdict(replace(page, made="")), sort_keys=True)
+    """SHA-256 of everything on a page but the time at which it was made and the number of devices,
+    which changes every hour: the same evidence and the same state give the same digest. The page's
+    file says it, too."""
+    document = json.dumps(asdict(replace(page, made="", devices="")), sort_keys=True)
     return hashlib.sha256(document.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -38,6 +38,7 @@ class PageFacts:
         submitted_by: Principal ids of who submitted the training; of a resumed job the first, then
             who resumed it last.
         price: What a compile job takes and costs, in words.
+        held: The release that a person holds the stable channel at.
         console: Address of the console's page with the versions.
     """
 
@@ -52,6 +53,7 @@ class PageFacts:
     four_eyes: bool = False
     submitted_by: tuple[str, ...] = ()
     price: str = ""
+    held: str = ""
     console: str = ""
 
     def environment(self) -> dict[str, str]:

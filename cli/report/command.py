@@ -72,6 +72,7 @@ def report(
     from cli.console import print_json, print_line
     from cli.errors import CliError
     from cli.find_version import find_package
+    from cli.report.deployment_facts import devices
     from cli.report.printing import write_pdf
 
     if (name is None) != all_versions or (all_versions and (against or pdf)):
@@ -93,7 +94,7 @@ def report(
     if other is not None and other.arn == package.arn:
         raise CliError(f"--against {against}: is the version itself")
     path = output or Path(f"{package.name or f'version-{package.version}'}.html")
-    page, digest = _write(aws, package, other, path)
+    page, digest = _write(aws, package, other, path, devices(aws))
     printed = path.with_suffix(".pdf") if pdf else None
     if printed is not None:
         write_pdf(path, printed)
@@ -136,16 +137,17 @@ def document(page: Page, path: Path, digest: str) -> dict[str, Any]:
         },
         "approve": page.approve.command,
         "reject": page.reject.command,
+        "devices": page.devices,
     }
 
 
 def _write(
-    aws: AwsSession, package: Package, against: Package | None, path: Path
+    aws: AwsSession, package: Package, against: Package | None, path: Path, devices: str
 ) -> tuple[Page, str]:
     from cli.report.gathering import page_of
     from reports.rendering import sha256, version_page
 
-    page = page_of(aws, package, against)
+    page = page_of(aws, package, against, devices)
     text = version_page(page)
     write_atomically(path, text)
     return page, sha256(text)
@@ -153,6 +155,7 @@ def _write(
 
 def _write_all(aws: AwsSession, folder: Path) -> list[str]:
     """The index of every version, and pages of what waits and what is live."""
+    from cli.report.deployment_facts import devices
     from cli.version_facts import STATUS_WORDS
     from registry.releases import pointers
     from registry.versions.packages import PENDING, REJECTED, describe, iterate
@@ -161,6 +164,7 @@ def _write_all(aws: AwsSession, folder: Path) -> list[str]:
     deployment = aws.deployment
     pointer, _ = pointers.read(deployment.s3, deployment.release_bucket)
     live = pointer.package_arn if pointer else None
+    follow = devices(aws)
     entries: list[Entry] = []
     written: list[str] = []
     looked = 0
@@ -173,7 +177,7 @@ def _write_all(aws: AwsSession, folder: Path) -> list[str]:
         file = ""
         if package is not None and package.name is not None and shown:
             file = f"{package.name}.html"
-            _write(aws, package, None, folder / file)
+            _write(aws, package, None, folder / file, follow)
             written.append(str(folder / file))
         reason = ""
         if package is not None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: List prices, with where and when each was read.
 PRICES = Path(__file__).resolve().parents[2] / "config/list_prices.json"
+#: Each report is a request of its own.
+REPORTS_READ = 200
 
 
 def live_version(aws: AwsSession) -> tuple[Package | None, str]:
@@ -51,7 +53,31 @@ def circumstances(aws: AwsSession, package: Package | None = None) -> Circumstan
         four_eyes=aws.deployment.four_eyes,
         submitted_by=_submitters(aws, package) if package else (),
         price=_last_compilation(aws),
+        held=_held(aws),
     )
+
+
+def devices(aws: AwsSession) -> str:
+    """How many devices follow each channel, in words, or why that is not known."""
+    from botocore.exceptions import ClientError
+
+    from registry.aws_errors import is_denied
+    from registry.fleet.stored_reports import read_reports
+    from reports.followers import NO_REPORTS_KEPT, followers
+
+    deployment = aws.deployment
+    if deployment.rollout_failures is None:
+        return NO_REPORTS_KEPT
+    try:
+        found = read_reports(deployment.s3, deployment.release_bucket, REPORTS_READ)
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        return (
+            "How many devices follow a channel is not known: who made this page may not read what "
+            "devices report (the policy Operator allows it)."
+        )
+    return followers(found, deployment.now())
 
 
 def compile_settings(aws: AwsSession) -> CompileSettings | None:
@@ -65,6 +91,19 @@ def compile_settings(aws: AwsSession) -> CompileSettings | None:
         return deployed_compile_settings(aws)
     except (CliError, ClientError, KeyError, ValueError):
         return None
+
+
+def _held(aws: AwsSession) -> str:
+    """The release that a person holds the stable channel at; empty where nothing does."""
+    from registry.releases.channel_targets import valid
+    from registry.releases.pointers import ChannelError, read_hold
+
+    deployment = aws.deployment
+    try:
+        hold = read_hold(deployment.s3, deployment.release_bucket)
+    except ChannelError:
+        return ""  # It counts as none, and cards doctor says so.
+    return hold.pointer.release or "" if hold and valid(deployment, hold.pointer) else ""
 
 
 def _submitters(aws: AwsSession, package: Package) -> tuple[str, ...]:

@@ -28,19 +28,25 @@ _COMPILED = (
 )
 
 
-def page_of(aws: AwsSession, package: Package, against: Package | None = None) -> Page:
+def page_of(
+    aws: AwsSession, package: Package, against: Package | None = None, devices: str = ""
+) -> Page:
     """The page of a version, with everything that can be had of it.
 
     Args:
         aws: The session.
         package: The version.
         against: What it is compared with; by default what the stable channel points to.
+        devices: How many devices follow each channel, in words; no digest depends on it.
     """
+    from dataclasses import replace
+
     from reports.assembly import assemble
 
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     made = f"Made by cards report on {moment} for {package.arn}, from what the registry had then."
-    return assemble(subject_of(aws, package), _page_context(aws, package, against), made)
+    context = replace(_page_context(aws, package, against), devices=devices)
+    return assemble(subject_of(aws, package), context, made)
 
 
 def subject_of(aws: AwsSession, package: Package) -> Subject:

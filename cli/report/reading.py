@@ -46,7 +46,10 @@ def read_page(aws: AwsSession, package: Package, path: Path) -> ReadPage:
     said = content_digest_of(text)
     if said is None:
         raise CliError(f"--page {path}: is no page of a version; make one: cards report {name}")
-    now, digest = _page_now(aws, package), sha256(text)
+    digest = sha256(text)
+    now, why = _page_now(aws, package)
+    if now is None:
+        return ReadPage(digest, (f"{path}: {why}",))
     registered = ObjectIdentity.parse(package.metadata.get(REPORT_PAGE, ""))
     if registered is not None and registered.sha256 == digest:
         return ReadPage(digest, _changed(package, str(path), text, now))
@@ -81,14 +84,26 @@ def registered_page(aws: AwsSession, package: Package) -> ReadPage:
         return ReadPage("")
     text = body.decode("utf-8", "replace")
     uri = report_page.uri_of(bucket, package.name) if package.name else ""
-    changed = _changed(package, uri, text, _page_now(aws, package))
+    now, why = _page_now(aws, package)
+    changed = (f"{uri}: {why}",) if now is None else _changed(package, uri, text, now)
     return ReadPage(sha256(text), changed)
 
 
-def _page_now(aws: AwsSession, package: Package) -> Page:
-    from cli.report.gathering import page_of
+def _page_now(aws: AwsSession, package: Package) -> tuple[Page | None, str]:
+    """The page as it would be made now, or why it cannot be."""
+    from botocore.exceptions import ClientError
 
-    return page_of(aws, package)
+    from cli.report.gathering import page_of
+    from registry.aws_errors import is_denied
+    from registry.untrusted.text import one_line
+
+    try:
+        return page_of(aws, package), ""
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        why = f"you may not read what it is made of ({one_line(str(error))})"
+        return None, f"whether it still holds is not known: {why}"
 
 
 def _changed(package: Package, where: str, text: str, now: Page) -> tuple[str, ...]:

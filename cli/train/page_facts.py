@@ -62,7 +62,9 @@ def _live(request: TrainingRequest, facts: PageFacts) -> tuple[Package | None, P
     aws = request.aws
     around = circumstances(aws)
     console = "" if aws.is_local else console_link(aws.region, aws.deployment.group_name)
-    facts = replace(facts, compiler=around.compiler, price=around.price, console=console)
+    facts = replace(
+        facts, compiler=around.compiler, price=around.price, held=around.held, console=console
+    )
     live, note = live_version(aws)
     if live is None:
         return None, replace(facts, live_note=note)

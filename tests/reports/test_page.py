@@ -20,7 +20,7 @@ from reports.evidence import Confusion, Evidence, SharedArtworks
 from reports.figures import from_evaluation, from_metadata
 from reports.outcomes.view_outcomes import ViewOutcomes
 from reports.page import Ancestor
-from reports.rendering import LIMIT, version_page
+from reports.rendering import LIMIT, content_digest, evidence_digest, version_page
 from reports.subject import Subject
 from tests.reports import examples
 from tests.reports.examples import NAME, card_picture, evaluation, live, metadata, subject
@@ -157,11 +157,29 @@ def test_decision_is_the_one_that_the_automation_takes() -> None:
     assert "cards release promote" in text and "Four eyes" in text
 
 
+def test_number_of_devices_stands_where_a_decision_reaches_them_and_in_no_digest() -> None:
+    pending = Observation(Approval.PENDING, releasable=True)
+    published = replace(pending, approval=Approval.APPROVED, released=True, announced=True)
+    for seen, places in ((pending, ["If you approve"]), (published, ["If you reject"])):
+        context = PageContext(seen=seen, devices="12 devices follow stable.")
+        page = assemble(subject(), context, "")
+        assert [
+            each.title for each in (page.approve, page.reject) if each.reaches_devices
+        ] == places
+        assert words(read(subject(), context)).count("12 devices follow stable.") == 1
+        other = assemble(subject(), replace(context, devices="13 devices follow stable."), "")
+        assert content_digest(page) == content_digest(other)
+        assert evidence_digest(page) == evidence_digest(other)
+    approve, _ = choices(NAME, "x", pending, Circumstances(stable_channel=BY_APPROVAL, held="r7"))
+    assert "the channel candidate only: a person holds stable at r7" in " ".join(approve.sentences)
+
+
 def test_a_version_that_leads_to_no_release_says_so() -> None:
     stage1 = ModelName("student", "a", "stage1", 1)
     approve, _ = choices(stage1, "x", None, Circumstances(), flaw="no validation")
     assert approve.sentences[0].startswith("It has no passed validation")
     assert "intermediate checkpoint" in approve.sentences[1]
+    assert not approve.reaches_devices
     assert approve.command.endswith("--override")
 
 

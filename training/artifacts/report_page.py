@@ -26,6 +26,7 @@ from registry.weight_origins import read_origins
 from reports.assembly import PageContext, assemble
 from reports.decision import Circumstances
 from reports.evidence import EVIDENCE, EVIDENCE_LIMIT, Evidence
+from reports.followers import of_a_job
 from reports.kept_files import (
     CONFIG,
     EVALUATION,
@@ -104,9 +105,11 @@ def report_page(
             facts.four_eyes,
             facts.submitted_by,
             facts.price,
+            facts.held,
         ),
         flaw="" if verdict.passed else "; ".join(verdict.faults),
         console=facts.console,
+        devices=of_a_job(job),
     )
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     made = (

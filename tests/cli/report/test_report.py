@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,100 +17,15 @@ from cli.train.options import TrainingRequest
 from cli.train.page_facts import page_facts
 from registry.names import parameter_name
 from registry.versions.packages import Package
-from reports.assembly import PageContext, assemble
-from reports.evidence import Evidence
-from reports.rendering import LIMIT, version_page
+from reports.rendering import LIMIT
 from tests.browser import needs_chromium
 from tests.cli.command import cards, refused
+from tests.cli.report.registered import BUCKET, LIVE, NEW, OLD, RELEASES, archive, register
 from tests.reports import examples
 from tests.reports.test_page import Read
-from tests.running_cloud import Account, Client, publish_parameters
+from tests.running_cloud import Client
 from training.page_facts import PageFacts
 from training.recipe import resolve
-
-GROUP, BUCKET, RELEASES = "pokemon-card-recognition-models", "training", "releases-here"
-LIVE, NEW, OLD = (f"student-efficientnet-lite0-stage2-v{number}" for number in (1, 2, 3))
-
-
-def archive(**files: str) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text.encode())
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return stream.getvalue()
-
-
-def register(
-    client: Client,
-    name: str,
-    evidence: Evidence | None,
-    *,
-    put: bytes | None = None,
-    page: str = "",
-    **metadata: str,
-) -> str:
-    """Registers a version with its archives and page; ``put`` lies in the place of its output."""
-    files = {"evaluation.json": json.dumps(examples.evaluation())}
-    model = archive(**files)
-    kept = {"evidence.json": evidence.to_json()} if evidence else {}
-    output = archive(**kept, **{"registration.json": "{}"})
-    s3 = client("s3")
-    for file, body in (("model", model), ("output", put or output)):
-        s3.put_object(Bucket=BUCKET, Key=f"jobs/{name}/output/{file}.tar.gz", Body=body)
-    given = examples.metadata(
-        ModelName=name,
-        ModelArchive=hashlib.sha256(model).hexdigest(),
-        OutputArchive=hashlib.sha256(output).hexdigest(),
-        **metadata,
-    )
-    del given["Validation"]
-    if page:
-        given["ReportPage"] = hashlib.sha256(page.encode()).hexdigest()
-        s3.put_object(Bucket=BUCKET, Key=f"report-pages/{name}.html", Body=page.encode())
-    return str(
-        client("sagemaker").create_model_package(
-            ModelPackageGroupName=GROUP,
-            ModelPackageDescription=f"{name}: made for a test",
-            InferenceSpecification={
-                "Containers": [
-                    {
-                        "Image": "123456789012.dkr.ecr.us-east-2.amazonaws.com/pytorch:2",
-                        "ModelDataUrl": f"s3://{BUCKET}/jobs/{name}/output/model.tar.gz",
-                    }
-                ],
-                "SupportedContentTypes": ["application/x-npy"],
-                "SupportedResponseMIMETypes": ["application/x-npy"],
-            },
-            CustomerMetadataProperties=given,
-        )["ModelPackageArn"]
-    )
-
-
-@pytest.fixture(scope="module")
-def client(account: Account) -> Iterator[Client]:
-    """A local cloud with a live version, one that waits, and one without evidence."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in account.variables.items():
-            patch.setenv(name, value)
-        ours = account.client
-        publish_parameters(
-            ours, group_name=GROUP, training_bucket=BUCKET, release_bucket=RELEASES,
-            stable_channel="approval",
-        )  # fmt: skip
-        region = {"LocationConstraint": "us-east-2"}
-        for bucket in (BUCKET, RELEASES):
-            ours("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=region)
-        ours("sagemaker").create_model_package_group(ModelPackageGroupName=GROUP)
-        live = register(ours, LIVE, examples.evidence(examples.LIVE_OUTCOMES), Recipe="full")
-        pointer = {"release": f"{LIVE}.onnx-int8-0", "package_arn": live, "name": LIVE}
-        ours("s3").put_object(
-            Bucket=RELEASES, Key="channels/stable.json", Body=json.dumps(pointer).encode()
-        )
-        register(ours, NEW, examples.evidence())
-        register(ours, OLD, None)
-        yield ours
 
 
 def test_report_compares_with_the_live_version_on_the_same_views(
@@ -227,63 +138,6 @@ def test_report_of_a_version_that_is_not_there_is_refused(client: Client, tmp_pa
     file = tmp_path / "page.html"
     refused(cards("report", "student-z-stage2-v9", "--output", str(file)), "cards registry list")
     assert not file.exists()
-
-
-def test_approval_records_the_page_and_warns_where_it_is_out_of_date(
-    client: Client, tmp_path: Path
-) -> None:
-    name = "student-d-stage2-v1"
-    arn = register(client, name, examples.evidence())
-    file = tmp_path / "page.html"
-    digest = cards("report", name, "--output", str(file), "--json").json["sha256"]
-    why = ("--override", "--reason", "as good")
-    done = cards("registry", "approve", name, *why, "--page", str(file))
-    assert done.code == 0 and "is not what the page" not in done.err, done.err
-    described = client("sagemaker").describe_model_package(ModelPackageName=arn)
-    assert described["ApprovalDescription"].endswith(f": as good (page {digest})")
-
-    other = "student-e-stage2-v1"
-    register(client, other, examples.evidence())
-    done = cards("registry", "approve", other, *why, "--page", str(file))
-    assert done.code == 0 and f"is not what the page of {other} says now" in done.err
-    file.write_text("<p>hello</p>")
-    refused(cards("registry", "approve", other, *why, "--page", str(file)), "is no page")
-
-
-def job_page(evidence: Evidence) -> str:
-    """As a training job makes it, which does not know its version's name."""
-    job = "student-stage2-demo-20260102-030405-6789"
-    model = examples.subject(label=job, title=f"made by {job}", evidence=evidence)
-    live = examples.live(evaluation=examples.evaluation())
-    return version_page(assemble(model, PageContext(live=live), "Made by a job."))
-
-
-def test_approval_is_bound_to_the_page_of_the_job(client: Client, tmp_path: Path) -> None:
-    name, page = "student-f-stage2-v1", job_page(examples.evidence())
-    digest = hashlib.sha256(page.encode()).hexdigest()
-    arn = register(client, name, examples.evidence(), page=page)
-    done = cards("registry", "approve", name, "--override", "--reason", "as good")
-    assert done.code == 0 and done.err == "", done.err
-    described = client("sagemaker").describe_model_package(ModelPackageName=arn)
-    assert described["ApprovalDescription"].endswith(f": as good (page {digest})")
-    assert f"Decided on page  {digest}" in " ".join(cards("registry", "show", name).out.split(" "))
-
-
-def test_approval_warns_where_the_job_s_page_does_not_hold_any_more(
-    client: Client, tmp_path: Path
-) -> None:
-    name = "student-g-stage2-v1"
-    register(client, name, examples.evidence(), page=job_page(examples.evidence("R" * 16)))
-    why = ("--override", "--reason", "as good")
-    done = cards("registry", "approve", name, *why)
-    assert done.code == 0 and f"is not what the page of {name} says now" in done.err
-    name = "student-h-stage2-v1"
-    arn = register(client, name, examples.evidence(), page=job_page(examples.evidence()))
-    client("s3").put_object(Bucket=BUCKET, Key=f"report-pages/{name}.html", Body=b"<p>other</p>")
-    done = cards("registry", "approve", name, *why)
-    assert "is not the page that was registered" in done.err
-    described = client("sagemaker").describe_model_package(ModelPackageName=arn)
-    assert described["ApprovalDescription"].endswith(": as good")
 
 
 def test_pdf_needs_chromium_and_says_so(

@@ -114,12 +114,14 @@ def test_page_says_what_the_job_was_told_when_it_was_submitted(
         submitted_by=("AROAROLE:ann", "AROAROLE:bob"),
         price="Estimate: about 20 minutes.",
         live_note="What is live could not be looked up.",
+        held="held-release",
     )
     page = Read(Made(cards, tmp_path, page_facts=facts).page)
     text = " ".join(page.text.split())
     for each in ("For the <b>new</b> set", "teacher-vit-tiny-phase2-v3", "cards release promote",
                  "Submitted by", "Four eyes", "(AROAROLE:ann and AROAROLE:bob) cannot approve it",
                  "about 20 minutes", "could not be looked up",
+                 f"a training job may not read what devices report: cards report {JOB} shows it",
                  f'cards registry approve {JOB} --reason "why"',
                  f"student-efficientnet-lite0-stage2, made by {JOB}"):  # fmt: skip
         assert each in text, each
