@@ -60,7 +60,7 @@ def compilation(
         artifact: The student's.
         graph: The shipped ONNX graph.
         made: The compiled model.
-        card_set: Its digest and number of cards.
+        card_set: Its digest, number of cards, and the licence of its scans.
         figures: The gate's metrics.
         measured: Retrieval metrics of each stage.
         ship: Names of the release's files.

@@ -155,7 +155,12 @@ def run(options: argparse.Namespace) -> str:
             artifact,
             graph,
             made,
-            {"digest": gate_images.digest, "cards": gate_images.cards},
+            {
+                "digest": gate_images.digest,
+                "cards": gate_images.cards,
+                # The digest does not depend on it; None says that the set states none.
+                "licence": gate_images.licence or None,
+            },
             fidelity.figures,
             measured,
             [made.path.name, ONNX, *INDEX_FILES, REFERENCE_VIEWS, FIDELITY, FIDELITY_PAGE],

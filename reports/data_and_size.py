@@ -42,7 +42,11 @@ def data_rows(subject: Subject) -> tuple[Row, ...]:
         rows.append(Row("Where it lies", metadata["CardSetUri"]))
     if digest:
         rows.append(Row("SHA-256 of the set", digest))
-    rows.append(_licence_of_scans(subject))
+    rows.append(
+        scans_licence_row(subject.evidence.data.licence)
+        if subject.evidence
+        else Row(SCANS_LICENCE, "not recorded")
+    )
     return (*rows, *_weights(subject.weights))
 
 
@@ -83,10 +87,12 @@ def lint_words(subject: Subject) -> str:
     return "This kind of model is not compiled, so its graph was not checked."
 
 
-def _licence_of_scans(subject: Subject) -> Row:
-    if subject.evidence is None:
-        return Row(SCANS_LICENCE, "not recorded")
-    stated = subject.evidence.data.licence
+def scans_licence_row(stated: str | None) -> Row:
+    """The licence of a card set's scans.
+
+    Args:
+        stated: As the set states it; empty where it states none, None where nobody asked.
+    """
     if stated:
         return Row(SCANS_LICENCE, stated, "as the card set's file LICENSE states it")
     why = "its evidence does not say" if stated is None else "the card set has no file LICENSE"

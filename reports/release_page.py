@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from registry.convergence import Step
 from registry.weight_origins import WeightOrigin
 from reports import verdict
-from reports.data_and_size import licence_rows
+from reports.data_and_size import licence_rows, scans_licence_row
 from reports.decision import STEPS
 from reports.figures import Figure
 from reports.gate_figures import GateFigure, gate_figures
 from reports.outcomes.paired import ChangedCard, PairedComparison
 from reports.page import Change, PicturedCard, Row
 from reports.rendering import render
-from reports.unmeasured import COMPILED_NOT_ON_A_CHIP, NEVER_MEASURED
+from reports.unmeasured import (
+    COMPILED_NOT_ON_A_CHIP,
+    NEVER_MEASURED,
+    SCANS_LICENCE_NOT_STATED,
+)
 
 #: Cards that are shown of each kind.
 CARDS_SHOWN = 12
@@ -62,6 +66,7 @@ class Compiled:
         warnings: What limits the meaning of the figures.
         facts: Files, sizes, digests, calibration.
         weights: Published weights that the student descends from.
+        licence: Of the scans, as the card set states it; empty where it states none.
     """
 
     name: str
@@ -81,6 +86,7 @@ class Compiled:
     warnings: tuple[str, ...]
     facts: tuple[Row, ...]
     weights: tuple[WeightOrigin, ...]
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -149,11 +155,19 @@ def assembled(compiled: Compiled, made: str) -> ReleasePage:
         ),
         reasons=compiled.reasons,
         change=_change(compiled),
-        unmeasured=(*_UNMEASURED, *compiled.warnings),
+        unmeasured=(
+            *_UNMEASURED,
+            *(() if compiled.licence else (SCANS_LICENCE_NOT_STATED,)),
+            *compiled.warnings,
+        ),
         figures=tuple(compiled.figures.values()),
         gate=gate_figures(compiled.gate, compiled.thresholds),
         moved=compiled.moved,
-        facts=(*compiled.facts, *licence_rows(compiled.weights)),
+        facts=(
+            *compiled.facts,
+            scans_licence_row(compiled.licence),
+            *licence_rows(compiled.weights),
+        ),
         follows=(STEPS[step],),
         commands=_commands(compiled),
         made=made,

@@ -22,6 +22,9 @@ TRAINED_NOT_ON_A_CHIP = (
 COMPILED_NOT_ON_A_CHIP = (
     "No chip: the compiled model answered on the compile job's machine, not on a device."
 )
+SCANS_LICENCE_NOT_STATED = (
+    "The licence of the scans is not stated: whether they may be used for this, nothing here says."
+)
 #: With fewer unknown cards than these, a rate of 1 % cannot be shown with 95 % certainty.
 FEWEST_UNKNOWN = cards_to_show(FALSE_ACCEPTS)
 #: Artworks whose printings are named.
@@ -56,10 +59,7 @@ def unmeasured(
         said += [as_sentence(each) for each in warnings if isinstance(each, str)]
     said += _reprints(subject, figures)
     if subject.evidence and not subject.evidence.data.licence:
-        said.append(
-            "The licence of the scans is not stated: whether they may be used for this, nothing "
-            "here says."
-        )
+        said.append(SCANS_LICENCE_NOT_STATED)
     if other and lacking:
         said.append(f"No comparison with {other} on the same views: {lacking}.")
     if subject.evaluation is None and not subject.compiled:

@@ -19,6 +19,7 @@ def print_manifest(manifest: dict[str, Any]) -> None:
         ["Input", f"{manifest['contract']['size']} px, uint8 RGB NHWC"],
         ["Accepted from", _acceptance(manifest)],
         ["Cards", f"{card_set.get('cards', '–')} ({str(card_set.get('digest', '–'))[:12]})"],
+        ["Licence of the scans", str(card_set.get("licence") or "not stated")],
         ["Gate", str(manifest.get("gate", {}).get("verdict", "–"))],
     ]
     print_table(["FACT", "VALUE"], facts)

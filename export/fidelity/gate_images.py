@@ -115,6 +115,7 @@ class GateImages(EvaluationImages):
         seen: Statistics of the query views.
         digest: The card set's.
         cards: How many cards it has.
+        licence: Of the scans, as the set states it; empty where it states none.
     """
 
     calibration: Pixels
@@ -122,6 +123,7 @@ class GateImages(EvaluationImages):
     seen: CalibrationRecord
     digest: str
     cards: int
+    licence: str
 
 
 def evaluation_images(cards: AnySet, artifact: StudentArtifact) -> EvaluationImages:
@@ -207,6 +209,7 @@ def render_gate_images(
         seen=seen,
         digest=cards.digest,
         cards=len(cards.cards),
+        licence=cards.licence.text if cards.licence else "",
     )
 
 

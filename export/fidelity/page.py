@@ -67,6 +67,7 @@ def fidelity_page(
         warnings=after.evaluation.warnings,
         facts=_facts(made, requested, kind.calibration_images),
         weights=tuple(weights),
+        licence=images.licence,
     )
     # Without the time: a repeated job writes the same bytes, and the manifest tells the time.
     return release_page(compiled, f"Made by the compile job of {name}.")

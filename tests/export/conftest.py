@@ -25,6 +25,7 @@ from tests.export.student import SEED, SmallStudent, random_student, write_artif
 CONTRACT = Contract(size=32, embedding_dim=768)
 CARDS = 12
 CALIBRATION_IMAGES = 40
+SCANS_LICENCE = "CC-BY-4.0, by Ada Example"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def contract() -> Contract:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("export")
     draw_card_set(folder / "cards", CARDS, seed=SEED, height=128)
+    (folder / "cards/LICENSE").write_text(SCANS_LICENCE)
     cards = read_card_set(folder / "cards", CONTRACT)
     views, _ = camera_views(
         cards.first_scans(CONTRACT, scale=2),

@@ -43,7 +43,7 @@ from recognition.search.match_score import MatchScore
 from registry.compilation.last_words import FAULT_CODE, REFUSED_CODE, is_refusal
 from registry.versions import metadata
 from reports.gate_figures import nameless
-from tests.export.conftest import CONTRACT, Exported
+from tests.export.conftest import CONTRACT, SCANS_LICENCE, Exported
 from tests.export.hailo import stand_in as hailo_stand_in
 from tests.export.student import WEIGHTS, pack
 from tests.reports.test_page import Read
@@ -565,6 +565,12 @@ def test_reference_views_are_answered_alike_by_what_ships(done: Job, exported: E
         gate["cosine_p5"],
     )
     assert len(reference.views) == 8
+
+
+def test_report_and_page_state_the_licence_of_the_scans(done: Job) -> None:
+    assert done.read("compilation.json")["card_set"]["licence"] == SCANS_LICENCE
+    page = " ".join(Read((done.output / "fidelity.html").read_text()).text.split())
+    assert f"Licence of the scans{SCANS_LICENCE}" in page
 
 
 def test_report_and_page_name_the_weights_that_the_student_descends_from(done: Job) -> None:

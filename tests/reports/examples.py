@@ -163,5 +163,6 @@ def compiled(**changes: Any) -> Compiled:
         "warnings": (),
         "facts": (Row("Model file", "model.int8.onnx", "4,871,337 bytes"),),
         "weights": (WeightOrigin("lite0==0.1.0", "ab" * 32, "Apache-2.0"),),
+        "licence": "CC-BY-4.0, by Ada",
     }
     return Compiled(**{**values, **changes})

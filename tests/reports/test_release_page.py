@@ -31,6 +31,13 @@ def test_page_says_what_happens_next(passed: bool) -> None:
     assert "It has passed the fidelity gate" in text or not passed
 
 
+@pytest.mark.parametrize("stated", ["", "CC-BY-4.0, by <b>Ada</b>"])
+def test_licence_of_the_scans_is_stated_or_said_to_be_missing(stated: str) -> None:
+    text = words(Read(release_page(compiled(licence=stated), "Made for a test.")))
+    assert f"Licence of the scans{stated or 'not stated'}" in text
+    assert ("The licence of the scans is not stated" in text) == (not stated)
+
+
 def test_without_a_comparison_the_page_says_why() -> None:
     given = compiled(paired=None, lacking="the views of a card do not follow each other")
     text = words(Read(release_page(given, "Made for a test.")))

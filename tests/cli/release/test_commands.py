@@ -24,7 +24,12 @@ FILES = {"model.int8.onnx": b"a model" * 100, "metadata.json": b"{}"}
 
 
 def publish(
-    aws: Stack, release: str = RELEASE, channel: bool = True, key: str = "", serial: int = 1
+    aws: Stack,
+    release: str = RELEASE,
+    channel: bool = True,
+    key: str = "",
+    serial: int = 1,
+    **changes: Any,
 ) -> dict[str, Any]:
     """Writes a release as the automation does, signed by the deployment's key or another."""
     key = key or aws.signing_key
@@ -45,6 +50,7 @@ def publish(
             name: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
             for name, body in FILES.items()
         },
+        **changes,
     }
     body = canonical(manifest)
     s3 = aws.client("s3")
@@ -105,6 +111,16 @@ def test_release_is_listed_shown_pulled_and_verified(published: Stack, tmp_path:
     assert RELEASE in pulled.out
     assert {name: (out / name).read_bytes() for name in FILES} == FILES
     assert cards("release", "verify", str(out)).code == 0
+
+
+def test_manifest_is_shown_with_the_licence_of_the_scans_or_that_it_is_not_stated(
+    published: Stack,
+) -> None:
+    assert "Licence of the scans not stated" in " ".join(cards("release", "show").out.split())
+    publish(published, card_set={"digest": "d" * 64, "cards": 12, "licence": "CC-BY-4.0, by Ada"})
+    assert "Licence of the scans CC-BY-4.0, by Ada" in " ".join(
+        cards("release", "show", RELEASE).out.split()
+    )
 
 
 def test_pulled_release_is_replaced_whole(published: Stack, tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ from export.fidelity.gate_images import (
 )
 from export.fidelity.measurement import measure
 from export.student_artifact import StudentArtifact, StudentArtifactError, read_artifact
-from recognition.card_sets.card_set import CardSetError, read_card_set
+from recognition.card_sets.card_set import LICENCE, CardSetError, read_card_set
 from recognition.onnx_model import OnnxEmbedder
 from recognition.sample_cards import drawn_set
 from recognition.sample_cards.drawing import draw_card_set
 from recognition.views.camera import camera_views
-from tests.export.conftest import Exported
+from tests.export.conftest import SCANS_LICENCE, Exported
 from tests.export.student import SEED, UNSEEN_VIEWS, embedded
 
 
@@ -47,6 +47,16 @@ def test_queries_are_the_views_behind_the_reference(
     again = embedded(exported.student, exported.contract, gate_images.queries.all())
     assert (again * student.reference).sum(axis=1).min() > 0.99999
     assert list(gate_images.queries.card_ids) == student.reference_ids
+
+
+def test_licence_is_that_of_the_set_and_empty_where_it_states_none(
+    student: StudentArtifact, gate_images: GateImages, drawn_cards: Callable[[], Path]
+) -> None:
+    folder = drawn_cards()
+    (folder / LICENCE).unlink()
+    without = render_gate_images(folder, student, 30)
+    assert (gate_images.licence, without.licence) == (SCANS_LICENCE, "")
+    assert without.digest == gate_images.digest
 
 
 def test_no_image_plays_two_parts(gate_images: GateImages) -> None:

@@ -44,7 +44,7 @@ def report(name: str, arn: str, model_archive: str = "") -> dict[str, Any]:
         "source_arn": arn,
         "model": "model.int8.onnx",
         "model_archive_sha256": model_archive,
-        "card_set": {"digest": CARDS, "cards": 200},
+        "card_set": {"digest": CARDS, "cards": 200, "licence": "CC-BY-4.0, by Ada"},
         "weights": [WEIGHTS],
         "contract": Contract().to_dict(),
         "acceptance_threshold": 0.9,

@@ -184,6 +184,7 @@ def complete(shop: Shop, release: str) -> None:
     assert shop.stored() == {prefix + name for name in names}
     manifest = parse(body, "manifest")
     assert [step["name"] for step in manifest["lineage"]][-1].endswith("-int8-v1")
+    assert manifest["card_set"]["licence"] == "CC-BY-4.0, by Ada"
     signature = s3.get_object(Bucket=shop.shipped, Key=f"{prefix}manifest.sig")["Body"].read()
     assert shop.client("kms").verify(
         KeyId=shop.key,
