@@ -37,6 +37,7 @@ def variables(context: CheckContext) -> Iterator[CheckResult]:
     results = [result for judge in judges for result in judge(os.environ)]
     if not any(each.state is State.FAILED for each in results):
         results += judge_endpoints(os.environ, _endpoints(context))
+        results += judge_acceleration(os.environ, _s3_settings(context))
     yield from results or [ok("none contradicts the endpoint, none switches reports on")]
 
 
@@ -48,6 +49,34 @@ def _endpoints(context: CheckContext) -> dict[str, str]:
         return {name: str(context.client(name).meta.endpoint_url) for name in _SERVICES}
     except (CliError, BotoCoreError):
         return {}  # The check of the region says why no client can be made.
+
+
+def _s3_settings(context: CheckContext) -> Mapping[str, object]:
+    """What the configuration file has below ``s3``, as its client has read it."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return dict(context.client("s3").meta.config.s3 or {})
+    except (CliError, BotoCoreError):
+        return {}  # The check of the region says why no client can be made.
+
+
+def judge_acceleration(
+    environment: Mapping[str, str], settings: Mapping[str, object]
+) -> Iterator[CheckResult]:
+    """One result where S3 Transfer Acceleration is switched on: no bucket here has it.
+
+    Args:
+        environment: Names and values.
+        settings: Of the configuration file, below ``s3``.
+    """
+    if settings.get("use_accelerate_endpoint") is True:
+        file = environment.get("AWS_CONFIG_FILE") or "~/.aws/config"
+        yield failed(
+            f"{file} sends S3's requests to Transfer Acceleration, which the deployment's buckets "
+            "do not have: each of them fails",
+            "remove use_accelerate_endpoint from it, or use another file: export AWS_CONFIG_FILE=…",
+        )
 
 
 def judge_endpoints(

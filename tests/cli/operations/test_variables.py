@@ -135,6 +135,20 @@ def test_configuration_file_that_leads_elsewhere_is_named(
         assert [each["state"] for each in judged()] == ["ok"]
 
 
+def test_s3_acceleration_in_the_configuration_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config"
+    file.write_text("[default]\ns3 =\n    use_accelerate_endpoint = true\n")
+    for name, value in {**_SILENT, "AWS_CONFIG_FILE": str(file)}.items():
+        monkeypatch.setenv(name, value)
+    (result,) = judged()
+    assert result["state"] == "failed" and "Transfer Acceleration" in result["line"]
+    assert str(file) in result["line"] and "use_accelerate_endpoint" in result["remedy"]
+    file.write_text("[default]\ns3 =\n    use_accelerate_endpoint = false\n")
+    assert [each["state"] for each in judged()] == ["ok"]
+
+
 def judged() -> list[dict[str, str]]:
     findings = cards("doctor", "--json").json["findings"]
     return [each for each in findings if each["check"] == "variables"]
