@@ -172,6 +172,8 @@ def test_tampered_object_and_denied_access_are_one_line(
     shop = Shop(cloud, program, tmp_path / "state")
     shop.state.mkdir()
     (shop.state / "trust.json").write_text(trust_file(published.trusted()))
+    published.point("second", 7)
+    upload(cloud, published)
     key = "releases/second/index.json"
     good = published.objects[key]
     s3 = cloud.client("s3")
@@ -183,4 +185,9 @@ def test_tampered_object_and_denied_access_are_one_line(
     unreachable = Cloud({**cloud.variables, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, cloud.folder)
     away = Shop(unreachable, program, shop.state).run("update")
     assert away.returncode == 75 and away.stderr.count("\n") == 1
+    behind = {**cloud.variables, "AWS_ENDPOINT_URL": "http://cloud.example",
+              "HTTP_PROXY": "http://shop:secret@127.0.0.1:9"}  # fmt: skip
+    refused = Shop(Cloud(behind, cloud.folder), program, shop.state).run("update")
+    assert refused.returncode == 75 and refused.stderr.count("\n") == 1
+    assert "proxy" in refused.stderr and "secret" not in refused.stderr
     assert shop.json("update")["updated"]
