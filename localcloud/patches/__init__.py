@@ -45,6 +45,7 @@ def apply_all(lambda_python: Path) -> None:
     functions.keep_throttled_events()
     functions.find_unqualified_invoke_settings()
     functions.keep_function_dead_letters()
+    functions.dead_letter_failed_events()
     event_delivery.retry_functions_of_rules()
     event_delivery.dead_letter_undelivered_events()
     bucket_settings.keep_bucket_settings()

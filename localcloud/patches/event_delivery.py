@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -43,12 +44,19 @@ def dead_letter_undelivered_events() -> None:
         fault = _undeliverable(target.get("Arn", ""), rule)
         if not fault:
             return original(target, event, rule, view)
-        _log.warning("EventBridge: %s is not invoked: %s", target["Arn"], fault[1])
+        code, message = fault
+        _log.warning("EventBridge: %s is not invoked: %s", target["Arn"], message)
         queue = (target.get("DeadLetterConfig") or {}).get("Arn")
         if queue:
             view = view or eventbridge._pattern_event_view(event)
             body = json.dumps(view.event_with_detail())
-            _send_dead_letter(queue, body, target["Arn"], rule["Arn"], *fault)
+            said = {
+                "RULE_ARN": rule["Arn"],
+                "TARGET_ARN": target["Arn"],
+                "ERROR_CODE": code,
+                "ERROR_MESSAGE": message,
+            }
+            send_dead_letter(queue, body, said)
         return None
 
     eventbridge._invoke_target = invoke
@@ -86,25 +94,22 @@ def _undeliverable(target_arn: str, rule: Any) -> tuple[str, str] | None:
     return None
 
 
-def _send_dead_letter(
-    queue_arn: str, body: str, target_arn: str, rule_arn: str, code: str, message: str
-) -> None:
+def send_dead_letter(queue_arn: str, body: str, attributes: Mapping[str, str | int]) -> None:
+    """Writes a message to a dead-letter queue, with what is said of it as message attributes."""
     from ministack.core.arn import parse_arn
     from ministack.services import eventbridge, sqs
 
     queue = sqs._queue_by_arn(queue_arn)
     if not queue:
-        _log.warning("EventBridge: dead-letter queue %s does not exist", queue_arn)
+        _log.warning("dead-letter queue %s does not exist", queue_arn)
         return
     eventbridge._dispatch_to_sqs(parse_arn(queue_arn), body)
-    attributes = {
-        name: {"DataType": "String", "StringValue": text}
-        for name, text in (
-            ("RULE_ARN", rule_arn),
-            ("TARGET_ARN", target_arn),
-            ("ERROR_CODE", code),
-            ("ERROR_MESSAGE", message),
-        )
+    typed = {
+        name: {
+            "DataType": "Number" if isinstance(value, int) else "String",
+            "StringValue": str(value),
+        }
+        for name, value in attributes.items()
     }
-    queue["messages"][-1]["message_attributes"] = attributes
-    queue["messages"][-1]["md5_attrs"] = sqs._md5_msg_attrs(attributes)
+    queue["messages"][-1]["message_attributes"] = typed
+    queue["messages"][-1]["md5_attrs"] = sqs._md5_msg_attrs(typed)

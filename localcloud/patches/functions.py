@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from localcloud.patches.event_delivery import send_dead_letter
 from localcloud.role_session import open_role_session
 
 #: How long an event waits for a throttled function, in seconds: AWS's own default.
@@ -23,6 +26,8 @@ _LONGEST_PAUSE = 2.0
 #: How much longer each sleeps for every other one that waits for the same function: they all try
 #: again in that time, and what they cost together does not grow with their number.
 _PAUSE_PER_EVENT = 0.1
+#: So much of an error's message a dead-letter queue gets.
+_MESSAGE = 1024
 
 
 def run_functions_in(python: Path) -> None:
@@ -192,3 +197,33 @@ def keep_function_dead_letters() -> None:
         "create": keeping(handlers["create"], 1),
         "update": keeping(handlers["update"], 2),
     }
+
+
+def dead_letter_failed_events() -> None:
+    """What a function failed on arrives in its dead-letter queue as it was, with attributes.
+
+    MiniStack writes the record of an OnFailure destination there, which holds the event; a function
+    that is sent the record again does not find the event.
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq
+    """
+    from ministack.services import lambda_svc
+
+    original = lambda_svc._route_async_failure
+
+    def route(target: str, name: str, event: Any, result: Mapping[str, Any]) -> None:
+        function = lambda_svc._functions.get(name) or {}
+        queue = function.get("config", {}).get("DeadLetterConfig", {}).get("TargetArn")
+        if target != queue or target.split(":")[2] != "sqs":
+            original(target, name, event, result)
+            return
+        said = result.get("body")
+        message = said.get("errorMessage", "") if isinstance(said, Mapping) else said or ""
+        attributes: dict[str, str | int] = {
+            "RequestID": str(uuid.uuid4()),
+            # The status of the invocation, which a function's own error leaves as it is.
+            "ErrorCode": 200,
+            "ErrorMessage": str(message)[:_MESSAGE] or "Unhandled",
+        }
+        send_dead_letter(queue, json.dumps(event), attributes)
+
+    lambda_svc._route_async_failure = route

@@ -209,6 +209,9 @@ def test_event_that_was_given_up_is_shown_and_sent_again(
     shown = deployed.json(CLI, "dlq", "show", "CompileApproved", "--json")
     assert {"function": "CompileApproved", "kind": "Failed", "why": "AccessDenied: no right",
             "event": event} in shown  # fmt: skip
+    # So is what the function itself has failed on before: the event, and why.
+    assert all("detail" in each["event"] for each in shown)
+    assert "no reason is recorded" not in [each["why"] for each in shown]
     sent = deployed.json(CLI, "dlq", "redrive", "CompileApproved", "--json")
     assert sent["CompileApproved"] >= 1
     assert deployed.json(CLI, "dlq", "show", "CompileApproved", "--json") == []

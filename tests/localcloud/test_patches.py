@@ -190,9 +190,12 @@ def test_event_that_a_function_fails_on_ends_in_its_dead_letter_queue(
     client("lambda").put_function_event_invoke_config(FunctionName="own", MaximumRetryAttempts=1)
     permit(client, "fails", rule(client, "fails", {"Arn": function["FunctionArn"]}))
     send(client, "fails", {"fail": True})
-    found = until(lambda: received(client, url))
-    body = json.loads(found[0]["Body"])
-    assert body.get("requestPayload", body)["detail"] == {"fail": True}
+    message = until(lambda: received(client, url))[0]
+    event = json.loads(message["Body"])
+    assert event["detail"] == {"fail": True} and "requestPayload" not in event
+    said = {key: value["StringValue"] for key, value in message["MessageAttributes"].items()}
+    assert (said["ErrorCode"], said["ErrorMessage"]) == ("200", "on purpose")
+    assert said["RequestID"]
 
 
 def test_event_of_a_throttled_function_waits_for_its_turn(
