@@ -162,29 +162,40 @@ def all_at_once(site: Site, deployment: DeployedNames, first: int, count: int) -
         sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
     approved = time.monotonic() - begun
 
-    def manifests() -> int:
-        pages = s3.get_paginator("list_objects_v2").paginate(
-            Bucket=deployment.release_bucket, Prefix="releases/"
-        )
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return sum(key.endswith("/manifest.json") for key in keys)
+    every = first - 1 + count
 
-    done = 0
-    while done < first - 1 + count and time.monotonic() - begun < 3600:
+    def listed(entries: str, **query: str) -> list[Any]:
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=deployment.release_bucket, Prefix="releases/", **query
+        )
+        return [entry for page in pages for entry in page.get(entries, [])]
+
+    def manifests() -> int:
+        return sum(entry["Key"].endswith("/manifest.json") for entry in listed("Contents"))
+
+    # What is looked at meanwhile must not take the machine from what is measured: the files are
+    # listed when each release has a folder.
+    def complete() -> bool:
+        return len(listed("CommonPrefixes", Delimiter="/")) >= every and manifests() >= every
+
+    while not complete() and time.monotonic() - begun < 3600:
         time.sleep(2)
-        done = manifests()
-    took = time.monotonic() - begun
+    took, done = time.monotonic() - begun, manifests()
+    unannounced = list(arns)
 
     def announced() -> bool:
-        rows = [sagemaker.describe_model_package(ModelPackageName=arn) for arn in arns]
-        return all(RELEASE in row["CustomerMetadataProperties"] for row in rows)
+        while unannounced:
+            row = sagemaker.describe_model_package(ModelPackageName=unannounced[-1])
+            if RELEASE not in row["CustomerMetadataProperties"]:
+                return False
+            unannounced.pop()
+        return True
 
     wait(announced, 600)
     pages = sagemaker.get_paginator("list_processing_jobs").paginate(NameContains="compile-")
     jobs = sum(len(page["ProcessingJobSummaries"]) for page in pages)
     pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=GROUP)
     versions = sum(len(page["ModelPackageSummaryList"]) for page in pages)
-    every = first - 1 + count
     pointer = json.loads(
         s3.get_object(Bucket=deployment.release_bucket, Key="channels/stable.json")["Body"].read()
     )

@@ -1,4 +1,4 @@
-"""What MiniStack 1.5.33 does not do as AWS does, corrected; one function for each difference.
+"""What MiniStack 1.5.33 does not do as AWS does, or too slowly; one function for each difference.
 
 A patch replaces a function of MiniStack before the server answers its first request::
 
@@ -25,6 +25,7 @@ from localcloud.patches import (
     event_delivery,
     functions,
     iot_role_aliases,
+    object_lists,
     permissions,
     sagemaker_service,
     stack_changes,
@@ -49,9 +50,11 @@ def apply_all(lambda_python: Path) -> None:
     event_delivery.retry_functions_of_rules()
     event_delivery.dead_letter_undelivered_events()
     bucket_settings.keep_bucket_settings()
+    object_lists.list_objects_by_index()
     iot_role_aliases.accept_role_aliases()
     stack_changes.find_changed_references()
     stack_changes.end_interrupted_changes()
     permissions.loopback_is_secure_transport()
     permissions.simulate_whole_requests()
+    permissions.parse_policies_once()
     permissions.authorise_by_resource()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 
@@ -39,6 +40,19 @@ def simulate_whole_requests() -> None:
 
     iam._IAM_HANDLERS["SimulateCustomPolicy"] = simulate_custom_policy
     iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate_principal_policy
+
+
+def parse_policies_once() -> None:
+    """A policy's text is parsed once, and not at each request of whoever has it."""
+    from ministack.core import iam_evaluator
+
+    original = iam_evaluator.parse_policy_document
+    of_text = lru_cache(maxsize=512)(original)
+
+    def parse(document: Any) -> Any:
+        return of_text(document) if isinstance(document, str) else original(document)
+
+    iam_evaluator.parse_policy_document = parse
 
 
 def authorise_by_resource() -> None:

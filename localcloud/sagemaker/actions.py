@@ -72,16 +72,26 @@ def call(operation: str, request: Record) -> Record:
     Raises:
         AwsError: As SageMaker would answer.
     """
+    return dict(json.loads(call_for_text(operation, request)))
+
+
+def call_for_text(operation: str, request: Record) -> str:
+    """:func:`call`, with the answer as it is sent: a page of a list is large.
+
+    Raises:
+        AwsError: As SageMaker would answer.
+    """
     service_model.check_request(operation, request)
     act = ACTIONS.get(operation)
     if act is None:
         raise AwsError("UnknownOperationException", f"{operation} is not part of the local cloud")
     given = {key: value for key, value in request.items() if value is not None}
     with LOCK:
-        # Through JSON: the answer must share no object with the tables.
-        answer = dict(json.loads(json.dumps(service_model.trim_response(operation, act(given)))))
-    faults = service_model.answer_faults(operation, answer)
+        # As text: the answer must share no object with the tables.
+        answer = service_model.trim_response(operation, act(given))
+        faults = service_model.answer_faults(operation, answer)
+        text = json.dumps(answer)
     if faults:
         # A fault of the local cloud's: whoever runs on it goes on, and its tests fail.
         _log.error("%s %s: %s", operation, UNFIT, "; ".join(faults))
-    return answer
+    return text

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from localcloud.sagemaker import mlflow, store
-from localcloud.sagemaker.actions import call
+from localcloud.sagemaker.actions import call_for_text
 from localcloud.sagemaker.errors import AwsError, invalid
 from localcloud.sagemaker.jobs import actions as jobs
 from localcloud.sagemaker.jobs import runner
@@ -47,7 +47,7 @@ async def handle_request(
         if not isinstance(request, dict):
             raise invalid("the request is no JSON object")
         with owners_scope(operation, resource_arn(body)):
-            return 200, dict(_JSON), json.dumps(call(operation, request)).encode()
+            return 200, dict(_JSON), call_for_text(operation, request).encode()
     except AwsError as error:
         return 400, dict(_JSON), json.dumps({"__type": error.code, "message": str(error)}).encode()
     except Exception as error:

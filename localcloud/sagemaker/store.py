@@ -7,6 +7,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from threading import RLock
 from typing import Any
 
@@ -163,8 +164,16 @@ def now() -> float:
     return time.time()
 
 
+_TIMES = (
+    *("CreationTimeAfter", "CreationTimeBefore"),
+    *("LastModifiedTimeAfter", "LastModifiedTimeBefore"),
+)
+
+
 def between(records: Iterable[Record], request: Mapping[str, Any]) -> list[Record]:
     """The records between the times of a List request: what is paged."""
+    if not any(request.get(each) is not None for each in _TIMES):
+        return list(records)
     found = []
     for record in records:
         created = record["CreationTime"]
@@ -219,7 +228,7 @@ def paginate(
         AwsError: The NextToken is not one of this function's.
     """
     keys: dict[str, Callable[[Record], Any]] = {
-        "CreationTime": lambda record: record["CreationTime"],
+        "CreationTime": itemgetter("CreationTime"),
         "Name": lambda record: str(record.get(name_key, "")),
         **(sort_keys or {}),
     }

@@ -75,6 +75,8 @@ def needed(code: str) -> str:
         "from ministack.services import cloudformation as c; running = 'UPDATE_IN_PROGRESS';"
         " c.load_persisted_state({'stacks': {'s': {'StackStatus': running}}});"
         " print(c._stacks['s']['StackStatus'] != running)",
+        "from ministack.services import s3; import inspect;"
+        " print('bisect' in inspect.getsource(s3._collect_list_entries))",
         "from ministack.core import lambda_runtime as r; import sys;"
         " print(r._detect_runtime_binary('python3.12')[0] != sys.executable)",
         "from ministack.services.cloudformation import provisioners as p;"
@@ -92,6 +94,8 @@ def needed(code: str) -> str:
         " print('throttle' in inspect.getsource(l.invoke_async_with_retry))",
         "from ministack.services import lambda_svc as l;"
         " print(bool(l._event_invoke_config({'event_invoke_configs': {'$LATEST': {1: 2}}}, '')))",
+        "from ministack.core import iam_evaluator as i; p = i.parse_policy_document;"
+        ' d = \'{"Statement": {"Effect": "Deny"}}\'; print(p(d) is p(d))',
         "from ministack.core import iam_evaluator as i; import inspect;"
         " print('127.' in inspect.getsource(i.pin_request_origin))",
         "from ministack.core import iam_actions as a; headers = {'x-amz-target': 'AmazonSSM.Get"
@@ -320,6 +324,31 @@ def test_template_may_have_a_role_alias_for_devices(client: Client) -> None:
     alias["RoleAlias"] = "devices-2"
     assert deploy(cloudformation.update_stack)["Resource"].endswith(":rolealias/devices-2")
     cloudformation.delete_stack(StackName="devices")
+
+
+def test_objects_are_listed_by_prefix_and_delimiter(client: Client) -> None:
+    s3, bucket = client("s3"), "listed-by-index"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    for key in ("b/2", "a", "b/1", "c", "d/1", "b/3"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="c")
+
+    def listed(**query: Any) -> list[str]:
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, PaginationConfig={"PageSize": 2}, **query
+        )
+        return [
+            entry.get("Key") or entry["Prefix"]
+            for page in pages
+            for entry in (*page.get("Contents", []), *page.get("CommonPrefixes", []))
+        ]
+
+    assert listed() == ["a", "b/1", "b/2", "b/3", "d/1"]
+    assert listed(Prefix="b/") == ["b/1", "b/2", "b/3"]
+    assert listed(Delimiter="/") == ["a", "b/", "d/"]
+    assert listed(Prefix="b/", StartAfter="b/1") == ["b/2", "b/3"]
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "b/1"}, {"Key": "b/2"}]})
+    assert listed(Prefix="b/") == ["b/3"]
 
 
 def test_bucket_policy_demands_conditional_writes(cloud: LocalCloud, client: Client) -> None:

@@ -11,9 +11,8 @@ import botocore.session
 from botocore.model import OperationModel, Shape
 
 from localcloud.sagemaker.api_model import java_patterns
+from localcloud.sagemaker.api_model.fitting import NUMBERS, check_of
 from localcloud.sagemaker.errors import AwsError, invalid
-
-_NUMBERS = ("integer", "long", "float", "double")
 
 
 @cache
@@ -37,7 +36,7 @@ def operation(name: str) -> OperationModel:
 def check_request(name: str, request: Mapping[str, Any]) -> None:
     """Raises SageMaker's ValidationException, with every fault, unless a request fits."""
     shape = operation(name).input_shape
-    faults = list(_faults(shape, request, "")) if shape else []
+    faults = faults_of(shape, request) if shape else []
     if faults:
         plural = "s" if len(faults) > 1 else ""
         raise invalid(f"{len(faults)} validation error{plural} detected: {'; '.join(faults)}")
@@ -78,7 +77,7 @@ def faults_of(shape: Any, value: Any) -> list[str]:
         shape: A botocore shape.
         value: Of boto3's types; bytes are not looked at.
     """
-    return list(_faults(shape, value, ""))
+    return [] if check_of(shape)(value) else list(_faults(shape, value, ""))
 
 
 def trim_response(name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +117,7 @@ def _faults(shape: Any, value: Any, path: str) -> Iterator[str]:
         # JSON has seconds since 1970; who asks through boto3 gives a time.
         if isinstance(value, bool) or not isinstance(value, int | float | datetime):
             yield f"Value at '{path}' failed to satisfy constraint: Member must be a timestamp"
-    elif kind in _NUMBERS:
+    elif kind in NUMBERS:
         if isinstance(value, bool) or not isinstance(value, int | float):
             yield f"Value at '{path}' failed to satisfy constraint: Member must be a number"
         else:

@@ -41,10 +41,10 @@ class Entity:
         name = request.get(f"{self.kind}Name")
         identity = name if self.kind != "Artifact" else _digest(request["Source"]["SourceUri"])
         key = arn(self.kind.lower(), str(identity))
-        of_kind = [record for record in store().lineage.values() if record["Kind"] == self.kind]
-        if key in store().lineage or any(
-            name == r.get(f"{self.kind}Name") for r in of_kind if name
-        ):
+        of_kind = _records_of(self.kind)
+        # The others' names are in their keys.
+        artifact_names = (r.get("ArtifactName") for r in of_kind if self.kind == "Artifact")
+        if key in store().lineage or (name and name in artifact_names):
             raise invalid(f"{self.kind} {name or key} already exists")
         _check_limit(self.kind, len(of_kind))
         check_tagging(key, request.get("Tags"))
@@ -102,8 +102,13 @@ class Entity:
 
     def list(self, request: Record) -> Record:
         """List, filtered by type, source and time."""
-        found = [r for r in store().lineage.values() if r["Kind"] == self.kind]
         wanted, uri = request.get(f"{self.kind}Type"), request.get("SourceUri")
+        if uri and self.kind == "Artifact":
+            # Its key is made of the address; each approval asks for some.
+            artifact = store().lineage.get(arn("artifact", _digest(uri)))
+            found = [artifact] if artifact else []
+        else:
+            found = _records_of(self.kind)
         if wanted:
             found = [r for r in found if r.get(f"{self.kind}Type") == wanted]
         if uri:
@@ -261,6 +266,10 @@ def _entity(key: str, kind: str | None = None) -> Record:
     if record is None or (kind and record["Kind"] != kind):
         raise missing(f"{kind or 'Entity'} {key} does not exist")
     return record
+
+
+def _records_of(kind: str) -> list[Record]:
+    return [record for record in store().lineage.values() if record["Kind"] == kind]
 
 
 def _candidates(request: Mapping[str, Any]) -> Iterable[Record]:
