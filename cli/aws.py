@@ -28,6 +28,9 @@ Environment = Annotated[
     ),
 ]
 DEFAULT_ENVIRONMENT = "dev"
+#: How long an answer is waited for, where that is longer than botocore's minute: a function ends
+#: after 15 minutes at most, and botocore would call it again meanwhile.
+READ_SECONDS = {"lambda": 15 * 60 + 30}
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class AwsSession:
         if service not in clients:
             # boto3's stubs know services by literal names alone.
             session: Any = self.session
-            clients[service] = session.client(service)
+            clients[service] = session.client(service, **_options(service))
         return clients[service]
 
     @cached_property
@@ -95,3 +98,11 @@ class AwsSession:
 
         host = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname or ""
         return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _options(service: str) -> dict[str, Any]:
+    from botocore.config import Config
+
+    seconds = READ_SECONDS.get(service)
+    # Without it a router may drop the silent connection.
+    return {"config": Config(read_timeout=seconds, tcp_keepalive=True)} if seconds else {}

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
+from cli.aws import READ_SECONDS
 from localcloud.ports import free_port
 from registry.deployment import DeployedNames
 from tests.running_cloud import PATIENCE
@@ -104,7 +106,10 @@ class Cloud:
         )
 
     def client(self, service: str) -> Any:
-        return self.session.client(service, endpoint_url=self.variables["AWS_ENDPOINT_URL"])
+        # A function that takes longer than botocore waits would be called again.
+        waits = Config(read_timeout=READ_SECONDS.get(service, 60))
+        endpoint = self.variables["AWS_ENDPOINT_URL"]
+        return self.session.client(service, endpoint_url=endpoint, config=waits)
 
     @cached_property
     def deployment(self) -> DeployedNames:

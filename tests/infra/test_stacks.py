@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.aws import READ_SECONDS, AwsSession
 from registry.names import PARAMETERS, parameter_name
 from tests.infra.assembly import ACCOUNT, REGION, Assembly
 
@@ -23,6 +24,15 @@ STATEFUL = {
     "MlflowApp434C8BD0": "AWS::SageMaker::MlflowApp",
     "CompilerRepositoryF30F4ED2": "AWS::ECR::Repository",
 }
+
+
+def test_command_that_calls_a_function_waits_until_it_has_ended(
+    deployment: Assembly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", REGION)
+    longest = max(e.properties["Timeout"] for e in deployment.of_type("AWS::Lambda::Function"))
+    waits = AwsSession().client("lambda").meta.config.read_timeout
+    assert waits == READ_SECONDS["lambda"] > longest
 
 
 def test_lasting_resource_keeps_its_logical_id_and_is_retained(
