@@ -35,6 +35,8 @@ STEPS: Mapping[Step, str] = {
     Step.WITHDRAW_STALE: "A release of a deleted version of its name is withdrawn.",
     Step.RECORD_STAGE: "Only its life-cycle stage is recorded.",
 }
+#: What follows a rejection that withdraws nothing.
+UNTOUCHED = "Nothing is released from it, and devices keep what they have."
 #: Steps that end in a release that devices can get.
 _RELEASING = (Step.WAIT, Step.START_COMPILATION, Step.PUBLISH, Step.MOVE_CHANNEL, Step.ANNOUNCE)
 
@@ -115,6 +117,10 @@ def choices(
     if flaw:
         sentences.insert(0, f"It has no passed validation ({flaw}): only --override approves it.")
         override = " --override"
+    refused = {
+        Step.NOTHING: (UNTOUCHED,),
+        Step.STOP_COMPILATION: (STEPS[Step.STOP_COMPILATION], UNTOUCHED),
+    }.get(rejected, (STEPS[rejected],))
     why = ' --reason "why"'
     return (
         Choice(
@@ -125,7 +131,7 @@ def choices(
         ),
         Choice(
             "If you reject",
-            (STEPS[rejected],),
+            refused,
             f"cards registry reject {label}{why}",
             rejected is Step.WITHDRAW,
         ),

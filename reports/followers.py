@@ -42,16 +42,17 @@ def followers(found: FleetReports, now: datetime) -> str:
     others = sum(each.report.channel not in declared for each in found.stored)
     if others:
         said.append(f"{_devices(others)} a channel that this deployment does not have")
-    text = f"By what devices report, {', '.join(said)}."
+    counted = f"{', '.join(said[:-1])} and {said[-1]}"
+    text = f"By what devices report, {counted}."
     if found.left_out:
         text = (
             f"More than {read:,} devices have reported. Of the {read:,} that reported last, "
-            f"{', '.join(said)}; {found.left_out:,} older reports were not read."
+            f"{counted}; {found.left_out:,} older reports were not read."
         )
     if found.unreadable:
         count = len(found.unreadable)
         text += f" {count:,} {'report' if count == 1 else 'reports'} cannot be read."
-    return f"{text} A device reports only where it is set up to."
+    return f"{text} Devices that are not set up to report are not counted."
 
 
 def _following(stored: Sequence[StoredReport], channel: str) -> list[StoredReport]:

@@ -81,14 +81,13 @@ def against(other: str, named: Difference) -> tuple[str, str]:
     """
     points = named.difference * 100
     interval = f"95 % interval: {named.low * 100:+.1f} to {named.high * 100:+.1f}"
-    amount = f"{abs(points):.1f} of 100 views"
+    amount = f"{abs(points):.1f}"
     if named.word == "better":
-        return f"It names {amount} more right than {other} ({interval}).", GOOD
+        return f"Of 100 views it names {amount} more right than {other} ({interval}).", GOOD
     if named.word == "worse":
-        return f"It names {amount} fewer right than {other} ({interval}).", BAD
-    direction = "more" if points > 0 else "fewer" if points < 0 else "no more and no fewer"
-    seen = f"{amount} {direction}" if points else f"{direction} views"
+        return f"Of 100 views it names {amount} fewer right than {other} ({interval}).", BAD
+    more = f"{amount} more" if points > 0 else f"{amount} fewer" if points < 0 else "as many"
     return (
-        f"It cannot be told apart from {other}: it names {seen} right ({interval}).",
+        f"It cannot be told apart from {other}: of 100 views it names {more} right ({interval}).",
         OPEN,
     )

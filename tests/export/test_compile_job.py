@@ -579,7 +579,7 @@ def test_report_and_page_name_the_weights_that_the_student_descends_from(done: J
         {"name": "lite0==0.1.0", "sha256": "ab" * 32, "licence": "Apache-2.0"}
     ]
     page = " ".join(Read((done.output / "fidelity.html").read_text()).text.split())
-    assert "Licence of the weights" in page and "Apache-2.0 of lite0==0.1.0" in page
+    assert "Licence of the weights" in page and "Apache-2.0 (of lite0==0.1.0" in page
 
 
 def test_page_says_what_compiling_changed_in_words(done: Job) -> None:

@@ -9,7 +9,7 @@ from reports.followers import followers
 from tests.registry.fleet.device_reports import device_report
 from tests.registry.releases.signed_releases import NOW
 
-ONLY = "A device reports only where it is set up to."
+ONLY = "Devices that are not set up to report are not counted."
 
 
 def stored(device: str, channel: str = "stable", hours: int = 1) -> StoredReport:
@@ -23,8 +23,8 @@ def test_devices_are_counted_by_channel_and_by_when_they_reported() -> None:
     )
     assert followers(found, NOW) == (
         "By what devices report, 1 device follows candidate (1 reported within a day), 12 devices "
-        "follow stable (11 reported within a day), 1 device follows a channel that this deployment "
-        f"does not have. {ONLY}"
+        "follow stable (11 reported within a day) and 1 device follows a channel that this "
+        f"deployment does not have. {ONLY}"
     )
 
 
@@ -34,7 +34,7 @@ def test_a_large_fleet_is_counted_within_a_bound_and_said_to_be() -> None:
     )
     assert followers(found, NOW) == (
         "More than 200 devices have reported. Of the 200 that reported last, no device follows "
-        "candidate, 199 devices follow stable (199 reported within a day); 1,000 older reports "
+        "candidate and 199 devices follow stable (199 reported within a day); 1,000 older reports "
         f"were not read. 1 report cannot be read. {ONLY}"
     )
 

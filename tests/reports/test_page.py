@@ -14,7 +14,7 @@ import pytest
 from registry.convergence import Approval, JobState, Observation, Step
 from registry.names import BY_APPROVAL, BY_PROMOTION, ModelName
 from reports.assembly import PageContext, assemble
-from reports.decision import STEPS, Circumstances, choices, console_link
+from reports.decision import STEPS, UNTOUCHED, Circumstances, choices, console_link
 from reports.drawings.embedding_map import embedding_map
 from reports.evidence import Confusion, Evidence, SharedArtworks
 from reports.figures import from_evaluation, from_metadata
@@ -108,7 +108,7 @@ def test_comparison_with_the_live_version_is_on_the_same_views() -> None:
     assert (
         "cannot be told apart from the live version, student-efficientnet-lite0-stage2-v1" in text
     )
-    assert "2 views are named right only by this version, 1 only by the other one" in text
+    assert "2 views are named right only by this version, 1 only by the live one" in text
     assert "Cards that get worse: 1" in text and "base1-2 4 → 3 of 4 views" in text
     assert "Cards that get better: 1" in text and "base1-4 0 → 2 of 4 views" in text
     named = next(each for each in page.of("data-difference"))
@@ -144,14 +144,17 @@ def test_decision_is_the_one_that_the_automation_takes() -> None:
     approve, reject = choices(NAME, str(NAME), seen, channels)
     assert approve.sentences[0] == STEPS[Step.START_COMPILATION]
     assert "candidate and stable" in " ".join(approve.sentences)
-    assert reject.sentences == (STEPS[Step.NOTHING],)
+    assert reject.sentences == (UNTOUCHED,)
     assert approve.command == f'cards registry approve {NAME} --reason "why"'
     released = replace(seen, approval=Approval.APPROVED, released=True, announced=True)
     approve, reject = choices(NAME, str(NAME), released, channels)
     assert approve.sentences[0] == STEPS[Step.NOTHING]
     assert reject.sentences == (STEPS[Step.WITHDRAW],)
     running = replace(seen, job=JobState.RUNNING)
-    assert choices(NAME, "x", running, channels)[1].sentences == (STEPS[Step.STOP_COMPILATION],)
+    assert choices(NAME, "x", running, channels)[1].sentences == (
+        STEPS[Step.STOP_COMPILATION],
+        UNTOUCHED,
+    )
     promotion = Circumstances(stable_channel=BY_PROMOTION, four_eyes=True)
     text = " ".join(choices(NAME, "x", seen, promotion)[0].sentences)
     assert "cards release promote" in text and "Four eyes" in text

@@ -50,7 +50,9 @@ def test_page_says_how_many_devices_follow_each_channel(client: Client, tmp_path
         body = device_report("shop-3", channel="candidate").to_bytes()
         client("s3").put_object(Bucket=RELEASES, Key=report_key("shop-3"), Body=body)
         said = cards(*asked, "--json").json["devices"]
-    assert "1 device follows candidate (1 reported within a day), 2 devices follow stable" in said
+    assert (
+        "1 device follows candidate (1 reported within a day) and 2 devices follow stable" in said
+    )
     assert Read(file.read_text()).text.count(said) == 1, "a rejection changes nothing for devices"
 
 

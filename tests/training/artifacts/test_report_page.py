@@ -144,7 +144,7 @@ def test_page_compares_with_the_archives_of_the_live_version(
     page = Made(cards, tmp_path / "second", page_facts=facts, channels=channels).page
     text = " ".join(Read(page).text.split())
     assert f"It cannot be told apart from the live version, {LIVE}" in text
-    assert "0 views are named right only by this version, 0 only by the other one" in text
+    assert "0 views are named right only by this version, 0 only by the live one" in text
     other = replace(facts, live_output="0" * 64)
     page = Made(cards, tmp_path / "third", page_facts=other, channels=channels).page
     text = " ".join(Read(page).text.split())
