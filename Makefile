@@ -97,6 +97,10 @@ bench-hef: $(SETUP) ## Measure reading a HEF of 15 MB against hashing it; BENCH_
 bench-frames: $(SETUP) ## Measure finding cards in rendered scenes; BENCH_FLAGS='--scenes 50 --sizes 640x480'.
 	@$(PY) -m bench.frames.finding $(BENCH_FLAGS)
 
+.PHONY: bench-report
+bench-report: $(SETUP) ## Measure a job's evidence and page for 17,592 cards, on one core, against one matrix product.
+	@OMP_NUM_THREADS=1 $(PY) -m bench.reports.job_page $(BENCH_FLAGS)
+
 ablation: $(SETUP) ## Measure what each term of the distillation brings, over 3 seeds; about an hour.
 	@$(PY) -m bench.distillation $(BENCH_FLAGS)
 

@@ -97,7 +97,7 @@ FOLDERS = {
         "operations": {"demo"},
         "report": set(),
     },
-    "bench": {"frames": set(), "recognition": set()},
+    "bench": {"frames": set(), "recognition": set(), "reports": set()},
     "infra": {"constructs": set()},
     "localcloud": {"patches": {"sagemaker"}, "sagemaker": set()},
 }

@@ -154,11 +154,14 @@ class Gallery:
 
     def best(self, queries: Floats, ranks: int, chunk: int = CHUNK) -> Floats:
         """Cosines (queries, at most ``ranks``) of the nearest artworks, best first."""
-        ranks = min(ranks, self.artworks)
-        best = np.empty((len(queries), ranks), dtype=np.float32)
+        best = np.empty((len(queries), min(ranks, self.artworks)), dtype=np.float32)
         for rows, scores in self.scores(queries, chunk):
-            best[rows] = _largest(self._of_artworks(scores), ranks)
+            best[rows] = self.nearest_artworks(scores, ranks)
         return best
+
+    def nearest_artworks(self, scores: Floats, ranks: int) -> Floats:
+        """The ``ranks`` largest cosines of artworks in each row of :meth:`scores`, best first."""
+        return _largest(self._of_artworks(scores), min(ranks, self.artworks))
 
     def own_cards(self, queries: Floats, query_ids: Sequence[str], chunk: int = CHUNK) -> OwnCard:
         """Where each query's own card stands.

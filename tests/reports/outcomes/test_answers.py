@@ -25,6 +25,13 @@ def test_worst_views_are_the_misnamed_ones_by_how_far_the_wrong_card_leads() -> 
     assert confused(found, IDS, of) == [("a", "b", 2), ("c", "a", 1), ("c", "b", 1)]
 
 
+def test_rows_of_a_gallery_need_not_be_sorted_by_card() -> None:
+    views = l2_normalise([[1, 0.5, 0.1], [0.1, 0.5, 1]])
+    found = answers(GALLERY, ["c", "a", "b"], views, ["c", "x"], AcceptanceRule({1: 0.9}))
+    assert found.right[0] and found.other_row.tolist() == [1, 2]
+    assert (found.own[1], found.accepted[0]) == (-1, False)
+
+
 def test_tie_with_another_card_counts_as_wrong() -> None:
     found = answers(GALLERY, IDS, l2_normalise([[1, 1, 0]]), ["a"], AcceptanceRule({1: 0.5}))
     assert not found.right[0]

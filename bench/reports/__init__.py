@@ -1,0 +1,1 @@
+"""What the pages for approvers take to make."""
