@@ -6,12 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from registry.names import parse_name
 from registry.releases.manifest import canonical
 from registry.releases.signatures.signing import SigningKey
-from registry.versions.packages import NewPackage, create
 from tests.e2e.cloud import BIN, Cloud
-from tests.registry.registration.training_jobs import request
+from tests.e2e.handmade_version import register_student
 from tests.registry.releases.signatures.p256 import example_manifest
 
 NAME = "student-efficientnet-lite0-stage2-v1"
@@ -50,26 +48,7 @@ def make_release(
         settings_id: Digest of the compile settings, in the release's id.
     """
     s3 = cloud.client("s3")
-    archive = "jobs/by-hand/output/model.tar.gz"
-    s3.put_object(Bucket=training_bucket, Key=archive, Body=b"by hand")
-    account = cloud.variables["CDK_DEFAULT_ACCOUNT"]
-    arn = create(
-        cloud.client("sagemaker"),
-        group,
-        NewPackage(
-            name=parse_name(NAME),
-            approval="PendingManualApproval",
-            summary="by hand",
-            model_data_url=f"s3://{training_bucket}/{archive}",
-            image="763104351884.dkr.ecr.us-east-2.amazonaws.com/pytorch-training:2.8.0-cpu-py312",
-            metadata={
-                **request(model_type="student")["metadata"],
-                "Stage": "stage2",
-                "Top1": "0.9",
-            },
-            generated_by=f"arn:aws:sagemaker:us-east-2:{account}:training-job/by-hand",
-        ),
-    )
+    arn = register_student(cloud, group, training_bucket, NAME)
     cloud.client("sagemaker").update_model_package(
         ModelPackageArn=arn, ModelApprovalStatus="Approved"
     )

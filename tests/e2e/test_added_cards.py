@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -21,11 +20,9 @@ from recognition.sample_cards.drawing import draw_card_set
 from recognition.search.index import ReferenceIndex
 from recognition.views.camera import camera_views
 from registry.contract import Contract
-from registry.names import parse_name
-from registry.versions.packages import NewPackage, create
 from tests.e2e.cloud import BIN, LENIENT, Cloud, started, until
+from tests.e2e.handmade_version import register_student
 from tests.export.student import SEED, random_student, write_artifact
-from tests.registry.registration.training_jobs import request
 
 CLI = str(BIN / "cards")
 FIRST, SECOND = (f"student-efficientnet-lite0-stage2-v{number}" for number in (1, 2))
@@ -129,28 +126,16 @@ def released(deployment: Cloud, folders: tuple[Path, Path]) -> Released:
     export_onnx(student, CONTRACT, made / "model.onnx", views[:8])
     write_artifact(made / "job", cards, CONTRACT, student, (made / "model.onnx").read_bytes())
     body = (made / "job/model.tar.gz").read_bytes()
-    bucket, key = deployment.deployment.training_bucket, "jobs/by-hand/output/model.tar.gz"
-    put = deployment.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
     pushed = deployment.json(CLI, "data", "push", str(folder), "--json")
-    arn = create(
-        deployment.client("sagemaker"),
+    arn = register_student(
+        deployment,
         deployment.deployment.group_name,
-        NewPackage(
-            name=parse_name(FIRST),
-            approval="PendingManualApproval",
-            summary="by hand",
-            model_data_url=f"s3://{bucket}/{key}",
-            image="763104351884.dkr.ecr.us-east-2.amazonaws.com/pytorch-training:2.8.0-cpu-py312",
-            metadata={
-                **request(model_type="student")["metadata"],
-                "Stage": "stage2",
-                "Top1": "0.9",
-                "ModelArchive": f"{hashlib.sha256(body).hexdigest()} {put['VersionId']}",
-                "CardSetUri": pushed["uri"],
-                "CardSetDigest": pushed["digest"],
-            },
-            generated_by="arn:aws:sagemaker:us-east-2:000000000000:training-job/by-hand",
-        ),
+        deployment.deployment.training_bucket,
+        FIRST,
+        body,
+        records_archive=True,
+        CardSetUri=pushed["uri"],
+        CardSetDigest=pushed["digest"],
     )
     approve(deployment, arn)
     release = until(lambda: release_of(deployment, FIRST), 180, "the first release is in stable")

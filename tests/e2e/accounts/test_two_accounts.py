@@ -16,10 +16,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from registry.deployment import DeployedNames
-from registry.names import parse_name
-from registry.versions.packages import NewPackage, create
 from tests.e2e.cloud import BIN, Cloud, started
-from tests.registry.registration.training_jobs import request
+from tests.e2e.handmade_version import register_student
 from tests.registry.releases.signatures.p256 import Key
 from tests.registry.releases.signed_releases import ReleaseBucket
 
@@ -93,25 +91,9 @@ def approved(dev: Account) -> str:
     folder = dev.cloud.folder / "cards"
     dev.cloud.must(CLI, "data", "draw", "--count", "4", "--out", str(folder))
     cards = dev.cloud.json(CLI, "data", "push", str(folder), "--json")["uri"]
-    bucket, key = dev.deployment.training_bucket, "jobs/by-hand/output/model.tar.gz"
-    dev.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=b"by hand")
-    arn = create(
-        dev.cloud.client("sagemaker"),
-        dev.deployment.group_name,
-        NewPackage(
-            name=parse_name(NAME),
-            approval="PendingManualApproval",
-            summary="by hand",
-            model_data_url=f"s3://{bucket}/{key}",
-            image="763104351884.dkr.ecr.us-east-2.amazonaws.com/pytorch-training:2.8.0-cpu-py312",
-            metadata={
-                **request(model_type="student")["metadata"],
-                "Stage": "stage2",
-                "Top1": "0.9",
-                "CardSetUri": cards,
-            },
-            generated_by=f"arn:aws:sagemaker:us-east-2:{dev.number}:training-job/by-hand",
-        ),
+    deployed = dev.deployment
+    arn = register_student(
+        dev.cloud, deployed.group_name, deployed.training_bucket, NAME, CardSetUri=cards
     )
     dev.cloud.client("sagemaker").update_model_package(
         ModelPackageArn=arn, ModelApprovalStatus="Approved"
