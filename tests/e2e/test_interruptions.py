@@ -331,7 +331,8 @@ def test_old_releases_are_retired_by_the_deployed_functions(site: Site) -> None:
     keep = 3
     site.cloud.deploy({"mlflow": "none", "keep_releases": str(keep)})
     there = {each.release: each for each in folders(site.s3, site.deployment.release_bucket)}
-    assert site.reconcile()["repaired"] >= len(there) - keep - len(CHANNELS)
+    report = site.reconcile()
+    assert report["repaired"] >= len(there) - keep - len(CHANNELS), report
 
     # What a channel would go back to stays beside the newest.
     until(lambda: keep <= site.manifests() <= keep + len(CHANNELS), 300, "old releases have gone")
