@@ -81,6 +81,12 @@ def release_of(cloud: Cloud, version: str) -> str | None:
     return str(found["release"]) if found and found["name"] == version else None
 
 
+def is_stable(cloud: Cloud, arn: str) -> bool:
+    """Whether the version says that it is in the stable channel: the publisher's last step."""
+    found = cloud.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    return str(found.get("ModelLifeCycle", {}).get("Stage")) == "Stable"
+
+
 def approve(cloud: Cloud, arn: str) -> None:
     cloud.client("sagemaker").update_model_package(
         ModelPackageArn=arn, ModelApprovalStatus="Approved"
@@ -139,6 +145,7 @@ def released(deployment: Cloud, folders: tuple[Path, Path]) -> Released:
     )
     approve(deployment, arn)
     release = until(lambda: release_of(deployment, FIRST), 180, "the first release is in stable")
+    until(lambda: is_stable(deployment, arn), 180, "the version says that it is in stable")
     return Released(deployment, str(release), folder, more)
 
 
