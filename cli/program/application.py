@@ -14,6 +14,7 @@ from cli.export import commands as export
 from cli.export import hailo, hef
 from cli.index import commands as index
 from cli.operations import dlq, doctor, reconcile, trace, verify_account
+from cli.program.help_text import unwrap
 from cli.registry import commands as registry
 from cli.release import commands as release
 from cli.report import command as report
@@ -97,3 +98,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+unwrap(app)

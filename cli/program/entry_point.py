@@ -14,6 +14,7 @@ from cli.console import print_stderr, safe_text
 from cli.errors import debugging, describe
 from cli.loopback import bypass_proxy
 from cli.program.closed_pipe import PipeWriter
+from cli.program.help_text import unwrap
 from cli.program.interrupts import INTERRUPTED, Interrupts, main_name, raising
 
 #: Wrong usage and its like, which typer shows with the usage of the command.
@@ -91,6 +92,7 @@ def script(command: Callable[..., Any]) -> None:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.command()(command)
+    unwrap(app)
     run(app, main_name())
 
 
