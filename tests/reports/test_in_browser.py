@@ -70,6 +70,16 @@ def test_page_is_no_wider_than_the_window(opened: Opened, width: int, scheme: st
     assert background == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 23, 27)")
 
 
+def test_no_table_scrolls_sideways_on_a_phone(opened: Opened) -> None:
+    opened.show(360)
+    wider = (
+        "[...document.querySelectorAll('.scroll')].filter("
+        "each => each.querySelector('table') && each.scrollWidth > each.clientWidth)"
+        ".map(each => each.getAttribute('aria-label'))"
+    )
+    assert opened.evaluate(wider) == []
+
+
 def test_page_asks_for_nothing_and_shows_every_picture(opened: Opened) -> None:
     asked = [address for address in opened.requests if not address.startswith("data:image/")]
     assert len(asked) == 1 and asked[0].startswith("file://")
@@ -78,10 +88,11 @@ def test_page_asks_for_nothing_and_shows_every_picture(opened: Opened) -> None:
     assert all(size == 96 for size in sizes)
 
 
+@pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility_checker_finds_nothing(opened: Opened, scheme: str) -> None:
+def test_accessibility_checker_finds_nothing(opened: Opened, width: int, scheme: str) -> None:
     assert AXE.is_file(), "axe-core is not installed; make setup installs it"
-    opened.show(1280, scheme)
+    opened.show(width, scheme)
     opened.evaluate(f"{AXE.read_text(encoding='utf-8')};0")
     found = opened.evaluate(
         "axe.run().then(all => all.violations.map(each => "
@@ -132,6 +143,21 @@ def test_everything_that_scrolls_can_be_reached_by_keyboard(opened: Opened) -> N
         "each.tabIndex < 0).length"
     )
     assert hidden == 0
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_search_leaves_the_versions_with_all_words(width: int, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(index())
+    shown = (
+        "(words.value = 'LIVE stage2', words.dispatchEvent(new Event('input')),"
+        "[...document.getElementById('rows').rows].filter(each => each.offsetHeight)"
+        ".map(each => each.cells[0].textContent))"
+    )
+    with running(tmp_path / "profile") as browser:
+        page = browser.open(file)
+        page.show(width)
+        assert page.evaluate(shown) == ["student-a-stage2-v2"]
 
 
 def test_page_prints_on_a4(opened: Opened) -> None:
