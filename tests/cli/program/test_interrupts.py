@@ -14,8 +14,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 CARDS = [sys.executable, "-c", "from cli.main import main; main()"]
-#: Says when our first line runs: before that it is Python alone that is interrupted.
-STARTED = "import os; os.write(1, b'x'); from cli.main import main; main()"
+#: Says when our first line has run: before that it is Python alone that is interrupted, and on a
+#: busy machine that may take any time.
+STARTED = (
+    "import os; from cli.main import exit_at_once, main; exit_at_once('cards'); "
+    "os.write(1, b'x'); main()"
+)
 
 
 def interrupted(arguments: list[str], delay: float) -> tuple[int, str]:
