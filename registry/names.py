@@ -48,6 +48,8 @@ MODEL_QUALITY_PREFIX = "model-quality/"
 REPORT_PAGES_PREFIX = "report-pages/"
 #: The longest such page, in bytes, of whatever card set.
 REPORT_PAGE_LIMIT = 2 * 10**6
+#: Characters of the line that states the licence of a card set's scans.
+SCANS_LICENCE_LIMIT = 200
 RECONCILER_PREFIX = "reconciler/"
 # Release bucket:
 RELEASES_PREFIX = "releases/"

@@ -176,10 +176,10 @@ def why(message: Mapping[str, Any]) -> str:
         for key in ("ERROR_CODE", "ErrorCode", "ERROR_MESSAGE", "ErrorMessage")
         if "StringValue" in attributes.get(key, {})
     ]
-    # Lambda's code is the status of the invocation: 200 where the function itself failed.
-    return one_line(" ".join(word for word in words if word != "200"))[:500] or (
-        "no reason is recorded"
-    )
+    # Lambda's code is the status of the invocation, and 200 where the function itself failed.
+    if attributes.get("ErrorCode", {}).get("StringValue") == "200":
+        words.remove("200")
+    return one_line(" ".join(words))[:500] or "no reason is recorded"
 
 
 def _waiting(aws: AwsSession, queue: Queue) -> int:

@@ -212,7 +212,7 @@ def dead_letter_failed_events() -> None:
 
     def route(target: str, name: str, event: Any, result: Mapping[str, Any]) -> None:
         function = lambda_svc._functions.get(name) or {}
-        queue = function.get("config", {}).get("DeadLetterConfig", {}).get("TargetArn")
+        queue = (function.get("config", {}).get("DeadLetterConfig") or {}).get("TargetArn")
         if target != queue or target.split(":")[2] != "sqs":
             original(target, name, event, result)
             return

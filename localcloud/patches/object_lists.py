@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 _ABSENT = object()
@@ -21,8 +21,8 @@ class ListedObjects(dict[str, Any]):
         objects: Those that are there already.
     """
 
-    def __init__(self, objects: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        super().__init__(objects)
+    def __init__(self, objects: Mapping[str, Any] | None = None) -> None:
+        super().__init__(objects or {})
         self._order = sorted(self)
         self._changing = threading.Lock()
 
@@ -48,10 +48,10 @@ class ListedObjects(dict[str, Any]):
         Raises:
             KeyError: There is none, and no default.
         """
-        if key in self:
-            value = self[key]
-            del self[key]
-            return value
+        with self._changing:
+            if key in self:
+                del self._order[bisect_left(self._order, key)]
+                return super().pop(key)
         if default is _ABSENT:
             raise KeyError(key)
         return default

@@ -29,6 +29,7 @@ from recognition.card_sets.scan import (
 )
 from recognition.file_digest import file_sha256
 from registry.contract import Contract
+from registry.names import SCANS_LICENCE_LIMIT
 from registry.s3_keys import key_fault
 from registry.untrusted.text import aws_line, printable
 
@@ -45,9 +46,8 @@ __all__ = [
 ProblemKind = Literal["broken", "ignored", "kept"]
 #: The file beside the cards' folders whose first line states the licence of the scans.
 LICENCE = "LICENSE"
-#: Bytes of the longest such file, bytes of it that are read for its first line, and characters of
-#: the line that are kept.
-_LICENCE_FILE_LIMIT, _LICENCE_HEAD, LICENCE_LIMIT = 2**20, 4096, 200
+#: Bytes of the longest such file, and bytes of it that are read for its first line.
+_LICENCE_FILE_LIMIT, _LICENCE_HEAD = 2**20, 4096
 PROBLEM_KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 
 
@@ -93,7 +93,7 @@ class Licence:
 
     Attributes:
         text: The file's first line that is not blank, printable, of at most
-            :data:`LICENCE_LIMIT` characters.
+            ``SCANS_LICENCE_LIMIT`` characters.
         path: The file.
         sha256: Of the file (hex).
     """
@@ -275,7 +275,7 @@ def _stated_licence(root: Path) -> Licence:
         raise ValueError(f"{size:,} bytes; at most {_LICENCE_FILE_LIMIT:,} are read")
     with path.open("rb") as file:
         head = file.read(_LICENCE_HEAD).decode("utf-8-sig", "replace")
-    lines = (aws_line(line, LICENCE_LIMIT) for line in head.splitlines())
+    lines = (aws_line(line, SCANS_LICENCE_LIMIT) for line in head.splitlines())
     text = next((line for line in lines if line), "")
     if not text:
         raise ValueError("holds no text")

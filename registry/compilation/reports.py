@@ -9,12 +9,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from registry.names import SCANS_LICENCE_LIMIT
+
 FIDELITY_REPORT = "fidelity.json"
 COMPILATION_REPORT = "compilation.json"
 #: The page of a release: the gate's report and what compiling changed, for people.
 FIDELITY_PAGE = "fidelity.html"
-#: A card set's line about the licence of its scans has no more characters.
-_LICENCE_LIMIT = 200
 
 
 def check(file: str, document: Mapping[str, Any]) -> None:
@@ -47,7 +47,7 @@ def _object(value: object) -> bool:
 def _card_set(value: object) -> bool:
     """An object; a licence in it is a short text, or None. Earlier jobs wrote none."""
     licence = value.get("licence") if isinstance(value, dict) else 0
-    return licence is None or (isinstance(licence, str) and len(licence) <= _LICENCE_LIMIT)
+    return licence is None or (isinstance(licence, str) and len(licence) <= SCANS_LICENCE_LIMIT)
 
 
 def _number(value: object) -> bool:

@@ -21,7 +21,7 @@ from recognition.search.index import ReferenceIndex
 from recognition.views.camera import camera_views
 from registry.contract import Contract
 from tests.e2e.cloud import BIN, LENIENT, Cloud, started, until
-from tests.e2e.handmade_version import register_student
+from tests.e2e.handmade import register_student
 from tests.export.student import SEED, random_student, write_artifact
 
 CLI = str(BIN / "cards")

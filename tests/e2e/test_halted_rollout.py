@@ -15,7 +15,7 @@ from registry.fleet.device_report import SelfTestResult, report_key
 from registry.releases import pointers
 from registry.releases.statement import Statement
 from tests.e2e.cloud import BIN, Cloud, started, until
-from tests.e2e.handmade_release import make_signed_release
+from tests.e2e.handmade import make_signed_release
 from tests.registry.fleet.device_reports import device_report
 
 CLI = str(BIN / "cards")

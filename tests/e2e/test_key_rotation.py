@@ -12,7 +12,7 @@ import pytest
 from registry.releases.signatures.signing import public_key_pem
 from registry.releases.signatures.trust import fingerprint
 from tests.e2e.cloud import BIN, Cloud, started, until
-from tests.e2e.handmade_release import FILES, make_signed_release
+from tests.e2e.handmade import FILES, make_signed_release
 
 CLI = str(BIN / "cards")
 CHANNEL = "channels/stable.json"

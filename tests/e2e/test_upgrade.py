@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cloud import BIN, ROOT, Cloud, context, started
-from tests.e2e.handmade_release import FILES, HandmadeRelease, make_release
+from tests.e2e.handmade import FILES, HandmadeRelease, make_release
 from tests.infra.test_stacks import STATEFUL
 from tests.model_signing_tool import verify_with_tool
 

@@ -13,6 +13,7 @@ from cli.operations.dlq import why
         # As Lambda writes them, whose code is the status of the invocation.
         ({"ErrorCode": "200", "ErrorMessage": "no\nright"}, "no right"),
         ({"ErrorCode": "429", "ErrorMessage": "too many"}, "429 too many"),
+        ({"ErrorCode": "200", "ErrorMessage": "200"}, "200"),
         # As EventBridge does.
         ({"ERROR_CODE": "NO_RESOURCE", "ERROR_MESSAGE": "gone"}, "NO_RESOURCE gone"),
         ({"ErrorCode": "200"}, "no reason is recorded"),

@@ -14,7 +14,7 @@ from tests.running_cloud import Account, Client, publish_parameters
 
 
 @pytest.fixture(scope="session")
-def account(cloud: LocalCloud) -> Account:
+def registered_account(cloud: LocalCloud) -> Account:
     """An account with a live version, one that waits, and one without evidence."""
     made = Account.new(cloud)
     ours = made.client
@@ -37,9 +37,9 @@ def account(cloud: LocalCloud) -> Account:
 
 
 @pytest.fixture(scope="module")
-def client(account: Account) -> Iterator[Client]:
+def client(registered_account: Account) -> Iterator[Client]:
     """Clients of that account; commands work in it, too, until the module ends."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in account.variables.items():
+        for name, value in registered_account.variables.items():
             patch.setenv(name, value)
-        yield account.client
+        yield registered_account.client

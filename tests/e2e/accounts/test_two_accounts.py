@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from registry.deployment import DeployedNames
 from tests.e2e.cloud import BIN, Cloud, started
-from tests.e2e.handmade_version import register_student
+from tests.e2e.handmade import register_student
 from tests.registry.releases.signatures.p256 import Key
 from tests.registry.releases.signed_releases import ReleaseBucket
 
