@@ -73,7 +73,8 @@ def approve(
     release = None
     if not as_json:
         _report(outcome)
-        print_line(f"  {leads_to(package.name)}")
+        if outcome.decision is not None:
+            print_line(f"  {leads_to(package.name)}")
     releasable = package.name is not None and package.name.releasable
     if wait and releasable:
         release = _follow(aws, package, quiet=as_json)
@@ -123,9 +124,12 @@ def _with_page(aws: AwsSession, name: str, page: Path | None, reason: str) -> _R
     from cli.console import print_stderr
     from cli.find_version import find_package
     from cli.report.reading import read_page, registered_page
+    from registry.versions.packages import APPROVED
     from registry.versions.report_page import in_reason
 
     package = find_package(aws, name)
+    if page is None and package.approval == APPROVED:
+        return _Reasoned(package, reason)  # Nothing will be recorded.
     read = read_page(aws, package, page) if page else registered_page(aws, package)
     for warning in read.warnings:
         print_stderr(f"cards: {warning}")

@@ -102,6 +102,14 @@ def test_counts_of_the_verdict_make_100() -> None:
     assert "Names 3 of 100 views of known cards right, names 23 wrong, does not answer 74" in text
 
 
+def test_one_view_is_not_called_views() -> None:
+    all_right, one_wrong = map(examples.evidence, ("R" * 16, "R" * 15 + "W"))
+    text = words(read(subject(evidence=all_right), PageContext(live=live(evidence=one_wrong))))
+    assert "1 view is named right only by this version, 0 only by the live one" in text
+    assert "Of the views of known cards, 0 are nearest to another card" in text
+    assert "Of the views of known cards, 1 is nearest" in words(read(subject(evidence=one_wrong)))
+
+
 def test_comparison_with_the_live_version_is_on_the_same_views() -> None:
     page = read(subject(), PageContext(live=live()))
     text = words(page)

@@ -84,7 +84,8 @@ def test_repeated_approval_is_reported_and_changes_nothing(client: Client) -> No
     again = cards("registry", "approve", arn, "--reason", "second")
     assert again.code == 0
     assert "is Approved already; nothing is changed" in again.out
-    assert "first" in again.out
+    assert "first" in again.out and "compilation starts" not in again.out
+    assert again.err == ""
     assert seen(client, arn) == before
 
 
